@@ -1,0 +1,129 @@
+/**
+ * The local database as the sync loop sees it. What the app sees of it is in `client.ts`.
+ *
+ * @module
+ */
+
+import type {
+  Hlc,
+  PullResult,
+  PushResult,
+  RejectionCode,
+  Transaction,
+} from "@lakesync/core";
+
+/** Where a replica stands. */
+export interface ReplicaState {
+  /** This database's name at the gateway. */
+  readonly clientId: string;
+  /** Where the next pull goes on from: the last complete checkpoint, or the last stored page. */
+  readonly cursor: string | undefined;
+  /** The mutationId through which the base contains this client's own transactions. */
+  readonly lastMutationId: number;
+  /** The mutationId through which the outcome (accepted or refused) is known. */
+  readonly settledMutationId: number;
+  /** The highest mutationId that was sealed. */
+  readonly highestMutationId: number;
+  /** The highest mutationId whose refusal is stored here. */
+  readonly refusalsSeen: number;
+  /** The schema version of this database. */
+  readonly schemaVersion: number;
+}
+
+/** How much one push may hold. */
+export interface BatchLimits {
+  /** Transactions. */
+  readonly transactions: number;
+  /** Deltas; a transaction with more is given in parts. */
+  readonly deltas: number;
+  /** About how many encoded bytes; a transaction with more is given in parts. */
+  readonly bytes: number;
+}
+
+/** Where the next batch begins: after this transaction, or after this part of the next one. */
+export interface BatchPosition {
+  /** The last whole transaction that was sent. */
+  readonly mutationId: number;
+  /** How many parts of the next transaction were sent. */
+  readonly part: number;
+}
+
+/** What to push next. */
+export interface Batch {
+  /** Whole transactions, or one part of one. */
+  readonly transactions: readonly Transaction[];
+  /** Where the batch after it begins, once this one was answered. */
+  readonly next: BatchPosition;
+}
+
+/** What an applied checkpoint changed. */
+export interface Applied {
+  /** Whether it was the last page and is visible now. */
+  readonly complete: boolean;
+  /** Rows of the page. */
+  readonly rows: number;
+  /** The checkpoint's seq, on the last page. */
+  readonly seq: number | undefined;
+}
+
+/** A refused transaction in the dead-letter table. */
+export interface DeadLetter {
+  /** Names it in this database. */
+  readonly id: number;
+  /** Which transaction was refused. */
+  readonly mutationId: number;
+  /** Why, for a program. */
+  readonly code: RejectionCode;
+  /** Why, for a person. */
+  readonly message: string;
+  /** The 0-based index of the delta that was refused. */
+  readonly delta: number;
+  /** What the transaction had written. */
+  readonly changes: readonly {
+    readonly op: "INSERT" | "UPDATE" | "DELETE";
+    readonly table: string;
+    readonly rowId: string;
+    readonly columns: { readonly [column: string]: unknown };
+  }[];
+  /** When it was refused, in milliseconds since 1970. */
+  readonly refusedMs: number;
+}
+
+/** The local database as the sync loop sees it. Each call is one step that a crash cannot halve. */
+export interface Replica {
+  /** Where it stands. */
+  state(): Promise<ReplicaState>;
+  /** Seals what was committed locally; gives the highest mutationId there is. */
+  seal(): Promise<number>;
+  /**
+   * Reads what to push after a position, in order, refused ones left out of the content but not
+   * of the numbering. Accepted transactions that are still kept are given again when the position
+   * lies before them (a gateway restored from an older backup asks for that).
+   *
+   * @returns the batch, or undefined when there is nothing after the position
+   * @throws {LakeSyncError} `MUTATION_GAP` when what is asked for is no longer kept
+   */
+  nextBatch(
+    after: BatchPosition,
+    limits: BatchLimits,
+  ): Promise<Batch | undefined>;
+  /** Stores what a push was answered: outcomes are known through its lastMutationId; refusals are undone. */
+  pushed(result: PushResult): Promise<void>;
+  /** Stores a page; the last one applies the checkpoint whole. */
+  receive(page: PullResult): Promise<Applied>;
+  /** Forgets the cursor and stored pages: the next checkpoint replaces the base. Pending writes stay. */
+  resync(): Promise<void>;
+  /** Gives new stamps to every transaction from this one on, which the gateway has not consumed. */
+  restamp(fromMutationId: number): Promise<void>;
+  /**
+   * Goes on under a new clientId: transactions after the last common one are numbered anew from 1,
+   * those through it count as the old client's and are forgotten.
+   */
+  fork(lastCommonMutationId: number): Promise<void>;
+  /** Sets how far the gateway's clock is ahead of this device's, in milliseconds. */
+  setClockOffset(offsetMs: number): Promise<void>;
+  /** Makes the next local stamp greater than this one. */
+  receiveHlc(hlc: Hlc): Promise<void>;
+  /** Called after each local commit that was captured. Gives what ends it. */
+  onLocalCommit(listener: () => void): () => void;
+}

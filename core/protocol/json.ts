@@ -1,0 +1,408 @@
+/**
+ * The plain JSON form of the protocol, the one `curl` speaks: requests are read from what
+ * `JSON.parse` gave, answers are written as what `JSON.stringify` may be given. 64-bit numbers
+ * are decimal text; column values are read by their column's type.
+ *
+ * @module
+ */
+
+import { type Hlc, parseHlc } from "../clock.ts";
+import type { Delta, Op, Shape, Transaction } from "../delta.ts";
+import { LakeSyncError } from "../errors.ts";
+import { DEFAULT_LIMITS } from "../limits.ts";
+import type { Schema, Table } from "../schema.ts";
+import { fromPlainJson, type JsonValue, toPlainJson } from "../value.ts";
+import type {
+  ClientFrame,
+  Hello,
+  PullRequest,
+  PullResult,
+  PushRequest,
+  PushResult,
+  RowChange,
+  ServerFrame,
+} from "./messages.ts";
+
+type JsonObject = { readonly [key: string]: JsonValue };
+
+function invalid(place: string, what: string): never {
+  throw new LakeSyncError("VALIDATION_ERROR", `${place} ${what}`);
+}
+
+function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function object(value: JsonValue | undefined, place: string): JsonObject {
+  return isObject(value) ? value : invalid(place, "must be an object");
+}
+
+function array(
+  value: JsonValue | undefined,
+  place: string,
+): readonly JsonValue[] {
+  return Array.isArray(value) ? value : invalid(place, "must be an array");
+}
+
+function text(value: JsonValue | undefined, place: string): string {
+  return typeof value === "string" ? value : invalid(place, "must be a text");
+}
+
+function whole(value: JsonValue | undefined, place: string, min = 0): number {
+  if (
+    typeof value === "number" && Number.isSafeInteger(value) && value >= min
+  ) return value;
+  return invalid(place, `must be a whole number from ${min}`);
+}
+
+function optional<T>(
+  value: JsonValue | undefined,
+  place: string,
+  read: (value: JsonValue, place: string) => T,
+): T | undefined {
+  return value === undefined || value === null ? undefined : read(value, place);
+}
+
+function known(
+  value: JsonObject,
+  fields: readonly string[],
+  place: string,
+): void {
+  for (const field of Object.keys(value)) {
+    if (!fields.includes(field)) {
+      invalid(
+        place,
+        `has an unknown field ${JSON.stringify(field.slice(0, 64))}`,
+      );
+    }
+  }
+}
+
+/**
+ * Parses a JSON body and bounds its nesting.
+ *
+ * @param body the text of the body
+ * @returns the value
+ * @throws {LakeSyncError} `VALIDATION_ERROR` when it is not JSON or nested deeper than 64 levels
+ */
+export function parseJsonBody(body: string): JsonValue {
+  let value: JsonValue;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    throw new LakeSyncError("VALIDATION_ERROR", "The body is not valid JSON");
+  }
+  let level: JsonValue[] = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > DEFAULT_LIMITS.maxJsonDepth) {
+      invalid(
+        "The body",
+        `is nested deeper than ${DEFAULT_LIMITS.maxJsonDepth} levels`,
+      );
+    }
+    const next: JsonValue[] = [];
+    for (const item of level) {
+      if (item === null || typeof item !== "object") continue;
+      for (const member of Array.isArray(item) ? item : Object.values(item)) {
+        if (typeof member === "object" && member !== null) next.push(member);
+      }
+    }
+    level = next;
+  }
+  return value;
+}
+
+/** Reads deltas and shares one shape between all of the same kind. */
+class DeltaReader {
+  readonly #shapes = new Map<string, Shape>();
+
+  constructor(readonly schema: Schema | undefined) {}
+
+  read(input: JsonValue, place: string): Delta {
+    const delta = object(input, place);
+    known(delta, [
+      "op",
+      "table",
+      "rowId",
+      "clientId",
+      "hlc",
+      "columns",
+      "deltaId",
+    ], place);
+    const op = delta["op"];
+    if (op !== "INSERT" && op !== "UPDATE" && op !== "DELETE") {
+      invalid(`${place}.op`, "must be INSERT, UPDATE or DELETE");
+    }
+    const table = text(delta["table"], `${place}.table`);
+    const columns = optional(delta["columns"], `${place}.columns`, object) ??
+      {};
+    const names = Object.keys(columns);
+    const shape = this.#shape(op, table, names);
+    const spec = this.schema?.tables.get(table);
+    return {
+      shape,
+      rowId: text(delta["rowId"], `${place}.rowId`),
+      hlc: optional(delta["hlc"], `${place}.hlc`, stamp),
+      values: names.map((name) => readValue(spec, name, columns[name] ?? null)),
+      deltaId: optional(delta["deltaId"], `${place}.deltaId`, deltaId),
+    };
+  }
+
+  #shape(op: Op, table: string, columns: readonly string[]): Shape {
+    const key = JSON.stringify([op, table, columns]);
+    let shape = this.#shapes.get(key);
+    if (shape === undefined) {
+      shape = { op, table, columns };
+      this.#shapes.set(key, shape);
+    }
+    return shape;
+  }
+}
+
+function readValue(table: Table | undefined, column: string, value: JsonValue) {
+  const type = table?.byName.get(column)?.type;
+  return type === undefined ? value : fromPlainJson(value, type);
+}
+
+function stamp(value: JsonValue, place: string): Hlc {
+  return parseHlc(text(value, place)) ??
+    invalid(place, "must be a 64-bit number as decimal text");
+}
+
+function deltaId(value: JsonValue, place: string): string {
+  const id = text(value, place);
+  return /^[0-9a-f]{64}$/.test(id)
+    ? id
+    : invalid(place, "must be 64 lower-case hex digits");
+}
+
+function transaction(
+  reader: DeltaReader,
+  input: JsonValue,
+  place: string,
+): Transaction {
+  const value = object(input, place);
+  known(value, ["mutationId", "deltas", "part", "parts", "chain"], place);
+  const part = optional(
+    value["part"],
+    `${place}.part`,
+    (v, p) => whole(v, p, 1),
+  );
+  const parts = optional(
+    value["parts"],
+    `${place}.parts`,
+    (v, p) => whole(v, p, 1),
+  );
+  const chain = optional(value["chain"], `${place}.chain`, deltaId);
+  if ((part === undefined) !== (parts === undefined)) {
+    invalid(place, "must have both part and parts");
+  }
+  return {
+    mutationId: whole(value["mutationId"], `${place}.mutationId`, 1),
+    deltas: array(value["deltas"], `${place}.deltas`).map((delta, i) =>
+      reader.read(delta, `${place}.deltas[${i}]`)
+    ),
+    ...(part !== undefined && parts !== undefined ? { part, parts } : {}),
+    ...(chain === undefined ? {} : { chain }),
+  };
+}
+
+/**
+ * Reads a push.
+ *
+ * @param body what {@linkcode parseJsonBody} gave
+ * @param schema the gateway's schema; values of columns it does not know stay as they are
+ * @returns the push
+ * @throws {LakeSyncError} `VALIDATION_ERROR`, with the place in the message
+ */
+export function pushFromJson(
+  body: JsonValue,
+  schema: Schema | undefined,
+): PushRequest {
+  const value = object(body, "The body");
+  known(
+    value,
+    ["clientId", "schemaVersion", "transactions", "refusalsSeen"],
+    "The body",
+  );
+  const reader = new DeltaReader(schema);
+  const refusalsSeen = optional(value["refusalsSeen"], "refusalsSeen", whole);
+  return {
+    clientId: text(value["clientId"], "clientId"),
+    schemaVersion: optional(value["schemaVersion"], "schemaVersion", whole) ??
+      0,
+    transactions: array(value["transactions"], "transactions").map((item, i) =>
+      transaction(reader, item, `transactions[${i}]`)
+    ),
+    ...(refusalsSeen === undefined ? {} : { refusalsSeen }),
+  };
+}
+
+/**
+ * Reads a pull.
+ *
+ * @param body what {@linkcode parseJsonBody} gave
+ * @returns the pull
+ * @throws {LakeSyncError} `VALIDATION_ERROR`, with the place in the message
+ */
+export function pullFromJson(body: JsonValue): PullRequest {
+  const value = object(body, "The body");
+  known(
+    value,
+    ["clientId", "cursor", "limit", "wait", "schemaVersion"],
+    "The body",
+  );
+  const cursor = optional(value["cursor"], "cursor", text);
+  const limit = optional(value["limit"], "limit", (v, p) => whole(v, p, 1));
+  const wait = optional(value["wait"], "wait", whole);
+  const schemaVersion = optional(
+    value["schemaVersion"],
+    "schemaVersion",
+    whole,
+  );
+  return {
+    clientId: text(value["clientId"], "clientId"),
+    ...(cursor === undefined ? {} : { cursor }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(wait === undefined ? {} : { wait }),
+    ...(schemaVersion === undefined ? {} : { schemaVersion }),
+  };
+}
+
+/** Writes the answer to a push. */
+export function pushResultToJson(result: PushResult): JsonValue {
+  return {
+    lastMutationId: result.lastMutationId,
+    rejected: result.rejected.map((rejection) => ({ ...rejection })),
+    ...(result.stopped === undefined ? {} : { stopped: { ...result.stopped } }),
+    seq: String(result.seq),
+    serverTime: result.serverTime,
+    serverHlc: String(result.serverHlc),
+  };
+}
+
+function changeToJson(change: RowChange): JsonValue {
+  const { op, table, columns, unset, buckets } = change.shape;
+  const values: Record<string, JsonValue> = {};
+  columns.forEach((column, i) =>
+    values[column] = toPlainJson(change.values[i] ?? null)
+  );
+  return {
+    op,
+    table,
+    rowId: change.rowId,
+    ...(op === "PUT" ? { columns: values } : {}),
+    ...(unset === undefined ? {} : { unset }),
+    ...(buckets === undefined ? {} : { buckets }),
+  };
+}
+
+/** Writes a page of changes. */
+export function pullResultToJson(result: PullResult): JsonValue {
+  const { checkpoint } = result;
+  return {
+    changes: result.changes.map(changeToJson),
+    cursor: result.cursor,
+    complete: result.complete,
+    lastMutationId: result.lastMutationId,
+    serverHlc: String(result.serverHlc),
+    ...(checkpoint === undefined ? {} : {
+      checkpoint: {
+        seq: String(checkpoint.seq),
+        buckets: checkpoint.buckets.map((bucket) => ({ ...bucket })),
+      },
+    }),
+  };
+}
+
+function hello(value: JsonValue | undefined): Hello {
+  const frame = object(value, "hello");
+  known(
+    frame,
+    ["clientId", "cursor", "schemaVersion", "refusalsSeen"],
+    "hello",
+  );
+  const cursor = optional(frame["cursor"], "hello.cursor", text);
+  const refusalsSeen = optional(
+    frame["refusalsSeen"],
+    "hello.refusalsSeen",
+    whole,
+  );
+  return {
+    clientId: text(frame["clientId"], "hello.clientId"),
+    schemaVersion:
+      optional(frame["schemaVersion"], "hello.schemaVersion", whole) ?? 0,
+    ...(cursor === undefined || cursor === "" ? {} : { cursor }),
+    ...(refusalsSeen === undefined ? {} : { refusalsSeen }),
+  };
+}
+
+/**
+ * Reads a frame of a client: an object with one key, the frame's name.
+ *
+ * @param body what {@linkcode parseJsonBody} gave
+ * @param schema the gateway's schema
+ * @returns the frame
+ * @throws {LakeSyncError} `VALIDATION_ERROR`, with the place in the message
+ */
+export function clientFrameFromJson(
+  body: JsonValue,
+  schema: Schema | undefined,
+): ClientFrame {
+  const frame = object(body, "The frame");
+  const [name, ...more] = Object.keys(frame);
+  if (name === undefined || more.length > 0) {
+    invalid("The frame", "must have one key, its name");
+  }
+  const value = frame[name];
+  switch (name) {
+    case "hello":
+      return { type: "hello", hello: hello(value) };
+    case "push":
+      return { type: "push", push: pushFromJson(value ?? null, schema) };
+    case "pull":
+      return { type: "pull", pull: pullFromJson(value ?? null) };
+    case "ack":
+      return {
+        type: "ack",
+        cursor: text(object(value, "ack")["cursor"], "ack.cursor"),
+      };
+    case "token":
+      return {
+        type: "token",
+        jwt: text(object(value, "token")["jwt"], "token.jwt"),
+      };
+    case "ping":
+      return { type: "ping" };
+    default:
+      return invalid("The frame", "is of an unknown kind");
+  }
+}
+
+/** Writes a frame of the gateway: an object with one key, the frame's name. */
+export function serverFrameToJson(frame: ServerFrame): JsonValue {
+  switch (frame.type) {
+    case "welcome":
+      return {
+        welcome: { serverTime: frame.serverTime, limits: { ...frame.limits } },
+      };
+    case "pushResult":
+      return { pushResult: pushResultToJson(frame.result) };
+    case "changes":
+      return { changes: pullResultToJson(frame.result) };
+    case "rejected":
+      return {
+        rejected: {
+          rejected: frame.rejected.map((rejection) => ({ ...rejection })),
+        },
+      };
+    case "resync":
+      return { resync: { code: "RESYNC_REQUIRED", reason: frame.reason } };
+    case "error":
+      return { error: { ...frame.error } };
+    case "pong":
+      return { pong: { serverTime: frame.serverTime } };
+    case "draining":
+      return { draining: {} };
+  }
+}
