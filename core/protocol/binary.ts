@@ -11,6 +11,7 @@ import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { type Hlc, isHlc } from "../clock.ts";
 import type { Delta, Transaction } from "../delta.ts";
 import { isErrorCode, LakeSyncError, REJECTION_CODES } from "../errors.ts";
+import { checkMessageCount } from "./budget.ts";
 import { malformed } from "./cells.ts";
 import * as wire from "./gen/lakesync_pb.ts";
 import type {
@@ -35,10 +36,16 @@ import {
 /** The content type of the binary form. */
 export const PROTOBUF_TYPE = "application/x-protobuf";
 
-function parse<M extends Message>(schema: GenMessage<M>, bytes: Uint8Array): M {
+function parse<M extends Message>(
+  schema: GenMessage<M>,
+  bytes: Uint8Array,
+  bounded = true,
+): M {
   try {
-    return fromBinary(schema, bytes);
+    if (bounded) checkMessageCount(schema, bytes);
+    return fromBinary(schema, bytes, { readUnknownFields: false });
   } catch (cause) {
+    if (cause instanceof LakeSyncError) throw cause;
     throw new LakeSyncError(
       "VALIDATION_ERROR",
       "The body is not the protobuf message expected here",
@@ -78,6 +85,12 @@ function unpackTransaction(transaction: wire.Transaction): Transaction {
   const { part, parts, chain } = transaction;
   if (chain.length !== 0 && chain.length !== 32) {
     throw malformed("chain must be 32 bytes");
+  }
+  if (transaction.mutationId === 0n) {
+    throw malformed("mutation_id must be from 1");
+  }
+  if (part > parts || (part === 0 && parts !== 0)) {
+    throw malformed("part must be from 1 to parts");
   }
   return {
     mutationId: toNumber(transaction.mutationId, "mutation_id"),
@@ -353,12 +366,13 @@ export function encodeDeltas(deltas: readonly Delta[]): Uint8Array {
 }
 
 /**
- * Reads what {@linkcode encodeDeltas} wrote.
+ * Reads what {@linkcode encodeDeltas} wrote; only for bytes that were stored here, since the
+ * memory they take is not bounded first.
  *
  * @throws {LakeSyncError} `VALIDATION_ERROR` when it is damaged
  */
 export function decodeDeltas(bytes: Uint8Array): Delta[] {
-  return unpackDeltas(parse(wire.RowsSchema, bytes));
+  return unpackDeltas(parse(wire.RowsSchema, bytes, false));
 }
 
 function packClientFrame(frame: ClientFrame): wire.ClientFrame["frame"] {

@@ -197,6 +197,9 @@ function transaction(
   if ((part === undefined) !== (parts === undefined)) {
     invalid(place, "must have both part and parts");
   }
+  if (part !== undefined && parts !== undefined && part > parts) {
+    invalid(`${place}.part`, "must be at most parts");
+  }
   return {
     mutationId: whole(value["mutationId"], `${place}.mutationId`, 1),
     deltas: array(value["deltas"], `${place}.deltas`).map((delta, i) =>
