@@ -107,10 +107,7 @@ export function canonicalDelta(
 ): string {
   let columns = "";
   for (const [i, name] of columnOrder(delta.shape)) {
-    const value = delta.values[i] ?? null;
-    const text = typeof value === "object"
-      ? canonicalJson(value)
-      : scalarJson(value);
+    const text = canonicalJson(delta.values[i] ?? null);
     columns += columns === "" ? name + text : `,${name}${text}`;
   }
   return `{"clientId":${
@@ -119,10 +116,6 @@ export function canonicalDelta(
     `"op":"${delta.shape.op}","rowId":${JSON.stringify(delta.rowId)},"table":${
       JSON.stringify(delta.shape.table)
     }}`;
-}
-
-function scalarJson(value: string | number | bigint | boolean): string {
-  return typeof value === "bigint" ? `"${value}"` : JSON.stringify(value);
 }
 
 /** Hashes a text: UTF-8, SHA-256, lower-case hex. */

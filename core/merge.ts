@@ -172,7 +172,10 @@ function mergeCells(
 
 /** Equal stamps with unequal values come only from a broken sender; any total order converges. */
 function beats(value: Value, other: Value): boolean {
-  return canonicalJson(value) > canonicalJson(other);
+  const [text, otherText] = [canonicalJson(value), canonicalJson(other)];
+  return text === otherText
+    ? Object.is(value, 0) && Object.is(other, -0)
+    : text > otherText;
 }
 
 function without(

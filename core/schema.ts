@@ -86,7 +86,7 @@ export interface Schema {
 }
 
 const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
-const RESERVED = /^(_lakesync_|lakesync_|sqlite_)/i;
+const RESERVED = /^(_lakesync_|lakesync_|sqlite_|__proto__$)/i;
 const KEY_TYPES = /^(string|integer|uuid|date|timestamp|decimal\(.*)$/;
 
 function fail(place: string, what: string): never {
@@ -105,7 +105,10 @@ function checkName(name: string, place: string): void {
     );
   }
   if (RESERVED.test(name)) {
-    fail(place, "names must not begin with sqlite_, lakesync_ or _lakesync_");
+    fail(
+      place,
+      "names must not be __proto__ nor begin with sqlite_, lakesync_ or _lakesync_",
+    );
   }
 }
 

@@ -162,7 +162,7 @@ function jsonMisfit(value: Value, depth: number): Misfit | undefined {
   if (value === null || typeof value === "boolean") return undefined;
   if (typeof value === "number") return checkNumber(value);
   if (typeof value === "string") return checkText(value);
-  if (typeof value === "bigint" || value instanceof Uint8Array) {
+  if (typeof value !== "object" || value instanceof Uint8Array) {
     return "takes plain JSON";
   }
   if (Array.isArray(value)) {
@@ -182,7 +182,7 @@ function jsonMisfit(value: Value, depth: number): Misfit | undefined {
 function checkJson(value: Value): Misfit | undefined {
   const misfit = jsonMisfit(value, 1);
   if (misfit !== undefined || typeof value !== "object") return misfit;
-  if (JSON.stringify(value).length > DEFAULT_LIMITS.maxValueBytes) {
+  if (utf8Length(JSON.stringify(value)) > DEFAULT_LIMITS.maxValueBytes) {
     return `takes at most ${DEFAULT_LIMITS.maxValueBytes} bytes`;
   }
   return undefined;
@@ -249,7 +249,9 @@ export function valueCheck(type: string): ValueCheck | undefined {
  * @returns what `JSON.stringify` may be given
  */
 export function toPlainJson(value: Value): JsonValue {
-  if (typeof value === "bigint") return value.toString();
+  if (typeof value === "bigint") {
+    return isSafe(value) ? Number(value) : value.toString();
+  }
   if (value instanceof Uint8Array) return encodeBase64(value);
   return value;
 }
@@ -312,12 +314,12 @@ export function encodeBase64(bytes: Uint8Array): string {
  * @returns the bytes, or undefined when the text is not canonical base64
  */
 export function decodeBase64(text: string): Uint8Array | undefined {
-  if (
-    !/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(
-      text,
-    )
-  ) return undefined;
-  const binary = atob(text);
+  let binary: string;
+  try {
+    binary = atob(text);
+  } catch {
+    return undefined;
+  }
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
   return encodeBase64(bytes) === text ? bytes : undefined;
