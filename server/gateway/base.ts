@@ -1,0 +1,78 @@
+/**
+ * What a gateway knows of itself between commits: head, schema, sums and marks in time. Read from
+ * the store when it is not known, replaced when a commit has succeeded, forgotten when one failed.
+ *
+ * @module
+ */
+
+import type { BucketRecord, Head, Store, Writes } from "../store/store.ts";
+import { ALL_BUCKET } from "./placement.ts";
+import type { TableCounts } from "./working.ts";
+
+/** The name of the record that holds the catalog. */
+export const SCHEMA_META = "schema";
+const COUNTS_META = "counts";
+const MARKS_META = "marks";
+const HORIZON_META = "horizon";
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** A gateway's own records at a head. */
+export interface Base {
+  /** The head. */
+  readonly head: Head;
+  /** The sums of all buckets there are. */
+  readonly buckets: readonly BucketRecord[];
+  /** Visible rows by the table's number. */
+  readonly counts: TableCounts;
+  /** For each day with a commit, its first moment in milliseconds and the seq before it. */
+  readonly marks: readonly (readonly [ms: number, seq: number])[];
+  /** History at or before this seq is forgotten. */
+  readonly horizonSeq: number;
+}
+
+/** Reads a gateway's own records. */
+export async function loadBase(store: Store): Promise<Base> {
+  const head = await store.head();
+  const [all] = await store.readBuckets([ALL_BUCKET.id]);
+  const counts: [number, number][] = JSON.parse(
+    (await store.readMeta(COUNTS_META)) ?? "[]",
+  );
+  const marks: [number, number][] = JSON.parse(
+    (await store.readMeta(MARKS_META)) ?? "[]",
+  );
+  const horizonSeq = Number((await store.readMeta(HORIZON_META)) ?? "0");
+  return {
+    head,
+    buckets: [all ?? { ...ALL_BUCKET, rows: 0, checksum: 0 }],
+    counts: new Map(counts),
+    marks,
+    horizonSeq,
+  };
+}
+
+/** Adds a mark when a day begins. */
+export function markDay(base: Base, nowMs: number): Base["marks"] {
+  const last = base.marks.at(-1)?.[0] ?? 0;
+  return nowMs - last < DAY_MS
+    ? base.marks
+    : [...base.marks, [nowMs, base.head.seq]];
+}
+
+/** What to write for a base to be what the next opening reads. */
+export function baseWrites(
+  before: Base,
+  after: Base,
+): Pick<Writes, "buckets" | "meta"> {
+  const meta: [string, string][] = [];
+  if (after.counts !== before.counts) {
+    meta.push([COUNTS_META, JSON.stringify([...after.counts])]);
+  }
+  if (after.marks !== before.marks) {
+    meta.push([MARKS_META, JSON.stringify(after.marks)]);
+  }
+  if (after.horizonSeq !== before.horizonSeq) {
+    meta.push([HORIZON_META, String(after.horizonSeq)]);
+  }
+  return { buckets: after.buckets, meta };
+}

@@ -1,0 +1,218 @@
+/**
+ * What a push does to the client's own record: ownership, the order of its transactions, the chain
+ * of its hashes and its refusals. Pure functions over the record.
+ *
+ * @module
+ */
+
+import {
+  chainOf,
+  type Delta,
+  deltaIdOf,
+  LakeSyncError,
+  type PushRequest,
+  type Rejection,
+  type TextHash,
+  type Transaction,
+} from "@lakesync/core";
+import type { ClientRecord } from "../store/store.ts";
+
+/** How many links of a chain are kept: more than one push of a chained client may hold. */
+const KEPT_LINKS = 64;
+
+/** All links but the last are kept cut to so many hex digits. */
+const KEPT_DIGITS = 16;
+
+/** How many refusals wait for the client to say that it has seen them. */
+const MAX_REFUSALS = 1_000;
+
+/** A client that has not pushed yet. */
+export function newClient(clientId: string, sub: string): ClientRecord {
+  return {
+    clientId,
+    sub,
+    lastMutationId: 0,
+    refusals: [],
+    chain: [],
+    orphans: 0,
+    seenMs: 0,
+  };
+}
+
+/**
+ * Holds a client to its owner.
+ *
+ * @throws {LakeSyncError} `CLIENT_NOT_YOURS`
+ */
+export function checkOwner(
+  client: ClientRecord | undefined,
+  sub: string,
+): void {
+  if (client !== undefined && client.sub !== sub) {
+    throw new LakeSyncError(
+      "CLIENT_NOT_YOURS",
+      "This clientId belongs to another user, use one of your own",
+    );
+  }
+}
+
+/**
+ * Holds the transactions of a push to their order.
+ *
+ * @throws {LakeSyncError} `MUTATION_GAP`, or `RATE_LIMITED` when too many refusals wait to be seen
+ */
+export function checkOrder(
+  client: ClientRecord,
+  transactions: readonly Transaction[],
+): void {
+  let last = client.lastMutationId;
+  for (const { mutationId, part, parts } of transactions) {
+    if (mutationId > last + 1) throw gap(client.lastMutationId);
+    if (part === undefined || part === parts) last = Math.max(last, mutationId);
+  }
+  if (client.refusals.length > MAX_REFUSALS) {
+    throw new LakeSyncError(
+      "RATE_LIMITED",
+      `More than ${MAX_REFUSALS} refusals wait to be seen, send refusalsSeen`,
+      { retryAfterSeconds: 1 },
+    );
+  }
+}
+
+/** The error of a push that leaves something out. */
+export function gap(lastMutationId: number): LakeSyncError {
+  return new LakeSyncError(
+    "MUTATION_GAP",
+    `The last transaction consumed is ${lastMutationId}, send the next one after it`,
+    { lastMutationId },
+  );
+}
+
+function forked(client: ClientRecord, mutationId: number): LakeSyncError {
+  return new LakeSyncError(
+    "CLIENT_FORKED",
+    "Another device goes on under this clientId, go on under a new one",
+    { lastMutationId: client.lastMutationId, mutationId },
+  );
+}
+
+/**
+ * Holds repeated transactions to the chain they had.
+ *
+ * @throws {LakeSyncError} `CLIENT_FORKED`
+ */
+export function checkRepeatedChain(
+  client: ClientRecord,
+  { mutationId, chain }: Transaction,
+): void {
+  if (chain === undefined || client.chain.length === 0) return;
+  const kept = client.chain.find((link) => link.mutationId === mutationId);
+  const full = client.chain.length === KEPT_LINKS;
+  const tooOld = full && mutationId < (client.chain[0]?.mutationId ?? 0);
+  if (kept === undefined ? tooOld : !chain.startsWith(kept.hash)) {
+    throw forked(client, mutationId);
+  }
+}
+
+/** Takes the hashes of deltas, for a chain; undefined when one lacks the stamp they are taken over. */
+export function deltaIdsOf(
+  clientId: string,
+  deltas: readonly Delta[],
+  hash: TextHash,
+): readonly string[] | undefined {
+  const ids: string[] = [];
+  for (const delta of deltas) {
+    if (delta.hlc === undefined) return undefined;
+    ids.push(delta.deltaId ?? deltaIdOf(clientId, delta, delta.hlc, hash));
+  }
+  return ids;
+}
+
+/**
+ * Holds a new transaction's chain to the one before.
+ *
+ * @param deltaIds the hashes of its deltas
+ * @throws {LakeSyncError} `CLIENT_FORKED`
+ */
+export function checkNextChain(
+  client: ClientRecord,
+  { mutationId, chain }: Transaction,
+  deltaIds: () => readonly string[] | undefined,
+  hash: TextHash,
+): void {
+  if (chain === undefined) return;
+  const last = client.chain.at(-1);
+  const previous = client.lastMutationId === 0
+    ? ""
+    : last?.mutationId === mutationId - 1
+    ? last.hash
+    : undefined;
+  const ids = previous === undefined ? undefined : deltaIds();
+  if (
+    previous !== undefined && ids !== undefined &&
+    chainOf(previous, ids, hash) !== chain
+  ) {
+    throw forked(client, mutationId);
+  }
+}
+
+/** The client after a transaction was consumed. */
+export function consume(
+  client: ClientRecord,
+  { mutationId, chain }: Transaction,
+  rejection: Rejection | undefined,
+): ClientRecord {
+  return {
+    ...client,
+    lastMutationId: mutationId,
+    chain: chain === undefined
+      ? []
+      : nextChain(client.chain, mutationId, chain),
+    refusals: rejection === undefined
+      ? client.refusals
+      : [...client.refusals, rejection],
+  };
+}
+
+function nextChain(
+  links: ClientRecord["chain"],
+  mutationId: number,
+  hash: string,
+): ClientRecord["chain"] {
+  const cut = links.slice(-(KEPT_LINKS - 1)).map((link) => ({
+    mutationId: link.mutationId,
+    hash: link.hash.slice(0, KEPT_DIGITS),
+  }));
+  return [...cut, { mutationId, hash }];
+}
+
+/** The client after it said which refusals it has seen. */
+export function forgetSeen(
+  client: ClientRecord,
+  refusalsSeen: number | undefined,
+): ClientRecord {
+  if (
+    refusalsSeen === undefined ||
+    !client.refusals.some(({ mutationId }) => mutationId <= refusalsSeen)
+  ) {
+    return client;
+  }
+  return {
+    ...client,
+    refusals: client.refusals.filter(({ mutationId }) =>
+      mutationId > refusalsSeen
+    ),
+  };
+}
+
+/** The refusals of the transactions a push holds, first sent now or before. */
+export function refusalsOf(
+  client: ClientRecord,
+  request: PushRequest,
+): readonly Rejection[] {
+  if (client.refusals.length === 0) return [];
+  const pushed = new Set(
+    request.transactions.map(({ mutationId }) => mutationId),
+  );
+  return client.refusals.filter(({ mutationId }) => pushed.has(mutationId));
+}

@@ -1,0 +1,370 @@
+/**
+ * The one writer of a gateway. Requests wait in a queue; while one group is on its way to the disk
+ * the next one gathers, so that many pushes share one durable commit. Every answer comes after it.
+ *
+ * @module
+ */
+
+import {
+  createClock,
+  type HybridClock,
+  LakeSyncError,
+  parseHlc,
+  type PushRequest,
+  type PushResult,
+  type Rejection,
+  type SchemaSpec,
+  type Stop,
+  ZERO_HLC,
+} from "@lakesync/core";
+import type { ClientRecord, KeptAnswer, Store } from "../store/store.ts";
+import { type Base, loadBase, SCHEMA_META } from "./base.ts";
+import { Catalog } from "./catalog.ts";
+import { refusalsOf } from "./clients.ts";
+import type { GatewayEnvironment } from "./environment.ts";
+import type { CommitListener, Idempotency, PushOutcome } from "./gateway.ts";
+import { Group, type Verdict } from "./group.ts";
+import { commitInSteps, needsSteps } from "./steps.ts";
+
+/** How many deltas one commit gathers; it bounds how long one commit keeps the event loop. */
+export const GROUP_DELTAS = 2_000;
+
+/** A push that waits for its commit. */
+export interface PushJob {
+  /** The user. */
+  readonly sub: string;
+  /** What to commit. */
+  readonly request: PushRequest;
+  /** How to keep its answer. */
+  readonly idempotency: Idempotency | undefined;
+}
+
+interface Queued {
+  /** Deltas it brings, for the size of a group. */
+  readonly deltas: number;
+  /** A push, or a step that runs alone between groups. */
+  readonly work: PushJob | (() => Promise<void>);
+  readonly settle: (outcome: PushOutcome | LakeSyncError) => void;
+}
+
+/** What happened to a gateway, as the committer's owner is told. */
+export type Committed = Parameters<CommitListener>[0];
+
+/** The one writer of a gateway. */
+export class Committer {
+  readonly store: Store;
+  readonly env: GatewayEnvironment;
+  /** The gateway's hybrid clock, at least every stamp it has accepted. */
+  readonly clock: HybridClock;
+  #catalog: Catalog | undefined;
+  #base: Base | undefined;
+  readonly #queue: Queued[] = [];
+  #running: Promise<void> | undefined;
+  #closed = false;
+  readonly #onCommitted: (committed: Committed) => void;
+
+  private constructor(
+    store: Store,
+    env: GatewayEnvironment,
+    base: Base,
+    catalog: Catalog | undefined,
+    onCommitted: (committed: Committed) => void,
+  ) {
+    this.store = store;
+    this.env = env;
+    this.#base = base;
+    this.#catalog = catalog;
+    this.clock = createClock(env.now, parseHlc(base.head.hlc) ?? ZERO_HLC);
+    this.#onCommitted = onCommitted;
+  }
+
+  /** Opens the writer of a store. */
+  static async open(
+    store: Store,
+    env: GatewayEnvironment,
+    onCommitted: (committed: Committed) => void,
+  ): Promise<Committer> {
+    const base = await loadBase(store);
+    const stored = await store.readMeta(SCHEMA_META);
+    const catalog = stored === undefined ? undefined : Catalog.load(stored);
+    return new Committer(store, env, base, catalog, onCommitted);
+  }
+
+  /** The schema with its numbers, once there is one. */
+  get catalog(): Catalog | undefined {
+    return this.#catalog;
+  }
+
+  /** The gateway's own records; read anew after a commit failed. */
+  async base(): Promise<Base> {
+    this.#base ??= await loadBase(this.store);
+    return this.#base;
+  }
+
+  /** Commits a push with others that wait. */
+  push(job: PushJob): Promise<PushOutcome> {
+    const deltas = job.request.transactions.reduce(
+      (sum, { deltas }) => sum + deltas.length,
+      0,
+    );
+    return new Promise((resolve, reject) => {
+      const settle = (outcome: PushOutcome | LakeSyncError) => {
+        if (outcome instanceof LakeSyncError) reject(outcome);
+        else resolve(outcome);
+      };
+      const work = needsSteps(job.request, deltas)
+        ? () => this.#settled(() => commitInSteps(this, job)).then(settle)
+        : job;
+      this.#enqueue({ deltas, work, settle }, reject);
+    });
+  }
+
+  async #settled(
+    work: () => Promise<PushOutcome>,
+  ): Promise<PushOutcome | LakeSyncError> {
+    try {
+      return await work();
+    } catch (error) {
+      return this.#failure("A commit failed", error);
+    }
+  }
+
+  /** Runs a step alone, between two groups. */
+  alone<T>(step: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const work = () => step().then(resolve, reject);
+      this.#enqueue({ deltas: 0, work, settle: reject }, reject);
+    });
+  }
+
+  /** Stores a schema; must run {@linkcode Committer.alone}. */
+  async putSchema(input: unknown): Promise<SchemaSpec> {
+    const current = this.#catalog;
+    const next = Catalog.next(
+      sameSchema(current, input) ? undefined : current,
+      input,
+    );
+    if (current !== undefined && sameSchema(current, input)) {
+      return current.schema.spec;
+    }
+    const { head } = await this.base();
+    await this.guarded(() =>
+      this.store.commit({
+        expectedSeq: head.seq,
+        head: { seq: head.seq, hlc: head.hlc },
+        meta: [[SCHEMA_META, next.store()]],
+      })
+    );
+    this.#catalog = next;
+    return next.schema.spec;
+  }
+
+  /** Waits for what is queued; nothing more is taken. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#running;
+  }
+
+  #enqueue(queued: Queued, reject: (error: LakeSyncError) => void): void {
+    if (this.#closed) {
+      reject(
+        new LakeSyncError("DRAINING", "The gateway is closing, try again", {
+          retryAfterSeconds: 1,
+        }),
+      );
+      return;
+    }
+    this.#queue.push(queued);
+    this.#running ??= this.#run();
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.length > 0) {
+      await this.env.nextTurn();
+      const group = this.#takeGroup();
+      const [first] = group;
+      if (first !== undefined && typeof first.work === "function") {
+        await first.work();
+      } else await this.#runGroup(group);
+    }
+    this.#running = undefined;
+  }
+
+  #takeGroup(): Queued[] {
+    const group: Queued[] = [];
+    let deltas = 0;
+    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+      if (
+        group.length > 0 &&
+        (typeof next.work === "function" || deltas + next.deltas > GROUP_DELTAS)
+      ) break;
+      this.#queue.shift();
+      group.push(next);
+      deltas += next.deltas;
+      if (typeof next.work === "function") break;
+    }
+    return group;
+  }
+
+  async #runGroup(group: readonly Queued[]): Promise<void> {
+    const jobs: PushJob[] = [];
+    for (const { work } of group) {
+      if (typeof work !== "function") jobs.push(work);
+    }
+    let outcomes: readonly (PushOutcome | LakeSyncError)[];
+    try {
+      outcomes = await this.commitPushes(jobs);
+    } catch (error) {
+      const answer = this.#failure("A commit failed", error);
+      outcomes = jobs.map(() => answer);
+    }
+    for (const [i, { settle }] of group.entries()) {
+      settle(
+        outcomes[i] ??
+          new LakeSyncError(
+            "INTERNAL_ERROR",
+            "The push got no answer, send it again",
+          ),
+      );
+    }
+  }
+
+  #failure(what: string, error: unknown): LakeSyncError {
+    if (error instanceof LakeSyncError) return error;
+    this.env.onError?.(what, error);
+    return new LakeSyncError(
+      "INTERNAL_ERROR",
+      "The commit failed, nothing of it was kept; send it again",
+    );
+  }
+
+  /** Runs a commit; whatever was believed of the store is forgotten when it fails. */
+  async guarded(commit: () => Promise<void>): Promise<void> {
+    try {
+      await commit();
+    } catch (error) {
+      this.#base = undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Commits pushes together; the answers are in their order.
+   *
+   * @throws whatever the store throws; nothing is committed then
+   */
+  async commitPushes(
+    jobs: readonly PushJob[],
+  ): Promise<readonly (PushOutcome | LakeSyncError)[]> {
+    const catalog = this.#catalog;
+    if (catalog === undefined) {
+      return jobs.map(() =>
+        new LakeSyncError(
+          "SCHEMA_ERROR",
+          "The gateway has no schema yet, put one at /v1/admin/schema",
+        )
+      );
+    }
+    const before = await this.base();
+    const ids = [...new Set(jobs.map(({ request }) => request.clientId))];
+    const clients = new Map<string, ClientRecord>();
+    for (const client of await this.store.readClients(ids)) {
+      if (client !== undefined) clients.set(client.clientId, client);
+    }
+    const group = new Group(
+      this,
+      catalog,
+      before,
+      clients,
+      await this.#answers(jobs),
+    );
+    const judged = jobs.map((job) => group.judge(job));
+    await group.loadRows(judged);
+    const verdicts = jobs.map((job, i) =>
+      group.take(job, judged[i] ?? new Map())
+    );
+    const after = await this.#commit(group, before);
+    return verdicts.map((verdict, i) =>
+      this.#answer(verdict, jobs[i]?.request, after)
+    );
+  }
+
+  async #answers(jobs: readonly PushJob[]): Promise<Map<string, KeptAnswer>> {
+    const answers = new Map<string, KeptAnswer>();
+    for (const { idempotency } of jobs) {
+      if (idempotency === undefined) continue;
+      const kept = await this.store.readAnswer(idempotency.key);
+      if (kept !== undefined && kept.expiresMs > this.env.now()) {
+        answers.set(kept.key, kept);
+      }
+    }
+    return answers;
+  }
+
+  async #commit(group: Group, before: Base): Promise<Base> {
+    if (!group.dirty) return before;
+    const { after, batch } = await group.finish();
+    await this.guarded(() => this.store.commit(batch));
+    this.published(after, group.rowsChanged, group.advanced);
+    return after;
+  }
+
+  /** Takes in what a commit made of the gateway and tells whoever listens. */
+  published(
+    after: Base,
+    changed: boolean,
+    clientIds: ReadonlySet<string>,
+  ): void {
+    this.#base = after;
+    this.#onCommitted({ seq: after.head.seq, changed, clientIds });
+  }
+
+  #answer(
+    verdict: Verdict,
+    request: PushRequest | undefined,
+    after: Base,
+  ): PushOutcome | LakeSyncError {
+    if ("error" in verdict) return verdict.error;
+    if ("replayed" in verdict) return { replayed: verdict.replayed };
+    const rejected = request === undefined
+      ? []
+      : refusalsOf(verdict.client, request);
+    return {
+      result: this.result(verdict.client, rejected, verdict.stopped, after),
+    };
+  }
+
+  /** Puts the answer to a push together. */
+  result(
+    client: ClientRecord,
+    rejected: readonly Rejection[],
+    stopped: Stop | undefined,
+    after: Base,
+  ): PushResult {
+    return {
+      lastMutationId: client.lastMutationId,
+      rejected,
+      ...(stopped === undefined ? {} : { stopped }),
+      seq: after.head.seq,
+      serverTime: new Date(this.env.now()).toISOString(),
+      serverHlc: this.clock.last,
+    };
+  }
+}
+
+function sameSchema(current: Catalog | undefined, input: unknown): boolean {
+  return current !== undefined &&
+    JSON.stringify(sorted(current.schema.spec)) ===
+      JSON.stringify(sorted(input));
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return value;
+  }
+  return Object.fromEntries(
+    Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map((
+      [key, item],
+    ) => [key, sorted(item)]),
+  );
+}

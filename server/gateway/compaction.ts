@@ -1,0 +1,41 @@
+/**
+ * Keeps history in bounds, a bounded piece at a time: the log by age and size, kept answers by
+ * their expiry.
+ *
+ * @module
+ */
+
+import type { Committer } from "./committer.ts";
+import { retentionOf } from "./environment.ts";
+
+/** How many entries one piece removes; it bounds how long it keeps the event loop. */
+const PIECE = 1_000;
+
+/** The greatest number of pieces of one run; the next run goes on. */
+const MAX_PIECES = 100;
+
+/**
+ * Removes what is no longer kept; must run alone in the gateway's writer.
+ *
+ * @param committer the gateway's writer
+ */
+export async function compact(committer: Committer): Promise<void> {
+  const { store, env } = committer;
+  const now = env.now();
+  const { logKeepMs, logMaxBytes } = retentionOf(env);
+  for (let piece = 0; piece < MAX_PIECES; piece++) {
+    const [oldest] = await store.readLog(0, 1);
+    if (oldest === undefined) break;
+    const { logBytes } = await store.stats();
+    const old = oldest.committedMs < now - logKeepMs;
+    if (!old && logBytes <= logMaxBytes) break;
+    const { marks, head } = await committer.base();
+    const byAge = marks.filter(([ms]) => ms < now - logKeepMs).at(-1)?.[1] ?? 0;
+    const throughSeq = logBytes > logMaxBytes
+      ? Math.min(head.seq, oldest.seq + PIECE)
+      : byAge;
+    if ((await store.trimLog(throughSeq, PIECE)) === 0) break;
+    await env.nextTurn();
+  }
+  while ((await store.sweepAnswers(now, PIECE)) === PIECE) await env.nextTurn();
+}

@@ -1,0 +1,59 @@
+/**
+ * Everything that is not deterministic reaches a gateway through here, so that one seed can
+ * replay a whole run: time, randomness, turns of the event loop, hashing and settings.
+ *
+ * @module
+ */
+
+import { DEFAULT_LIMITS, type Limits, type TextHash } from "@lakesync/core";
+
+/** What keeps a gateway's history in bounds. */
+export interface Retention {
+  /** How long a deleted row's key is kept, in days; older writes are refused `STALE_WRITE`. */
+  readonly tombstoneDays: number;
+  /** How long log entries are kept, in milliseconds. */
+  readonly logKeepMs: number;
+  /** How large the log may grow, in bytes of payload. */
+  readonly logMaxBytes: number;
+  /** How long answers of requests with an Idempotency-Key are kept, in milliseconds. */
+  readonly answerKeepMs: number;
+}
+
+/** The retention that holds unless configured otherwise. */
+export const DEFAULT_RETENTION: Retention = {
+  tombstoneDays: 400,
+  logKeepMs: 7 * 24 * 60 * 60 * 1000,
+  logMaxBytes: 1024 * 1024 * 1024,
+  answerKeepMs: 24 * 60 * 60 * 1000,
+};
+
+/** What a gateway needs of the world. */
+export interface GatewayEnvironment {
+  /** The physical clock, in milliseconds since 1970. */
+  readonly now: () => number;
+  /**
+   * Resolves in a later turn of the event loop, after input that is already there was read.
+   * Pushes that arrive meanwhile are committed together.
+   */
+  readonly nextTurn: () => Promise<void>;
+  /** Calls back once after a time in milliseconds; gives what cancels it. */
+  readonly setTimer: (ms: number, callback: () => void) => () => void;
+  /** SHA-256 of a text in lower-case hex; a runtime's own is faster. */
+  readonly hash: TextHash;
+  /** The limits of the protocol. */
+  readonly limits?: Limits;
+  /** What keeps history in bounds. */
+  readonly retention?: Retention;
+  /** Told of failures that no caller is to hear of in detail. */
+  readonly onError?: (what: string, error: unknown) => void;
+}
+
+/** The limits of an environment. */
+export function limitsOf(env: GatewayEnvironment): Limits {
+  return env.limits ?? DEFAULT_LIMITS;
+}
+
+/** The retention of an environment. */
+export function retentionOf(env: GatewayEnvironment): Retention {
+  return env.retention ?? DEFAULT_RETENTION;
+}
