@@ -59,8 +59,6 @@ export function rowSum(seed: number): number {
  */
 export function cellSum(seed: number, column: string, value: Value): number {
   if (value === null) return 0;
-  const text = typeof value === "string"
-    ? `s${value}`
-    : `v${canonicalJson(value)}`;
+  const text = typeof value === "string" ? `s${value}` : `v${canonicalJson(value)}`;
   return mix(hash(text, hash(column, seed) ^ 0x1e));
 }

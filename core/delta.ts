@@ -110,9 +110,7 @@ export function canonicalDelta(
     const text = canonicalJson(delta.values[i] ?? null);
     columns += columns === "" ? name + text : `,${name}${text}`;
   }
-  return `{"clientId":${
-    JSON.stringify(clientId)
-  },"columns":{${columns}},"hlc":"${hlc}",` +
+  return `{"clientId":${JSON.stringify(clientId)},"columns":{${columns}},"hlc":"${hlc}",` +
     `"op":"${delta.shape.op}","rowId":${JSON.stringify(delta.rowId)},"table":${
       JSON.stringify(delta.shape.table)
     }}`;
@@ -122,8 +120,7 @@ export function canonicalDelta(
 export type TextHash = (text: string) => string;
 
 /** {@linkcode TextHash} in plain JavaScript, for any runtime. */
-export const sha256Hex: TextHash = (text) =>
-  bytesToHex(sha256(utf8ToBytes(text)));
+export const sha256Hex: TextHash = (text) => bytesToHex(sha256(utf8ToBytes(text)));
 
 /**
  * The identity of a delta: SHA-256 over the RFC 8785 JSON of

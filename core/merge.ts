@@ -85,9 +85,7 @@ export function isVisible(row: RowState): boolean {
 }
 
 function greater(a: Stamp | undefined, b: Stamp): Stamp {
-  return a !== undefined && compareStamps(a, b) >= 0
-    ? a
-    : { hlc: b.hlc, clientId: b.clientId };
+  return a !== undefined && compareStamps(a, b) >= 0 ? a : { hlc: b.hlc, clientId: b.clientId };
 }
 
 /**
@@ -98,9 +96,7 @@ function greater(a: Stamp | undefined, b: Stamp): Stamp {
  * @returns the row as it is then; the same object when the change has no effect
  */
 export function merge(row: RowState, change: Change): RowState {
-  return change.op === "DELETE"
-    ? mergeDelete(row, change)
-    : mergeWrite(row, change);
+  return change.op === "DELETE" ? mergeDelete(row, change) : mergeWrite(row, change);
 }
 
 function mergeDelete(row: RowState, change: Change): RowState {
@@ -109,9 +105,7 @@ function mergeDelete(row: RowState, change: Change): RowState {
   }
   const died = { hlc: change.hlc, clientId: change.clientId };
   const cells = row.cells.filter((group) => compareStamps(group, died) > 0);
-  const born = row.born !== undefined && compareStamps(row.born, died) > 0
-    ? row.born
-    : undefined;
+  const born = row.born !== undefined && compareStamps(row.born, died) > 0 ? row.born : undefined;
   return { born, died, cells };
 }
 
@@ -129,9 +123,7 @@ function mergeWrite(row: RowState, change: Change): RowState {
     };
   }
   const cells = mergeCells(row.cells, change);
-  return cells === row.cells && born === row.born
-    ? row
-    : { born, died: row.died, cells };
+  return cells === row.cells && born === row.born ? row : { born, died: row.died, cells };
 }
 
 function groupOf(change: Change): CellGroup {
@@ -163,9 +155,7 @@ function mergeCells(
     const rest = lost.size === 0 ? group : without(group, lost);
     if (rest !== undefined) kept.push(rest);
   }
-  const won = held.size === 0
-    ? groupOf(change)
-    : without(groupOf(change), held);
+  const won = held.size === 0 ? groupOf(change) : without(groupOf(change), held);
   if (won !== undefined) kept.push(won);
   return kept;
 }
@@ -173,9 +163,7 @@ function mergeCells(
 /** Equal stamps with unequal values come only from a broken sender; any total order converges. */
 function beats(value: Value, other: Value): boolean {
   const [text, otherText] = [canonicalJson(value), canonicalJson(other)];
-  return text === otherText
-    ? Object.is(value, 0) && Object.is(other, -0)
-    : text > otherText;
+  return text === otherText ? Object.is(value, 0) && Object.is(other, -0) : text > otherText;
 }
 
 function without(
@@ -191,7 +179,5 @@ function without(
     values.push(group.values[i] ?? null);
   }
   if (columns.length === 0) return undefined;
-  return columns.length === group.columns.length
-    ? group
-    : { ...group, columns, values };
+  return columns.length === group.columns.length ? group : { ...group, columns, values };
 }

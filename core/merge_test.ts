@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Hlc } from "./clock.ts";
-import {
-  type Change,
-  compareStamps,
-  merge,
-  type RowState,
-  type Stamp,
-} from "./merge.ts";
+import { type Change, compareStamps, merge, type RowState, type Stamp } from "./merge.ts";
 import {
   type Merge,
   mergeAll,
@@ -240,9 +234,7 @@ const BROKEN: Readonly<Record<string, Merge>> = {
     const rival = row.cells.find((group) => group.hlc === change.hlc);
     return merge(
       row,
-      rival && change.op === "UPDATE"
-        ? { ...change, clientId: rival.clientId }
-        : change,
+      rival && change.op === "UPDATE" ? { ...change, clientId: rival.clientId } : change,
     );
   },
   "no tombstone": (row, change) => ({

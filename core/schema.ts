@@ -292,8 +292,7 @@ export function defineSchema<const S extends SchemaSpec>(spec: S): S {
 }
 
 /** The TypeScript type of a column type's values, without null. */
-export type TypeOf<T> = T extends "string" | "timestamp" | "date" | "uuid"
-  ? string
+export type TypeOf<T> = T extends "string" | "timestamp" | "date" | "uuid" ? string
   : T extends `decimal(${string}` ? string
   : T extends "integer" ? number | bigint
   : T extends "number" ? number
@@ -349,9 +348,7 @@ export function keyOf(table: Table, rowId: string): readonly Value[] | string {
   }
   const [only] = table.primaryKey;
   if (only?.type === "string" && table.primaryKey.length === 1) return [rowId];
-  const key = table.primaryKey.length === 1
-    ? [single(only, rowId)]
-    : several(table, rowId);
+  const key = table.primaryKey.length === 1 ? [single(only, rowId)] : several(table, rowId);
   if (typeof key === "string") return key;
   for (const [i, column] of table.primaryKey.entries()) {
     const value = key[i];
@@ -361,9 +358,7 @@ export function keyOf(table: Table, rowId: string): readonly Value[] | string {
     const misfit = column.check(value);
     if (misfit !== undefined) return `rowId: ${column.name} ${misfit}`;
   }
-  return rowIdOf(table, key) === rowId
-    ? key
-    : "rowId is not written in its canonical form";
+  return rowIdOf(table, key) === rowId ? key : "rowId is not written in its canonical form";
 }
 
 function single(column: Column | undefined, rowId: string): Value {
@@ -382,7 +377,5 @@ function several(table: Table, rowId: string): Value[] | string {
   if (!Array.isArray(parsed) || parsed.length !== table.primaryKey.length) {
     return `rowId must be a JSON array of the ${table.primaryKey.length} key values`;
   }
-  return table.primaryKey.map((column, i) =>
-    fromPlainJson(parsed[i], column.type)
-  );
+  return table.primaryKey.map((column, i) => fromPlainJson(parsed[i], column.type));
 }

@@ -37,9 +37,7 @@ export function viewOf(row: RowState): View {
   if (!isVisible(row)) return undefined;
   const view = new Map<number, Value>();
   for (const group of row.cells) {
-    group.columns.forEach((column, i) =>
-      view.set(column, group.values[i] ?? null)
-    );
+    group.columns.forEach((column, i) => view.set(column, group.values[i] ?? null));
   }
   return new Map([...view].sort(([a], [b]) => a - b));
 }

@@ -95,17 +95,14 @@ function checkInteger(value: Value): Misfit | undefined {
 }
 
 function checkNumber(value: Value): Misfit | undefined {
-  return typeof value === "number" && Number.isFinite(value)
-    ? undefined
-    : "takes a finite number";
+  return typeof value === "number" && Number.isFinite(value) ? undefined : "takes a finite number";
 }
 
 function checkBoolean(value: Value): Misfit | undefined {
   return typeof value === "boolean" ? undefined : "takes true or false";
 }
 
-const TIMESTAMP =
-  /^(\d{4}-\d{2}-\d{2})T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?Z$/;
+const TIMESTAMP = /^(\d{4}-\d{2}-\d{2})T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?Z$/;
 
 function isDate(text: string): boolean {
   const match = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text);
@@ -117,11 +114,7 @@ function isDate(text: string): boolean {
   ];
   if (month < 1 || month > 12 || day < 1) return false;
   const leap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
-  const days = month === 2
-    ? (leap ? 29 : 28)
-    : [4, 6, 9, 11].includes(month)
-    ? 30
-    : 31;
+  const days = month === 2 ? (leap ? 29 : 28) : [4, 6, 9, 11].includes(month) ? 30 : 31;
   return day <= days;
 }
 
@@ -134,17 +127,13 @@ function checkTimestamp(value: Value): Misfit | undefined {
 }
 
 function checkDate(value: Value): Misfit | undefined {
-  return typeof value === "string" && isDate(value)
-    ? undefined
-    : "takes a date like 2026-01-31";
+  return typeof value === "string" && isDate(value) ? undefined : "takes a date like 2026-01-31";
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 function checkUuid(value: Value): Misfit | undefined {
-  return typeof value === "string" && UUID.test(value)
-    ? undefined
-    : "takes a UUID in lower case";
+  return typeof value === "string" && UUID.test(value) ? undefined : "takes a UUID in lower case";
 }
 
 function checkBytes(value: Value): Misfit | undefined {
@@ -200,16 +189,12 @@ export function decimalParts(
   const match = /^decimal\((\d{1,2}),\s*(\d{1,2})\)$/.exec(type);
   if (!match) return undefined;
   const [precision, scale] = [Number(match[1]), Number(match[2])];
-  return precision >= 1 && precision <= 38 && scale <= precision
-    ? { precision, scale }
-    : undefined;
+  return precision >= 1 && precision <= 38 && scale <= precision ? { precision, scale } : undefined;
 }
 
 function decimalCheck(precision: number, scale: number): ValueCheck {
   return (value) => {
-    const match = typeof value === "string"
-      ? /^-?(0|[1-9]\d*)(?:\.(\d+))?$/.exec(value)
-      : null;
+    const match = typeof value === "string" ? /^-?(0|[1-9]\d*)(?:\.(\d+))?$/.exec(value) : null;
     const whole = match?.[1] === "0" ? 0 : match?.[1]?.length ?? 0;
     if (
       match && (match[2]?.length ?? 0) <= scale && whole <= precision - scale
@@ -270,9 +255,7 @@ export function fromPlainJson(json: JsonValue, type: string): Value {
   }
   if (type === "integer" && /^-?[1-9]\d{15,18}$/.test(json)) {
     const value = BigInt(json);
-    return value >= INT64_MIN && value <= INT64_MAX && !isSafe(value)
-      ? value
-      : json;
+    return value >= INT64_MIN && value <= INT64_MAX && !isSafe(value) ? value : json;
   }
   if (type === "bytes") return decodeBase64(json) ?? json;
   return json;

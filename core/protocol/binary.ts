@@ -26,12 +26,7 @@ import type {
   ServerFrame,
   Stop,
 } from "./messages.ts";
-import {
-  packChanges,
-  packDeltas,
-  unpackChanges,
-  unpackDeltas,
-} from "./rows.ts";
+import { packChanges, packDeltas, unpackChanges, unpackDeltas } from "./rows.ts";
 
 /** The content type of the binary form. */
 export const PROTOBUF_TYPE = "application/x-protobuf";
@@ -75,9 +70,7 @@ function packTransaction(transaction: Transaction): wire.Transaction {
     deltas: packDeltas(transaction.deltas),
     part: transaction.part ?? 0,
     parts: transaction.parts ?? 0,
-    chain: transaction.chain === undefined
-      ? new Uint8Array()
-      : hexToBytes(transaction.chain),
+    chain: transaction.chain === undefined ? new Uint8Array() : hexToBytes(transaction.chain),
   });
 }
 
@@ -94,9 +87,7 @@ function unpackTransaction(transaction: wire.Transaction): Transaction {
   }
   return {
     mutationId: toNumber(transaction.mutationId, "mutation_id"),
-    deltas: transaction.deltas === undefined
-      ? []
-      : unpackDeltas(transaction.deltas),
+    deltas: transaction.deltas === undefined ? [] : unpackDeltas(transaction.deltas),
     ...(part !== 0 || parts !== 0 ? { part, parts } : {}),
     ...(chain.length === 0 ? {} : { chain: bytesToHex(chain) }),
   };
@@ -173,9 +164,7 @@ function unpackPushResult(message: wire.PushResult): PushResult {
   return {
     lastMutationId: toNumber(message.lastMutationId, "last_mutation_id"),
     rejected: message.rejected.map(unpackRejection),
-    ...(message.stopped === undefined
-      ? {}
-      : { stopped: unpackStop(message.stopped) }),
+    ...(message.stopped === undefined ? {} : { stopped: unpackStop(message.stopped) }),
     seq: toNumber(message.seq, "seq"),
     serverTime: message.serverTime,
     serverHlc: toHlc(message.serverHlc),
@@ -219,18 +208,14 @@ function packPullResult(result: PullResult): wire.PullResult {
     complete: result.complete,
     lastMutationId: BigInt(result.lastMutationId),
     serverHlc: result.serverHlc,
-    ...(result.checkpoint === undefined
-      ? {}
-      : { checkpoint: packCheckpoint(result.checkpoint) }),
+    ...(result.checkpoint === undefined ? {} : { checkpoint: packCheckpoint(result.checkpoint) }),
   });
 }
 
 function unpackPullResult(message: wire.PullResult): PullResult {
   const { checkpoint } = message;
   return {
-    changes: message.changes === undefined
-      ? []
-      : unpackChanges(message.changes),
+    changes: message.changes === undefined ? [] : unpackChanges(message.changes),
     cursor: message.cursor,
     complete: message.complete,
     lastMutationId: toNumber(message.lastMutationId, "last_mutation_id"),
@@ -271,9 +256,7 @@ function unpackError(message: wire.Error): ErrorBody {
     requestId: message.requestId,
     ...(carriesLast ? { lastMutationId } : {}),
     ...(mutationId === 0 ? {} : { mutationId }),
-    ...(message.retryAfterSeconds === 0
-      ? {}
-      : { retryAfterSeconds: message.retryAfterSeconds }),
+    ...(message.retryAfterSeconds === 0 ? {} : { retryAfterSeconds: message.retryAfterSeconds }),
   };
 }
 
@@ -378,8 +361,7 @@ export function decodeDeltas(bytes: Uint8Array): Delta[] {
 function packClientFrame(frame: ClientFrame): wire.ClientFrame["frame"] {
   switch (frame.type) {
     case "hello": {
-      const { clientId, cursor = "", schemaVersion, refusalsSeen = 0 } =
-        frame.hello;
+      const { clientId, cursor = "", schemaVersion, refusalsSeen = 0 } = frame.hello;
       const hello = {
         clientId,
         cursor,
@@ -431,9 +413,7 @@ export function decodeClientFrame(bytes: Uint8Array): ClientFrame {
           clientId,
           schemaVersion,
           ...(cursor === "" ? {} : { cursor }),
-          ...(refusalsSeen === 0n
-            ? {}
-            : { refusalsSeen: toNumber(refusalsSeen, "refusals_seen") }),
+          ...(refusalsSeen === 0n ? {} : { refusalsSeen: toNumber(refusalsSeen, "refusals_seen") }),
         },
       };
     }

@@ -94,7 +94,7 @@ export function parseJsonBody(body: string): JsonValue {
   }
   let level: JsonValue[] = [value];
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > DEFAULT_LIMITS.maxJsonDepth) {
+    if (depth >= DEFAULT_LIMITS.maxJsonDepth) {
       invalid(
         "The body",
         `is nested deeper than ${DEFAULT_LIMITS.maxJsonDepth} levels`,
@@ -171,9 +171,7 @@ function stamp(value: JsonValue, place: string): Hlc {
 
 function deltaId(value: JsonValue, place: string): string {
   const id = text(value, place);
-  return /^[0-9a-f]{64}$/.test(id)
-    ? id
-    : invalid(place, "must be 64 lower-case hex digits");
+  return /^[0-9a-f]{64}$/.test(id) ? id : invalid(place, "must be 64 lower-case hex digits");
 }
 
 function transaction(
@@ -287,9 +285,7 @@ export function pushResultToJson(result: PushResult): JsonValue {
 function changeToJson(change: RowChange): JsonValue {
   const { op, table, columns, unset, buckets } = change.shape;
   const values: Record<string, JsonValue> = {};
-  columns.forEach((column, i) =>
-    values[column] = toPlainJson(change.values[i] ?? null)
-  );
+  columns.forEach((column, i) => values[column] = toPlainJson(change.values[i] ?? null));
   return {
     op,
     table,
@@ -333,8 +329,7 @@ function hello(value: JsonValue | undefined): Hello {
   );
   return {
     clientId: text(frame["clientId"], "hello.clientId"),
-    schemaVersion:
-      optional(frame["schemaVersion"], "hello.schemaVersion", whole) ?? 0,
+    schemaVersion: optional(frame["schemaVersion"], "hello.schemaVersion", whole) ?? 0,
     ...(cursor === undefined || cursor === "" ? {} : { cursor }),
     ...(refusalsSeen === undefined ? {} : { refusalsSeen }),
   };
