@@ -1,0 +1,133 @@
+/**
+ * Keeps a local database in step with its gateway: one upload and one download that never wait for
+ * each other.
+ *
+ * @module
+ */
+
+import { Download } from "./download.ts";
+import type { ClientEnvironment } from "./environment.ts";
+import type { Replica } from "./replica.ts";
+import type { StatusValue } from "./status.ts";
+import { HttpTransport } from "./transport/http.ts";
+import { type GetToken, TokenKeeper } from "./transport/token.ts";
+import { Upload } from "./upload.ts";
+
+/** The clock offset is stored anew when it moved by more than this, in milliseconds. */
+const OFFSET_STEP_MS = 250;
+
+/** What syncing needs. */
+export interface SyncOptions {
+  /** Clock, timers, randomness, network. */
+  readonly env: ClientEnvironment;
+  /** The local database. */
+  readonly replica: Replica;
+  /** The server, `http:` or `https:`. */
+  readonly url: string;
+  /** The gateway's id. */
+  readonly gateway: string;
+  /** Gives a token. */
+  readonly getToken: GetToken;
+  /** Where the state is shown. */
+  readonly status: StatusValue;
+}
+
+function liveUrlOf(url: string, gateway: string): string {
+  const live = new URL(`${url.replace(/\/+$/, "")}/v1/sync/${encodeURIComponent(gateway)}`);
+  live.protocol = live.protocol === "https:" ? "wss:" : "ws:";
+  return live.href;
+}
+
+/** The sync loop of one client. */
+export class Sync {
+  readonly #options: SyncOptions;
+  readonly #tokens: TokenKeeper;
+  readonly #download: Download;
+  readonly #upload: Upload;
+  readonly #stopListening: () => void;
+  #offsetMs: number | undefined;
+
+  /**
+   * Makes the loop; it begins with {@linkcode Sync.resume}.
+   *
+   * @param options what it works with
+   */
+  constructor(options: SyncOptions) {
+    const { env, replica, url, gateway, status } = options;
+    this.#options = options;
+    this.#tokens = new TokenKeeper(options.getToken);
+    const http = new HttpTransport(env, url, gateway, this.#tokens);
+    const onServerTime = (serverTime: string, sentMs: number) =>
+      this.#serverTime(serverTime, sentMs);
+    this.#download = new Download({
+      env,
+      replica,
+      http,
+      tokens: this.#tokens,
+      status,
+      liveUrl: liveUrlOf(url, gateway),
+      onServerTime,
+      onOnline: () => this.#upload.wake(),
+      onCheckpoint: () => this.#countPending(),
+    });
+    this.#upload = new Upload({
+      env,
+      replica,
+      http,
+      status,
+      onServerTime,
+      onNeedsToken: () => this.#download.fire("unauthorized"),
+      onPushed: () => this.#countPending(),
+    });
+    this.#stopListening = replica.onLocalCommit(() => {
+      this.#countPending();
+      this.#upload.wake();
+    });
+  }
+
+  /** Begins, or goes on after a pause, a refusal or for want of a token. */
+  resume(): void {
+    this.#tokens.forget();
+    this.#countPending();
+    this.#download.fire("resume");
+    this.#download.fire("retry");
+    this.#upload.resume();
+  }
+
+  /** Holds everything until {@linkcode Sync.resume}. */
+  pause(): void {
+    this.#upload.hold();
+    this.#download.fire("pause");
+  }
+
+  /** Ends it for ever. */
+  async close(): Promise<void> {
+    this.#stopListening();
+    this.#download.fire("close");
+    await this.#upload.close();
+    await this.#download.settled();
+    await this.#counting;
+  }
+
+  #counting: Promise<void> = Promise.resolve();
+
+  #countPending(): Promise<void> {
+    const { replica, status } = this.#options;
+    this.#counting = this.#counting.then(async () => {
+      const { highestMutationId, lastMutationId } = await replica.state();
+      status.set({ pending: Math.max(0, highestMutationId - lastMutationId) });
+    }).catch(() => {});
+    return this.#counting;
+  }
+
+  /** The gateway's clock, as it was halfway between question and answer. */
+  async #serverTime(serverTime: string, sentMs: number): Promise<void> {
+    const { env, replica } = this.#options;
+    const serverMs = Date.parse(serverTime);
+    if (!Number.isFinite(serverMs)) return;
+    const offsetMs = Math.round(serverMs - (sentMs + env.now()) / 2);
+    if (Math.abs(offsetMs - (this.#offsetMs ?? 0)) < OFFSET_STEP_MS) return;
+    this.#offsetMs = offsetMs;
+    await replica.setClockOffset(offsetMs);
+  }
+}
