@@ -1,1 +1,18 @@
-export {};
+/**
+ * The gateway process: start one inside a program, or run this module to start the command
+ * `lakesync`.
+ *
+ * @module
+ */
+
+export { type Role, signToken, type SignTokenOptions } from "./auth/token.ts";
+export type { TrustOptions } from "./auth/verify.ts";
+export { type RunningServer, type ServerOptions, startServer } from "./server.ts";
+export { memoryStores } from "./store/memory.ts";
+export { openSqliteStores } from "./store/sqlite.ts";
+export * from "./store/store.ts";
+
+if (import.meta.main) {
+  const { main } = await import("./main.ts");
+  Deno.exit(await main(Deno.args));
+}

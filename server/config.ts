@@ -1,0 +1,377 @@
+/**
+ * What can be set: flags and `LAKESYNC_*` variables; flags win. Only what the command reads is
+ * here.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { MIN_SECRET_CHARS, type Role } from "./auth/token.ts";
+
+/** The command was used wrongly; it ends with exit code 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** A flag with the variable that stands in for it. */
+export interface Setting {
+  /** The flag without its dashes. */
+  readonly flag: string;
+  /** The environment variable. */
+  readonly env?: string;
+  /** What stands for its value in the help. */
+  readonly value: string;
+  /** What it is for. */
+  readonly help: string;
+  /** What holds when it is not given. */
+  readonly fallback?: string;
+  /** Whether it may be given several times. */
+  readonly multiple?: boolean;
+}
+
+const DATA: Setting = {
+  flag: "data",
+  env: "LAKESYNC_DATA",
+  value: "<folder>",
+  help: "where data, lock and secret are kept",
+  fallback: "./lakesync-data",
+};
+const SECRET: Setting = {
+  flag: "secret",
+  env: "LAKESYNC_SECRET",
+  value: "<text>",
+  help: `signs tokens, at least ${MIN_SECRET_CHARS} characters`,
+};
+const ISSUER: Setting = {
+  flag: "issuer",
+  env: "LAKESYNC_ISSUER",
+  value: "<iss>",
+  help: "the iss that tokens have",
+};
+const AUDIENCE: Setting = {
+  flag: "audience",
+  env: "LAKESYNC_AUDIENCE",
+  value: "<aud>",
+  help: "the aud that tokens have",
+};
+
+/** The flags of `lakesync serve`. */
+export const SERVE_SETTINGS: readonly Setting[] = [
+  {
+    flag: "host",
+    env: "LAKESYNC_HOST",
+    value: "<address>",
+    help: "the address to listen on; not loopback only with a secret or JWKS",
+    fallback: "127.0.0.1",
+  },
+  {
+    flag: "port",
+    env: "LAKESYNC_PORT",
+    value: "<number>",
+    help: "the port to listen on, 0 for any",
+    fallback: "8787",
+  },
+  DATA,
+  {
+    flag: "store",
+    env: "LAKESYNC_STORE",
+    value: "<kind>",
+    help: "sqlite, kv or memory (which forgets)",
+    fallback: "sqlite",
+  },
+  {
+    ...SECRET,
+    help: `${SECRET.help}; unless given, that of <data>/secret`,
+  },
+  {
+    flag: "jwks-url",
+    env: "LAKESYNC_JWKS_URL",
+    value: "<url>",
+    help: "public keys that check tokens, instead of a secret",
+  },
+  ISSUER,
+  AUDIENCE,
+  {
+    flag: "log-level",
+    env: "LAKESYNC_LOG_LEVEL",
+    value: "<level>",
+    help: "debug, info, warning or error",
+    fallback: "info",
+  },
+  {
+    flag: "log-format",
+    env: "LAKESYNC_LOG_FORMAT",
+    value: "<format>",
+    help: "pretty or json",
+    fallback: "pretty",
+  },
+];
+
+/** The flags of `lakesync token`. */
+export const TOKEN_SETTINGS: readonly Setting[] = [
+  { flag: "sub", value: "<user>", help: "the user; needed" },
+  {
+    flag: "gw",
+    value: "<gateway>",
+    help: "the gateway it is for, * for all",
+    fallback: "default",
+  },
+  {
+    flag: "role",
+    value: "<role>",
+    help: "client or admin",
+    fallback: "client",
+  },
+  {
+    flag: "ttl",
+    value: "<time>",
+    help: "how long it is valid: 30s, 15m, 1h, 7d",
+    fallback: "1h",
+  },
+  {
+    flag: "claim",
+    value: "<name=text>",
+    help: "a further claim; may be repeated",
+    multiple: true,
+  },
+  { ...DATA, help: "whose secret signs it" },
+  { ...SECRET, help: `${SECRET.help}; instead of the data folder's` },
+  ISSUER,
+  AUDIENCE,
+];
+
+/** How a server is to be started. */
+export interface ServeConfig {
+  /** What to do. */
+  readonly command: "serve";
+  /** The address to listen on. */
+  readonly host: string;
+  /** The port to listen on, 0 for any. */
+  readonly port: number;
+  /** The data folder. */
+  readonly data: string;
+  /** What keeps the data. */
+  readonly store: "sqlite" | "kv" | "memory";
+  /** The secret, if one was given. */
+  readonly secret: string | undefined;
+  /** Where public keys are, if that was given. */
+  readonly jwksUrl: string | undefined;
+  /** The `iss` that tokens must have. */
+  readonly issuer: string | undefined;
+  /** The `aud` that tokens must have. */
+  readonly audience: string | undefined;
+  /** The least level that is logged. */
+  readonly logLevel: "debug" | "info" | "warning" | "error";
+  /** How log records are written. */
+  readonly logFormat: "pretty" | "json";
+}
+
+/** Which token to make. */
+export interface TokenConfig {
+  /** What to do. */
+  readonly command: "token";
+  /** The user. */
+  readonly sub: string;
+  /** The gateway, or `*`. */
+  readonly gw: string;
+  /** The role. */
+  readonly role: Role;
+  /** How long it is valid, in seconds. */
+  readonly ttlSeconds: number;
+  /** Further claims. */
+  readonly claims: Readonly<Record<string, string>>;
+  /** The data folder. */
+  readonly data: string;
+  /** The secret, if one was given. */
+  readonly secret: string | undefined;
+  /** The `iss` claim. */
+  readonly issuer: string | undefined;
+  /** The `aud` claim. */
+  readonly audience: string | undefined;
+}
+
+/** What a command line asks for. */
+export type Command = ServeConfig | TokenConfig | {
+  /** What to do. */
+  readonly command: "help" | "version";
+};
+
+/** The values of flags, variables or defaults. */
+class Values {
+  readonly #flags: Readonly<Record<string, unknown>>;
+  readonly #settings: readonly Setting[];
+  readonly #env: (name: string) => string | undefined;
+
+  constructor(
+    args: readonly string[],
+    settings: readonly Setting[],
+    env: (name: string) => string | undefined,
+  ) {
+    try {
+      this.#flags = parseArgs({
+        args: [...args],
+        options: Object.fromEntries(settings.map(({ flag, multiple }) => [
+          flag,
+          { type: "string", multiple: multiple === true },
+        ])),
+      }).values;
+    } catch (error) {
+      throw new UsageError(error instanceof Error ? error.message : "");
+    }
+    this.#settings = settings;
+    this.#env = env;
+  }
+
+  optional(flag: string): string | undefined {
+    const value = this.#flags[flag];
+    if (typeof value === "string") return value;
+    const setting = this.#settings.find((setting) => setting.flag === flag);
+    const variable = setting?.env === undefined ? undefined : this.#env(setting.env);
+    return variable === undefined || variable === "" ? setting?.fallback : variable;
+  }
+
+  needed(flag: string): string {
+    const value = this.optional(flag);
+    if (value === undefined || value === "") {
+      throw new UsageError(`--${flag} is needed`);
+    }
+    return value;
+  }
+
+  oneOf<T extends string>(flag: string, choices: readonly T[]): T {
+    const value = this.needed(flag);
+    const choice = choices.find((choice) => choice === value);
+    if (choice === undefined) {
+      throw new UsageError(`--${flag} is one of ${choices.join(", ")}`);
+    }
+    return choice;
+  }
+
+  list(flag: string): readonly string[] {
+    const value = this.#flags[flag];
+    return Array.isArray(value) ? value.map(String) : [];
+  }
+
+  secret(): string | undefined {
+    const secret = this.optional("secret")?.trim();
+    if (secret !== undefined && secret.length < MIN_SECRET_CHARS) {
+      throw new UsageError(
+        `--secret has at least ${MIN_SECRET_CHARS} characters`,
+      );
+    }
+    return secret;
+  }
+}
+
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : NaN;
+  if (port <= 65535) return port;
+  throw new UsageError("--port is a number from 0 to 65535");
+}
+
+/**
+ * Tells whether an address can only be reached from its own machine.
+ *
+ * @param host an address or name
+ */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host === "[::1]" ||
+    /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function parseJwksUrl(text: string): string {
+  const url = URL.parse(text);
+  if (
+    url?.protocol === "https:" ||
+    url?.protocol === "http:" && isLoopback(url.hostname)
+  ) return text;
+  throw new UsageError("--jwks-url is an https address");
+}
+
+function parseTtl(text: string): number {
+  const [, count, unit = "s"] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
+  const seconds = { s: 1, m: 60, h: 3600, d: 86400 }[unit || "s"];
+  if (count === undefined || seconds === undefined || Number(count) === 0) {
+    throw new UsageError("--ttl is a time such as 30s, 15m, 1h or 7d");
+  }
+  return Number(count) * seconds;
+}
+
+function parseClaims(list: readonly string[]): Record<string, string> {
+  return Object.fromEntries(list.map((claim) => {
+    const at = claim.indexOf("=");
+    if (at < 1) throw new UsageError("--claim is <name>=<text>");
+    return [claim.slice(0, at), claim.slice(at + 1)];
+  }));
+}
+
+function serveConfig(values: Values): ServeConfig {
+  const jwksUrl = values.optional("jwks-url");
+  const config: ServeConfig = {
+    command: "serve",
+    host: values.needed("host"),
+    port: parsePort(values.needed("port")),
+    data: values.needed("data"),
+    store: values.oneOf("store", ["sqlite", "kv", "memory"]),
+    secret: values.secret(),
+    jwksUrl: jwksUrl === undefined ? undefined : parseJwksUrl(jwksUrl),
+    issuer: values.optional("issuer"),
+    audience: values.optional("audience"),
+    logLevel: values.oneOf("log-level", ["debug", "info", "warning", "error"]),
+    logFormat: values.oneOf("log-format", ["pretty", "json"]),
+  };
+  if (config.secret !== undefined && config.jwksUrl !== undefined) {
+    throw new UsageError("Give either --secret or --jwks-url, not both");
+  }
+  if (
+    config.secret === undefined && config.jwksUrl === undefined &&
+    !isLoopback(config.host)
+  ) {
+    throw new UsageError(
+      `To listen on ${config.host}, which others can reach, give --secret or --jwks-url`,
+    );
+  }
+  return config;
+}
+
+function tokenConfig(values: Values): TokenConfig {
+  return {
+    command: "token",
+    sub: values.needed("sub"),
+    gw: values.needed("gw"),
+    role: values.oneOf("role", ["client", "admin"]),
+    ttlSeconds: parseTtl(values.needed("ttl")),
+    claims: parseClaims(values.list("claim")),
+    data: values.needed("data"),
+    secret: values.secret(),
+    issuer: values.optional("issuer"),
+    audience: values.optional("audience"),
+  };
+}
+
+/**
+ * Reads a command line.
+ *
+ * @param args the arguments
+ * @param env reads an environment variable
+ * @returns what to do
+ * @throws {UsageError}
+ */
+export function parseCommand(
+  args: readonly string[],
+  env: (name: string) => string | undefined,
+): Command {
+  if (args.includes("--help") || args.includes("-h")) {
+    return { command: "help" };
+  }
+  if (args.includes("--version")) return { command: "version" };
+  const [first = "serve", ...rest] = args;
+  if (first === "token") {
+    return tokenConfig(new Values(rest, TOKEN_SETTINGS, env));
+  }
+  if (first === "serve" || first.startsWith("-")) {
+    const flags = first === "serve" ? rest : args;
+    return serveConfig(new Values(flags, SERVE_SETTINGS, env));
+  }
+  throw new UsageError(`There is no command ${first}`);
+}

@@ -1,0 +1,100 @@
+/**
+ * `/v1/admin/…`, for tokens of role admin. JSON only.
+ *
+ * @module
+ */
+
+import { DEFAULT_LIMITS, LakeSyncError, parseJsonBody, parseSchema } from "@lakesync/core";
+import { requireAdmin } from "../auth/authorize.ts";
+import { readBody, utf8 } from "./body.ts";
+import type { Handler, RequestContext, ServerContext } from "./context.ts";
+import { admit, authenticate, findGateway } from "./guard.ts";
+import { bodyFormat } from "./media.ts";
+import { replyJson } from "./reply.ts";
+
+async function admitAdmin(
+  context: ServerContext,
+  c: RequestContext,
+): Promise<string> {
+  const id = c.req.param("gatewayId");
+  const { gatewayId } = await admit(context, c.req.raw, id, "admin");
+  return gatewayId;
+}
+
+/** `PUT /v1/admin/schema/:gatewayId`: stores a schema, and makes the gateway if need be. */
+export function putSchemaHandler(context: ServerContext): Handler {
+  return async (c) => {
+    const gatewayId = await admitAdmin(context, c);
+    if (context.phase() === "draining") await findGateway(context, gatewayId);
+    if (bodyFormat(c.req.raw.headers) !== "json") {
+      throw new LakeSyncError(
+        "UNSUPPORTED_MEDIA_TYPE",
+        "A schema is sent as application/json",
+      );
+    }
+    const body = await readBody(c.req.raw, DEFAULT_LIMITS.maxBodyBytes);
+    const spec = parseJsonBody(utf8(body));
+    parseSchema(spec);
+    const gateway = await context.gateways.create(gatewayId);
+    return replyJson(c.req.raw, await gateway.putSchema(spec));
+  };
+}
+
+/** `GET /v1/admin/schema/:gatewayId`. */
+export function getSchemaHandler(context: ServerContext): Handler {
+  return async (c) => {
+    const gateway = await findGateway(context, await admitAdmin(context, c));
+    if (gateway.schema === undefined) {
+      throw new LakeSyncError(
+        "NOT_FOUND",
+        `The gateway ${gateway.id} has no schema yet, PUT one`,
+      );
+    }
+    return replyJson(c.req.raw, gateway.schema.spec);
+  };
+}
+
+/** `GET /v1/admin/stats/:gatewayId`. */
+export function statsHandler(context: ServerContext): Handler {
+  return async (c) => {
+    const gateway = await findGateway(context, await admitAdmin(context, c));
+    const { gatewayId, epoch, seq, schemaVersion, clients, tables, log } = await gateway.stats();
+    return replyJson(c.req.raw, {
+      gatewayId,
+      epoch,
+      seq: String(seq),
+      schemaVersion,
+      clients,
+      connections: context.live.count(gatewayId),
+      tables,
+      log,
+      destinations: [],
+    });
+  };
+}
+
+/** `GET /v1/admin/gateways`: those the token is for. */
+export function gatewaysHandler(context: ServerContext): Handler {
+  return async (c) => {
+    const token = await authenticate(context, c.req.raw);
+    requireAdmin(token);
+    const gateways = [];
+    for (const id of await context.gateways.list()) {
+      if (token.gw !== "*" && token.gw !== id) continue;
+      const gateway = await context.gateways.get(id);
+      if (gateway === undefined) continue;
+      const { gatewayId, seq, schemaVersion } = await gateway.stats();
+      gateways.push({ gatewayId, seq: String(seq), schemaVersion });
+    }
+    return replyJson(c.req.raw, { gateways });
+  };
+}
+
+/** `POST /v1/admin/flush/:gatewayId`: writes to all destinations now. There are none yet. */
+export function flushHandler(context: ServerContext): Handler {
+  return async (c) => {
+    await findGateway(context, await admitAdmin(context, c));
+    await readBody(c.req.raw, DEFAULT_LIMITS.maxBodyBytes);
+    return replyJson(c.req.raw, { destinations: [] });
+  };
+}

@@ -1,0 +1,56 @@
+/**
+ * What the routes stand on, and what each request brings along.
+ *
+ * @module
+ */
+
+import type { Context as HonoContext, Hono } from "@hono/hono";
+import type { Authenticator } from "../auth/verify.ts";
+import type { Gateways } from "../gateway/gateway.ts";
+
+/** Where the server is in its life. */
+export type Phase = "starting" | "ready" | "draining";
+
+/** The live connections, as far as HTTP has to do with them. */
+export interface LiveConnections {
+  /** How many there are to a gateway. */
+  count(gatewayId: string): number;
+  /** Turns a request into a live connection, or throws what refuses it. */
+  accept(
+    request: Request,
+    gatewayId: string,
+    requestId: string,
+  ): Promise<Response>;
+}
+
+/** What the routes stand on. */
+export interface ServerContext {
+  /** The gateways. */
+  readonly gateways: Gateways;
+  /** Checks tokens. */
+  readonly authenticator: Authenticator;
+  /** The live connections. */
+  readonly live: LiveConnections;
+  /** Where the server is in its life. */
+  readonly phase: () => Phase;
+  /** Aborts when the server stops, so that held answers are given at once. */
+  readonly stopping: AbortSignal;
+}
+
+/** What each request brings along, in Hono's terms. */
+export interface Env {
+  /** Hono's name for it. */
+  Bindings: {
+    /** Finds the request in the log. */
+    readonly requestId: string;
+  };
+}
+
+/** A request on its way through the routes. */
+export type RequestContext = HonoContext<Env>;
+
+/** Answers a request. */
+export type Handler = (c: RequestContext) => Response | Promise<Response>;
+
+/** The Hono app that holds the routes. */
+export type App = Hono<Env>;

@@ -1,0 +1,83 @@
+/**
+ * What every request to a gateway passes, in this order: a possible gateway id, no token in the
+ * address, a good token, one for this gateway, the role, and only then whether the gateway exists.
+ *
+ * @module
+ */
+
+import { LakeSyncError } from "@lakesync/core";
+import { callerOf, refuseTokenInQuery, requireAdmin, tokenOf } from "../auth/authorize.ts";
+import type { Role, VerifiedToken } from "../auth/token.ts";
+import { checkGatewayId } from "../bounds.ts";
+import type { Caller, Gateway } from "../gateway/gateway.ts";
+import type { ServerContext } from "./context.ts";
+
+/** Who calls which gateway. */
+export interface Admission {
+  /** A possible gateway id. */
+  readonly gatewayId: string;
+  /** Who calls. */
+  readonly caller: Caller;
+  /** The token that says so. */
+  readonly token: VerifiedToken;
+}
+
+/**
+ * Checks the token of a request that is not about one gateway.
+ *
+ * @throws {LakeSyncError} `AUTH_ERROR`
+ */
+export async function authenticate(
+  context: ServerContext,
+  request: Request,
+  websocket = false,
+): Promise<VerifiedToken> {
+  const query = request.url.indexOf("?");
+  if (query >= 0) {
+    refuseTokenInQuery(new URLSearchParams(request.url.slice(query)));
+  }
+  return await context.authenticator.verify(
+    tokenOf(request.headers, websocket),
+  );
+}
+
+/**
+ * Checks id, token and role of a request to a gateway.
+ *
+ * @throws {LakeSyncError} `VALIDATION_ERROR`, `AUTH_ERROR`, `FORBIDDEN`
+ */
+export async function admit(
+  context: ServerContext,
+  request: Request,
+  id: string | undefined,
+  role: Role,
+  websocket = false,
+): Promise<Admission> {
+  const gatewayId = checkGatewayId(id);
+  const token = await authenticate(context, request, websocket);
+  const caller = callerOf(token, gatewayId);
+  if (role === "admin") requireAdmin(token);
+  return { gatewayId, caller, token };
+}
+
+/**
+ * Finds a gateway.
+ *
+ * @throws {LakeSyncError} `NOT_FOUND`, `DRAINING` once the server stops
+ */
+export async function findGateway(
+  context: ServerContext,
+  gatewayId: string,
+): Promise<Gateway> {
+  if (context.phase() === "draining") {
+    throw new LakeSyncError("DRAINING", "The server is stopping, try again");
+  }
+  const gateway = await context.gateways.get(gatewayId);
+  if (gateway === undefined) {
+    throw new LakeSyncError(
+      "NOT_FOUND",
+      `There is no gateway ${gatewayId}, create it with PUT schema`,
+    );
+  }
+  return gateway;
+}

@@ -1,0 +1,346 @@
+/**
+ * One live client as a state machine that knows nothing of WebSockets: frames come in as data,
+ * frames and a close go out through a port, time is a port too.
+ *
+ * | state    | hello         | other frames   | token ends | drain           | ended  |
+ * | -------- | ------------- | -------------- | ---------- | --------------- | ------ |
+ * | greeting | welcome, live | error, 4400    | 4401       | draining, 1012  | closed |
+ * | live     | error, 4400   | answered       | 4401       | draining, 1012  | closed |
+ * | draining | not read      | not read       | 4401       | stays           | closed |
+ * | closed   | not read      | not read       | stays      | stays           | stays  |
+ *
+ * An `error` frame without a close answers the client's oldest open request; whatever else goes
+ * wrong closes the connection after its `error` frame.
+ *
+ * @module
+ */
+
+import {
+  type ClientFrame,
+  type ErrorCode,
+  type Hello,
+  LakeSyncError,
+  type PullRequest,
+  type PushRequest,
+  type ServerFrame,
+} from "@lakesync/core";
+import { callerOf } from "../auth/authorize.ts";
+import type { VerifiedToken } from "../auth/token.ts";
+import { boundPull, checkClientId } from "../bounds.ts";
+import type { Caller, Gateway } from "../gateway/gateway.ts";
+import { errorBody } from "../http/reply.ts";
+import type { FrameCodec, FrameData } from "./codec.ts";
+import { Delivery } from "./delivery.ts";
+
+/** Why a connection ends, as WebSocket close codes. */
+export const CLOSE = {
+  /** It broke a rule on rates or bounds. */
+  rate: 1008,
+  /** The gateway failed; connecting again may help. */
+  failed: 1011,
+  /** The server stops; connect again. */
+  draining: 1012,
+  /** A frame did not parse or was out of place. */
+  malformed: 4400,
+  /** The token has ended. */
+  tokenEnded: 4401,
+  /** The right has ended. */
+  forbidden: 4403,
+} as const;
+
+/** Frames that may wait to be processed. */
+const MAX_QUEUED_FRAMES = 256;
+/** Frames that may wait, in bodies of the largest size. */
+const MAX_QUEUED_BODIES = 2;
+/** Rows of a page that nobody asked for by a limit. */
+const PAGE_ROWS = 5_000;
+/** How long a client may take to say hello, in milliseconds. */
+const HELLO_TIMEOUT_MS = 10_000;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** What a session stands on. */
+export interface SessionOptions {
+  /** The gateway it is connected to. */
+  readonly gateway: Gateway;
+  /** The token of the handshake. */
+  readonly token: VerifiedToken;
+  /** Checks a token that replaces it. */
+  readonly verify: (jwt: string) => Promise<VerifiedToken>;
+  /** The form of frames. */
+  readonly codec: FrameCodec;
+  /** Finds the connection in the log. */
+  readonly requestId: string;
+  /** Sends a frame. */
+  readonly send: (data: FrameData) => void;
+  /** Closes the connection. */
+  readonly close: (code: number, reason: string) => void;
+  /** The clock that tokens end by, in milliseconds since 1970. */
+  readonly now: () => number;
+  /** Calls back once after a time in milliseconds; gives what cancels it. */
+  readonly setTimer: (ms: number, callback: () => void) => () => void;
+}
+
+type State = "greeting" | "live" | "draining" | "closed";
+
+function closeCodeOf(code: ErrorCode): number {
+  switch (code) {
+    case "VALIDATION_ERROR":
+      return CLOSE.malformed;
+    case "AUTH_ERROR":
+      return CLOSE.tokenEnded;
+    case "FORBIDDEN":
+    case "CLIENT_NOT_YOURS":
+      return CLOSE.forbidden;
+    case "DRAINING":
+      return CLOSE.draining;
+    default:
+      return CLOSE.failed;
+  }
+}
+
+/** One live client. */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #delivery: Delivery;
+  readonly #queue: FrameData[] = [];
+  #state: State = "greeting";
+  #queued = 0;
+  #caller: Caller;
+  #token: VerifiedToken;
+  #clientId = "";
+  #schemaVersion = 0;
+  #limit = PAGE_ROWS;
+  #processing: Promise<void> | undefined;
+  #pushing: Promise<void> | undefined;
+  #cancelTimer: () => void;
+  #stopListening: () => void = () => {};
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#token = options.token;
+    this.#caller = callerOf(options.token, options.gateway.id);
+    this.#cancelTimer = options.setTimer(HELLO_TIMEOUT_MS, () => {
+      this.#fail(CLOSE.malformed, "VALIDATION_ERROR", "No hello came in time");
+    });
+    this.#delivery = new Delivery({
+      read: (cursor) => {
+        const limit = this.#limit;
+        this.#limit = PAGE_ROWS;
+        return options.gateway.pull(this.#caller, {
+          clientId: this.#clientId,
+          schemaVersion: this.#schemaVersion,
+          limit,
+          ...(cursor === undefined ? {} : { cursor }),
+        });
+      },
+      settled: async () => await this.#pushing,
+      send: (result) => this.#send({ type: "changes", result }),
+      failed: (error) => this.#readFailed(error),
+    });
+  }
+
+  /** A frame has arrived. */
+  receive(data: FrameData): void {
+    if (this.#state !== "greeting" && this.#state !== "live") return;
+    const { maxBodyBytes } = this.#options.gateway.limits;
+    if (data.length > maxBodyBytes) {
+      const what = `A frame holds at most ${maxBodyBytes} bytes`;
+      return this.#fail(CLOSE.malformed, "PAYLOAD_TOO_LARGE", what);
+    }
+    this.#queue.push(data);
+    this.#queued += data.length;
+    if (
+      this.#queue.length > MAX_QUEUED_FRAMES ||
+      this.#queued > MAX_QUEUED_BODIES * maxBodyBytes
+    ) {
+      const what = "Too many frames wait, await the answers";
+      return this.#fail(CLOSE.rate, "RATE_LIMITED", what);
+    }
+    this.#processing ??= this.#process();
+  }
+
+  /**
+   * Says that the server stops, answers what it is at, and closes.
+   *
+   * @returns resolves when the connection was told to close
+   */
+  async drain(): Promise<void> {
+    if (this.#state === "closed" || this.#state === "draining") return;
+    this.#state = "draining";
+    this.#delivery.stop();
+    this.#queue.length = 0;
+    this.#send({ type: "draining" });
+    await this.#processing;
+    this.#close(CLOSE.draining, "The server is stopping, connect again");
+  }
+
+  /** Ends the connection because it does not read what it is sent. */
+  overflow(): void {
+    this.#close(CLOSE.rate, "Too much was sent and not read");
+  }
+
+  /** The connection is gone; may be called repeatedly. */
+  ended(): void {
+    this.#state = "closed";
+    this.#queue.length = 0;
+    this.#delivery.stop();
+    this.#cancelTimer();
+    this.#stopListening();
+  }
+
+  async #process(): Promise<void> {
+    for (;;) {
+      const data = this.#queue.shift();
+      if (data === undefined) break;
+      this.#queued -= data.length;
+      try {
+        const { codec, gateway } = this.#options;
+        await this.#handle(codec.decode(data, gateway.schema));
+      } catch (error) {
+        this.#failWith(error);
+      }
+    }
+    this.#queued = 0;
+    this.#processing = undefined;
+  }
+
+  async #handle(frame: ClientFrame): Promise<void> {
+    if ((frame.type === "hello") !== (this.#state === "greeting")) {
+      throw new LakeSyncError(
+        "VALIDATION_ERROR",
+        "The first frame is hello, and only the first",
+      );
+    }
+    switch (frame.type) {
+      case "hello":
+        return await this.#hello(frame.hello);
+      case "push":
+        this.#pushing = this.#push(frame.push);
+        return await this.#pushing;
+      case "pull":
+        return this.#pull(frame.pull);
+      case "ack":
+        return this.#delivery.acked(frame.cursor);
+      case "token":
+        return await this.#refresh(frame.jwt);
+      case "ping":
+        return this.#send({ type: "pong", serverTime: this.#serverTime() });
+    }
+  }
+
+  async #hello(hello: Hello): Promise<void> {
+    checkClientId(hello.clientId);
+    const { gateway } = this.#options;
+    this.#clientId = hello.clientId;
+    this.#schemaVersion = hello.schemaVersion;
+    if (hello.refusalsSeen !== undefined) {
+      await gateway.refusalsSeen(
+        this.#caller,
+        hello.clientId,
+        hello.refusalsSeen,
+      );
+    }
+    if (this.#state !== "greeting") return;
+    this.#state = "live";
+    this.#armTokenTimer();
+    this.#stopListening = gateway.onCommit(({ changed, clientIds }) => {
+      if (changed || clientIds.has(this.#clientId)) this.#delivery.changed();
+    });
+    this.#send({
+      type: "welcome",
+      serverTime: this.#serverTime(),
+      limits: { ...gateway.limits },
+    });
+    this.#delivery.seek(hello.cursor);
+  }
+
+  #checkSameClient(clientId: string): void {
+    if (clientId === this.#clientId) return;
+    throw new LakeSyncError(
+      "VALIDATION_ERROR",
+      "A connection is for the one client that said hello",
+    );
+  }
+
+  async #push(request: PushRequest): Promise<void> {
+    this.#checkSameClient(request.clientId);
+    try {
+      const { result } = await this.#options.gateway.push(
+        this.#caller,
+        request,
+      );
+      if (result !== undefined) this.#send({ type: "pushResult", result });
+    } catch (error) {
+      const body = errorBody(error, this.#options.requestId);
+      if (closeCodeOf(body.code) === CLOSE.forbidden) throw error;
+      this.#send({ type: "error", error: body });
+    }
+  }
+
+  #pull(request: PullRequest): void {
+    this.#checkSameClient(request.clientId);
+    const { cursor, limit, schemaVersion } = boundPull(request);
+    if (limit !== undefined) this.#limit = limit;
+    if (schemaVersion !== undefined) this.#schemaVersion = schemaVersion;
+    this.#delivery.seek(cursor);
+  }
+
+  async #refresh(jwt: string): Promise<void> {
+    const token = await this.#options.verify(jwt);
+    const caller = callerOf(token, this.#options.gateway.id);
+    if (caller.sub !== this.#caller.sub) {
+      throw new LakeSyncError("FORBIDDEN", "The token is of another user");
+    }
+    this.#token = token;
+    this.#caller = caller;
+    if (this.#state === "live") this.#armTokenTimer();
+  }
+
+  #armTokenTimer(): void {
+    this.#cancelTimer();
+    const leftMs = this.#token.endsMs - this.#options.now();
+    const ms = Math.min(Math.max(leftMs, 0), MAX_TIMER_MS);
+    this.#cancelTimer = this.#options.setTimer(ms, () => {
+      if (this.#options.now() < this.#token.endsMs) this.#armTokenTimer();
+      else this.#fail(CLOSE.tokenEnded, "AUTH_ERROR", "The token has ended");
+    });
+  }
+
+  #readFailed(error: unknown): void {
+    if (error instanceof LakeSyncError && error.code === "RESYNC_REQUIRED") {
+      this.#send({ type: "resync", reason: error.message });
+    } else this.#failWith(error);
+  }
+
+  #failWith(error: unknown): void {
+    if (this.#state === "closed") return;
+    const body = errorBody(error, this.#options.requestId);
+    this.#send({ type: "error", error: body });
+    this.#close(closeCodeOf(body.code), body.code);
+  }
+
+  #fail(closeCode: number, code: ErrorCode, what: string): void {
+    if (this.#state === "closed") return;
+    const error = errorBody(
+      new LakeSyncError(code, what),
+      this.#options.requestId,
+    );
+    this.#send({ type: "error", error });
+    this.#close(closeCode, code);
+  }
+
+  #serverTime(): string {
+    return new Date(this.#options.gateway.now()).toISOString();
+  }
+
+  #send(frame: ServerFrame): void {
+    if (this.#state === "closed") return;
+    this.#options.send(this.#options.codec.encode(frame));
+  }
+
+  #close(code: number, reason: string): void {
+    if (this.#state === "closed") return;
+    this.ended();
+    this.#options.close(code, reason);
+  }
+}

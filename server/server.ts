@@ -1,0 +1,141 @@
+/**
+ * Puts a server together and takes it down in order: stores, gateways, live connections, HTTP.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { createAuthenticator, type TrustOptions } from "./auth/verify.ts";
+import { DENO_ENVIRONMENT } from "./environment.ts";
+import { openGateways } from "./gateway/open.ts";
+import { createApp } from "./http/app.ts";
+import type { Phase } from "./http/context.ts";
+import { DEFAULT_GATEWAY } from "./http/health.ts";
+import { LiveHub } from "./live/hub.ts";
+import type { StoreFactory } from "./store/store.ts";
+
+const logger = getLogger(["lakesync", "server"]);
+
+/** How long requests that are under way may take once the server stops, in milliseconds. */
+const DRAIN_TIMEOUT_MS = 10_000;
+/** How long live clients may take of it to answer a close, in milliseconds. */
+const SOCKET_CLOSE_TIMEOUT_MS = 2_000;
+
+/** How a server is started. */
+export interface ServerOptions {
+  /** Keeps the data; closed with the server, also when it does not start. */
+  readonly stores: StoreFactory;
+  /** Which tokens it trusts. */
+  readonly trust: TrustOptions;
+  /** The address to listen on; loopback unless given. */
+  readonly hostname?: string;
+  /** The port to listen on, 0 for any; 8787 unless given. */
+  readonly port?: number;
+}
+
+/** A server that runs. */
+export interface RunningServer {
+  /** Where clients find it. */
+  readonly url: string;
+  /** The port it listens on. */
+  readonly port: number;
+  /** Whether the gateway `default` had a schema when the server started. */
+  readonly hasSchema: boolean;
+  /** Answers what is under way, closes live connections and stores, and stops. */
+  close(): Promise<void>;
+}
+
+async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => resolve(false), ms);
+  const inTime = await Promise.race([work.then(() => true), late]);
+  clearTimeout(timer);
+  return inTime;
+}
+
+/**
+ * Starts a server.
+ *
+ * @param options stores, trust and address
+ * @returns the server, once it listens and the gateway `default` is there
+ * @throws {LakeSyncError} `VALIDATION_ERROR` when the options trust nothing
+ * @throws {Deno.errors.AddrInUse} when the port is taken
+ *
+ * @example
+ * ```ts
+ * import { memoryStores, signToken, startServer } from "@lakesync/server";
+ *
+ * const secret = "a secret of at least thirty-two characters";
+ * const server = await startServer({
+ *   stores: memoryStores(),
+ *   trust: { secrets: [secret] },
+ *   port: 0,
+ * });
+ * const token = await signToken({ secret, sub: "root", gw: "*", role: "admin" });
+ * const response = await fetch(`${server.url}/v1/admin/gateways`, {
+ *   headers: { Authorization: `Bearer ${token}` },
+ * });
+ * console.assert((await response.json()).gateways.length === 1);
+ * await server.close();
+ * ```
+ */
+export async function startServer(
+  options: ServerOptions,
+): Promise<RunningServer> {
+  const { stores, hostname = "127.0.0.1", port = 8787 } = options;
+  const gateways = openGateways(stores, DENO_ENVIRONMENT);
+  const stopping = new AbortController();
+  const cut = new AbortController();
+  let phase: Phase = "starting";
+  try {
+    const context = {
+      gateways,
+      authenticator: createAuthenticator(options.trust),
+      phase: () => phase,
+      stopping: stopping.signal,
+    };
+    const live = new LiveHub(context);
+    const server = Deno.serve({
+      hostname,
+      port,
+      signal: cut.signal,
+      onListen: () => {},
+    }, createApp({ ...context, live }));
+
+    const close = async () => {
+      phase = "draining";
+      stopping.abort();
+      await live.drain(SOCKET_CLOSE_TIMEOUT_MS);
+      if (!await within(DRAIN_TIMEOUT_MS, server.shutdown())) {
+        logger.warning("Requests under way were cut after {ms} ms", {
+          ms: DRAIN_TIMEOUT_MS,
+        });
+        cut.abort();
+        await server.finished;
+      }
+      await gateways.close();
+    };
+
+    let hasSchema: boolean;
+    try {
+      const gateway = await gateways.create(DEFAULT_GATEWAY);
+      hasSchema = gateway.schema !== undefined;
+    } catch (error) {
+      await server.shutdown();
+      throw error;
+    }
+    phase = "ready";
+    const { addr } = server;
+    const host = hostname.includes(":") ? `[${hostname}]` : hostname;
+    let closing: Promise<void> | undefined;
+    return {
+      url: `http://${host}:${addr.port}`,
+      port: addr.port,
+      hasSchema,
+      close: () => closing ??= close(),
+    };
+  } catch (error) {
+    await gateways.close();
+    throw error;
+  }
+}
