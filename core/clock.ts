@@ -7,10 +7,8 @@
  * @module
  */
 
-declare const hlcBrand: unique symbol;
-
 /** A stamp: milliseconds since 1970 shifted left by 16 bits, plus a counter. */
-export type Hlc = bigint & { readonly [hlcBrand]: true };
+export type Hlc = bigint & { readonly brand: "Hlc" };
 
 const COUNTER_BITS = 16n;
 const COUNTER_MASK = 0xffffn;

@@ -119,8 +119,15 @@ export function canonicalDelta(
 /** Hashes a text: UTF-8, SHA-256, lower-case hex. */
 export type TextHash = (text: string) => string;
 
-/** {@linkcode TextHash} in plain JavaScript, for any runtime. */
-export const sha256Hex: TextHash = (text) => bytesToHex(sha256(utf8ToBytes(text)));
+/**
+ * {@linkcode TextHash} in plain JavaScript, for any runtime.
+ *
+ * @param text any text
+ * @returns 64 lower-case hex digits
+ */
+export function sha256Hex(text: string): string {
+  return bytesToHex(sha256(utf8ToBytes(text)));
+}
 
 /**
  * The identity of a delta: SHA-256 over the RFC 8785 JSON of

@@ -78,6 +78,7 @@ export interface ErrorDetails {
  * ```
  */
 export class LakeSyncError extends Error {
+  /** Tells the error's class apart where `instanceof` cannot. */
   override readonly name = "LakeSyncError";
   /** What went wrong, from the closed list. */
   readonly code: ErrorCode;
@@ -85,6 +86,8 @@ export class LakeSyncError extends Error {
   readonly details: ErrorDetails;
 
   /**
+   * Makes an error.
+   *
    * @param code what went wrong
    * @param message what happened and what to do, without secrets or row values
    * @param details facts a caller acts on

@@ -301,7 +301,8 @@ export type TypeOf<T> = T extends "string" | "timestamp" | "date" | "uuid" ? str
   : T extends "json" ? JsonValue
   : never;
 
-type SpecType<C> = C extends { readonly type: infer T } ? T : C;
+/** The column type in a schema's column, written short or in full. */
+export type SpecType<C> = C extends { readonly type: infer T } ? T : C;
 
 /** The key columns' names of a table. */
 export type KeyOf<S extends SchemaSpec, T extends keyof S["tables"]> =
