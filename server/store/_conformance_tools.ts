@@ -1,0 +1,148 @@
+/**
+ * Small makers of what the conformance suite writes.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import { LakeSyncError } from "@lakesync/core";
+import type {
+  BucketEntry,
+  BucketPage,
+  BucketScan,
+  ClientRecord,
+  CommitBatch,
+  LogEntry,
+  RowWrite,
+  ScannedRow,
+  Store,
+  StoreFactory,
+  Writes,
+} from "./store.ts";
+
+/** Opens a gateway that need not be there. */
+export async function openStore(
+  stores: StoreFactory,
+  gatewayId = "default",
+): Promise<Store> {
+  const store = await stores.open(gatewayId, true);
+  assert(store);
+  return store;
+}
+
+/** A batch that moves the head by one. */
+export function next(expectedSeq: number, writes: Writes = {}): CommitBatch {
+  const seq = expectedSeq + 1;
+  return { ...writes, expectedSeq, head: { seq, hlc: String(seq * 1_000) } };
+}
+
+/** A place in a bucket, not gone. */
+export function at(seq: number, bucket = 1): BucketEntry {
+  return { bucket, gone: false, seq };
+}
+
+/** A place of a row that left a bucket. */
+export function goneAt(seq: number, bucket = 1): BucketEntry {
+  return { bucket, gone: true, seq };
+}
+
+/** A row of table 1 that was not there. */
+export function newRow(
+  rowId: string,
+  seq: number,
+  data = `{"at":${seq}}`,
+): RowWrite {
+  return { table: 1, rowId, data, ref: undefined, drop: [], add: [at(seq)] };
+}
+
+/** New rows `<prefix>0`, `<prefix>1` and so on. */
+export function newRows(
+  prefix: string,
+  count: number,
+  seq: number,
+): readonly RowWrite[] {
+  return Array.from(
+    { length: count },
+    (_, index) => newRow(`${prefix}${index}`, seq),
+  );
+}
+
+/** Reads the handle of a row of table 1 that must be there. */
+export async function refOf(store: Store, rowId: string): Promise<unknown> {
+  const [row] = await store.readRows([{ table: 1, rowId }]);
+  assert(row, `${rowId} is there`);
+  return row.ref;
+}
+
+/** A client. */
+export function client(clientId: string, lastMutationId = 1): ClientRecord {
+  return {
+    clientId,
+    sub: "alice",
+    lastMutationId,
+    refusals: [],
+    chain: [],
+    orphans: 0,
+    seenMs: 1_700_000_000_000,
+  };
+}
+
+/** A log entry with as many bytes as its payload is to have. */
+export function logEntry(seq: number, slice = 0, bytes = 10): LogEntry {
+  return {
+    seq,
+    slice,
+    clientId: "phone-1",
+    mutationId: seq,
+    committedMs: 1_700_000_000_000 + seq,
+    payload: new Uint8Array(bytes).fill(seq % 256),
+  };
+}
+
+/** Scans from the start of bucket 1, with the parts that a test is about. */
+export function scan(
+  store: Store,
+  parts: Partial<BucketScan> = {},
+): Promise<BucketPage> {
+  return store.scanBucket({
+    bucket: 1,
+    after: { seq: 0, tie: "" },
+    goneAfterSeq: 0,
+    clientId: "phone-1",
+    limit: 1_000,
+    ...parts,
+  });
+}
+
+/** Scans page by page to the end. */
+export async function scanAll(
+  store: Store,
+  parts: Partial<BucketScan> = {},
+): Promise<readonly ScannedRow[]> {
+  const rows: ScannedRow[] = [];
+  let after = parts.after ?? { seq: 0, tie: "" };
+  while (true) {
+    const page = await scan(store, { ...parts, after });
+    rows.push(...page.rows);
+    if (page.complete) return rows;
+    const last = page.rows.at(-1);
+    assert(last, "a page that is not complete has rows");
+    after = last.position;
+  }
+}
+
+/** The rowIds of scanned rows. */
+export function ids(rows: readonly ScannedRow[]): readonly string[] {
+  return rows.map(({ rowId }) => rowId);
+}
+
+/** Fails unless a promise fails with the code. */
+export async function assertCode(
+  promise: Promise<unknown>,
+  code: string,
+): Promise<void> {
+  await assert.rejects(
+    promise,
+    (error: unknown) => error instanceof LakeSyncError && error.code === code,
+  );
+}

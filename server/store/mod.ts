@@ -1,0 +1,10 @@
+/**
+ * Where gateways keep their data: the port and its implementations.
+ *
+ * @module
+ */
+
+export * from "./lock.ts";
+export * from "./memory.ts";
+export * from "./sqlite.ts";
+export * from "./store.ts";
