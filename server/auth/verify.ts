@@ -14,12 +14,7 @@ import {
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
 } from "jose";
-import {
-  CLOCK_SKEW_SECONDS,
-  isSubject,
-  MIN_SECRET_CHARS,
-  type VerifiedToken,
-} from "./token.ts";
+import { CLOCK_SKEW_SECONDS, isSubject, MIN_SECRET_CHARS, type VerifiedToken } from "./token.ts";
 
 /** Which tokens a server trusts. */
 export interface TrustOptions {

@@ -1,0 +1,135 @@
+/**
+ * A server on any port with stores in memory, and the requests that tests send to it.
+ *
+ * @module
+ */
+
+import type { Role } from "./auth/token.ts";
+import { signToken } from "./auth/token.ts";
+import { type RunningServer, startServer } from "./server.ts";
+import { memoryStores } from "./store/memory.ts";
+
+/** The secret of test servers. */
+export const SECRET = "a secret of at least thirty-two characters";
+
+/** A schema of one table. */
+export const SCHEMA = {
+  version: 1,
+  tables: {
+    todos: {
+      primaryKey: ["id"],
+      columns: { id: "string", title: "string", done: "boolean" },
+    },
+  },
+} as const;
+
+/** Makes a token of a test server. */
+export function tokenFor(
+  sub: string,
+  gw = "default",
+  role: Role = "client",
+  ttlSeconds = 3600,
+): Promise<string> {
+  return signToken({ secret: SECRET, sub, gw, role, ttlSeconds });
+}
+
+/** A test server with tokens for it. */
+export interface TestServer extends RunningServer {
+  /** A client of `default`. */
+  readonly alice: string;
+  /** Another one. */
+  readonly bob: string;
+  /** An admin of all gateways. */
+  readonly admin: string;
+  /** Sends a request with a token; an object as body is sent as JSON. */
+  request(
+    path: string,
+    options?: {
+      readonly token?: string;
+      readonly method?: string;
+      readonly headers?: Record<string, string>;
+      readonly body?: BodyInit | object;
+    },
+  ): Promise<Response>;
+  /** Sends a request and reads the answer as JSON. */
+  json(
+    ...args: Parameters<TestServer["request"]>
+  ): Promise<{ readonly status: number; readonly body: Record<string, unknown> }>;
+}
+
+function isBody(body: unknown): body is BodyInit {
+  return typeof body === "string" || body instanceof Uint8Array ||
+    body instanceof ReadableStream;
+}
+
+/** Runs a test against a server that is closed afterwards. */
+export async function withServer(
+  test: (server: TestServer) => Promise<void>,
+  schema = true,
+): Promise<void> {
+  const running = await startServer({
+    stores: memoryStores(),
+    trust: { secrets: [SECRET] },
+    port: 0,
+  });
+  const request: TestServer["request"] = (path, options = {}) => {
+    const { token, body, method, headers = {} } = options;
+    const raw = isBody(body);
+    return fetch(running.url + path, {
+      method: method ?? (body === undefined ? "GET" : "POST"),
+      redirect: "manual",
+      headers: {
+        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+        ...(raw ? {} : { "Content-Type": "application/json" }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: raw ? body : JSON.stringify(body) }),
+    });
+  };
+  const server: TestServer = {
+    ...running,
+    alice: await tokenFor("alice"),
+    bob: await tokenFor("bob"),
+    admin: await tokenFor("root", "*", "admin"),
+    request,
+    json: async (...args) => {
+      const response = await request(...args);
+      return { status: response.status, body: await response.json() };
+    },
+  };
+  try {
+    if (schema) {
+      const put = await server.request("/v1/admin/schema/default", {
+        method: "PUT",
+        token: server.admin,
+        body: SCHEMA,
+      });
+      await put.body?.cancel();
+    }
+    await test(server);
+  } finally {
+    await running.close();
+  }
+}
+
+/** A push of one INSERT. */
+export function insert(
+  clientId: string,
+  mutationId: number,
+  rowId: string,
+  title = "Buy milk",
+): object {
+  return {
+    clientId,
+    schemaVersion: 1,
+    transactions: [{
+      mutationId,
+      deltas: [{
+        op: "INSERT",
+        table: "todos",
+        rowId,
+        columns: { title, done: false },
+      }],
+    }],
+  };
+}
