@@ -1,0 +1,80 @@
+/**
+ * The whole gate that needs no servers and no root: `deno task ok`. Prints each step, what was
+ * skipped and why, and ends with one line `N passed, N failed`, the sum of checks and test cases.
+ *
+ * @module
+ */
+
+import { listFiles, MEMBERS, ROOT } from "./files.ts";
+import { countTests, denoCheck, type Outcome, run, sumOf } from "./process.ts";
+import { runSnippets } from "./snippets.ts";
+
+const PACKAGES = [...MEMBERS, "."];
+
+/** The entry points of a package, as its deno.json exports them. */
+async function entriesOf(folder: string): Promise<string[]> {
+  const config = JSON.parse(await Deno.readTextFile(new URL(`${folder}/deno.json`, ROOT)));
+  const { exports } = config;
+  return typeof exports === "string" ? [exports] : Object.values(exports);
+}
+
+async function docLint(): Promise<Outcome> {
+  const outcomes: Outcome[] = [];
+  for (const folder of PACKAGES) {
+    const cwd = new URL(`${folder}/`, ROOT);
+    outcomes.push(await denoCheck(["doc", "--lint", ...await entriesOf(folder)], { cwd }));
+  }
+  return sumOf(outcomes);
+}
+
+async function publishDryRun(): Promise<Outcome> {
+  const outcomes: Outcome[] = [];
+  for (const folder of PACKAGES) {
+    const cwd = new URL(`${folder}/`, ROOT);
+    const args = ["publish", "--dry-run", "--allow-dirty"];
+    outcomes.push(await denoCheck(args, { cwd }));
+  }
+  return sumOf(outcomes);
+}
+
+/** Runs the `@example` blocks of all modules; a `console.assert` that does not hold fails too. */
+async function docExamples(): Promise<Outcome> {
+  const modules = (await listFiles(...MEMBERS, "mod.ts"))
+    .filter((path) => /(?<!_test)\.tsx?$/.test(path));
+  const ran = await run([Deno.execPath(), "test", "-A", "--doc", ...modules]);
+  const broken = /^Assertion failed/m.test(ran.output);
+  return countTests({ ...ran, success: ran.success && !broken });
+}
+
+async function tests(): Promise<Outcome> {
+  return countTests(await run([Deno.execPath(), "task", "test"]));
+}
+
+const STEPS: readonly (readonly [string, () => Promise<Outcome>])[] = [
+  ["format", () => denoCheck(["fmt", "--check"])],
+  ["lint", () => denoCheck(["lint"])],
+  ["types", () => denoCheck(["check", "."])],
+  ["documentation of exports", docLint],
+  ["publish dry run", publishDryRun],
+  ["examples in documentation", docExamples],
+  ["code blocks of README and docs", runSnippets],
+  ["tests", tests],
+];
+
+async function runStep(name: string, step: () => Promise<Outcome>): Promise<Outcome> {
+  const start = performance.now();
+  const outcome = await step();
+  const seconds = ((performance.now() - start) / 1_000).toFixed(1);
+  if (outcome.failed > 0) console.log(outcome.output.trimEnd());
+  for (const skipped of outcome.skipped ?? []) console.log(`  skipped: ${skipped}`);
+  console.log(`${name}: ${outcome.passed} passed, ${outcome.failed} failed (${seconds} s)`);
+  return outcome;
+}
+
+if (import.meta.main) {
+  const outcomes: Outcome[] = [];
+  for (const [name, step] of STEPS) outcomes.push(await runStep(name, step));
+  const { passed, failed } = sumOf(outcomes);
+  console.log(`${passed} passed, ${failed} failed`);
+  Deno.exit(failed === 0 ? 0 : 1);
+}

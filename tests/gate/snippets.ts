@@ -1,0 +1,158 @@
+/**
+ * Runs the code blocks of README.md and docs, so that what users copy works. The rules:
+ *
+ * - A `ts` block is a whole program. It is type-checked and runs with the workspace's imports in
+ *   an empty folder of its own.
+ * - A `sh run` block is a bash script, in such a folder too. Other `sh` blocks are only read.
+ * - A block that names port 8787 finds a gateway of its own there: the port is replaced by a free
+ *   one, the gateway's data is in `./lakesync-data`, and TOKEN in the environment is a token for
+ *   it with the role admin.
+ *
+ * A block fails when it ends with another code than 0, when a `console.assert` does not hold, or
+ * after a minute.
+ *
+ * @module
+ */
+
+import { isThere, listFiles, readText, ROOT } from "./files.ts";
+import { type Outcome, run, sumOf } from "./process.ts";
+
+const TIMEOUT_MS = 60_000;
+const PORT = "8787";
+
+/** A block that is run. */
+export interface Snippet {
+  /** What runs it. */
+  readonly language: "ts" | "sh";
+  /** The line of the file at which its code begins, from 1. */
+  readonly line: number;
+  /** Its text. */
+  readonly code: string;
+}
+
+/**
+ * Finds the blocks that are run.
+ *
+ * @param markdown a text
+ * @returns its `ts` and `sh run` blocks, in order
+ */
+export function snippetsOf(markdown: string): Snippet[] {
+  const snippets: Snippet[] = [];
+  const fence = /^([ \t]*)(`{3,})([^\n`]*)\n([\s\S]*?)^\1\2`*[ \t]*$/gm;
+  for (const match of markdown.matchAll(fence)) {
+    const [, indent = "", , info = "", body = ""] = match;
+    const kind = info.trim();
+    if (kind !== "ts" && kind !== "sh run") continue;
+    const code = body.split("\n")
+      .map((line) => line.startsWith(indent) ? line.slice(indent.length) : line)
+      .join("\n");
+    const line = markdown.slice(0, match.index).split("\n").length + 1;
+    snippets.push({ language: kind === "ts" ? "ts" : "sh", line, code });
+  }
+  return snippets;
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** A gateway for one block; it ends with the block. */
+interface Gateway extends AsyncDisposable {
+  readonly port: number;
+  readonly token: string;
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(url);
+    await response.body?.cancel();
+    return response.ok;
+  } catch {
+    return false;
+  }
+}
+
+async function untilReady(port: number): Promise<void> {
+  const deadline = Date.now() + TIMEOUT_MS;
+  while (!await answers(`http://127.0.0.1:${port}/startupz`)) {
+    if (Date.now() > deadline) throw new Error("The gateway of a code block does not start");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function startGateway(folder: string): Promise<Gateway> {
+  const port = freePort();
+  const lakesync = [Deno.execPath(), "run", "-A", new URL("server/main.ts", ROOT).href];
+  const stop = new AbortController();
+  const serving = run([...lakesync, "serve", "--port", String(port)], {
+    cwd: folder,
+    signal: stop.signal,
+  });
+  const died = serving.then(({ output }) => {
+    throw new Error(`The gateway of a code block ended: ${output}`);
+  });
+  await Promise.race([untilReady(port), died]);
+  const admin = ["--sub", "alice", "--gw", "default", "--role", "admin"];
+  const { output } = await run([...lakesync, "token", ...admin], { cwd: folder });
+  return {
+    port,
+    token: output.trim(),
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await died.catch(() => {});
+    },
+  };
+}
+
+/**
+ * Runs one block.
+ *
+ * @param snippet the block
+ * @param place what to call it when it fails
+ * @returns one passed or one failed
+ */
+export async function runSnippet(snippet: Snippet, place: string): Promise<Outcome> {
+  const folder = await Deno.makeTempDir({ prefix: "lakesync-snippet-" });
+  try {
+    await using gateway = snippet.code.includes(PORT) ? await startGateway(folder) : undefined;
+    const code = snippet.code.replaceAll(PORT, String(gateway?.port));
+    const file = `${folder}/snippet.${snippet.language}`;
+    await Deno.writeTextFile(file, code);
+    const command = snippet.language === "sh" ? ["bash", "-euo", "pipefail", file] : [
+      Deno.execPath(),
+      "run",
+      "-A",
+      "--check",
+      "--frozen",
+      "--config",
+      new URL("deno.json", ROOT).pathname,
+      file,
+    ];
+    const { success, output } = await run(command, {
+      cwd: folder,
+      env: gateway === undefined ? {} : { TOKEN: gateway.token },
+      timeoutMs: TIMEOUT_MS,
+    });
+    const good = success && !/^Assertion failed/m.test(output);
+    return { passed: good ? 1 : 0, failed: good ? 0 : 1, output: `${place}\n${output}` };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/**
+ * Runs all blocks of README.md and docs.
+ *
+ * @returns one check for each block
+ */
+export async function runSnippets(): Promise<Outcome> {
+  const outcomes: Outcome[] = [];
+  for (const path of await listFiles("README.md", "docs/*.md", "docs/**/*.md")) {
+    for (const snippet of snippetsOf(await readText(path))) {
+      outcomes.push(await runSnippet(snippet, `${path}:${snippet.line}`));
+    }
+  }
+  const skipped = await isThere("README.md") ? [] : ["README.md: it is not there yet"];
+  return { ...sumOf(outcomes), skipped };
+}
