@@ -54,9 +54,7 @@ export async function loadBase(store: Store): Promise<Base> {
 /** Adds a mark when a day begins. */
 export function markDay(base: Base, nowMs: number): Base["marks"] {
   const last = base.marks.at(-1)?.[0] ?? 0;
-  return nowMs - last < DAY_MS
-    ? base.marks
-    : [...base.marks, [nowMs, base.head.seq]];
+  return nowMs - last < DAY_MS ? base.marks : [...base.marks, [nowMs, base.head.seq]];
 }
 
 /** What to write for a base to be what the next opening reads. */

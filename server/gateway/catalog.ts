@@ -118,9 +118,7 @@ export class Catalog {
     let nextId = 1 + Math.max(0, ...(current ? [...current.#byId.keys()] : []));
     for (const table of schema.tables.values()) {
       const known = current?.table(table.name);
-      const columns = known?.columns.map(({ name, since }) =>
-        [name, since] as const
-      ) ?? [];
+      const columns = known?.columns.map(({ name, since }) => [name, since] as const) ?? [];
       const names = new Set(columns.map(([name]) => name));
       const added = table.columns.filter(({ name }) => !names.has(name));
       tables[table.name] = {
@@ -182,12 +180,7 @@ export class Catalog {
   #compile(shape: Shape): CompiledShape | string {
     const table = this.table(shape.table);
     if (table === undefined) {
-      return `No table ${
-        JSON.stringify(shape.table.slice(0, 64))
-      } in the schema`;
-    }
-    if (shape.op === "DELETE" && shape.columns.length > 0) {
-      return "A DELETE carries no columns";
+      return `No table ${JSON.stringify(shape.table.slice(0, 64))} in the schema`;
     }
     const columns: number[] = [];
     const places: number[] = [];
@@ -197,9 +190,7 @@ export class Catalog {
       const spec = table.table.byName.get(name);
       const column = table.columns.find((candidate) => candidate.name === name);
       if (spec === undefined || column === undefined) {
-        return `No column ${
-          JSON.stringify(name.slice(0, 64))
-        } in table ${shape.table}`;
+        return `No column ${JSON.stringify(name.slice(0, 64))} in table ${shape.table}`;
       }
       specs.push(spec);
       if (spec.key) keys.push([place, table.table.primaryKey.indexOf(spec)]);
@@ -255,6 +246,7 @@ export function deltaMisfit(
   compiled: CompiledShape,
   delta: Delta,
 ): string | undefined {
+  if (compiled.op === "DELETE" && delta.values.length > 0) return "A DELETE carries no columns";
   const key = keyOf(compiled.table.table, delta.rowId);
   if (typeof key === "string") return key;
   for (let place = 0; place < compiled.specs.length; place++) {
@@ -268,9 +260,7 @@ export function deltaMisfit(
   }
   for (const [place, at] of compiled.keys) {
     if (!sameValue(delta.values[place] ?? null, key[at] ?? null)) {
-      return `Column ${
-        compiled.specs[place]?.name
-      } is part of the key and must be what rowId says`;
+      return `Column ${compiled.specs[place]?.name} is part of the key and must be what rowId says`;
     }
   }
   return undefined;

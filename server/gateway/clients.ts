@@ -165,12 +165,8 @@ export function consume(
   return {
     ...client,
     lastMutationId: mutationId,
-    chain: chain === undefined
-      ? []
-      : nextChain(client.chain, mutationId, chain),
-    refusals: rejection === undefined
-      ? client.refusals
-      : [...client.refusals, rejection],
+    chain: chain === undefined ? [] : nextChain(client.chain, mutationId, chain),
+    refusals: rejection === undefined ? client.refusals : [...client.refusals, rejection],
   };
 }
 
@@ -199,9 +195,7 @@ export function forgetSeen(
   }
   return {
     ...client,
-    refusals: client.refusals.filter(({ mutationId }) =>
-      mutationId > refusalsSeen
-    ),
+    refusals: client.refusals.filter(({ mutationId }) => mutationId > refusalsSeen),
   };
 }
 

@@ -280,13 +280,9 @@ export class Committer {
     );
     const judged = jobs.map((job) => group.judge(job));
     await group.loadRows(judged);
-    const verdicts = jobs.map((job, i) =>
-      group.take(job, judged[i] ?? new Map())
-    );
+    const verdicts = jobs.map((job, i) => group.take(job, judged[i] ?? new Map()));
     const after = await this.#commit(group, before);
-    return verdicts.map((verdict, i) =>
-      this.#answer(verdict, jobs[i]?.request, after)
-    );
+    return verdicts.map((verdict, i) => this.#answer(verdict, jobs[i]?.request, after));
   }
 
   async #answers(jobs: readonly PushJob[]): Promise<Map<string, KeptAnswer>> {
@@ -326,9 +322,7 @@ export class Committer {
   ): PushOutcome | LakeSyncError {
     if ("error" in verdict) return verdict.error;
     if ("replayed" in verdict) return { replayed: verdict.replayed };
-    const rejected = request === undefined
-      ? []
-      : refusalsOf(verdict.client, request);
+    const rejected = request === undefined ? [] : refusalsOf(verdict.client, request);
     return {
       result: this.result(verdict.client, rejected, verdict.stopped, after),
     };

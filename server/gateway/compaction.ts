@@ -31,9 +31,7 @@ export async function compact(committer: Committer): Promise<void> {
     if (!old && logBytes <= logMaxBytes) break;
     const { marks, head } = await committer.base();
     const byAge = marks.filter(([ms]) => ms < now - logKeepMs).at(-1)?.[1] ?? 0;
-    const throughSeq = logBytes > logMaxBytes
-      ? Math.min(head.seq, oldest.seq + PIECE)
-      : byAge;
+    const throughSeq = logBytes > logMaxBytes ? Math.min(head.seq, oldest.seq + PIECE) : byAge;
     if ((await store.trimLog(throughSeq, PIECE)) === 0) break;
     await env.nextTurn();
   }

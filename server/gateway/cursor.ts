@@ -65,8 +65,7 @@ export function readCursor(text: string): Cursor | undefined {
   ) {
     return undefined;
   }
-  const [, epoch, base, lastMutationId, version, start, pageVersion, seq, tie] =
-    fields;
+  const [, epoch, base, lastMutationId, version, start, pageVersion, seq, tie] = fields;
   if (
     typeof epoch !== "string" || !isCount(base) || !isCount(lastMutationId) ||
     !isCount(version)

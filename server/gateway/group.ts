@@ -12,13 +12,7 @@ import {
   type Stop,
   type Transaction,
 } from "@lakesync/core";
-import type {
-  ClientRecord,
-  CommitBatch,
-  KeptAnswer,
-  LogEntry,
-  RowKey,
-} from "../store/store.ts";
+import type { ClientRecord, CommitBatch, KeptAnswer, LogEntry, RowKey } from "../store/store.ts";
 import { type Base, baseWrites, markDay } from "./base.ts";
 import type { Catalog } from "./catalog.ts";
 import {
@@ -125,8 +119,7 @@ export class Group {
       if (replay.bodyHash === idempotency?.bodyHash) {
         return { replayed: replay.answer };
       }
-      const message =
-        "This Idempotency-Key was used with another body, use a new one";
+      const message = "This Idempotency-Key was used with another body, use a new one";
       return { error: new LakeSyncError("IDEMPOTENCY_MISMATCH", message) };
     }
     try {
@@ -211,10 +204,9 @@ export class Group {
     this.#seq = seq;
     if (deltas.length > 0) this.rowsChanged = true;
     for (const { delta } of deltas) clock.receive(delta.hlc);
-    const stamped =
-      deltas.every(({ delta }, i) => delta.hlc === transaction.deltas[i]?.hlc)
-        ? transaction.deltas
-        : deltas.map(({ delta }) => delta);
+    const stamped = deltas.every(({ delta }, i) => delta.hlc === transaction.deltas[i]?.hlc)
+      ? transaction.deltas
+      : deltas.map(({ delta }) => delta);
     const payload = writeLogPayload(stamped, applied.outcomes);
     this.#log.push({
       seq,

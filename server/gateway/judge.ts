@@ -17,11 +17,7 @@ import {
   type Transaction,
 } from "@lakesync/core";
 import { type Catalog, type CompiledShape, deltaMisfit } from "./catalog.ts";
-import {
-  type GatewayEnvironment,
-  limitsOf,
-  retentionOf,
-} from "./environment.ts";
+import { type GatewayEnvironment, limitsOf, retentionOf } from "./environment.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -120,8 +116,7 @@ function drift(
   const maxMs = context.env.now() + limits.maxClockDriftMs;
   for (const { hlc } of deltas) {
     if (hlc !== undefined && hlcMs(hlc) > maxMs) {
-      const message =
-        "Stamped too far ahead of the gateway's clock, stamp it anew and push again";
+      const message = "Stamped too far ahead of the gateway's clock, stamp it anew and push again";
       return { mutationId, code: "CLOCK_DRIFT", message };
     }
   }
@@ -160,7 +155,5 @@ function stampMisfit(
 
 function stamped(delta: Delta, clock: HybridClock): JudgedDelta["delta"] {
   const { hlc } = delta;
-  return hlc === undefined
-    ? { ...delta, hlc: clock.tick() }
-    : { ...delta, hlc };
+  return hlc === undefined ? { ...delta, hlc: clock.tick() } : { ...delta, hlc };
 }

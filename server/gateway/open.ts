@@ -284,9 +284,7 @@ class OpenGateways implements Gateways {
     create: boolean,
   ): Promise<OpenGateway | undefined> {
     const store = await this.factory.open(gatewayId, create);
-    return store === undefined
-      ? undefined
-      : await OpenGateway.open(gatewayId, store, this.env);
+    return store === undefined ? undefined : await OpenGateway.open(gatewayId, store, this.env);
   }
 
   async list(): Promise<readonly string[]> {

@@ -47,9 +47,7 @@ export function place(
     } else if (!isMember(membership)) {
       moved.push(membership);
     } else {
-      const closed = spans.at(-1) === seq
-        ? spans.slice(0, -1)
-        : [...spans, seq];
+      const closed = spans.at(-1) === seq ? spans.slice(0, -1) : [...spans, seq];
       if (closed.length > 0) moved.push({ bucket, seq, spans: closed });
     }
   }

@@ -21,13 +21,7 @@ import type { Catalog, CatalogColumn, CatalogTable } from "./catalog.ts";
 import { checkOwner } from "./clients.ts";
 import { type Cursor, readCursor, writeCursor } from "./cursor.ts";
 import { ALL_BUCKET } from "./placement.ts";
-import {
-  isMember,
-  type Membership,
-  readRecord,
-  wasMemberAfter,
-  wasMemberAt,
-} from "./record.ts";
+import { isMember, type Membership, readRecord, wasMemberAfter, wasMemberAt } from "./record.ts";
 
 /** What a pull needs of the gateway. */
 export interface PullContext {
@@ -100,9 +94,7 @@ export async function pullPage(
   const page = await context.store.scanBucket({
     bucket: ALL_BUCKET.bucket,
     after: paging?.after ?? { seq: firstSeq + 1, tie: "" },
-    goneAfterSeq: cursor.base > 0
-      ? cursor.base
-      : paging?.start ?? Number.MAX_SAFE_INTEGER,
+    goneAfterSeq: cursor.base > 0 ? cursor.base : paging?.start ?? Number.MAX_SAFE_INTEGER,
     clientId: request.clientId,
     limit,
   });
@@ -120,7 +112,7 @@ export async function pullPage(
   );
   const changes = page.rows.flatMap((row) => reader.change(row) ?? []);
   const result = finish(page, cursor, changes, pageStart, version);
-  const news = changes.length > 0 || !page.complete || cursor.base === 0 ||
+  const news = changes.length > 0 || !page.complete || request.cursor === undefined ||
     result.lastMutationId > cursor.lastMutationId;
   return { result, news };
 }
@@ -178,8 +170,7 @@ function learnsColumns(
   if (catalog === undefined || cursor.base === 0 || cursor.version === 0) {
     return false;
   }
-  const isNew = (since: number) =>
-    since > cursor.version && known(since, version);
+  const isNew = (since: number) => since > cursor.version && known(since, version);
   for (const table of catalog.tables()) {
     if (isNew(table.since) || table.columns.some(({ since }) => isNew(since))) {
       return true;
@@ -206,9 +197,7 @@ class PageReader {
       return undefined;
     }
     const record = readRecord(row.data);
-    const membership = record.memberships.find(({ bucket }) =>
-      bucket === ALL_BUCKET.bucket
-    );
+    const membership = record.memberships.find(({ bucket }) => bucket === ALL_BUCKET.bucket);
     if (membership === undefined) return undefined;
     if (!isMember(membership)) return this.#remove(row, table, membership);
     const had = this.cursor.base > 0 &&

@@ -90,9 +90,7 @@ function writeValue(value: Value): StoredValue {
   }
   if (typeof value === "bigint") return { $i: value.toString() };
   if (typeof value !== "object" || value === null) return value;
-  return value instanceof Uint8Array
-    ? { $b: encodeBase64(value) }
-    : { $j: value };
+  return value instanceof Uint8Array ? { $b: encodeBase64(value) } : { $j: value };
 }
 
 function readValue(value: StoredValue): Value {
@@ -124,9 +122,7 @@ function writeBorn(
   cells: readonly CellGroup[],
 ): StoredRecord[0] {
   if (born === undefined) return null;
-  const at = cells.findIndex((group) =>
-    group.hlc === born.hlc && group.clientId === born.clientId
-  );
+  const at = cells.findIndex((group) => group.hlc === born.hlc && group.clientId === born.clientId);
   return at >= 0 ? at : [born.hlc.toString(), born.clientId];
 }
 
@@ -157,8 +153,7 @@ function readStamp(stamp: StoredStamp): Stamp {
 
 /** Reads a record from its text. */
 export function readRecord(text: string): RowRecord {
-  const [born, died, groups, memberships, checksum, orphanOf]: StoredRecord =
-    JSON.parse(text);
+  const [born, died, groups, memberships, checksum, orphanOf]: StoredRecord = JSON.parse(text);
   const cells = groups.map((
     [hlc, clientId, seq, columns, values],
   ): CellGroup => ({

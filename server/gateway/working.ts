@@ -14,23 +14,12 @@ import {
   type RowState,
   rowSum,
 } from "@lakesync/core";
-import type {
-  BucketRecord,
-  RowKey,
-  RowWrite,
-  StoredRow,
-} from "../store/store.ts";
+import type { BucketRecord, RowKey, RowWrite, StoredRow } from "../store/store.ts";
 import { type CatalogTable, writtenValues } from "./catalog.ts";
 import { type JudgedDelta, reject } from "./judge.ts";
 import type { Outcome } from "./log.ts";
 import { bucketsOf, entryOf, place } from "./placement.ts";
-import {
-  isMember,
-  type Membership,
-  readRecord,
-  type RowRecord,
-  writeRecord,
-} from "./record.ts";
+import { isMember, type Membership, readRecord, type RowRecord, writeRecord } from "./record.ts";
 
 const NEW_ROW: RowRecord = {
   state: EMPTY_ROW,
@@ -86,9 +75,7 @@ function wonOf(
   ) return "none";
   if (last.columns.length === columns.length) return "all";
   const won = new Array<boolean>(delta.delta.values.length).fill(false);
-  columns.forEach((column, i) =>
-    won[places[i] ?? 0] = last.columns.includes(column)
-  );
+  columns.forEach((column, i) => won[places[i] ?? 0] = last.columns.includes(column));
   return won;
 }
 
@@ -185,8 +172,7 @@ export class WorkingSet {
       const outcome = this.#applyDelta(clientId, row, delta, seq, maxOrphans);
       if (outcome === undefined) {
         restore?.();
-        const message =
-          "Too many updates of rows that were never inserted, insert the rows first";
+        const message = "Too many updates of rows that were never inserted, insert the rows first";
         return reject(mutationId, offset + i, "NO_SUCH_ROW", message);
       }
       outcomes.push(outcome);
@@ -208,9 +194,7 @@ export class WorkingSet {
     rows: readonly WorkingRow[],
   ): (() => void) | undefined {
     if (
-      !deltas.some(({ compiled }, i) =>
-        compiled.op === "UPDATE" && rows[i]?.record === NEW_ROW
-      )
+      !deltas.some(({ compiled }, i) => compiled.op === "UPDATE" && rows[i]?.record === NEW_ROW)
     ) {
       return undefined;
     }
@@ -304,12 +288,12 @@ export class WorkingSet {
     const writes: RowWrite[] = [];
     for (const { key, ref, stored, record } of this.#rows.values()) {
       if (record === stored) continue;
-      const drop = stored.memberships.filter((old) =>
-        !record.memberships.includes(old)
-      ).map(entryOf);
-      const add = record.memberships.filter((now) =>
-        !stored.memberships.includes(now)
-      ).map(entryOf);
+      const drop = stored.memberships.filter((old) => !record.memberships.includes(old)).map(
+        entryOf,
+      );
+      const add = record.memberships.filter((now) => !stored.memberships.includes(now)).map(
+        entryOf,
+      );
       writes.push({ ...key, data: writeRecord(record), ref, drop, add });
     }
     this.#rows.clear();

@@ -1,0 +1,253 @@
+/**
+ * One large transaction on its way into the store: written in slices that nobody sees before the
+ * last one, with turns of the event loop between them.
+ *
+ * @module
+ */
+
+import {
+  decodeDeltas,
+  type Delta,
+  LakeSyncError,
+  type Rejection,
+  type Transaction,
+} from "@lakesync/core";
+import type { ClientRecord, LargeCommit, RowKey, StagedSummary, Writes } from "../store/store.ts";
+import { type Base, baseWrites, markDay } from "./base.ts";
+import { checkNextChain, consume, deltaIdsOf } from "./clients.ts";
+import { type Committer, GROUP_DELTAS, type PushJob } from "./committer.ts";
+import { limitsOf } from "./environment.ts";
+import { judge, type JudgeContext } from "./judge.ts";
+import { writeLogPayload } from "./log.ts";
+import { keyText, WorkingSet } from "./working.ts";
+
+/** Cuts deltas into slices. */
+export async function* slices(
+  deltas: readonly Delta[],
+): AsyncGenerator<readonly Delta[]> {
+  for (let at = 0; at < deltas.length; at += GROUP_DELTAS) {
+    yield await Promise.resolve(deltas.slice(at, at + GROUP_DELTAS));
+  }
+}
+
+/** Reads the parts of a transaction, in slices. */
+export async function* stagedSlices(
+  { store }: Committer,
+  clientId: string,
+  mutationId: number,
+  { present }: StagedSummary,
+): AsyncGenerator<readonly Delta[]> {
+  for (const part of present) {
+    const staged = await store.readPart(clientId, mutationId, part);
+    if (staged === undefined) throw new Error("A staged part is gone");
+    yield* slices(decodeDeltas(staged.payload));
+  }
+}
+
+/**
+ * What judging a push of this gateway needs.
+ *
+ * @throws {LakeSyncError} `SCHEMA_ERROR` when there is no schema yet
+ */
+export function judgeContext(committer: Committer, { request }: PushJob): JudgeContext {
+  const { catalog, clock, env } = committer;
+  if (catalog === undefined) {
+    throw new LakeSyncError(
+      "SCHEMA_ERROR",
+      "The gateway has no schema yet, put one at /v1/admin/schema",
+    );
+  }
+  return { catalog, clock, env, clientId: request.clientId, schemaVersion: request.schemaVersion };
+}
+
+/** Consumes a transaction as refused. */
+export async function refuse(
+  committer: Committer,
+  client: ClientRecord,
+  transaction: Transaction,
+  rejection: Rejection,
+): Promise<ClientRecord> {
+  const { head } = await committer.base();
+  const after = {
+    ...consume(client, transaction, rejection),
+    seenMs: committer.env.now(),
+  };
+  const { clientId } = client;
+  await committer.guarded(() =>
+    committer.store.commit({
+      expectedSeq: head.seq,
+      head,
+      clients: [after],
+      dropParts: [{ clientId, mutationId: transaction.mutationId }],
+    })
+  );
+  committer.published(
+    { ...(await committer.base()), head },
+    false,
+    new Set([clientId]),
+  );
+  return after;
+}
+
+/** Commits a large transaction in slices; gives the client as it is then. */
+export async function commitLarge(
+  committer: Committer,
+  job: PushJob,
+  client: ClientRecord,
+  transaction: Transaction,
+  source: AsyncIterable<readonly Delta[]>,
+): Promise<ClientRecord> {
+  const before = await committer.base();
+  const large = await committer.store.beginLarge();
+  try {
+    const commit = new LargeTransaction(
+      committer,
+      job,
+      client,
+      transaction,
+      before,
+      large,
+    );
+    for await (const deltas of source) {
+      const rejection = await commit.slice(deltas);
+      if (rejection !== undefined) {
+        await large.abort();
+        return await refuse(committer, client, transaction, rejection);
+      }
+      await committer.env.nextTurn();
+    }
+    return await commit.publish();
+  } catch (error) {
+    await large.abort();
+    throw error;
+  }
+}
+
+/** One large transaction on its way. */
+class LargeTransaction {
+  readonly #working: WorkingSet;
+  readonly #deltaIds: string[] = [];
+  readonly #seq: number;
+  #deltas = 0;
+  #slice = 0;
+
+  constructor(
+    readonly committer: Committer,
+    readonly job: PushJob,
+    readonly client: ClientRecord,
+    readonly transaction: Transaction,
+    readonly before: Base,
+    readonly large: LargeCommit,
+  ) {
+    this.#working = new WorkingSet(
+      before.buckets,
+      before.counts,
+      before.horizonSeq,
+    );
+    this.#seq = before.head.seq + 1;
+  }
+
+  /** Adds a slice; gives a refusal when it cannot be. */
+  async slice(deltas: readonly Delta[]): Promise<Rejection | undefined> {
+    const { committer, client, transaction } = this;
+    const { clientId } = client;
+    const { mutationId } = transaction;
+    const { env, clock } = committer;
+    const judged = judge(judgeContext(committer, this.job), {
+      mutationId,
+      deltas,
+    }, this.#deltas);
+    if ("stop" in judged) {
+      throw new LakeSyncError("BACKPRESSURE", judged.stop.message, {
+        retryAfterSeconds: 1,
+      });
+    }
+    if ("rejection" in judged) return judged.rejection;
+    const keys = new Map<string, RowKey>();
+    for (const { compiled, delta } of judged.deltas) {
+      const key = { table: compiled.table.id, rowId: delta.rowId };
+      keys.set(keyText(key), key);
+    }
+    const list = [...keys.values()];
+    this.#working.load(list, await this.large.readRows(list));
+    const maxOrphans = limitsOf(env).maxOrphanRows - client.orphans;
+    const applied = this.#working.apply(
+      clientId,
+      mutationId,
+      judged.deltas,
+      this.#seq,
+      maxOrphans,
+      this.#deltas,
+    );
+    if ("rejection" in applied) return applied.rejection;
+    const stamped = judged.deltas.map(({ delta }) => delta);
+    for (const { hlc } of stamped) clock.receive(hlc);
+    if (transaction.chain !== undefined) {
+      this.#deltaIds.push(...(deltaIdsOf(clientId, stamped, env.hash) ?? []));
+    }
+    const payload = writeLogPayload(stamped, applied.outcomes);
+    const entry = {
+      seq: this.#seq,
+      slice: this.#slice++,
+      clientId,
+      mutationId,
+      payload,
+    };
+    this.#deltas += deltas.length;
+    const writes: Writes = {
+      rows: this.#working.takeRows(),
+      log: [{ ...entry, committedMs: env.now() }],
+    };
+    await this.large.write(writes);
+    return undefined;
+  }
+
+  /** Makes all slices visible in one durable step. */
+  async publish(): Promise<ClientRecord> {
+    const { committer, before, transaction } = this;
+    const { env, clock } = committer;
+    checkNextChain(this.client, transaction, () => this.#deltaIds, env.hash);
+    const orphans = this.#working.orphans;
+    const after: Base = {
+      ...before,
+      head: { ...before.head, seq: this.#seq, hlc: clock.last.toString() },
+      buckets: this.#working.buckets,
+      counts: this.#working.counts,
+      marks: markDay(before, env.now()),
+    };
+    const client: ClientRecord = {
+      ...consume(this.client, transaction, undefined),
+      orphans: Math.max(
+        0,
+        this.client.orphans + (orphans.get(this.client.clientId) ?? 0),
+      ),
+      seenMs: env.now(),
+    };
+    const others = [...orphans.keys()].filter((clientId) => clientId !== client.clientId);
+    const touched = (await committer.store.readClients(others)).flatMap((
+      other,
+    ) =>
+      other === undefined ? [] : [{
+        ...other,
+        orphans: Math.max(
+          0,
+          other.orphans + (orphans.get(other.clientId) ?? 0),
+        ),
+      }]
+    );
+    await committer.guarded(() =>
+      this.large.commit({
+        expectedSeq: before.head.seq,
+        head: after.head,
+        clients: [client, ...touched],
+        dropParts: [{
+          clientId: client.clientId,
+          mutationId: transaction.mutationId,
+        }],
+        ...baseWrites(before, after),
+      })
+    );
+    committer.published(after, true, new Set([client.clientId]));
+    return client;
+  }
+}

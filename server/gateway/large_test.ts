@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { type Delta, LakeSyncError } from "@lakesync/core";
+import { readLogPayload, writeLogPayload } from "./log.ts";
+import { at, delta, openFixture, Puller, push, tx } from "./testing_fixture.ts";
+
+const insert = (i: number): Delta => delta("INSERT", `r${i}`, at(0, i % 60_000), { n: i });
+const inserts = (from: number, count: number) =>
+  Array.from({ length: count }, (_, i) => insert(from + i));
+
+Deno.test("G5: a transaction in parts is seen by nobody before its last part, then whole", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const part = (part: number) => ({ ...tx(1, ...inserts(part * 3_000, 3_000)), part, parts: 3 });
+  const reader = new Puller(gateway, "reader", 10_000);
+  for (const number of [1, 2]) {
+    assert.equal((await push(gateway, "a", [part(number)])).lastMutationId, 0);
+    await reader.pull();
+    assert.equal(reader.rows.size, 0);
+  }
+  await push(gateway, "b", [tx(1, delta("INSERT", "other", at(1), { n: 1 }))]);
+  assert.equal((await push(gateway, "a", [part(3)])).lastMutationId, 1);
+  await reader.pull();
+  assert.equal(reader.rows.size, 9_001);
+  assert.equal(reader.last?.checkpoint?.buckets[0]?.rows, 9_001);
+  assert.equal((await push(gateway, "a", [part(3)])).lastMutationId, 1);
+  assert.equal((await gateway.stats()).tables["todos"]?.rows, 9_001);
+});
+
+Deno.test("G2: parts sent again, in any order, count once; a missing one is a gap", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const part = (part: number) => ({ ...tx(1, ...inserts(part * 10, 10)), part, parts: 3 });
+  await push(gateway, "a", [part(1)]);
+  await push(gateway, "a", [part(1)]);
+  await assert.rejects(
+    push(gateway, "a", [part(3)]),
+    (error) => error instanceof LakeSyncError && error.code === "MUTATION_GAP",
+  );
+  await push(gateway, "a", [part(2), part(3)]);
+  const reader = new Puller(gateway, "reader");
+  await reader.pull();
+  assert.equal(reader.rows.size, 30);
+});
+
+Deno.test("G5: a large transaction refused in its last slice leaves nothing", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  await push(gateway, "b", [tx(1, delta("INSERT", "r5", at(0), { n: 0 }))]);
+  const deltas = inserts(0, 6_000);
+  const bad = { ...tx(1, ...deltas.slice(3_000), delta("INSERT", "x", at(1), { n: "no" })) };
+  await push(gateway, "a", [{ ...tx(1, ...deltas.slice(0, 3_000)), part: 1, parts: 2 }]);
+  const result = await push(gateway, "a", [{ ...bad, part: 2, parts: 2 }]);
+  assert.deepEqual(result.rejected.map(({ code }) => code), ["VALIDATION_ERROR"]);
+  assert.equal(result.lastMutationId, 1);
+  const reader = new Puller(gateway, "reader");
+  await reader.pull();
+  assert.deepEqual(reader.table(), { "todos/r5": { n: 0 } });
+  await push(gateway, "a", [tx(2, delta("INSERT", "next", at(2), { n: 2 }))]);
+  await reader.pull();
+  assert.equal(reader.rows.size, 2);
+});
+
+Deno.test("a push of many deltas in many transactions is committed in steps, whole in its answer", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const transactions = Array.from({ length: 10 }, (_, i) => tx(i + 1, ...inserts(i * 900, 900)));
+  const result = await push(gateway, "a", transactions);
+  assert.deepEqual([result.lastMutationId, result.seq], [10, 10]);
+  const one = await push(gateway, "b", [tx(1, ...inserts(20_000, 8_000))]);
+  assert.deepEqual([one.lastMutationId, one.seq], [1, 11]);
+  assert.equal((await gateway.stats()).tables["todos"]?.rows, 17_000);
+});
+
+Deno.test("a row written twice in a large transaction ends as its last write, across slices", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const deltas = [
+    ...inserts(0, 3_000),
+    delta("UPDATE", "r0", at(1), { title: "second" }),
+    delta("DELETE", "r1", at(1)),
+  ];
+  await push(gateway, "a", [tx(1, ...deltas)]);
+  const reader = new Puller(gateway, "reader", 10_000);
+  await reader.pull();
+  assert.equal(reader.rows.size, 2_999);
+  assert.deepEqual(reader.rows.get("todos/r0"), { n: 0, title: "second" });
+  assert.equal(reader.rows.has("todos/r1"), false);
+});
+
+Deno.test("the log holds each delta and what the merge made of it", () => {
+  const deltas = [
+    delta("INSERT", "t1", at(1), { title: "a", n: 1 }),
+    delta("UPDATE", "t1", at(0), { title: "b", n: 2 }),
+  ];
+  const outcomes = [
+    { wasVisible: false, isVisible: true, won: "all" },
+    { wasVisible: true, isVisible: true, won: [false, true] },
+  ] as const;
+  const read = readLogPayload(writeLogPayload(deltas, outcomes));
+  assert.deepEqual(read.map(({ outcome }) => outcome), outcomes);
+  assert.deepEqual(read.map(({ delta }) => delta), deltas);
+});
