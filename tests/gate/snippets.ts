@@ -15,6 +15,7 @@
  */
 
 import { isThere, listFiles, readText, ROOT } from "./files.ts";
+import { startGateway } from "./gateway.ts";
 import { type Outcome, run, sumOf } from "./process.ts";
 
 const TIMEOUT_MS = 60_000;
@@ -50,59 +51,6 @@ export function snippetsOf(markdown: string): Snippet[] {
     snippets.push({ language: kind === "ts" ? "ts" : "sh", line, code });
   }
   return snippets;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
-
-/** A gateway for one block; it ends with the block. */
-interface Gateway extends AsyncDisposable {
-  readonly port: number;
-  readonly token: string;
-}
-
-async function answers(url: string): Promise<boolean> {
-  try {
-    const response = await fetch(url);
-    await response.body?.cancel();
-    return response.ok;
-  } catch {
-    return false;
-  }
-}
-
-async function untilReady(port: number): Promise<void> {
-  const deadline = Date.now() + TIMEOUT_MS;
-  while (!await answers(`http://127.0.0.1:${port}/startupz`)) {
-    if (Date.now() > deadline) throw new Error("The gateway of a code block does not start");
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-async function startGateway(folder: string): Promise<Gateway> {
-  const port = freePort();
-  const lakesync = [Deno.execPath(), "run", "-A", new URL("server/main.ts", ROOT).href];
-  const stop = new AbortController();
-  const serving = run([...lakesync, "serve", "--port", String(port)], {
-    cwd: folder,
-    signal: stop.signal,
-  });
-  const died = serving.then(({ output }) => {
-    throw new Error(`The gateway of a code block ended: ${output}`);
-  });
-  await Promise.race([untilReady(port), died]);
-  const admin = ["--sub", "alice", "--gw", "default", "--role", "admin"];
-  const { output } = await run([...lakesync, "token", ...admin], { cwd: folder });
-  return {
-    port,
-    token: output.trim(),
-    async [Symbol.asyncDispose]() {
-      stop.abort();
-      await died.catch(() => {});
-    },
-  };
 }
 
 /**
