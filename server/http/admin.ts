@@ -8,7 +8,7 @@ import { DEFAULT_LIMITS, LakeSyncError, parseJsonBody, parseSchema } from "@lake
 import { requireAdmin } from "../auth/authorize.ts";
 import { readBody, utf8 } from "./body.ts";
 import type { Handler, RequestContext, ServerContext } from "./context.ts";
-import { admit, authenticate, findGateway } from "./guard.ts";
+import { admit, authenticate, findGateway, refuseWhenDraining } from "./guard.ts";
 import { bodyFormat } from "./media.ts";
 import { replyJson } from "./reply.ts";
 
@@ -25,7 +25,7 @@ async function admitAdmin(
 export function putSchemaHandler(context: ServerContext): Handler {
   return async (c) => {
     const gatewayId = await admitAdmin(context, c);
-    if (context.phase() === "draining") await findGateway(context, gatewayId);
+    refuseWhenDraining(context);
     if (bodyFormat(c.req.raw.headers) !== "json") {
       throw new LakeSyncError(
         "UNSUPPORTED_MEDIA_TYPE",
@@ -78,6 +78,7 @@ export function gatewaysHandler(context: ServerContext): Handler {
   return async (c) => {
     const token = await authenticate(context, c.req.raw);
     requireAdmin(token);
+    refuseWhenDraining(context);
     const gateways = [];
     for (const id of await context.gateways.list()) {
       if (token.gw !== "*" && token.gw !== id) continue;

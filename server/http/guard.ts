@@ -61,6 +61,17 @@ export async function admit(
 }
 
 /**
+ * Refuses new work once the server stops.
+ *
+ * @throws {LakeSyncError} `DRAINING`
+ */
+export function refuseWhenDraining(context: ServerContext): void {
+  if (context.phase() === "draining") {
+    throw new LakeSyncError("DRAINING", "The server is stopping, try again");
+  }
+}
+
+/**
  * Finds a gateway.
  *
  * @throws {LakeSyncError} `NOT_FOUND`, `DRAINING` once the server stops
@@ -69,9 +80,7 @@ export async function findGateway(
   context: ServerContext,
   gatewayId: string,
 ): Promise<Gateway> {
-  if (context.phase() === "draining") {
-    throw new LakeSyncError("DRAINING", "The server is stopping, try again");
-  }
+  refuseWhenDraining(context);
   const gateway = await context.gateways.get(gatewayId);
   if (gateway === undefined) {
     throw new LakeSyncError(

@@ -57,9 +57,9 @@ export function pullHandler(context: ServerContext): Handler {
     const pull = boundPull(
       await readPull(request, gateway.limits.maxBodyBytes),
     );
-    const signal = pull.wait === undefined
-      ? request.signal
-      : AbortSignal.any([request.signal, context.stopping]);
+    const signal = (pull.wait ?? 0) > 0
+      ? AbortSignal.any([request.signal, context.stopping])
+      : undefined;
     const result = await gateway.pull(caller, pull, signal);
     return answerFormat(request.headers) === "json"
       ? replyJson(request, pullResultToJson(result))

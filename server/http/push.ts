@@ -18,7 +18,7 @@ import { checkClientId } from "../bounds.ts";
 import type { Idempotency } from "../gateway/gateway.ts";
 import { readBody, utf8 } from "./body.ts";
 import type { Handler, ServerContext } from "./context.ts";
-import { type Admission, admit, findGateway } from "./guard.ts";
+import { admit, findGateway } from "./guard.ts";
 import { answerFormat, bodyFormat, CONTENT_TYPE, type Format } from "./media.ts";
 import { reply } from "./reply.ts";
 
@@ -26,7 +26,7 @@ function render(format: Format, result: PushResult): string | Uint8Array {
   return format === "json" ? JSON.stringify(pushResultToJson(result)) : encodePushResult(result);
 }
 
-/** A kept answer: its form, and its body as text or base64. */
+/** Writes an answer as it is kept: its form, and its body as text or base64. */
 function keep(format: Format, result: PushResult): string {
   const body = render(format, result);
   return JSON.stringify([
@@ -35,68 +35,55 @@ function keep(format: Format, result: PushResult): string {
   ]);
 }
 
-function unkeep(kept: string): { format: Format; body: string | Uint8Array } {
+function replyKept(request: Request, kept: string, replayed: boolean) {
   const [format, body]: [Format, string] = JSON.parse(kept);
-  return {
-    format,
-    body: format === "json" ? body : Uint8Array.fromBase64(body),
-  };
+  return reply(
+    request,
+    CONTENT_TYPE[format],
+    format === "json" ? body : Uint8Array.fromBase64(body),
+    replayed ? { "Idempotency-Replayed": "true" } : {},
+  );
 }
 
-function idempotencyOf(
-  request: Request,
-  path: string,
-  { caller, gatewayId }: Admission,
-  body: Uint8Array,
-): Idempotency | undefined {
-  const key = request.headers.get("Idempotency-Key");
-  if (key === null) return undefined;
-  if (!/^[\x20-\x7e]{1,255}$/.test(key)) {
-    throw new LakeSyncError(
-      "VALIDATION_ERROR",
-      "An Idempotency-Key is 1 to 255 printable ASCII characters",
-    );
-  }
-  const format = answerFormat(request.headers);
-  const type = bodyFormat(request.headers);
-  return {
-    key: JSON.stringify([caller.sub, gatewayId, path, key]),
-    bodyHash: createHash("sha256").update(`${type}\n`).update(body)
-      .digest("hex"),
-    render: (result) => keep(format, result),
-  };
+function idempotencyKey(headers: Headers): string | undefined {
+  const key = headers.get("Idempotency-Key");
+  if (key === null || /^[\x20-\x7e]{1,255}$/.test(key)) return key ?? undefined;
+  throw new LakeSyncError(
+    "VALIDATION_ERROR",
+    "An Idempotency-Key is 1 to 255 printable ASCII characters",
+  );
 }
 
 /** Makes the handler. */
 export function pushHandler(context: ServerContext): Handler {
   return async (c) => {
     const request = c.req.raw;
-    const admission = await admit(
+    const { gatewayId, caller } = await admit(
       context,
       request,
       c.req.param("gatewayId"),
       "client",
     );
-    const gateway = await findGateway(context, admission.gatewayId);
+    const gateway = await findGateway(context, gatewayId);
+    const key = idempotencyKey(request.headers);
     const format = bodyFormat(request.headers);
     const body = await readBody(request, gateway.limits.maxBodyBytes);
-    const idempotency = idempotencyOf(request, c.req.path, admission, body);
     const push = format === "json"
       ? pushFromJson(parseJsonBody(utf8(body)), gateway.schema)
       : decodePush(body);
     checkClientId(push.clientId);
-    const { result, replayed } = await gateway.push(
-      admission.caller,
-      push,
-      idempotency,
-    );
-    if (result !== undefined) {
-      const answer = answerFormat(request.headers);
-      return reply(request, CONTENT_TYPE[answer], render(answer, result));
-    }
-    const kept = unkeep(replayed);
-    return reply(request, CONTENT_TYPE[kept.format], kept.body, {
-      "Idempotency-Replayed": "true",
-    });
+
+    const answer = answerFormat(request.headers);
+    let kept: string | undefined;
+    const idempotency: Idempotency | undefined = key === undefined ? undefined : {
+      key: JSON.stringify([caller.sub, gatewayId, c.req.path, key]),
+      bodyHash: createHash("sha256").update(`${format}\n`).update(body)
+        .digest("hex"),
+      render: (result) => kept = keep(answer, result),
+    };
+    const { result, replayed } = await gateway.push(caller, push, idempotency);
+    if (replayed !== undefined) return replyKept(request, replayed, true);
+    if (kept !== undefined) return replyKept(request, kept, false);
+    return reply(request, CONTENT_TYPE[answer], render(answer, result));
   };
 }
