@@ -53,9 +53,14 @@ class Pusher {
     this.#unanswered ??= {
       clientId: this.clientId,
       schemaVersion: 1,
-      transactions: [0, 1, 2].map((i) => ({ mutationId: next + i, deltas: this.#deltas(next + i) })),
+      transactions: [0, 1, 2].map((i) => ({
+        mutationId: next + i,
+        deltas: this.#deltas(next + i),
+      })),
     };
-    const result = decodePushResult(await post(this.server, this.token, "push", encodePush(this.#unanswered)));
+    const result = decodePushResult(
+      await post(this.server, this.token, "push", encodePush(this.#unanswered)),
+    );
     assert.deepEqual(result.rejected, []);
     assert.equal(result.lastMutationId, next + 2);
     this.acknowledged = next + 2;
@@ -73,12 +78,21 @@ class Pusher {
   }
 }
 
-async function post(server: ServerProcess, token: string, path: string, body: Uint8Array): Promise<Uint8Array> {
+async function post(
+  server: ServerProcess,
+  token: string,
+  path: string,
+  body: Uint8Array,
+): Promise<Uint8Array> {
   let response: Response;
   try {
     response = await fetch(`${server.url}/v1/sync/default/${path}`, {
       method: "POST",
-      headers: { authorization: `Bearer ${token}`, "content-type": PROTOBUF_TYPE, accept: PROTOBUF_TYPE },
+      headers: {
+        authorization: `Bearer ${token}`,
+        "content-type": PROTOBUF_TYPE,
+        accept: PROTOBUF_TYPE,
+      },
       body: new Uint8Array(body),
     });
     const answer = new Uint8Array(await response.arrayBuffer());
@@ -90,7 +104,10 @@ async function post(server: ServerProcess, token: string, path: string, body: Ui
   throw new Error(`The gateway answered ${response.status}`);
 }
 
-async function pullAll(server: ServerProcess, token: string): Promise<Map<string, PullResult["changes"][number]>> {
+async function pullAll(
+  server: ServerProcess,
+  token: string,
+): Promise<Map<string, PullResult["changes"][number]>> {
   const rows = new Map<string, PullResult["changes"][number]>();
   let request: PullRequest = { clientId: "reader", limit: 10_000, schemaVersion: 1 };
   for (;;) {
@@ -100,7 +117,6 @@ async function pullAll(server: ServerProcess, token: string): Promise<Map<string
     request = { ...request, cursor: page.cursor };
   }
 }
-
 
 for (const store of ["sqlite", "kv"] as const) {
   const kills = store === "sqlite" ? KILLS : Math.ceil(KILLS / 10);
@@ -118,7 +134,10 @@ for (const store of ["sqlite", "kv"] as const) {
     assert.equal(put.status, 200, await put.text());
     const token = await signToken({ secret, sub: "pusher", gw: "default" });
     const clock = createClock(() => Date.now());
-    const pushers = Array.from({ length: CLIENTS }, (_, i) => new Pusher(server, token, `c${i}`, clock));
+    const pushers = Array.from(
+      { length: CLIENTS },
+      (_, i) => new Pusher(server, token, `c${i}`, clock),
+    );
     for (let kill = 0; kill < kills; kill++) {
       let running = true;
       const first = Promise.withResolvers<void>();
