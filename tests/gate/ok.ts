@@ -31,8 +31,14 @@ async function publishDryRun(): Promise<Outcome> {
   const outcomes: Outcome[] = [];
   for (const folder of PACKAGES) {
     const cwd = new URL(`${folder}/`, ROOT);
-    const args = ["publish", "--dry-run", "--allow-dirty"];
-    outcomes.push(await denoCheck(args, { cwd }));
+    const outcome = await denoCheck(["publish", "--dry-run", "--allow-dirty"], { cwd });
+    const published = /^.*(_test\.ts|\/_?(testing|conformance)_[^/]*|conformance\.ts) \(.*$/m
+      .exec(outcome.output)?.[0];
+    outcomes.push(
+      published === undefined
+        ? outcome
+        : { passed: 0, failed: 1, output: `${folder} publishes a test: ${published.trim()}` },
+    );
   }
   return sumOf(outcomes);
 }
