@@ -1,0 +1,148 @@
+/**
+ * SIGKILL keeps the page cache, so it cannot show that an answer waits for the disk. The order of
+ * system calls can: between the last write to the log of the database and the answer there must be
+ * a completed fsync of that file.
+ */
+
+import assert from "node:assert/strict";
+import { signToken } from "@lakesync/server";
+import { ServerProcess } from "@lakesync/server/testing";
+
+const SECRET = "order tests use this secret of many characters";
+const PUSHES = 20;
+const CALLS = "pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync";
+
+/** One finished system call of a trace, in the order in which they finished. */
+interface Call {
+  readonly name: string;
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Reads `strace -f -y`: a call that another thread interrupts is split in two lines. */
+function parseTrace(trace: string): Call[] {
+  const calls: Call[] = [];
+  const unfinished = new Map<string, string>();
+  for (const line of trace.split("\n")) {
+    const match = /^(\d+)\s+(.*)$/.exec(line);
+    const [, thread = "", rest = ""] = match ?? [];
+    if (rest.endsWith("<unfinished ...>")) {
+      unfinished.set(thread, rest.slice(0, -"<unfinished ...>".length));
+      continue;
+    }
+    const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest);
+    const text = resumed ? (unfinished.get(thread) ?? "") + resumed[1] : rest;
+    const call = /^(\w+)\(\d+<([^>]*)>/.exec(text);
+    if (call) calls.push({ name: call[1] ?? "", file: call[2] ?? "", text });
+  }
+  return calls;
+}
+
+const isAnswer = ({ name, text }: Call) =>
+  ["write", "writev", "sendto", "sendmsg"].includes(name) && text.includes("HTTP/1.1 200");
+const isSync = ({ name }: Call) => name === "fsync" || name === "fdatasync";
+
+/** How many answers left before what they acknowledge was on the disk, and how many there were. */
+function judgeOrder(calls: readonly Call[]): { answers: number; early: number } {
+  let unsynced = false;
+  let written = false;
+  let answers = 0;
+  let early = 0;
+  for (const call of calls) {
+    if (call.file.endsWith(".db-wal")) {
+      if (call.name === "pwrite64") [unsynced, written] = [true, true];
+      else if (isSync(call)) unsynced = false;
+    } else if (isAnswer(call) && written) {
+      answers++;
+      if (unsynced) early++;
+      written = false;
+    }
+  }
+  return { answers, early };
+}
+
+async function traced(pid: number, work: () => Promise<void>): Promise<Call[]> {
+  const file = await Deno.makeTempFile({ prefix: "lakesync-trace-" });
+  const args = ["-f", "-y", "-s", "64", "-e", `trace=${CALLS}`, "-o", file, "-p", String(pid)];
+  const tracer = new Deno.Command("strace", { args, stdout: "null", stderr: "piped" }).spawn();
+  const reader = tracer.stderr.getReader();
+  await reader.read();
+  await work();
+  tracer.kill("SIGINT");
+  while (!(await reader.read()).done);
+  await tracer.status;
+  const trace = await Deno.readTextFile(file);
+  await Deno.remove(file);
+  return parseTrace(trace);
+}
+
+async function pushes(url: string): Promise<void> {
+  const admin = await signToken({ secret: SECRET, sub: "alice", gw: "default", role: "admin" });
+  const headers = { authorization: `Bearer ${admin}`, "content-type": "application/json" };
+  const send = async (method: string, path: string, body: unknown) => {
+    const response = await fetch(`${url}${path}`, { method, headers, body: JSON.stringify(body) });
+    assert.equal(response.status, 200, await response.text());
+  };
+  const tables = { notes: { primaryKey: ["id"], columns: { id: "string", text: "string" } } };
+  await send("PUT", "/v1/admin/schema/default", { version: 1, tables });
+  for (let mutationId = 1; mutationId <= PUSHES; mutationId++) {
+    const columns = { text: `note ${mutationId}` };
+    const delta = { op: "INSERT", table: "notes", rowId: `n${mutationId}`, columns };
+    const transactions = [{ mutationId, deltas: [delta] }];
+    await send("POST", "/v1/sync/default/push", { clientId: "a", schemaVersion: 1, transactions });
+  }
+}
+
+async function hasTracer(): Promise<boolean> {
+  try {
+    return (await new Deno.Command("strace", { args: ["-V"], stdout: "null" }).output()).success;
+  } catch {
+    return false;
+  }
+}
+
+const tracer = await hasTracer();
+if (!tracer) console.log("skipped: the order of fsync and answer needs strace on this machine");
+
+Deno.test({
+  name: "G1: an answer leaves only after the fsync of what it acknowledges",
+  ignore: !tracer,
+  fn: async () => {
+    const data = await Deno.makeTempDir({ prefix: "lakesync-order-" });
+    await using server = new ServerProcess({ data, secret: SECRET });
+    await server.start();
+    const calls = await traced(server.pid ?? 0, () => pushes(server.url));
+    const { answers, early } = judgeOrder(calls);
+    assert.ok(answers >= PUSHES, `only ${answers} answers of ${PUSHES} pushes were seen`);
+    assert.equal(early, 0);
+    await server.stop();
+    await Deno.remove(data, { recursive: true });
+  },
+});
+
+Deno.test({
+  name: "G1: the test of the order catches a store with synchronous=OFF",
+  ignore: !tracer,
+  fn: async () => {
+    const data = await Deno.makeTempDir({ prefix: "lakesync-order-" });
+    const script = new URL("./unsafe_server.ts", import.meta.url).pathname;
+    const args = ["run", "-A", decodeURIComponent(script), data, SECRET];
+    const child = new Deno.Command(Deno.execPath(), { args, stderr: "piped" }).spawn();
+    const reader = child.stderr.getReader();
+    let text = "";
+    while (!/ on http\S+\n/.test(text)) {
+      const { value, done } = await reader.read();
+      assert.equal(done, false, text);
+      text += new TextDecoder().decode(value);
+    }
+    const url = / on (http\S+)/.exec(text)?.[1] ?? "";
+    const calls = await traced(child.pid, () => pushes(url));
+    child.kill("SIGKILL");
+    await reader.cancel();
+    await child.status;
+    const { answers, early } = judgeOrder(calls);
+    assert.ok(answers >= PUSHES, `only ${answers} answers of ${PUSHES} pushes were seen`);
+    assert.ok(early >= PUSHES, `only ${early} answers were seen to be early`);
+    await Deno.remove(data, { recursive: true });
+  },
+});
