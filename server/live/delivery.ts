@@ -34,7 +34,9 @@ export class Delivery {
   /** Counts seeks; a page that was read before the last one is not sent. */
   #seeks = 0;
   #running = false;
-  #stopped = true;
+  /** Before the first seek, and after a failure. */
+  #idle = true;
+  #stopped = false;
 
   constructor(port: DeliveryPort) {
     this.#port = port;
@@ -46,7 +48,7 @@ export class Delivery {
     this.#cursor = cursor;
     this.#unacked = undefined;
     this.#owed = true;
-    this.#stopped = false;
+    this.#idle = false;
     this.changed();
   }
 
@@ -63,7 +65,7 @@ export class Delivery {
     void this.#run();
   }
 
-  /** Sends nothing more. */
+  /** Sends nothing more, for good. */
   stop(): void {
     this.#stopped = true;
   }
@@ -72,39 +74,41 @@ export class Delivery {
     if (this.#running) return;
     this.#running = true;
     try {
-      while (this.#stale && this.#unacked === undefined && !this.#stopped) {
-        await this.#step();
-      }
-    } catch (error) {
-      if (!this.#stopped) {
-        this.#stopped = true;
-        this.#port.failed(error);
-      }
+      while (this.#mayRead()) await this.#step();
     } finally {
       this.#running = false;
     }
   }
 
+  #mayRead(): boolean {
+    return this.#stale && this.#unacked === undefined && !this.#idle &&
+      !this.#stopped;
+  }
+
   async #step(): Promise<void> {
     this.#stale = false;
     const seeks = this.#seeks;
-    const page = await this.#port.read(this.#cursor);
-    if (seeks !== this.#seeks || this.#stopped) return;
-    const advanced = page.lastMutationId > this.#lastMutationId;
-    const news = page.changes.length > 0 || !page.complete || advanced;
-    if (!news && !this.#owed) {
-      this.#cursor = page.cursor;
-      return;
+    const overtaken = () => seeks !== this.#seeks || this.#stopped;
+    try {
+      const page = await this.#port.read(this.#cursor);
+      const advanced = page.lastMutationId > this.#lastMutationId;
+      if (advanced && !overtaken()) await this.#port.settled();
+      if (!overtaken()) this.#take(page, advanced);
+    } catch (error) {
+      if (overtaken()) return;
+      this.#idle = true;
+      this.#port.failed(error);
     }
-    if (advanced) {
-      await this.#port.settled();
-      if (seeks !== this.#seeks || this.#stopped) return;
-    }
-    this.#owed = false;
+  }
+
+  #take(page: PullResult, advanced: boolean): void {
     this.#cursor = page.cursor;
+    const news = advanced || page.changes.length > 0 || !page.complete;
+    if (!news && !this.#owed) return;
     this.#unacked = page.cursor;
     this.#lastMutationId = page.lastMutationId;
-    if (!page.complete) this.#stale = true;
+    this.#owed = !page.complete;
+    this.#stale ||= !page.complete;
     this.#port.send(page);
   }
 }
