@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { inspect } from "node:util";
 import fc from "fast-check";
 import {
   INTEGER_EDGES,
@@ -30,13 +31,13 @@ function misfit(type: string, value: Value): string | undefined {
 
 function refuses(type: string, values: readonly Value[]): void {
   for (const value of values) {
-    assert.match(misfit(type, value) ?? "fits", /^takes /, String(value));
+    assert.match(misfit(type, value) ?? "fits", /^takes /, inspect(value));
   }
 }
 
 function takes(type: string, values: readonly Value[]): void {
   for (const value of values) {
-    assert.equal(misfit(type, value), undefined, String(value));
+    assert.equal(misfit(type, value), undefined, inspect(value));
   }
 }
 
