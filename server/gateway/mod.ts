@@ -1,0 +1,10 @@
+/**
+ * The gateway as a library: the domain on its ports, for hosts other than the command `lakesync`
+ * and for tests that bring a clock and a store of their own.
+ *
+ * @module
+ */
+
+export { DEFAULT_RETENTION, type GatewayEnvironment, type Retention } from "./environment.ts";
+export * from "./gateway.ts";
+export { openGateways } from "./open.ts";
