@@ -57,6 +57,7 @@ async function tests(): Promise<Outcome> {
 }
 
 const STEPS: readonly (readonly [string, () => Promise<Outcome>])[] = [
+  ["lock file", () => denoCheck(["install", "--frozen"])],
   ["format", () => denoCheck(["fmt", "--check"])],
   ["lint", () => denoCheck(["lint"])],
   ["types", () => denoCheck(["check", "."])],
