@@ -81,7 +81,7 @@ export const SERVE_SETTINGS: readonly Setting[] = [
   },
   {
     ...SECRET,
-    help: `${SECRET.help}; unless given, that of <data>/secret`,
+    help: `${SECRET.help}; else that of <data>/secret`,
   },
   {
     flag: "jwks-url",

@@ -1,6 +1,7 @@
-import { decodeError, PROTOBUF_TYPE } from "@lakesync/core";
+import { decodeError, DEFAULT_LIMITS, PROTOBUF_TYPE, ZERO_HLC } from "@lakesync/core";
 import assert from "node:assert/strict";
 import { insert, SECRET, type TestServer, tokenFor, withServer } from "../testing_server.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { createApp } from "./app.ts";
 import type { ServerContext } from "./context.ts";
 
@@ -249,4 +250,60 @@ Deno.test("a server that starts or stops says so", async () => {
   const broken = createApp(brokenContext({}));
   const notReady = await broken(new Request("http://host/ready"));
   assert.equal((await notReady.json()).reason, "store");
+});
+
+/** A context whose gateway holds every pull until its signal aborts. */
+function holdingContext(stopping: AbortSignal): {
+  context: ServerContext;
+  held: Promise<void>;
+} {
+  const { promise: held, resolve: hold } = Promise.withResolvers<void>();
+  const fail = () => Promise.reject(new Error("not here"));
+  const gateway: Gateway = {
+    id: "default",
+    schema: undefined,
+    limits: DEFAULT_LIMITS,
+    now: Date.now,
+    push: fail,
+    pull: async (_caller, _request, signal) => {
+      hold();
+      await new Promise((resolve) => signal?.addEventListener("abort", resolve, { once: true }));
+      return {
+        changes: [],
+        cursor: "c",
+        complete: true,
+        lastMutationId: 0,
+        serverHlc: ZERO_HLC,
+      };
+    },
+    refusalsSeen: fail,
+    putSchema: fail,
+    stats: fail,
+    onCommit: () => () => {},
+    close: fail,
+  };
+  const gateways = {
+    get: () => Promise.resolve(gateway),
+    create: fail,
+    list: fail,
+    close: fail,
+  };
+  return { context: brokenContext({ gateways, stopping }), held };
+}
+
+Deno.test("a held pull is answered when the server stops or its caller goes", async () => {
+  for (const who of ["server", "caller"]) {
+    const stop = new AbortController();
+    const { context, held } = holdingContext(
+      who === "server" ? stop.signal : new AbortController().signal,
+    );
+    const request = new Request(`http://host${PULL}&wait=30`, {
+      ...AUTHORIZED,
+      ...(who === "caller" ? { signal: stop.signal } : {}),
+    });
+    const answer = createApp(context)(request);
+    await held;
+    stop.abort();
+    assert.equal((await answer).status, 200, who);
+  }
 });

@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { isLoopback, parseCommand, SERVE_SETTINGS, TOKEN_SETTINGS, UsageError } from "./config.ts";
+import { HELP } from "./help.ts";
+
+const SECRET = "a secret of at least thirty-two characters";
+
+function parse(args: string, env: Record<string, string> = {}) {
+  const list = args === "" ? [] : args.split(" ");
+  return parseCommand(list, (name) => env[name]);
+}
+
+Deno.test("parseCommand with nothing serves the default gateway on loopback", () => {
+  const expected = {
+    command: "serve",
+    host: "127.0.0.1",
+    port: 8787,
+    data: "./lakesync-data",
+    store: "sqlite",
+    secret: undefined,
+    jwksUrl: undefined,
+    issuer: undefined,
+    audience: undefined,
+    logLevel: "info",
+    logFormat: "pretty",
+  };
+  assert.deepEqual(parse(""), expected);
+  assert.deepEqual(parse("serve"), expected);
+  assert.deepEqual(parse("", { LAKESYNC_PORT: "" }), expected);
+});
+
+Deno.test("parseCommand reads variables, and flags win", () => {
+  const env = {
+    LAKESYNC_PORT: "9000",
+    LAKESYNC_HOST: "0.0.0.0",
+    LAKESYNC_DATA: "/data",
+    LAKESYNC_STORE: "memory",
+    LAKESYNC_JWKS_URL: "https://keys.example/jwks",
+    LAKESYNC_ISSUER: "me",
+    LAKESYNC_AUDIENCE: "you",
+    LAKESYNC_LOG_LEVEL: "debug",
+    LAKESYNC_LOG_FORMAT: "json",
+  };
+  assert.deepEqual(parse("serve --port 9001 --store=kv", env), {
+    command: "serve",
+    host: "0.0.0.0",
+    port: 9001,
+    data: "/data",
+    store: "kv",
+    secret: undefined,
+    jwksUrl: "https://keys.example/jwks",
+    issuer: "me",
+    audience: "you",
+    logLevel: "debug",
+    logFormat: "json",
+  });
+  const secret = parse("", { LAKESYNC_SECRET: `  ${SECRET}\n` });
+  assert.equal(secret.command === "serve" && secret.secret, SECRET);
+});
+
+Deno.test("parseCommand reads which token to make", () => {
+  assert.deepEqual(
+    parse("token --sub alice --gw notes --role admin --ttl 2h --claim org=acme --claim a=b=c"),
+    {
+      command: "token",
+      sub: "alice",
+      gw: "notes",
+      role: "admin",
+      ttlSeconds: 7200,
+      claims: { org: "acme", a: "b=c" },
+      data: "./lakesync-data",
+      secret: undefined,
+      issuer: undefined,
+      audience: undefined,
+    },
+  );
+  const ttl = (text: string) => {
+    const command = parse(`token --sub a --ttl ${text}`);
+    return command.command === "token" && command.ttlSeconds;
+  };
+  assert.deepEqual(["45", "30s", "15m", "1d"].map(ttl), [45, 30, 900, 86400]);
+});
+
+Deno.test("parseCommand refuses wrong usage", () => {
+  for (
+    const args of [
+      "start",
+      "serve now",
+      "--prot 1",
+      "--port",
+      "--port x",
+      "--port -1",
+      "--port 65536",
+      "--port 1e3",
+      "--store redis",
+      "--log-level loud",
+      "--log-format xml",
+      "--secret short",
+      "--host 0.0.0.0",
+      "--host ::",
+      "--host example.com",
+      "--jwks-url http://keys.example/jwks",
+      "--jwks-url nonsense",
+      `--jwks-url https://keys.example --secret ${"x".repeat(32)}`,
+      "token",
+      "token --sub",
+      "token --sub a --ttl soon",
+      "token --sub a --ttl 0",
+      "token --sub a --role root",
+      "token --sub a --claim org",
+      "token --sub a --claim =x",
+      "token --sub a --port 1",
+    ]
+  ) {
+    assert.throws(() => parse(args), UsageError, args);
+  }
+  assert.throws(() => parse("", { LAKESYNC_PORT: "x" }), UsageError);
+  assert.throws(() => parse("", { LAKESYNC_HOST: "0.0.0.0" }), UsageError);
+});
+
+Deno.test("parseCommand shows help and version wherever they are asked for", () => {
+  assert.equal(parse("token --help").command, "help");
+  assert.equal(parse("serve -h --port x").command, "help");
+  assert.equal(parse("--version").command, "version");
+});
+
+Deno.test("isLoopback knows addresses that only this machine reaches", () => {
+  for (const host of ["localhost", "127.0.0.1", "127.9.9.9", "::1"]) {
+    assert.ok(isLoopback(host), host);
+  }
+  for (const host of ["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.example.com"]) {
+    assert.ok(!isLoopback(host), host);
+  }
+});
+
+Deno.test("the help lists every flag with its variable and default", () => {
+  for (const { flag, env, fallback } of [...SERVE_SETTINGS, ...TOKEN_SETTINGS]) {
+    assert.ok(HELP.includes(`--${flag} `), flag);
+    if (env !== undefined) assert.ok(HELP.includes(`[${env}`), env);
+    if (fallback !== undefined) assert.ok(HELP.includes(`= ${fallback}]`), flag);
+  }
+  for (const line of HELP.split("\n")) assert.ok(line.length <= 100, line);
+});
+
+Deno.test("the permission set server grants the variables that are read", async () => {
+  const config = JSON.parse(
+    await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
+  );
+  const names = [...SERVE_SETTINGS, ...TOKEN_SETTINGS].flatMap(({ env }) => env ?? []);
+  assert.deepEqual(
+    [...config.permissions.server.env].sort(),
+    [...new Set(names)].sort(),
+  );
+});
