@@ -142,6 +142,14 @@ Deno.test("lakesync serve with a secret prints no token, and says when its port 
     assert.equal(await serving.end(), 0);
   }));
 
+Deno.test("lakesync serve keeps its data in Deno KV where it is told to", () =>
+  withFolder(async (folder) => {
+    const serving = new Serving(folder, "--port", "0", "--store", "kv");
+    await serving.printed(/data +\.\/lakesync-data \(kv\)/);
+    assert.equal(await serving.end(), 0);
+    assert.ok((await Deno.stat(join(folder, "lakesync-data/lakesync.kv"))).isFile);
+  }));
+
 Deno.test("lakesync serve refuses a secret file that is too short", () =>
   withFolder(async (folder) => {
     await Deno.mkdir(join(folder, "data"));

@@ -8,9 +8,12 @@
 export { type Role, signToken, type SignTokenOptions } from "./auth/token.ts";
 export type { TrustOptions } from "./auth/verify.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./server.ts";
+export { type KvOptions, openKvStores } from "./store/kv.ts";
 export { memoryStores } from "./store/memory.ts";
+export type { SqliteOptions } from "./store/_sqlite_layout.ts";
 export { openSqliteStores } from "./store/sqlite.ts";
 export * from "./store/store.ts";
+export type { Rejection, RejectionCode } from "@lakesync/core";
 
 if (import.meta.main) {
   const { main } = await import("./main.ts");

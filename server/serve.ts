@@ -13,6 +13,7 @@ import type { ServeConfig } from "./config.ts";
 import { configureLog } from "./log.ts";
 import { type RunningServer, startServer } from "./server.ts";
 import { startText } from "./start_text.ts";
+import { openKvStores } from "./store/kv.ts";
 import { memoryStores } from "./store/memory.ts";
 import { openSqliteStores } from "./store/sqlite.ts";
 import type { StoreFactory } from "./store/store.ts";
@@ -33,7 +34,7 @@ async function openStores(
     case "sqlite":
       return await openSqliteStores(data);
     case "kv":
-      throw new Error("The kv store is not there yet");
+      return await openKvStores(data);
   }
 }
 
