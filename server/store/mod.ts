@@ -4,6 +4,7 @@
  * @module
  */
 
+export * from "./kv.ts";
 export * from "./lock.ts";
 export * from "./memory.ts";
 export * from "./sqlite.ts";

@@ -1,0 +1,271 @@
+/**
+ * Everything that is read of a gateway in Deno KV. Nothing here is one snapshot by itself: the
+ * store calls it while no writer is in, and again when another process has written meanwhile.
+ *
+ * @module
+ */
+
+import { readBytes, readText } from "./_kv_content.ts";
+import { answerAt, bucketIdAt, type GatewayKey, rowAt } from "./_kv_keys.ts";
+import { KvRef } from "./_kv_plan.ts";
+import {
+  asAnswer,
+  asBucket,
+  asContent,
+  asLog,
+  asNumber,
+  asPart,
+  asRow,
+  asString,
+  bytesOf,
+  type HeadRecord,
+} from "./_kv_records.ts";
+import type { KvFound, KvListed, KvSession } from "./_kv_session.ts";
+import { MAX_PAGE_BYTES } from "./_page.ts";
+import { parseTie } from "./_position.ts";
+import { decodeAnswer, decodeClient, decodeText } from "./_records.ts";
+import type {
+  BucketPage,
+  BucketRecord,
+  BucketScan,
+  ClientRecord,
+  KeptAnswer,
+  LogEntry,
+  RowKey,
+  ScannedRow,
+  ScanPosition,
+  StagedPart,
+  StagedSummary,
+  StoredRow,
+} from "./store.ts";
+
+/** Rows whose records are read at once while a page is filled. */
+const ROWS_AT_ONCE = 100;
+
+/** Parts of one transaction, far above what its limits allow. */
+const MAX_PARTS = 1_000_000;
+
+/** An entry of a bucket as its key and value tell it. */
+interface IndexEntry extends RowKey {
+  readonly seq: number;
+  readonly rid: number;
+  readonly gone: boolean;
+}
+
+/** Reads rows by what was found at their keys. */
+export function toRows(
+  session: KvSession,
+  keys: readonly RowKey[],
+  found: readonly KvFound[],
+): Promise<readonly (StoredRow | undefined)[]> {
+  return Promise.all(keys.map(async ({ table, rowId }, index) => {
+    const value = found[index]?.value ?? undefined;
+    if (value === undefined) return undefined;
+    const { rid, data } = asRow(value);
+    const text = await readText(session, data);
+    return { table, rowId, data: text, ref: new KvRef(rid, data) };
+  }));
+}
+
+/** Rows by key. */
+export async function readRows(
+  session: KvSession,
+  keys: readonly RowKey[],
+): Promise<readonly (StoredRow | undefined)[]> {
+  return toRows(session, keys, await session.getMany(keys.map(rowAt)));
+}
+
+/** Clients by id. */
+export async function readClients(
+  session: KvSession,
+  ids: readonly string[],
+): Promise<readonly (ClientRecord | undefined)[]> {
+  const found = await session.getMany(ids.map((id) => ["client", id]));
+  return Promise.all(ids.map(async (id, index) => {
+    const value = found[index]?.value ?? undefined;
+    if (value === undefined) return undefined;
+    return decodeClient(id, await readText(session, asContent(value)));
+  }));
+}
+
+/** Buckets by name. */
+export async function readBuckets(
+  session: KvSession,
+  ids: readonly string[],
+): Promise<readonly (BucketRecord | undefined)[]> {
+  const numbers = await session.getMany(ids.map(bucketIdAt));
+  return Promise.all(
+    numbers.map(({ value }) => value === null ? undefined : readBucket(session, asNumber(value))),
+  );
+}
+
+/** A small record. */
+export async function readMeta(
+  session: KvSession,
+  name: string,
+): Promise<string | undefined> {
+  const { value } = await session.get(["meta", name]);
+  if (value === null) return undefined;
+  return decodeText(await readText(session, asContent(value)));
+}
+
+/** A kept answer. */
+export async function readAnswer(
+  session: KvSession,
+  key: string,
+): Promise<KeptAnswer | undefined> {
+  const { value } = await session.get(answerAt(key));
+  if (value === null) return undefined;
+  return decodeAnswer(key, await readText(session, asAnswer(value).json));
+}
+
+/** A page of a bucket. */
+export async function scanBucket(
+  session: KvSession,
+  head: HeadRecord,
+  scan: BucketScan,
+): Promise<BucketPage> {
+  const entries = await readEntries(session, scan);
+  const rows = await fillPage(session, entries.slice(0, scan.limit));
+  const [client] = await readClients(session, [scan.clientId]);
+  return {
+    head: { epoch: head.epoch, seq: head.seq, hlc: head.hlc },
+    client,
+    bucket: await readBucket(session, scan.bucket),
+    rows,
+    complete: rows.length === entries.length,
+  };
+}
+
+/** Log entries after a seq. */
+export async function readLog(
+  session: KvSession,
+  afterSeq: number,
+  limit: number,
+): Promise<readonly LogEntry[]> {
+  const found = await session.list({
+    prefix: ["log"],
+    start: ["log", afterSeq + 1],
+    limit,
+  });
+  return Promise.all(found.map(async ({ key, value }) => {
+    const { clientId, mutationId, committedMs, payload } = asLog(value);
+    return {
+      seq: asNumber(key[1]),
+      slice: asNumber(key[2]),
+      clientId,
+      mutationId,
+      committedMs,
+      payload: await readBytes(session, payload),
+    };
+  }));
+}
+
+/** What parts of a transaction are there. */
+export async function stagedSummary(
+  session: KvSession,
+  clientId: string,
+  mutationId: number,
+): Promise<StagedSummary | undefined> {
+  const found = await session.list({
+    prefix: ["part", clientId, mutationId],
+    limit: MAX_PARTS,
+  });
+  const parts = found.map(({ value }) => asPart(value));
+  const last = parts.at(-1);
+  return last && {
+    present: found.map(({ key }) => asNumber(key[3])),
+    parts: last.parts,
+    deltas: parts.reduce((sum, part) => sum + part.deltas, 0),
+    bytes: parts.reduce((sum, part) => sum + bytesOf(part.payload), 0),
+  };
+}
+
+/** One part. */
+export async function readPart(
+  session: KvSession,
+  clientId: string,
+  mutationId: number,
+  part: number,
+): Promise<StagedPart | undefined> {
+  const { value } = await session.get(["part", clientId, mutationId, part]);
+  if (value === null) return undefined;
+  const { parts, deltas, payload } = asPart(value);
+  return {
+    clientId,
+    mutationId,
+    part,
+    parts,
+    deltas,
+    payload: await readBytes(session, payload),
+  };
+}
+
+async function readBucket(
+  session: KvSession,
+  bucket: number,
+): Promise<BucketRecord | undefined> {
+  const { value } = await session.get(["bucket", bucket]);
+  return value === null ? undefined : asBucket(value);
+}
+
+/** Merges the entries that are in the bucket and those that left it: one more than the limit. */
+async function readEntries(
+  session: KvSession,
+  { bucket, after, goneAfterSeq, limit }: BucketScan,
+): Promise<readonly IndexEntry[]> {
+  const read = async (gone: boolean, { seq, tie }: ScanPosition) => {
+    const prefix: GatewayKey = ["in", bucket, gone];
+    const found = await session.list({
+      prefix,
+      start: [...prefix, seq, parseTie(tie) + 1],
+      limit: limit + 1,
+    });
+    return found.map(toEntry);
+  };
+  const present = await read(false, after);
+  const gone = await read(
+    true,
+    goneAfterSeq < after.seq ? after : { seq: goneAfterSeq + 1, tie: "" },
+  );
+  return [...present, ...gone]
+    .sort((a, b) => a.seq - b.seq || a.rid - b.rid)
+    .slice(0, limit + 1);
+}
+
+function toEntry({ key, value }: KvListed): IndexEntry {
+  const [table, rowId] = Array.isArray(value) ? value : [];
+  return {
+    table: asNumber(table),
+    rowId: asString(rowId),
+    seq: asNumber(key[3]),
+    rid: asNumber(key[4]),
+    gone: key[2] === true,
+  };
+}
+
+/** Reads the rows of entries until the page has its bytes. */
+async function fillPage(
+  session: KvSession,
+  entries: readonly IndexEntry[],
+): Promise<readonly ScannedRow[]> {
+  const rows: ScannedRow[] = [];
+  let bytes = 0;
+  for (let start = 0; start < entries.length; start += ROWS_AT_ONCE) {
+    const some = entries.slice(start, start + ROWS_AT_ONCE);
+    const found = await session.getMany(some.map(rowAt));
+    for (const [index, { table, rowId, gone, seq, rid }] of some.entries()) {
+      if (bytes >= MAX_PAGE_BYTES) return rows;
+      const { data } = asRow(found[index]?.value);
+      bytes += bytesOf(data);
+      rows.push({
+        table,
+        rowId,
+        data: await readText(session, data),
+        position: { seq, tie: String(rid) },
+        gone,
+      });
+    }
+  }
+  return rows;
+}

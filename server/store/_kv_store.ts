@@ -1,0 +1,363 @@
+/**
+ * One gateway in Deno KV: who may read and write when.
+ *
+ * Within this process readers share the gate and writers have it alone, so no reader sees a head
+ * move. Where other processes write too, a read is repeated when the head has moved meanwhile:
+ * every commit gives the head a new version.
+ *
+ * @module
+ */
+
+import { headMoved, largeEnded, largeOpen, storeClosed } from "./_errors.ts";
+import {
+  carry,
+  commitPlanned,
+  marksBefore,
+  publish,
+  readHead,
+  stage,
+  sweep,
+  type VersionedHead,
+} from "./_kv_commit.ts";
+import { KvDraft } from "./_kv_content.ts";
+import { Gate } from "./_kv_gate.ts";
+import { type GatewayKey, rowAt, stagedAt } from "./_kv_keys.ts";
+import { type Counts, countsFrom, KvPlan, type ReadKeys } from "./_kv_plan.ts";
+import {
+  readAnswer,
+  readBuckets,
+  readClients,
+  readLog,
+  readMeta,
+  readPart,
+  readRows,
+  scanBucket,
+  stagedSummary,
+  toRows,
+} from "./_kv_reads.ts";
+import type { HeadRecord } from "./_kv_records.ts";
+import type { KvSession } from "./_kv_session.ts";
+import { stagePart, sweepAnswers, trimLog } from "./_kv_upkeep.ts";
+import type {
+  BucketPage,
+  BucketRecord,
+  BucketScan,
+  ClientRecord,
+  CommitBatch,
+  Head,
+  KeptAnswer,
+  LargeCommit,
+  LogEntry,
+  RowKey,
+  StagedPart,
+  StagedSummary,
+  Store,
+  StoreCapabilities,
+  StoreCounters,
+  StoredRow,
+  StoreStats,
+} from "./store.ts";
+
+/** How often a read is repeated because another process has written meanwhile. */
+const MAX_ATTEMPTS = 50;
+
+/** In a shared database a write that has taken so long is given up by others, in milliseconds. */
+const MAX_DRAFT_MS = 60 * 60 * 1_000;
+
+/** A large commit that is open. */
+interface OpenLarge {
+  readonly draft: KvDraft;
+  readonly counts: Counts;
+  readonly baseRid: number;
+}
+
+/** A store over one gateway's keys. */
+export class KvStore implements Store {
+  /** What this store can do. */
+  readonly capabilities: StoreCapabilities;
+  readonly #session: KvSession;
+  readonly #closed: () => void;
+  readonly #gate = new Gate();
+  /** Marks of what this process has freed, swept before its next write. */
+  #freed: GatewayKey[] = [];
+  #large: OpenLarge | undefined;
+  #open = true;
+
+  /**
+   * @param session the gateway's keys, with a head
+   * @param shared whether other processes may write too
+   * @param closed called once it is closed
+   */
+  constructor(session: KvSession, shared: boolean, closed: () => void) {
+    this.#session = session;
+    this.#closed = closed;
+    this.capabilities = { durable: true, shared, commitRows: 250 };
+  }
+
+  /** Finishes what was published and removes what was not, after a crash. */
+  recover(): Promise<void> {
+    return this.#write(async () => {
+      const oldest = this.capabilities.shared ? Date.now() - MAX_DRAFT_MS : Infinity;
+      await sweep(this.#session, await marksBefore(this.#session, oldest));
+    });
+  }
+
+  /** What this store has done. */
+  get counters(): StoreCounters {
+    const { statements, rowsRead } = this.#session;
+    return { statements, rowsRead };
+  }
+
+  /** Reads the head. */
+  head(): Promise<Head> {
+    return this.#read(({ epoch, seq, hlc }) => Promise.resolve({ epoch, seq, hlc }));
+  }
+
+  /** Reads rows. */
+  readRows(
+    keys: readonly RowKey[],
+  ): Promise<readonly (StoredRow | undefined)[]> {
+    return this.#read(() => readRows(this.#session, keys));
+  }
+
+  /** Reads clients. */
+  readClients(
+    clientIds: readonly string[],
+  ): Promise<readonly (ClientRecord | undefined)[]> {
+    return this.#read(() => readClients(this.#session, clientIds));
+  }
+
+  /** Reads buckets by name. */
+  readBuckets(
+    ids: readonly string[],
+  ): Promise<readonly (BucketRecord | undefined)[]> {
+    return this.#read(() => readBuckets(this.#session, ids));
+  }
+
+  /** Reads a small record. */
+  readMeta(name: string): Promise<string | undefined> {
+    return this.#read(() => readMeta(this.#session, name));
+  }
+
+  /** Reads a kept answer. */
+  readAnswer(key: string): Promise<KeptAnswer | undefined> {
+    return this.#read(() => readAnswer(this.#session, key));
+  }
+
+  /** Reads rows of a bucket in one snapshot. */
+  scanBucket(scan: BucketScan): Promise<BucketPage> {
+    return this.#read((head) => scanBucket(this.#session, head, scan));
+  }
+
+  /** Reads log entries. */
+  readLog(afterSeq: number, limit: number): Promise<readonly LogEntry[]> {
+    return this.#read(() => readLog(this.#session, afterSeq, limit));
+  }
+
+  /** Commits a batch. */
+  commit(batch: CommitBatch): Promise<void> {
+    return this.#write(async (head) => {
+      if (this.#large) throw largeOpen();
+      if (head.record.seq !== batch.expectedSeq) throw headMoved();
+      const draft = new KvDraft(this.#session);
+      const counts = countsFrom(head.record);
+      const read: ReadKeys = (keys) => this.#session.getMany(keys);
+      const plan = new KvPlan(this.#session, read, draft, counts);
+      try {
+        await plan.add(batch);
+        const publication = { batch, draft, counts };
+        const freed = await commitPlanned(
+          this.#session,
+          head,
+          publication,
+          plan.writes,
+        );
+        this.#freed.push(...freed);
+      } catch (error) {
+        this.#giveUp(draft);
+        throw error;
+      }
+    });
+  }
+
+  /** Begins a large commit. */
+  beginLarge(): Promise<LargeCommit> {
+    return this.#write(({ record }) => {
+      if (this.#large) throw largeOpen();
+      const large: OpenLarge = {
+        draft: new KvDraft(this.#session),
+        counts: countsFrom(record),
+        baseRid: record.lastRid,
+      };
+      this.#large = large;
+      return Promise.resolve(this.#largeCommit(large));
+    });
+  }
+
+  /** Keeps a part. */
+  stagePart(part: StagedPart): Promise<void> {
+    return this.#write(async () => {
+      this.#freed.push(...await stagePart(this.#session, part));
+    });
+  }
+
+  /** What parts of a transaction are there. */
+  stagedSummary(
+    clientId: string,
+    mutationId: number,
+  ): Promise<StagedSummary | undefined> {
+    return this.#read(() => stagedSummary(this.#session, clientId, mutationId));
+  }
+
+  /** Reads one part. */
+  readPart(
+    clientId: string,
+    mutationId: number,
+    part: number,
+  ): Promise<StagedPart | undefined> {
+    return this.#read(() => readPart(this.#session, clientId, mutationId, part));
+  }
+
+  /** Removes log entries through a seq. */
+  trimLog(throughSeq: number, limit: number): Promise<number> {
+    return this.#write(async () => {
+      const { count, freed } = await trimLog(this.#session, throughSeq, limit);
+      this.#freed.push(...freed);
+      return count;
+    });
+  }
+
+  /** Removes kept answers that expired. */
+  sweepAnswers(beforeMs: number, limit: number): Promise<number> {
+    return this.#write(async () => {
+      const { count, freed } = await sweepAnswers(
+        this.#session,
+        beforeMs,
+        limit,
+      );
+      this.#freed.push(...freed);
+      return count;
+    });
+  }
+
+  /** How much it holds. */
+  stats(): Promise<StoreStats> {
+    return this.#read(({ logEntries, logBytes, clients }) =>
+      Promise.resolve({ logEntries, logBytes, clients })
+    );
+  }
+
+  /** Closes it; a large commit that is open is forgotten. */
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#large = undefined;
+    await this.#gate.exclusive(() => Promise.resolve());
+    this.#closed();
+  }
+
+  async #read<T>(work: (head: HeadRecord) => Promise<T>): Promise<T> {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const outcome = await this.#gate.shared(() => this.#attempt(work));
+      if (outcome) return outcome.result;
+      await this.#write(() => Promise.resolve());
+    }
+    throw headMoved();
+  }
+
+  /** Reads once; nothing when a published write is not carried yet or the head has moved. */
+  async #attempt<T>(
+    work: (head: HeadRecord) => Promise<T>,
+  ): Promise<{ readonly result: T } | undefined> {
+    if (!this.#open) throw storeClosed();
+    const before = await readHead(this.#session);
+    if (before.record.pending !== "") return undefined;
+    if (!this.capabilities.shared) return { result: await work(before.record) };
+    const [outcome] = await Promise.allSettled([work(before.record)]);
+    const after = await readHead(this.#session);
+    if (after.versionstamp !== before.versionstamp) return undefined;
+    if (outcome.status === "rejected") throw outcome.reason;
+    return { result: outcome.value };
+  }
+
+  /** Runs alone, on a head that has nothing pending. */
+  #write<T>(work: (head: VersionedHead) => Promise<T>): Promise<T> {
+    return this.#gate.exclusive(async () => {
+      if (!this.#open) throw storeClosed();
+      let head = await readHead(this.#session);
+      while (head.record.pending !== "") {
+        this.#freed.push(...await carry(this.#session, head));
+        head = await readHead(this.#session);
+      }
+      const freed = this.#freed;
+      this.#freed = [];
+      await sweep(this.#session, freed);
+      return work(head);
+    });
+  }
+
+  #giveUp(draft: KvDraft): void {
+    if (draft.markVersion !== undefined) this.#freed.push(draft.markKey);
+  }
+
+  #largeCommit(large: OpenLarge): LargeCommit {
+    const { draft, counts, baseRid } = large;
+    const session = this.#session;
+    const read: ReadKeys = (keys) => readStaged(session, draft.id, keys);
+    const end = () => {
+      if (this.#large !== large) return;
+      this.#large = undefined;
+      this.#giveUp(draft);
+    };
+    const step = async <T>(work: () => Promise<T>): Promise<T> => {
+      if (this.#large !== large) throw largeEnded();
+      try {
+        return await work();
+      } catch (error) {
+        end();
+        throw error;
+      }
+    };
+    const write: LargeCommit["write"] = async (writes) => {
+      const plan = new KvPlan(session, read, draft, counts);
+      await plan.add(writes);
+      await stage(session, draft, plan.writes);
+    };
+    return {
+      readRows: (keys) => step(async () => toRows(session, keys, await read(keys.map(rowAt)))),
+      write: (writes) => step(() => write(writes)),
+      commit: (batch) =>
+        step(() =>
+          this.#write(async (head) => {
+            const { seq, lastRid } = head.record;
+            if (seq !== batch.expectedSeq || lastRid !== baseRid) {
+              throw headMoved();
+            }
+            await write(batch);
+            await publish(session, head, { batch, draft, counts }, undefined);
+            this.#large = undefined;
+          })
+        ),
+      abort: async () => {
+        if (this.#large !== large) return;
+        end();
+        await this.#write(() => Promise.resolve());
+      },
+    };
+  }
+}
+
+/** Reads keys as a write has staged them, and as they are where it has not. */
+async function readStaged(
+  session: KvSession,
+  writeId: string,
+  keys: readonly GatewayKey[],
+): ReturnType<ReadKeys> {
+  const staged = await session.getMany(
+    keys.map((key) => stagedAt(writeId, key)),
+  );
+  const isStaged = (index: number) => staged[index]?.versionstamp !== null;
+  const others = keys.filter((_, index) => !isStaged(index));
+  const found = (await session.getMany(others)).values();
+  return staged.map((value, index) => isStaged(index) ? value : found.next().value ?? value);
+}
