@@ -29,6 +29,12 @@ import { commitInSteps, needsSteps } from "./steps.ts";
 /** How many deltas one commit gathers; it bounds how long one commit keeps the event loop. */
 export const GROUP_DELTAS = 2_000;
 
+/** After so many turns of the event loop without another push a group is taken. */
+const QUIET_TURNS = 3;
+
+/** With so many pushes waiting a group is taken at once. */
+const GATHER_PUSHES = 256;
+
 /** A push that waits for its commit. */
 export interface PushJob {
   /** The user. */
@@ -180,7 +186,7 @@ export class Committer {
 
   async #run(): Promise<void> {
     while (this.#queue.length > 0) {
-      await this.env.nextTurn();
+      await this.#gather();
       const group = this.#takeGroup();
       const [first] = group;
       if (first !== undefined && typeof first.work === "function") {
@@ -188,6 +194,19 @@ export class Committer {
       } else await this.#runGroup(group);
     }
     this.#running = undefined;
+  }
+
+  /**
+   * Lets requests that are on their way in arrive: a request takes a few turns from the socket to
+   * here, and each that comes now shares the fsync.
+   */
+  async #gather(): Promise<void> {
+    let waiting = 0;
+    for (let quiet = 0; quiet < QUIET_TURNS && waiting < GATHER_PUSHES;) {
+      await this.env.nextTurn();
+      quiet = this.#queue.length > waiting ? 0 : quiet + 1;
+      waiting = this.#queue.length;
+    }
   }
 
   #takeGroup(): Queued[] {
