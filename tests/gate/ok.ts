@@ -11,20 +11,18 @@ import { runSnippets } from "./snippets.ts";
 
 const PACKAGES = [...MEMBERS, "."];
 
-/** The entry points of a package, as its deno.json exports them. */
+/** The entry points of a package from the root of the workspace, as its deno.json exports them. */
 async function entriesOf(folder: string): Promise<string[]> {
   const config = JSON.parse(await Deno.readTextFile(new URL(`${folder}/deno.json`, ROOT)));
   const { exports } = config;
-  return typeof exports === "string" ? [exports] : Object.values(exports);
+  const entries: string[] = typeof exports === "string" ? [exports] : Object.values(exports);
+  return entries.map((entry) => `${folder}/${entry}`);
 }
 
+/** Lints all packages at once: a type of a sibling is public when the sibling exports it. */
 async function docLint(): Promise<Outcome> {
-  const outcomes: Outcome[] = [];
-  for (const folder of PACKAGES) {
-    const cwd = new URL(`${folder}/`, ROOT);
-    outcomes.push(await denoCheck(["doc", "--lint", ...await entriesOf(folder)], { cwd }));
-  }
-  return sumOf(outcomes);
+  const entries = await Promise.all(PACKAGES.map(entriesOf));
+  return denoCheck(["doc", "--lint", ...entries.flat()]);
 }
 
 async function publishDryRun(): Promise<Outcome> {

@@ -89,7 +89,8 @@ export function countTests(ran: Ran): Outcome {
   const passed = Number(sum?.[1] ?? 0);
   const failed = Number(sum?.[2] ?? 0);
   const skipped = [...output.matchAll(/^(.+) \.\.\. ignored\b/gm)].map((match) => match[1] ?? "");
-  const errors = output.slice(Math.max(output.search(/^ ?ERRORS/m), 0));
+  const errors = output.slice(Math.max(output.search(/^ ?ERRORS/m), 0))
+    .replaceAll(/^Check .*\n/gm, "");
   return { passed, failed: success ? failed : Math.max(failed, 1), output: errors, skipped };
 }
 
