@@ -1,5 +1,135 @@
-import { folderSubject } from "./_testing_folders.ts";
+import assert from "node:assert/strict";
+import {
+  assertCode,
+  client,
+  logEntry,
+  newRow,
+  newRows,
+  next,
+  openStore,
+  scan,
+} from "./_conformance_tools.ts";
+import { Connection } from "./_sqlite.ts";
+import { SCAN_SQL } from "./_sqlite_reads.ts";
+import { folderSubject, tempFolder } from "./_testing_folders.ts";
 import { testStore } from "./conformance.ts";
 import { openSqliteStores } from "./sqlite.ts";
 
 testStore("sqlite", () => folderSubject((path) => openSqliteStores(path)), 30);
+
+/** Runs SQL on the file of gateway `default` from outside the store. */
+function alter(folder: string, sql: string): void {
+  const db = new Connection(`${folder}/gateways/default.db`, {
+    statements: 0,
+    rowsRead: 0,
+  });
+  db.exec(sql);
+  db.close();
+}
+
+Deno.test("sqlite store scans a bucket by its index alone", async () => {
+  await using folder = await tempFolder();
+  const stores = await openSqliteStores(folder.path);
+  await openStore(stores);
+  await stores.close();
+  const counters = { statements: 0, rowsRead: 0 };
+  const db = new Connection(`${folder.path}/gateways/default.db`, counters);
+  const plan = db.prepare(`EXPLAIN QUERY PLAN ${SCAN_SQL}`)
+    .all(1, 2, 3, 4, 5, 6).map(([, , , detail]) => String(detail));
+  db.close();
+  const search = "SEARCH e USING PRIMARY KEY (bucket=? AND gone=? AND (seq,rid)>(?,?))";
+  const row = "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)";
+  assert.deepEqual(plan, [
+    "MERGE (UNION ALL)",
+    "LEFT",
+    search,
+    row,
+    "RIGHT",
+    search,
+    row,
+  ]);
+});
+
+for (
+  const [what, sql] of [
+    [
+      "a statement",
+      `CREATE TRIGGER stop BEFORE INSERT ON clients
+       BEGIN SELECT RAISE(ABORT, 'stop'); END`,
+    ],
+    [
+      "the commit itself",
+      `CREATE TABLE other (id INTEGER PRIMARY KEY);
+       CREATE TABLE bad (i INTEGER REFERENCES other DEFERRABLE INITIALLY DEFERRED);
+       CREATE TRIGGER stop AFTER INSERT ON clients
+       BEGIN INSERT INTO bad VALUES (1); END`,
+    ],
+  ] as const
+) {
+  Deno.test(`sqlite store commits nothing when ${what} fails`, async () => {
+    await using folder = await tempFolder();
+    const stores = await openSqliteStores(folder.path);
+    const store = await openStore(stores);
+    await store.commit(next(0, { rows: [newRow("t1", 1)] }));
+    alter(folder.path, sql);
+    const batch = next(1, {
+      rows: [newRow("t2", 2)],
+      log: [logEntry(2)],
+      clients: [client("phone-1")],
+    });
+    const unchanged = async () => {
+      assert.equal((await store.head()).seq, 1);
+      assert.equal((await scan(store)).rows.length, 1);
+      assert.equal((await store.stats()).logEntries, 0);
+    };
+    await assertCode(store.commit(batch), "INTERNAL_ERROR");
+    await unchanged();
+    const large = await store.beginLarge();
+    await large.write({ rows: newRows("a", 10, 2) });
+    await assertCode(large.commit(batch), "INTERNAL_ERROR");
+    await unchanged();
+    alter(folder.path, "DROP TRIGGER stop");
+    await store.commit(batch);
+    assert.equal((await store.head()).seq, 2);
+    await stores.close();
+  });
+}
+
+Deno.test("sqlite store refuses a row said to be new that is there", async () => {
+  await using folder = await tempFolder();
+  const stores = await openSqliteStores(folder.path);
+  const store = await openStore(stores);
+  await store.commit(next(0, { rows: [newRow("t1", 1)] }));
+  const rows = [newRow("t2", 2), newRow("t1", 2)];
+  await assertCode(store.commit(next(1, { rows })), "INTERNAL_ERROR");
+  const wrong = { ...newRow("t1", 2), ref: "another store's" };
+  await assertCode(store.commit(next(1, { rows: [wrong] })), "INTERNAL_ERROR");
+  assert.equal((await scan(store)).rows.length, 1);
+  await stores.close();
+});
+
+Deno.test("sqlite store refuses a file of another layout or program", async () => {
+  await using folder = await tempFolder();
+  const file = `${folder.path}/gateways/default.db`;
+  const stores = await openSqliteStores(folder.path);
+  await (await openStore(stores)).close();
+  alter(folder.path, "PRAGMA user_version = 99");
+  await assert.rejects(stores.open("default", false), /has the layout 99/);
+  await Deno.writeTextFile(file, "not a database, ".repeat(100));
+  await assert.rejects(stores.open("default", true), /cannot be read/);
+  await stores.close();
+});
+
+Deno.test("sqlite store makes a gateway again that a crash left half made", async () => {
+  await using folder = await tempFolder();
+  const stores = await openSqliteStores(folder.path);
+  const half = `${folder.path}/gateways/default.db.new`;
+  await Deno.writeTextFile(half, "half");
+  await Deno.writeTextFile(`${half}-journal`, "half");
+  assert.deepEqual(await stores.list(), []);
+  assert.equal(await stores.open("default", false), undefined);
+  const store = await openStore(stores);
+  assert.equal((await store.head()).seq, 0);
+  assert.deepEqual(await stores.list(), ["default"]);
+  await stores.close();
+});

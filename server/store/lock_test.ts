@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { LakeSyncError } from "@lakesync/core";
+import { tempFolder } from "./_testing_folders.ts";
+import { lockFolder, StoreLockedError } from "./lock.ts";
+import { openKvStores } from "./kv.ts";
+import { openSqliteStores } from "./sqlite.ts";
+
+/** Starts another process that holds a folder, and waits until it does. */
+async function startHolder(folder: string): Promise<Deno.ChildProcess> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", new URL("_testing_holder.ts", import.meta.url).href, folder],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  assert.equal(new TextDecoder().decode(value), "held\n");
+  reader.releaseLock();
+  return child;
+}
+
+async function end(child: Deno.ChildProcess): Promise<void> {
+  await child.stdin.close();
+  await child.stdout.cancel();
+  await child.status;
+}
+
+Deno.test("lockFolder refuses a folder this process holds and says who it is", async () => {
+  await using folder = await tempFolder();
+  const lock = await lockFolder(`${folder.path}/a/b`);
+  await assert.rejects(lockFolder(`${folder.path}/a/b`), (error: unknown) => {
+    assert(error instanceof StoreLockedError);
+    assert(error instanceof LakeSyncError);
+    assert.equal(error.code, "INTERNAL_ERROR");
+    assert.match(error.message, new RegExp(`process ${Deno.pid} on \\S+ since`));
+    assert.match(error.message, new RegExp(Deno.hostname()));
+    assert.match(error.message, /since \d{4}-\d\d-\d\dT/);
+    return true;
+  });
+  lock.release();
+  (await lockFolder(`${folder.path}/a/b`)).release();
+});
+
+Deno.test("lockFolder refuses a held folder whose file says nothing", async () => {
+  await using folder = await tempFolder();
+  const lock = await lockFolder(folder.path);
+  for (const text of ["", "{", '{"pid":"x"}', "null"]) {
+    await Deno.writeTextFile(`${folder.path}/lock`, text);
+    await assert.rejects(lockFolder(folder.path), /held by another process/);
+  }
+  lock.release();
+});
+
+Deno.test("lockFolder refuses a folder that another process holds until it is killed", async () => {
+  await using folder = await tempFolder();
+  const child = await startHolder(folder.path);
+  try {
+    for (const open of [openSqliteStores, openKvStores]) {
+      await assert.rejects(open(folder.path), (error: unknown) => {
+        assert(error instanceof StoreLockedError);
+        assert.match(error.message, new RegExp(`process ${child.pid} `));
+        return true;
+      });
+    }
+  } finally {
+    child.kill("SIGKILL");
+    await end(child);
+  }
+  const stores = await openSqliteStores(folder.path);
+  const store = await stores.open("default", false);
+  assert.equal(await store?.readMeta("by"), "the holder");
+  await stores.close();
+});
