@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { isLoopback, parseCommand, SERVE_SETTINGS, TOKEN_SETTINGS, UsageError } from "./config.ts";
+import { isLoopback, parseCommand, UsageError } from "./config.ts";
 import { HELP } from "./help.ts";
+import { SERVE_SETTINGS, TOKEN_SETTINGS } from "./settings.ts";
 
 const SECRET = "a secret of at least thirty-two characters";
 

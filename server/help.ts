@@ -4,7 +4,7 @@
  * @module
  */
 
-import { SERVE_SETTINGS, type Setting, TOKEN_SETTINGS } from "./config.ts";
+import { SERVE_SETTINGS, type Setting, TOKEN_SETTINGS } from "./settings.ts";
 
 function lines(settings: readonly Setting[]): string {
   return settings.map(({ flag, value, help, env, fallback }) => {

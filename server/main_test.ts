@@ -43,8 +43,8 @@ class Serving {
   #stderr = "";
   #wake = () => {};
 
-  constructor(cwd: string, ...args: string[]) {
-    this.#process = command(cwd, args).spawn();
+  constructor(cwd: string, args: readonly string[], permissions?: readonly string[]) {
+    this.#process = command(cwd, args, permissions).spawn();
     this.#reading = this.#read();
   }
 
@@ -67,7 +67,7 @@ class Serving {
     }
   }
 
-  /** Sends signals, one after the other, and gives the exit code. */
+  /** Sends a signal and gives the exit code. */
   async end(signal: Deno.Signal = "SIGTERM"): Promise<number> {
     this.#process.kill(signal);
     const { code } = await this.#process.status;
@@ -100,7 +100,7 @@ Deno.test("lakesync ends with 2 after wrong usage and says what is wrong", () =>
 
 Deno.test("lakesync serve makes its folder and prints a curl that works when pasted", () =>
   withFolder(async (folder) => {
-    const serving = new Serving(folder, "serve", "--port", "0");
+    const serving = new Serving(folder, ["serve", "--port", "0"]);
     const [curl] = await serving.printed(/^curl [^]*'\n\n/m);
     await serving.printed(/gateway +default/);
     await serving.printed(/development/);
@@ -115,7 +115,7 @@ Deno.test("lakesync serve makes its folder and prints a curl that works when pas
     }
     assert.equal(await serving.end("SIGTERM"), 0);
 
-    const again = new Serving(folder, "--port", "0");
+    const again = new Serving(folder, ["--port", "0"]);
     const [pull] = await again.printed(/^curl [^]*'\n\n/m);
     const { stdout } = await new Deno.Command("sh", { args: ["-c", pull] })
       .output();
@@ -133,7 +133,7 @@ Deno.test("lakesync serve makes its folder and prints a curl that works when pas
 Deno.test("lakesync serve with a secret prints no token, and says when its port is in use", () =>
   withFolder(async (folder) => {
     const args = ["--port", "0", "--store", "memory", "--secret", SECRET];
-    const serving = new Serving(folder, ...args);
+    const serving = new Serving(folder, args);
     const [text, port] = await serving.printed(/http:\/\/127\.0\.0\.1:(\d+)\n[^]*\n/);
     assert.ok(!text.includes("Bearer"));
     const busy = await run(folder, "--port", port ?? "", "--store", "memory");
@@ -144,7 +144,7 @@ Deno.test("lakesync serve with a secret prints no token, and says when its port 
 
 Deno.test("lakesync serve keeps its data in Deno KV where it is told to", () =>
   withFolder(async (folder) => {
-    const serving = new Serving(folder, "--port", "0", "--store", "kv");
+    const serving = new Serving(folder, ["--port", "0", "--store", "kv"]);
     await serving.printed(/data +\.\/lakesync-data \(kv\)/);
     assert.equal(await serving.end(), 0);
     assert.ok((await Deno.stat(join(folder, "lakesync-data/lakesync.kv"))).isFile);
@@ -196,4 +196,34 @@ Deno.test("lakesync without the permission it needs says so", () =>
     ).output();
     assert.equal(code, 1);
     assert.match(new TextDecoder().decode(stderr), /net access/);
+  }));
+
+Deno.test("lakesync needs no more than the permission set server, but for its port", () =>
+  withFolder(async (folder) => {
+    const { permissions, unstable } = JSON.parse(await Deno.readTextFile(CONFIG));
+    const { net, read, write, env, sys, ...others } = permissions.server;
+    assert.deepEqual(net, ["127.0.0.1:8787"]);
+    assert.deepEqual(others, {});
+    assert.ok(unstable.includes("kv"));
+    const probe = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = probe.addr;
+    probe.close();
+    for (const store of ["sqlite", "kv", "memory"]) {
+      const serving = new Serving(
+        folder,
+        ["serve", "--port", `${port}`, "--store", store, "--data", `./lakesync-data/${store}`],
+        [
+          "--no-prompt",
+          `--allow-net=127.0.0.1:${port}`,
+          `--allow-read=${read}`,
+          `--allow-write=${write}`,
+          `--allow-env=${env}`,
+          `--allow-sys=${sys}`,
+        ],
+      );
+      const [curl] = await serving.printed(/^curl [^]*'\n\n/m);
+      const { stdout } = await new Deno.Command("sh", { args: ["-c", curl] }).output();
+      assert.deepEqual(JSON.parse(new TextDecoder().decode(stdout)), SCHEMA);
+      assert.equal(await serving.end(), 0);
+    }
   }));

@@ -29,24 +29,9 @@ import type { VerifiedToken } from "../auth/token.ts";
 import { boundPull, checkClientId } from "../bounds.ts";
 import type { Caller, Gateway } from "../gateway/gateway.ts";
 import { errorBody } from "../http/reply.ts";
+import { CLOSE, closeCodeOf } from "./close.ts";
 import type { FrameCodec, FrameData } from "./codec.ts";
 import { Delivery } from "./delivery.ts";
-
-/** Why a connection ends, as WebSocket close codes. */
-export const CLOSE = {
-  /** It broke a rule on rates or bounds. */
-  rate: 1008,
-  /** The gateway failed; connecting again may help. */
-  failed: 1011,
-  /** The server stops; connect again. */
-  draining: 1012,
-  /** A frame did not parse or was out of place. */
-  malformed: 4400,
-  /** The token has ended. */
-  tokenEnded: 4401,
-  /** The right has ended. */
-  forbidden: 4403,
-} as const;
 
 /** Frames that may wait to be processed. */
 const MAX_QUEUED_FRAMES = 256;
@@ -81,22 +66,6 @@ export interface SessionOptions {
 }
 
 type State = "greeting" | "live" | "draining" | "closed";
-
-function closeCodeOf(code: ErrorCode): number {
-  switch (code) {
-    case "VALIDATION_ERROR":
-      return CLOSE.malformed;
-    case "AUTH_ERROR":
-      return CLOSE.tokenEnded;
-    case "FORBIDDEN":
-    case "CLIENT_NOT_YOURS":
-      return CLOSE.forbidden;
-    case "DRAINING":
-      return CLOSE.draining;
-    default:
-      return CLOSE.failed;
-  }
-}
 
 /** One live client. */
 export class Session {

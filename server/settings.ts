@@ -1,0 +1,135 @@
+/**
+ * Every flag of the command with its variable, default and help: the one table that parsing and
+ * help are made of. Only what the command reads is here.
+ *
+ * @module
+ */
+
+import { MIN_SECRET_CHARS } from "./auth/token.ts";
+
+/** A flag with the variable that stands in for it. */
+export interface Setting {
+  /** The flag without its dashes. */
+  readonly flag: string;
+  /** The environment variable. */
+  readonly env?: string;
+  /** What stands for its value in the help. */
+  readonly value: string;
+  /** What it is for. */
+  readonly help: string;
+  /** What holds when it is not given. */
+  readonly fallback?: string;
+  /** Whether it may be given several times. */
+  readonly multiple?: boolean;
+}
+
+const DATA: Setting = {
+  flag: "data",
+  env: "LAKESYNC_DATA",
+  value: "<folder>",
+  help: "where data, lock and secret are kept",
+  fallback: "./lakesync-data",
+};
+const SECRET: Setting = {
+  flag: "secret",
+  env: "LAKESYNC_SECRET",
+  value: "<text>",
+  help: `signs tokens, at least ${MIN_SECRET_CHARS} characters`,
+};
+const ISSUER: Setting = {
+  flag: "issuer",
+  env: "LAKESYNC_ISSUER",
+  value: "<iss>",
+  help: "the iss that tokens have",
+};
+const AUDIENCE: Setting = {
+  flag: "audience",
+  env: "LAKESYNC_AUDIENCE",
+  value: "<aud>",
+  help: "the aud that tokens have",
+};
+
+/** The flags of `lakesync serve`. */
+export const SERVE_SETTINGS: readonly Setting[] = [
+  {
+    flag: "host",
+    env: "LAKESYNC_HOST",
+    value: "<address>",
+    help: "the address to listen on; not loopback only with a secret or JWKS",
+    fallback: "127.0.0.1",
+  },
+  {
+    flag: "port",
+    env: "LAKESYNC_PORT",
+    value: "<number>",
+    help: "the port to listen on, 0 for any",
+    fallback: "8787",
+  },
+  DATA,
+  {
+    flag: "store",
+    env: "LAKESYNC_STORE",
+    value: "<kind>",
+    help: "sqlite, kv or memory (which forgets)",
+    fallback: "sqlite",
+  },
+  {
+    ...SECRET,
+    help: `${SECRET.help}; else that of <data>/secret`,
+  },
+  {
+    flag: "jwks-url",
+    env: "LAKESYNC_JWKS_URL",
+    value: "<url>",
+    help: "public keys that check tokens, instead of a secret",
+  },
+  ISSUER,
+  AUDIENCE,
+  {
+    flag: "log-level",
+    env: "LAKESYNC_LOG_LEVEL",
+    value: "<level>",
+    help: "debug, info, warning or error",
+    fallback: "info",
+  },
+  {
+    flag: "log-format",
+    env: "LAKESYNC_LOG_FORMAT",
+    value: "<format>",
+    help: "pretty or json",
+    fallback: "pretty",
+  },
+];
+
+/** The flags of `lakesync token`. */
+export const TOKEN_SETTINGS: readonly Setting[] = [
+  { flag: "sub", value: "<user>", help: "the user; needed" },
+  {
+    flag: "gw",
+    value: "<gateway>",
+    help: "the gateway it is for, * for all",
+    fallback: "default",
+  },
+  {
+    flag: "role",
+    value: "<role>",
+    help: "client or admin",
+    fallback: "client",
+  },
+  {
+    flag: "ttl",
+    value: "<time>",
+    help: "how long it is valid: 30s, 15m, 1h, 7d",
+    fallback: "1h",
+  },
+  {
+    flag: "claim",
+    value: "<name=text>",
+    help: "a further claim; may be repeated",
+    multiple: true,
+  },
+  { ...DATA, help: "whose secret signs it" },
+  { ...SECRET, help: `${SECRET.help}; instead of the data folder's` },
+  ISSUER,
+  AUDIENCE,
+];
