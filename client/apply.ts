@@ -1,0 +1,398 @@
+/**
+ * Applying a checkpoint: pages of changes become the app's rows, in one transaction.
+ *
+ * Most rows are not special (overlay.ts) and are written straight into the app's table. Changes
+ * of special rows go to their base; what is visible is computed from it.
+ *
+ * @module
+ */
+
+import type { ChangeShape, PullResult, RowChange } from "@lakesync/core";
+import { rowIdSql } from "./capture.ts";
+import { toCell } from "./convert.ts";
+import type { SqliteConnection, SqlValue } from "./database/driver.ts";
+import type { Layout, PlacedColumn, SyncedTable } from "./layout.ts";
+import { absent, type Base, CHUNK, dropBase, groupRows, Overlay, putBase } from "./overlay.ts";
+import { deleteRows, type Failed, keyCells, keyWhere, putRows } from "./rows.ts";
+import { quoteName } from "./sql.ts";
+
+/** How often rows that constraints forbid are tried again, since others may have made way. */
+const BLOCKED_PASSES = 3;
+/** How many blocked rows are tried again with one checkpoint. */
+const BLOCKED_ROWS = 1_000;
+
+/** How a checkpoint is to be applied. */
+export interface ApplyPlan {
+  /** The outbox number through which the base contained this client's writes. */
+  readonly coveredBefore: number;
+  /** The outbox number through which it does with this checkpoint. */
+  readonly coveredAfter: number;
+  /** Whether rows that the checkpoint does not mention are to go. */
+  readonly replacing: boolean;
+  /** Awaited between two steps, so that the event loop is not held up. */
+  readonly pause: () => Promise<void>;
+}
+
+/** A special row, as far as applying needs to know. */
+interface Special extends Base {
+  readonly pending: boolean;
+}
+
+interface Change {
+  readonly rowId: string;
+  readonly cells: SqlValue[];
+}
+
+/** Applies one checkpoint. */
+export class Applier {
+  /** The tables that changed. */
+  readonly touched: Set<SyncedTable> = new Set();
+  readonly #db: SqliteConnection;
+  readonly #layout: Layout;
+  readonly #plan: ApplyPlan;
+  readonly #overlay: Overlay;
+  #anySpecial = false;
+
+  /**
+   * @param db the writer, in a transaction with capture off
+   * @param layout where columns are kept
+   * @param plan how
+   */
+  constructor(db: SqliteConnection, layout: Layout, plan: ApplyPlan) {
+    this.#db = db;
+    this.#layout = layout;
+    this.#plan = plan;
+    this.#overlay = new Overlay(db, layout);
+  }
+
+  /** Prepares; then come the pages. */
+  async begin(): Promise<void> {
+    const [row] = await this.#db.values(
+      `SELECT EXISTS (SELECT 1 FROM _lakesync_outbox WHERE n > ?)
+        OR EXISTS (SELECT 1 FROM _lakesync_base)`,
+      [this.#plan.coveredBefore],
+    );
+    this.#anySpecial = row?.[0] === 1;
+    await this.#db.run("DELETE FROM temp._lakesync_seen");
+    if (this.#plan.replacing) {
+      await this.#db.run("UPDATE _lakesync_base SET present = 0");
+    }
+  }
+
+  /** Applies one page. What the schema does not know is passed over. */
+  async page(page: PullResult): Promise<void> {
+    const byShape = new Map<ChangeShape, RowChange[]>();
+    for (const change of page.changes) {
+      const group = byShape.get(change.shape);
+      if (group === undefined) byShape.set(change.shape, [change]);
+      else group.push(change);
+    }
+    const removesFirst = [...byShape].sort(([a], [b]) =>
+      Number(b.op === "REMOVE") - Number(a.op === "REMOVE")
+    );
+    for (const [shape, changes] of removesFirst) {
+      const table = this.#layout.byName.get(shape.table);
+      if (table === undefined) continue;
+      this.touched.add(table);
+      for (let i = 0; i < changes.length; i += CHUNK) {
+        await this.#chunk(table, shape, changes.slice(i, i + CHUNK));
+        await this.#plan.pause();
+      }
+    }
+  }
+
+  async #chunk(
+    table: SyncedTable,
+    shape: ChangeShape,
+    changes: readonly RowChange[],
+  ): Promise<void> {
+    const columns = this.#columnsOf(table, shape);
+    const rows = changes.map((change): Change => ({
+      rowId: change.rowId,
+      cells: columns.map(({ type }, i) => {
+        const at = this.#sources[i] ?? -1;
+        return at < 0 ? null : toCell(change.values[at] ?? null, type);
+      }),
+    }));
+    const special = this.#anySpecial
+      ? await this.#findSpecial(table, rows)
+      : new Map<string, Special>();
+    const plain = special.size === 0 ? rows : rows.filter(({ rowId }) => !special.has(rowId));
+    if (shape.op === "REMOVE") await this.#removePlain(table, plain);
+    else await this.#putPlain(table, columns, plain);
+    if (special.size > 0) await this.#special(table, shape, columns, rows, special);
+  }
+
+  /** For each column that is written, where its value stands in a change; -1: it becomes NULL. */
+  #sources: number[] = [];
+
+  #columnsOf(table: SyncedTable, shape: ChangeShape): PlacedColumn[] {
+    this.#sources = [];
+    if (shape.op === "REMOVE") return [];
+    const columns: PlacedColumn[] = [];
+    for (const column of table.columns) {
+      const at = shape.columns.indexOf(column.name);
+      const clear = this.#plan.replacing ||
+        (shape.unset?.includes(column.name) ?? false);
+      if (at < 0 && !clear) continue;
+      columns.push(column);
+      this.#sources.push(at);
+    }
+    return columns;
+  }
+
+  async #see(table: SyncedTable, rowIds: readonly string[]): Promise<void> {
+    await this.#db.runMany(
+      "INSERT OR IGNORE INTO temp._lakesync_seen VALUES (?, ?)",
+      rowIds.map((rowId) => [table.id, rowId]),
+    );
+  }
+
+  async #putPlain(
+    table: SyncedTable,
+    columns: readonly PlacedColumn[],
+    rows: readonly Change[],
+  ): Promise<void> {
+    const failed = await putRows(this.#db, table, columns, rows);
+    if (this.#plan.replacing) {
+      await this.#see(table, rows.map(({ rowId }) => rowId));
+    }
+    if (failed.length > 0) await this.#block(table, columns, failed);
+  }
+
+  async #removePlain(
+    table: SyncedTable,
+    rows: readonly Change[],
+  ): Promise<void> {
+    const failed = await deleteRows(this.#db, table, rows);
+    await putBase(
+      this.#db,
+      table,
+      failed.map(({ row, reason }) => ({
+        rowId: row.rowId,
+        base: absent(table),
+        blocked: reason,
+      })),
+    );
+    if (failed.length > 0) this.#anySpecial = true;
+  }
+
+  /** Keeps what the server says of rows that constraints forbid. */
+  async #block(
+    table: SyncedTable,
+    columns: readonly PlacedColumn[],
+    failed: readonly Failed<Change>[],
+  ): Promise<void> {
+    const names = table.columns.map(({ name }) => quoteName(name));
+    const sql = `SELECT 1 ${names.map((name) => `, ${name}`).join("")} FROM ${
+      quoteName(table.name)
+    } WHERE ${keyWhere(table)}`;
+    const entries = [];
+    for (const { row, reason } of failed) {
+      const [found] = await this.#db.values(sql, keyCells(table, row.rowId));
+      const base: Base = found === undefined
+        ? absent(table)
+        : { present: true, cells: found.slice(1) };
+      write(table, base, columns, row.cells);
+      entries.push({ rowId: row.rowId, base, blocked: reason });
+    }
+    await putBase(this.#db, table, entries);
+    this.#anySpecial = true;
+  }
+
+  async #findSpecial(
+    table: SyncedTable,
+    rows: readonly Change[],
+  ): Promise<Map<string, Special>> {
+    const values = table.columns.map(({ position }) => `, b.v${position}`).join(
+      "",
+    );
+    const found = await this.#db.values(
+      `SELECT j.value, coalesce(b.present, 0), b.tbl IS NOT NULL,
+        (SELECT max(o.n) FROM _lakesync_outbox o WHERE o.tbl = ?2 AND o.row_id = j.value) AS last${values}
+       FROM json_each(?1) j
+       LEFT JOIN _lakesync_base b ON b.tbl = ?2 AND b.row_id = j.value
+       WHERE b.tbl IS NOT NULL OR last > ?3`,
+      [
+        JSON.stringify(rows.map(({ rowId }) => rowId)),
+        table.id,
+        this.#plan.coveredBefore,
+      ],
+    );
+    const special = new Map<string, Special>();
+    for (const [rowId, present, stored, last, ...cells] of found) {
+      special.set(String(rowId), {
+        present: present === 1,
+        cells: stored === 1 ? cells : absent(table).cells,
+        pending: Number(last ?? 0) > this.#plan.coveredAfter,
+      });
+    }
+    return special;
+  }
+
+  /** Changes of special rows: into the base, or, without pending writes, into the table. */
+  async #special(
+    table: SyncedTable,
+    shape: ChangeShape,
+    columns: readonly PlacedColumn[],
+    rows: readonly Change[],
+    special: ReadonlyMap<string, Special>,
+  ): Promise<void> {
+    const pending: { rowId: string; base: Base; blocked: null }[] = [];
+    const settled: { rowId: string; base: Base; cells: SqlValue[] }[] = [];
+    for (const { rowId, cells } of rows) {
+      const base = special.get(rowId);
+      if (base === undefined) continue;
+      if (shape.op === "REMOVE") {
+        base.present = false;
+        base.cells.fill(null);
+      } else write(table, base, columns, cells);
+      if (base.pending) pending.push({ rowId, base, blocked: null });
+      else settled.push({ rowId, base, cells: base.cells });
+    }
+    await this.#see(table, [...special.keys()]);
+    await putBase(this.#db, table, pending);
+    await this.#overlay.show(
+      table,
+      pending.map(({ rowId }) => rowId),
+      this.#plan.coveredAfter,
+    );
+    const failed = shape.op === "REMOVE"
+      ? await deleteRows(this.#db, table, settled)
+      : await putRows(this.#db, table, table.columns, settled);
+    await dropBase(this.#db, table, settled.map(({ rowId }) => rowId));
+    await putBase(
+      this.#db,
+      table,
+      failed.map(({ row, reason }) => ({ ...row, blocked: reason })),
+    );
+  }
+
+  /** After the last page: what left the overlay, what is gone, what was blocked. */
+  async end(): Promise<void> {
+    const { coveredBefore, coveredAfter, replacing } = this.#plan;
+    if (replacing) await this.#sweep();
+    if (!this.#anySpecial && !replacing) return;
+    await this.#showUnseen(coveredBefore, replacing ? Infinity : coveredAfter);
+    await this.#retryBlocked();
+  }
+
+  /** Deletes rows that are not special and that no page mentioned. */
+  async #sweep(): Promise<void> {
+    for (const table of this.#layout.byName.values()) {
+      const keys = table.table.primaryKey.map(({ name }) => quoteName(name));
+      const rowId = rowIdSql(table, keys);
+      this.touched.add(table);
+      await this.#db.run(
+        `DELETE FROM ${quoteName(table.name)} WHERE NOT EXISTS
+          (SELECT 1 FROM temp._lakesync_seen WHERE tbl = ?1 AND row_id = ${rowId})
+         AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = ?1 AND row_id = ${rowId})
+         AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
+           WHERE tbl = ?1 AND row_id = ${rowId} AND n > ?2)`,
+        [table.id, Math.min(this.#plan.coveredBefore, this.#plan.coveredAfter)],
+      );
+      await this.#plan.pause();
+    }
+  }
+
+  /** Computes what is visible of rows that a range of the outbox wrote and no page mentioned. */
+  async #showUnseen(after: number, through: number): Promise<void> {
+    let from = after;
+    while (from < through) {
+      const written = await this.#db.values(
+        `SELECT n, tbl, row_id FROM _lakesync_outbox o WHERE n > ? ${
+          Number.isFinite(through) ? `AND n <= ${through}` : ""
+        } AND NOT EXISTS (SELECT 1 FROM temp._lakesync_seen s
+          WHERE s.tbl = o.tbl AND s.row_id = o.row_id) ORDER BY n LIMIT ${CHUNK}`,
+        [from],
+      );
+      if (written.length === 0) return;
+      from = Number(written.at(-1)?.[0]);
+      await this.#show(written);
+    }
+  }
+
+  async #show(rows: readonly SqlValue[][]): Promise<void> {
+    for (const [table, rowIds] of groupRows(this.#layout, rows)) {
+      this.touched.add(table);
+      await this.#overlay.show(table, rowIds, this.#plan.coveredAfter);
+      await this.#plan.pause();
+    }
+  }
+
+  async #retryBlocked(): Promise<void> {
+    let left = Infinity;
+    for (let pass = 0; pass < BLOCKED_PASSES; pass++) {
+      const blocked = await this.#db.values(
+        `SELECT 0, tbl, row_id FROM _lakesync_base WHERE blocked IS NOT NULL LIMIT ${BLOCKED_ROWS}`,
+      );
+      if (blocked.length === 0 || blocked.length >= left) return;
+      left = blocked.length;
+      await this.#show(blocked);
+    }
+  }
+}
+
+/** Writes cells of some columns into a row, which is there then. */
+function write(
+  table: SyncedTable,
+  base: Base,
+  columns: readonly PlacedColumn[],
+  cells: readonly SqlValue[],
+): void {
+  if (!base.present) base.cells.fill(null);
+  base.present = true;
+  for (const [i, column] of columns.entries()) {
+    base.cells[table.columns.indexOf(column)] = cells[i] ?? null;
+  }
+}
+
+/**
+ * Makes writes pending again that the base contained: their rows' versions in the app's tables
+ * become their base, and the writes are laid over it. Used when a gateway forgot them.
+ *
+ * @param db the writer, in a transaction with capture off
+ * @param layout where columns are kept
+ * @param after the outbox number through which the base still contains this client's writes
+ * @param through the number through which it did
+ * @param pause awaited between two steps
+ */
+export async function makePendingAgain(
+  db: SqliteConnection,
+  layout: Layout,
+  after: number,
+  through: number,
+  pause: () => Promise<void>,
+): Promise<void> {
+  for (const table of layout.byName.values()) {
+    const keys = table.table.primaryKey.map(({ name }) => quoteName(name));
+    const rowId = rowIdSql(table, keys);
+    const names = table.columns.map(({ position }) => `, v${position}`).join("");
+    const values = table.columns.map(({ name }) => `, ${quoteName(name)}`).join(
+      "",
+    );
+    await db.run(
+      `INSERT INTO _lakesync_base (tbl, row_id, present${names})
+       SELECT ?1, ${rowId}, 1${values} FROM ${quoteName(table.name)}
+       WHERE ${rowId} IN (SELECT row_id FROM _lakesync_outbox WHERE tbl = ?1 AND n > ?2 AND n <= ?3)
+         AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = ?1 AND row_id = ${rowId})
+         AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
+           WHERE tbl = ?1 AND row_id = ${rowId} AND n > ?3)`,
+      [table.id, after, through],
+    );
+    await pause();
+  }
+  const overlay = new Overlay(db, layout);
+  for (let from = after; from < through;) {
+    const rows = await db.values(
+      `SELECT n, tbl, row_id FROM _lakesync_outbox WHERE n > ? AND n <= ? ORDER BY n LIMIT ${CHUNK}`,
+      [from, through],
+    );
+    if (rows.length === 0) return;
+    from = Number(rows.at(-1)?.[0]);
+    for (const [table, rowIds] of groupRows(layout, rows)) {
+      await overlay.show(table, rowIds, after);
+    }
+    await pause();
+  }
+}

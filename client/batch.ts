@@ -1,0 +1,396 @@
+/**
+ * What to push next: whole transactions up to the limits, or one part of a transaction that is
+ * larger than them.
+ *
+ * @module
+ */
+
+import { type Delta, deltaIdOf, LakeSyncError, type Transaction } from "@lakesync/core";
+import type { SqliteConnection } from "./database/driver.ts";
+import type { HashFactory, RunningHash } from "./hash.ts";
+import { OutboxReader } from "./outbox.ts";
+import type { Layout } from "./layout.ts";
+import { valueNames } from "./layout.ts";
+import type { Batch, BatchLimits, BatchPosition } from "./replica.ts";
+import { slicer } from "./timer.ts";
+
+/** How many changes are read in one go where not all are needed at once. */
+const STEP = 5_000;
+/** What a change costs on its way beside its texts and blobs, roughly. */
+const ROW_BYTES = 24;
+const CELL_BYTES = 5;
+
+/** A sealed transaction. */
+interface Sealed {
+  readonly mutationId: number;
+  readonly first: number;
+  readonly last: number;
+  readonly bytes: number;
+  readonly refused: boolean;
+  readonly chain: string | undefined;
+  readonly parts: readonly number[] | undefined;
+}
+
+const COLUMNS = "mutation_id, first_n, last_n, bytes, refused, chain, parts FROM _lakesync_tx";
+
+function toSealed(row: readonly unknown[]): Sealed {
+  const [mutationId, first, last, bytes, refused, chain, parts] = row;
+  return {
+    mutationId: Number(mutationId),
+    first: Number(first),
+    last: Number(last),
+    bytes: Number(bytes),
+    refused: refused !== 0,
+    chain: typeof chain === "string" ? chain : undefined,
+    parts: typeof parts === "string" ? JSON.parse(parts) : undefined,
+  };
+}
+
+function count({ first, last, refused }: Sealed): number {
+  return refused ? 0 : last - first + 1;
+}
+
+function isLarge(transaction: Sealed, limits: BatchLimits): boolean {
+  if (transaction.refused) return false;
+  return transaction.parts !== undefined ||
+    count(transaction) > limits.deltas || transaction.bytes > limits.bytes;
+}
+
+/** A hash over the parts of one transaction that were sent so far. */
+interface Running {
+  readonly mutationId: number;
+  readonly through: number;
+  readonly hash: RunningHash;
+}
+
+/** Makes batches. */
+export class BatchReader {
+  readonly #outbox: OutboxReader;
+  readonly #hash: HashFactory;
+  readonly #sizes: string;
+  #running: Running | undefined;
+
+  /**
+   * @param layout where columns are kept
+   * @param hash begins hashes
+   */
+  constructor(layout: Layout, hash: HashFactory) {
+    this.#outbox = new OutboxReader(layout);
+    this.#hash = hash;
+    const lengths = ["row_id", ...valueNames(layout)].map((name) =>
+      `coalesce(octet_length(${name}), 0)`
+    );
+    this.#sizes = `${ROW_BYTES + CELL_BYTES * layout.width} + ${lengths.join(" + ")}`;
+  }
+
+  /** Forgets what is remembered between two parts. */
+  forget(): void {
+    this.#running = undefined;
+  }
+
+  /**
+   * Reads what comes after a position. Runs inside a transaction.
+   *
+   * @param db the writer
+   * @param clientId whose transactions they are
+   * @param after the position
+   * @param limits how much
+   * @returns the batch, or undefined when there is nothing
+   * @throws {LakeSyncError} `MUTATION_GAP` when the transaction after the position is not kept
+   */
+  async read(
+    db: SqliteConnection,
+    clientId: string,
+    after: BatchPosition,
+    limits: BatchLimits,
+  ): Promise<Batch | undefined> {
+    const rows = await db.values(
+      `SELECT ${COLUMNS} WHERE mutation_id > ? ORDER BY mutation_id LIMIT ?`,
+      [after.mutationId, limits.transactions],
+    );
+    const sealed = rows.map(toSealed);
+    const [first] = sealed;
+    if (first === undefined) return undefined;
+    await this.#checkKept(db, first, after);
+    if (isLarge(first, limits)) {
+      return await this.#part(db, clientId, first, after.part, limits);
+    }
+    return await this.#whole(db, clientId, sealed, limits);
+  }
+
+  async #checkKept(
+    db: SqliteConnection,
+    first: Sealed,
+    after: BatchPosition,
+  ): Promise<void> {
+    const [row] = await db.values("SELECT purged_n FROM _lakesync_state");
+    const purged = count(first) > 0 && first.first <= Number(row?.[0]);
+    if (first.mutationId === after.mutationId + 1 && !purged) return;
+    throw new LakeSyncError(
+      "MUTATION_GAP",
+      `Transaction ${
+        after.mutationId + 1
+      } is no longer kept here, so the gateway cannot be given it again`,
+    );
+  }
+
+  async #whole(
+    db: SqliteConnection,
+    clientId: string,
+    sealed: readonly Sealed[],
+    limits: BatchLimits,
+  ): Promise<Batch> {
+    const chosen: Sealed[] = [];
+    let deltas = 0;
+    let bytes = 0;
+    for (const transaction of sealed) {
+      deltas += count(transaction);
+      bytes += transaction.refused ? 0 : transaction.bytes;
+      if (deltas > limits.deltas || bytes > limits.bytes) break;
+      if (isLarge(transaction, limits)) break;
+      chosen.push(transaction);
+    }
+    const first = chosen[0]?.first ?? 0;
+    const last = chosen.at(-1)?.last ?? 0;
+    const captured = await this.#outbox.range(db, first, last);
+    const transactions: Transaction[] = [];
+    let at = 0;
+    let previous = await this.#chainBefore(db, clientId, chosen[0]);
+    let renewed = false;
+    for (const transaction of chosen) {
+      const deltas: Delta[] = [];
+      for (; (captured[at]?.n ?? Infinity) <= transaction.last; at++) {
+        const delta = captured[at]?.delta;
+        if (delta !== undefined) deltas.push(delta);
+      }
+      const { mutationId } = transaction;
+      const chain = await this.#chainOf(
+        db,
+        clientId,
+        renewed ? { ...transaction, chain: undefined } : transaction,
+        previous,
+        deltas,
+      );
+      renewed ||= transaction.chain !== undefined &&
+        chain !== transaction.chain;
+      transactions.push({ mutationId, deltas, chain });
+      previous = chain;
+    }
+    const mutationId = chosen.at(-1)?.mutationId ?? 0;
+    return { transactions, next: { mutationId, part: 0 } };
+  }
+
+  /**
+   * The chain of a transaction whose deltas are at hand. A refused one is sent again only to a
+   * gateway that forgot it, and empty, so its link changes, and with it those after it.
+   */
+  async #chainOf(
+    db: SqliteConnection,
+    clientId: string,
+    transaction: Sealed,
+    previous: string,
+    deltas: readonly Delta[],
+  ): Promise<string> {
+    if (transaction.chain !== undefined && !transaction.refused) {
+      return transaction.chain;
+    }
+    const hash = this.#hash();
+    hash.update(previous);
+    this.#feed(hash, clientId, deltas);
+    const chain = hash.hex();
+    if (transaction.chain !== undefined && chain !== transaction.chain) {
+      await forgetChains(db, transaction.mutationId);
+    }
+    await storeChain(db, transaction.mutationId, chain);
+    return chain;
+  }
+
+  #feed(
+    hash: RunningHash,
+    clientId: string,
+    deltas: readonly Delta[],
+  ): void {
+    for (const delta of deltas) {
+      if (delta.hlc === undefined) continue;
+      hash.update(
+        deltaIdOf(clientId, delta, delta.hlc, (text) => {
+          const id = this.#hash();
+          id.update(text);
+          return id.hex();
+        }),
+      );
+    }
+  }
+
+  /** The chain after the transaction before this one; computes those that are not known yet. */
+  async #chainBefore(
+    db: SqliteConnection,
+    clientId: string,
+    transaction: Sealed | undefined,
+  ): Promise<string> {
+    if (transaction === undefined || transaction.mutationId <= 1) return "";
+    const [known] = await db.values(
+      `SELECT mutation_id, chain FROM _lakesync_tx
+       WHERE mutation_id BETWEEN 1 AND ? AND chain IS NOT NULL ORDER BY mutation_id DESC LIMIT 1`,
+      [transaction.mutationId - 1],
+    );
+    let chain = typeof known?.[1] === "string" ? known[1] : "";
+    const unknown = await db.values(
+      `SELECT ${COLUMNS} WHERE mutation_id > ? AND mutation_id < ? ORDER BY mutation_id`,
+      [Number(known?.[0] ?? 0), transaction.mutationId],
+    );
+    for (const row of unknown) {
+      const earlier = toSealed(row);
+      const hash = this.#hash();
+      hash.update(chain);
+      await this.#feedRange(db, clientId, hash, earlier.first, earlier.last);
+      chain = hash.hex();
+      await storeChain(db, earlier.mutationId, chain);
+    }
+    return chain;
+  }
+
+  async #feedRange(
+    db: SqliteConnection,
+    clientId: string,
+    hash: RunningHash,
+    first: number,
+    last: number,
+  ): Promise<void> {
+    const pause = slicer();
+    for (let n = first; n <= last; n += STEP) {
+      const through = Math.min(n + STEP - 1, last);
+      const captured = await this.#outbox.range(db, n, through);
+      this.#feed(hash, clientId, captured.map(({ delta }) => delta));
+      await pause();
+    }
+  }
+
+  /** The next part of a transaction that is larger than the limits. */
+  async #part(
+    db: SqliteConnection,
+    clientId: string,
+    transaction: Sealed,
+    sent: number,
+    limits: BatchLimits,
+  ): Promise<Batch> {
+    const { mutationId } = transaction;
+    const ends = transaction.parts ?? await this.#plan(db, transaction, limits);
+    const through = ends[sent];
+    if (through === undefined) {
+      throw new LakeSyncError(
+        "INTERNAL_ERROR",
+        `Transaction ${mutationId} has no part ${sent + 1}`,
+      );
+    }
+    const first = sent === 0 ? transaction.first : (ends[sent - 1] ?? 0) + 1;
+    const captured = await this.#outbox.range(db, first, through);
+    const deltas = captured.map(({ delta }) => delta);
+    const isLast = sent + 1 === ends.length;
+    const chain = transaction.chain ??
+      await this.#chainOfPart(db, clientId, transaction, deltas, first, isLast);
+    return {
+      transactions: [{
+        mutationId,
+        deltas,
+        ...(ends.length === 1 ? {} : { part: sent + 1, parts: ends.length }),
+        ...(isLast && chain !== undefined ? { chain } : {}),
+      }],
+      next: isLast ? { mutationId, part: 0 } : { mutationId: mutationId - 1, part: sent + 1 },
+    };
+  }
+
+  async #chainOfPart(
+    db: SqliteConnection,
+    clientId: string,
+    transaction: Sealed,
+    deltas: readonly Delta[],
+    first: number,
+    isLast: boolean,
+  ): Promise<string | undefined> {
+    const { mutationId } = transaction;
+    let hash = this.#running?.mutationId === mutationId &&
+        this.#running.through === first - 1
+      ? this.#running.hash
+      : undefined;
+    this.#running = undefined;
+    if (hash === undefined && (isLast || first === transaction.first)) {
+      hash = this.#hash();
+      hash.update(await this.#chainBefore(db, clientId, transaction));
+      await this.#feedRange(db, clientId, hash, transaction.first, first - 1);
+    }
+    if (hash === undefined) return undefined;
+    this.#feed(hash, clientId, deltas);
+    if (!isLast) {
+      const through = first + deltas.length - 1;
+      this.#running = { mutationId, through, hash };
+      return undefined;
+    }
+    const chain = hash.hex();
+    await storeChain(db, mutationId, chain);
+    return chain;
+  }
+
+  /** Cuts a transaction into parts, once and for all, so that a repetition sends the same. */
+  async #plan(
+    db: SqliteConnection,
+    { mutationId, first, last }: Sealed,
+    limits: BatchLimits,
+  ): Promise<number[]> {
+    const ends: number[] = [];
+    const pause = slicer();
+    let deltas = 0;
+    let bytes = 0;
+    for (let from = first; from <= last; from += STEP) {
+      const rows = await db.values(
+        `SELECT n, ${this.#sizes} FROM _lakesync_outbox WHERE n BETWEEN ? AND ? ORDER BY n`,
+        [from, Math.min(from + STEP - 1, last)],
+      );
+      for (const row of rows) {
+        const size = Number(row[1]);
+        if (
+          deltas > 0 && (deltas >= limits.deltas || bytes + size > limits.bytes)
+        ) {
+          ends.push(Number(row[0]) - 1);
+          deltas = 0;
+          bytes = 0;
+        }
+        deltas++;
+        bytes += size;
+      }
+      await pause();
+    }
+    ends.push(last);
+    await db.run("UPDATE _lakesync_tx SET parts = ? WHERE mutation_id = ?", [
+      JSON.stringify(ends),
+      mutationId,
+    ]);
+    return ends;
+  }
+}
+
+async function storeChain(
+  db: SqliteConnection,
+  mutationId: number,
+  chain: string,
+): Promise<void> {
+  await db.run("UPDATE _lakesync_tx SET chain = ? WHERE mutation_id = ?", [
+    chain,
+    mutationId,
+  ]);
+}
+
+/**
+ * Forgets the chain from a transaction on; it is computed again when they are sent.
+ *
+ * @param db the writer, in a transaction
+ * @param mutationId the first transaction whose link is no longer true
+ */
+export async function forgetChains(
+  db: SqliteConnection,
+  mutationId: number,
+): Promise<void> {
+  await db.run("UPDATE _lakesync_tx SET chain = NULL WHERE mutation_id >= ?", [
+    mutationId,
+  ]);
+}

@@ -1,0 +1,126 @@
+/**
+ * Receiving pages: they are stored as they came until the checkpoint is complete and then applied
+ * at once.
+ *
+ * @module
+ */
+
+import { decodePullResult, encodePullResult, type PullResult } from "@lakesync/core";
+import { Applier, makePendingAgain } from "./apply.ts";
+import type { SqliteConnection } from "./database/driver.ts";
+import type { Layout, SyncedTable } from "./layout.ts";
+import { purge } from "./purge.ts";
+import { lastNumber, readState, receiveStamp, type State } from "./state.ts";
+import { slicer } from "./timer.ts";
+
+/**
+ * Stores a page of a checkpoint that is not complete.
+ *
+ * @param db the writer, in a transaction
+ * @param page the page
+ */
+export async function storePage(
+  db: SqliteConnection,
+  page: PullResult,
+): Promise<void> {
+  await db.run("INSERT INTO _lakesync_page (bytes) VALUES (?)", [
+    encodePullResult(page),
+  ]);
+  await db.run("UPDATE _lakesync_state SET staged_cursor = ?", [page.cursor]);
+}
+
+/** Forgets the cursor and the stored pages; the next checkpoint replaces the base. */
+export async function forgetCheckpoint(db: SqliteConnection): Promise<void> {
+  await db.run("DELETE FROM _lakesync_page");
+  await db.run(
+    "UPDATE _lakesync_state SET cursor = NULL, staged_cursor = NULL, replacing = 1",
+  );
+}
+
+async function stagedPages(
+  db: SqliteConnection,
+  apply: (page: PullResult) => Promise<void>,
+): Promise<void> {
+  let id: unknown = 0;
+  while (true) {
+    const [row] = await db.values(
+      "SELECT id, bytes FROM _lakesync_page WHERE id > ? ORDER BY id LIMIT 1",
+      [Number(id)],
+    );
+    const bytes = row?.[1];
+    if (!(bytes instanceof Uint8Array)) return;
+    id = row?.[0];
+    await apply(decodePullResult(bytes));
+  }
+}
+
+/** Where the base stands in the outbox, once what the gateway forgot is pending again. */
+async function settleCovered(
+  db: SqliteConnection,
+  layout: Layout,
+  state: State,
+  lastMutationId: number,
+  pause: () => Promise<void>,
+): Promise<{ before: number; after: number }> {
+  const after = Math.min(
+    await lastNumber(db, lastMutationId),
+    state.sealedN,
+  );
+  if (after >= state.coveredN) return { before: state.coveredN, after };
+  await makePendingAgain(db, layout, after, state.coveredN, pause);
+  return { before: after, after };
+}
+
+/**
+ * Applies the stored pages and the last one. Runs inside a transaction with capture off.
+ *
+ * @param db the writer
+ * @param layout where columns are kept
+ * @param page the last page
+ * @param keepMs how long accepted transactions are kept, in milliseconds
+ * @returns the tables that changed
+ */
+export async function applyCheckpoint(
+  db: SqliteConnection,
+  layout: Layout,
+  page: PullResult,
+  keepMs: number,
+): Promise<ReadonlySet<SyncedTable>> {
+  const state = await readState(db);
+  const pause = slicer();
+  const { before, after } = await settleCovered(
+    db,
+    layout,
+    state,
+    page.lastMutationId,
+    pause,
+  );
+  const applier = new Applier(db, layout, {
+    coveredBefore: before,
+    coveredAfter: after,
+    replacing: state.replacing,
+    pause,
+  });
+  await applier.begin();
+  if (state.stagedCursor !== undefined) {
+    await stagedPages(db, (staged) => applier.page(staged));
+    await db.run("DELETE FROM _lakesync_page");
+  }
+  await applier.page(page);
+  await applier.end();
+  await receiveStamp(db, page.serverHlc);
+  await db.run("UPDATE _lakesync_clock SET covered_n = ?", [after]);
+  const forgotten = page.lastMutationId < state.lastMutationId;
+  await db.run(
+    `UPDATE _lakesync_state SET cursor = ?, staged_cursor = NULL, replacing = 0, seq = ?,
+      last_mutation_id = ?, settled_mutation_id = min(settled_mutation_id, ?)`,
+    [
+      page.cursor,
+      page.checkpoint?.seq ?? 0,
+      page.lastMutationId,
+      forgotten ? page.lastMutationId : Number.MAX_SAFE_INTEGER,
+    ],
+  );
+  await purge(db, keepMs);
+  return applier.touched;
+}

@@ -1,0 +1,179 @@
+/**
+ * The sync loop's side of the local database: each call is one step under the session's lock.
+ *
+ * @module
+ */
+
+import type { Hlc, PullResult, PushResult } from "@lakesync/core";
+import { BatchReader } from "./batch.ts";
+import { applyCheckpoint, forgetCheckpoint, storePage } from "./checkpoint.ts";
+import type { HashFactory } from "./hash.ts";
+import type { SyncedTable } from "./layout.ts";
+import { readDeadLetters, storeAnswer } from "./refusals.ts";
+import { forkAfter, restampFrom } from "./renumber.ts";
+import type {
+  Applied,
+  Batch,
+  BatchLimits,
+  BatchPosition,
+  DeadLetter,
+  Replica,
+  ReplicaState,
+} from "./replica.ts";
+import { deleteSql, upsertSql } from "./rows.ts";
+import { seal } from "./seal.ts";
+import type { Session } from "./session.ts";
+import { readState, receiveStamp } from "./state.ts";
+
+/** What the sync side needs beside the session. */
+export interface LocalReplicaOptions {
+  /** The connections. */
+  readonly session: Session;
+  /** The schema's version. */
+  readonly schemaVersion: number;
+  /** Begins hashes. */
+  readonly hash: HashFactory;
+  /** How long accepted transactions are kept, in milliseconds. */
+  readonly keepMs: number;
+  /** Makes a new clientId. */
+  readonly newClientId: () => string;
+}
+
+/** The local database as the sync loop sees it. */
+export class LocalReplica implements Replica {
+  readonly #options: LocalReplicaOptions;
+  readonly #session: Session;
+  readonly #batches: BatchReader;
+  readonly #commitListeners = new Set<() => void>();
+  readonly #refusalListeners = new Set<(letter: DeadLetter) => void>();
+
+  /** @param options the session and what goes with it */
+  constructor(options: LocalReplicaOptions) {
+    this.#options = options;
+    this.#session = options.session;
+    this.#batches = new BatchReader(options.session.layout, options.hash);
+    this.#session.listeners.add(({ sealed }) => {
+      if (!sealed) return;
+      for (const listener of [...this.#commitListeners]) listener();
+    });
+  }
+
+  async state(): Promise<ReplicaState> {
+    const state = await this.#session.peek(readState);
+    return {
+      clientId: state.clientId,
+      cursor: state.stagedCursor ?? state.cursor,
+      lastMutationId: Math.max(0, state.lastMutationId),
+      settledMutationId: state.settledMutationId,
+      highestMutationId: state.highestMutationId,
+      refusalsSeen: state.refusalsSeen,
+      schemaVersion: this.#options.schemaVersion,
+    };
+  }
+
+  async seal(): Promise<number> {
+    await this.#session.sealOthers();
+    return (await this.#session.peek(readState)).highestMutationId;
+  }
+
+  async nextBatch(
+    after: BatchPosition,
+    limits: BatchLimits,
+  ): Promise<Batch | undefined> {
+    return await this.#session.step(async (db) => {
+      const { clientId } = await readState(db);
+      return await this.#batches.read(db, clientId, after, limits);
+    }, false);
+  }
+
+  async pushed(result: PushResult): Promise<void> {
+    const refused = result.rejected.length > 0;
+    const { layout } = this.#session;
+    const { answered, letters } = await this.#session.step(async (db) => {
+      const answered = await storeAnswer(db, layout, result);
+      const letters = answered.letters.length === 0
+        ? []
+        : await readDeadLetters(db, layout, answered.letters);
+      return { answered, letters };
+    }, refused);
+    await this.#announce(answered.touched);
+    for (const letter of letters) {
+      for (const listener of [...this.#refusalListeners]) listener(letter);
+    }
+  }
+
+  async receive(page: PullResult): Promise<Applied> {
+    const rows = page.changes.length;
+    if (!page.complete) {
+      await this.#session.step((db) => storePage(db, page), false);
+      return { complete: false, rows, seq: undefined };
+    }
+    const { layout } = this.#session;
+    const touched = await this.#session.step(
+      (db) => applyCheckpoint(db, layout, page, this.#options.keepMs),
+      false,
+    );
+    await this.#announce(touched);
+    return { complete: true, rows, seq: page.checkpoint?.seq };
+  }
+
+  async #announce(touched: ReadonlySet<SyncedTable>): Promise<void> {
+    if (touched.size === 0) return;
+    const statements = [...touched].flatMap((table) => [
+      upsertSql(table, table.columns),
+      deleteSql(table),
+    ]);
+    const tables = await this.#session.writtenBy(statements);
+    this.#session.announce({ sealed: false, tables });
+  }
+
+  async resync(): Promise<void> {
+    await this.#session.step(forgetCheckpoint, true);
+  }
+
+  async restamp(fromMutationId: number): Promise<void> {
+    await this.#session.step(async (db) => {
+      this.#batches.forget();
+      await restampFrom(db, fromMutationId);
+    }, true);
+  }
+
+  async fork(lastCommonMutationId: number): Promise<void> {
+    const { layout } = this.#session;
+    await this.#session.step(async (db) => {
+      this.#batches.forget();
+      await seal(db);
+      const clientId = this.#options.newClientId();
+      await forkAfter(db, layout, lastCommonMutationId, clientId);
+    }, true);
+    await this.#announce(new Set(layout.byName.values()));
+  }
+
+  async setClockOffset(offsetMs: number): Promise<void> {
+    await this.#session.step(async (db) => {
+      await db.run("UPDATE _lakesync_clock SET offset_ms = ?", [
+        Math.round(offsetMs),
+      ]);
+    }, false);
+  }
+
+  async receiveHlc(hlc: Hlc): Promise<void> {
+    await this.#session.step((db) => receiveStamp(db, hlc), false);
+  }
+
+  onLocalCommit(listener: () => void): () => void {
+    this.#commitListeners.add(listener);
+    return () => void this.#commitListeners.delete(listener);
+  }
+
+  /**
+   * Listens to refusals.
+   *
+   * @param listener called after the refused transaction was undone
+   * @returns ends the listening
+   */
+  onRejected(listener: (letter: DeadLetter) => void): () => void {
+    this.#refusalListeners.add(listener);
+    return () => void this.#refusalListeners.delete(listener);
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Bringing a database file to a schema: sidecar tables, the app's tables, capture.
+ *
+ * @module
+ */
+
+import { canonicalJson, type JsonValue, LakeSyncError, type Schema } from "@lakesync/core";
+import { adoptTables } from "./adopt.ts";
+import { installTriggers } from "./capture.ts";
+import { captureExisting } from "./capture_existing.ts";
+import type { SqliteConnection } from "./database/driver.ts";
+import { type Layout, placedTable, placeSchema } from "./layout.ts";
+import { seal } from "./seal.ts";
+import { createSidecars, type Stored, widenSidecars } from "./sidecar.ts";
+
+/** Sets what every connection that writes needs. */
+export async function setUpWriter(
+  db: SqliteConnection,
+  inMemory: boolean,
+): Promise<void> {
+  await db.script("PRAGMA busy_timeout = 5000");
+  if (!inMemory) await db.values("PRAGMA journal_mode = WAL");
+  await db.script(
+    `PRAGMA synchronous = FULL;
+     PRAGMA recursive_triggers = ON;
+     PRAGMA foreign_keys = OFF;
+     PRAGMA cache_size = -32768;
+     CREATE TEMP TABLE _lakesync_seen
+       (tbl INTEGER, row_id TEXT, PRIMARY KEY (tbl, row_id)) WITHOUT ROWID`,
+  );
+}
+
+function checkVersion(stored: Stored, schema: Schema): void {
+  const before: JsonValue = JSON.parse(stored.schema);
+  const version = before !== null && typeof before === "object" &&
+      "version" in before
+    ? Number(before["version"])
+    : 0;
+  if (version > schema.version) {
+    throw new LakeSyncError(
+      "SCHEMA_ERROR",
+      `This database was opened with schema version ${version} before, which is newer than ${schema.version}; update the app`,
+    );
+  }
+  const now: JsonValue = JSON.parse(JSON.stringify(schema.spec));
+  if (
+    version === schema.version && canonicalJson(before) !== canonicalJson(now)
+  ) {
+    throw new LakeSyncError(
+      "SCHEMA_ERROR",
+      `This database knows schema version ${version} with other tables; raise the version with every change`,
+    );
+  }
+}
+
+async function bring(
+  db: SqliteConnection,
+  schema: Schema,
+  clientId: string,
+  withExisting: boolean,
+): Promise<Layout> {
+  const stored = await createSidecars(db, clientId);
+  checkVersion(stored, schema);
+  const { layout, stored: places } = placeSchema(stored.layout, schema);
+  await widenSidecars(db, layout);
+  const adopted = await adoptTables(db, schema);
+  await installTriggers(db, layout);
+  const known = new Set(stored.layout.map(({ name }) => name));
+  for (const name of adopted) {
+    if (!withExisting || known.has(name)) continue;
+    await captureExisting(db, layout, placedTable(layout, name));
+  }
+  await db.run("UPDATE _lakesync_state SET schema = ?, layout = ?", [
+    JSON.stringify(schema.spec),
+    JSON.stringify(places),
+  ]);
+  await db.run("UPDATE _lakesync_clock SET fixed_ms = NULL");
+  await seal(db);
+  return layout;
+}
+
+/**
+ * Brings a database to a schema, in one transaction.
+ *
+ * @param db the writer
+ * @param schema the schema
+ * @param clientId names the database when it is new
+ * @param withExisting whether rows are captured that were in a table before it was synced
+ * @returns where columns are kept
+ * @throws {LakeSyncError} `SCHEMA_ERROR` when the database does not fit the schema
+ */
+export async function prepareDatabase(
+  db: SqliteConnection,
+  schema: Schema,
+  clientId: string,
+  withExisting: boolean,
+): Promise<Layout> {
+  await db.script("BEGIN IMMEDIATE");
+  try {
+    const layout = await bring(db, schema, clientId, withExisting);
+    await db.script("COMMIT");
+    await db.script("PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 0");
+    return layout;
+  } catch (error) {
+    if (db.inTransaction) await db.script("ROLLBACK");
+    throw error;
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Issuing the writes of a refused transaction again.
+ *
+ * @module
+ */
+
+import { LakeSyncError, type Value } from "@lakesync/core";
+import { toCell } from "./convert.ts";
+import { placedTable } from "./layout.ts";
+import { OutboxReader } from "./outbox.ts";
+import { type DeadChange, readDeadChanges } from "./refusals.ts";
+import { deleteSql, keyCells, keyWhere, upsertSql } from "./rows.ts";
+import type { Session, Transacted } from "./session.ts";
+import { quoteName } from "./sql.ts";
+
+/** How many changes are read in one go. */
+const STEP = 1_000;
+
+async function issue(
+  tx: Transacted,
+  session: Session,
+  change: DeadChange,
+): Promise<void> {
+  const table = placedTable(session.layout, change.table);
+  const key = keyCells(table, change.rowId);
+  if (change.op === "DELETE") {
+    await tx.exec(deleteSql(table), key);
+    return;
+  }
+  const columns = table.columns.filter(({ name }) => change.columns[name] !== undefined);
+  const cells = columns.map(({ name, type }) => toCell(change.columns[name] as Value, type));
+  if (change.op === "INSERT") {
+    await tx.exec(upsertSql(table, columns), [...key, ...cells]);
+    return;
+  }
+  if (columns.length === 0) return;
+  const set = columns.map(({ name }) => `${quoteName(name)} = ?`).join(", ");
+  await tx.exec(
+    `UPDATE ${quoteName(table.name)} SET ${set} WHERE ${keyWhere(table)}`,
+    [...cells, ...key],
+  );
+}
+
+/**
+ * Issues the writes of a dead letter again and forgets it.
+ *
+ * @param tx the transaction to do it in
+ * @param session the database
+ * @param id the letter
+ * @param edit changes each write, or leaves it out
+ * @throws {LakeSyncError} `NOT_FOUND` when there is none of that id
+ */
+export async function issueAgain(
+  tx: Transacted,
+  session: Session,
+  id: number,
+  edit: (change: DeadChange) => DeadChange | undefined,
+): Promise<void> {
+  const { writer, layout } = session;
+  const reader = new OutboxReader(layout);
+  const [found] = await tx.query("SELECT id FROM _lakesync_dead WHERE id = ?", [
+    id,
+  ]);
+  if (found === undefined) {
+    throw new LakeSyncError("NOT_FOUND", `There is no dead letter ${id}`);
+  }
+  let after = 0;
+  while (true) {
+    const changes = await readDeadChanges(writer, reader, id, after, STEP);
+    if (changes.length === 0) break;
+    for (const { n, change } of changes) {
+      after = n;
+      const edited = edit(change);
+      if (edited !== undefined) await issue(tx, session, edited);
+    }
+  }
+  await tx.exec("DELETE FROM _lakesync_dead_change WHERE dead = ?", [id]);
+  await tx.exec("DELETE FROM _lakesync_dead WHERE id = ?", [id]);
+}

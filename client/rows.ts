@@ -1,0 +1,166 @@
+/**
+ * Writing the app's tables: rows by rowId, many at once, and what to do when a constraint of the
+ * app forbids one.
+ *
+ * @module
+ */
+
+import { keyOf, LakeSyncError, type Value } from "@lakesync/core";
+import { isConstraint, type SqliteConnection, type SqlValue } from "./database/driver.ts";
+import type { PlacedColumn, SyncedTable } from "./layout.ts";
+import { quoteName } from "./sql.ts";
+
+/** A row to write: its id, and one cell for each column of the statement. */
+export interface RowCells {
+  /** The row. */
+  readonly rowId: string;
+  /** One cell for each column. */
+  readonly cells: readonly SqlValue[];
+}
+
+/** A row that a constraint of the app forbids. */
+export interface Failed<R> {
+  /** The row. */
+  readonly row: R;
+  /** What SQLite said. */
+  readonly reason: string;
+}
+
+/**
+ * Reads the key's cells out of a rowId.
+ *
+ * @param table the table
+ * @param rowId a rowId that the gateway gave or the outbox holds
+ * @returns the cells in the order of the primary key
+ * @throws {LakeSyncError} `VALIDATION_ERROR` when it cannot be one
+ */
+export function keyCells(table: SyncedTable, rowId: string): SqlValue[] {
+  const [only, ...more] = table.table.primaryKey;
+  if (more.length === 0 && only?.type !== "integer") return [rowId];
+  const key: readonly Value[] | string = keyOf(table.table, rowId);
+  if (typeof key === "string") {
+    throw new LakeSyncError(
+      "VALIDATION_ERROR",
+      `A row of ${table.name}: ${key}`,
+    );
+  }
+  return key.map((value) =>
+    typeof value === "number" || typeof value === "bigint" ? value : String(value)
+  );
+}
+
+/** `a = ? AND b = ?` for the key. */
+export function keyWhere(table: SyncedTable): string {
+  return table.table.primaryKey.map(({ name }) => `${quoteName(name)} = ?`)
+    .join(" AND ");
+}
+
+/** Writes an upsert of some columns; its parameters are the key's cells and the columns'. */
+export function upsertSql(
+  table: SyncedTable,
+  columns: readonly PlacedColumn[],
+): string {
+  const keys = table.table.primaryKey.map(({ name }) => quoteName(name));
+  const names = columns.map(({ name }) => quoteName(name));
+  const all = [...keys, ...names];
+  const set = names.map((name) => `${name} = excluded.${name}`).join(", ");
+  return `INSERT INTO ${quoteName(table.name)} (${all.join(", ")}) VALUES (${
+    all.map(() => "?").join(", ")
+  }) ON CONFLICT (${keys.join(", ")}) DO ${names.length === 0 ? "NOTHING" : `UPDATE SET ${set}`}`;
+}
+
+/** Writes a removal by key. */
+export function deleteSql(table: SyncedTable): string {
+  return `DELETE FROM ${quoteName(table.name)} WHERE ${keyWhere(table)}`;
+}
+
+/** An upsert checks NOT NULL before it sees that the row is there, so such a row is updated. */
+async function upsertOne(
+  db: SqliteConnection,
+  table: SyncedTable,
+  columns: readonly PlacedColumn[],
+  key: readonly SqlValue[],
+  cells: readonly SqlValue[],
+): Promise<void> {
+  if (columns.length > 0) {
+    const set = columns.map(({ name }) => `${quoteName(name)} = ?`).join(", ");
+    const { changes } = await db.run(
+      `UPDATE ${quoteName(table.name)} SET ${set} WHERE ${keyWhere(table)}`,
+      [...cells, ...key],
+    );
+    if (changes > 0) return;
+  }
+  await db.run(upsertSql(table, columns), [...key, ...cells]);
+}
+
+/** Runs each alone and collects what constraints forbid. */
+async function oneByOne<R>(
+  rows: readonly R[],
+  run: (row: R) => Promise<void>,
+): Promise<Failed<R>[]> {
+  const failed: Failed<R>[] = [];
+  for (const row of rows) {
+    try {
+      await run(row);
+    } catch (error) {
+      if (!(error instanceof Error) || !isConstraint(error)) throw error;
+      failed.push({ row, reason: error.message });
+    }
+  }
+  return failed;
+}
+
+/**
+ * Upserts some columns of many rows.
+ *
+ * @param db the writer, in a transaction
+ * @param table the table
+ * @param columns the columns that are written
+ * @param rows the rows
+ * @returns the rows that constraints forbid; all others are written
+ */
+export async function putRows<R extends RowCells>(
+  db: SqliteConnection,
+  table: SyncedTable,
+  columns: readonly PlacedColumn[],
+  rows: readonly R[],
+): Promise<Failed<R>[]> {
+  try {
+    await db.runMany(
+      upsertSql(table, columns),
+      rows.map(({ rowId, cells }) => [...keyCells(table, rowId), ...cells]),
+    );
+    return [];
+  } catch (error) {
+    if (!isConstraint(error)) throw error;
+  }
+  return await oneByOne(
+    rows,
+    ({ rowId, cells }) => upsertOne(db, table, columns, keyCells(table, rowId), cells),
+  );
+}
+
+/**
+ * Deletes many rows.
+ *
+ * @param db the writer, in a transaction
+ * @param table the table
+ * @param rows the rows; those that are not there are passed over
+ * @returns the rows that constraints (triggers that raise) keep
+ */
+export async function deleteRows<R extends { readonly rowId: string }>(
+  db: SqliteConnection,
+  table: SyncedTable,
+  rows: readonly R[],
+): Promise<Failed<R>[]> {
+  const sql = deleteSql(table);
+  try {
+    await db.runMany(sql, rows.map(({ rowId }) => keyCells(table, rowId)));
+    return [];
+  } catch (error) {
+    if (!isConstraint(error)) throw error;
+  }
+  return await oneByOne(rows, async ({ rowId }) => {
+    await db.run(sql, keyCells(table, rowId));
+  });
+}
