@@ -88,11 +88,11 @@ CREATE INDEX answers_by_expiry ON answers (expires_ms);
 PRAGMA user_version = ${LAYOUT_VERSION};
 `;
 
-/** The write-ahead log is copied into the file when it has so many pages of 4 KiB. */
-const CHECKPOINT_PAGES = 4000;
-
 /** After a checkpoint the write-ahead log's file keeps at most so many bytes. */
 const MAX_IDLE_WAL_BYTES = 16 * 1024 * 1024;
+
+/** How long one connection waits for another of this process. */
+const BUSY_TIMEOUT_MS = 5_000;
 
 /** Pages kept in memory by one connection, in KiB. */
 const CACHE_KIB = 8 * 1024;
@@ -146,10 +146,11 @@ export function openDatabase(
     db.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = ${options.synchronous ?? "FULL"};
-      PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
+      PRAGMA wal_autocheckpoint = 0;
       PRAGMA journal_size_limit = ${MAX_IDLE_WAL_BYTES};
       PRAGMA cache_size = -${CACHE_KIB};
       PRAGMA temp_store = MEMORY;
+      PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS};
     `);
     return db;
   } catch (error) {

@@ -2,18 +2,21 @@
  * One gateway in one SQLite file: who may use which connection when. Reads and writes themselves
  * are in `_sqlite_reads.ts` and `_sqlite_writes.ts`.
  *
- * SQLite is synchronous here: between two awaits nothing else runs, so a read needs no lock. A
- * large commit is one transaction that stays open on the writing connection from slice to slice;
- * meanwhile reads go by a connection of their own and see what was committed last.
+ * SQLite is synchronous here: between two awaits nothing else runs, so a read needs no lock. What
+ * takes long is done by another thread: a large commit, which is one transaction on a connection
+ * of its own while reads here see what was committed last, and the copying of a write-ahead log
+ * that has grown.
  *
  * @module
  */
 
 import { LakeSyncError } from "@lakesync/core";
+import { getLogger } from "@logtape/logtape";
 import { largeEnded, largeOpen, storeClosed } from "./_errors.ts";
-import type { Connection, SqlCounters } from "./_sqlite.ts";
+import { asNumber, type Connection, type SqlCounters, type Statement } from "./_sqlite.ts";
 import { openDatabase, type SqliteOptions } from "./_sqlite_layout.ts";
 import { SqliteReads } from "./_sqlite_reads.ts";
+import type { SqliteThread } from "./_sqlite_thread.ts";
 import { SqliteWrites } from "./_sqlite_writes.ts";
 import type {
   BucketPage,
@@ -37,10 +40,24 @@ import type {
 
 /** A large commit that is open, and how those who wait learn of its end. */
 interface OpenLarge {
-  readonly reader: Connection;
-  readonly reads: SqliteReads;
+  commit: LargeCommit | undefined;
   readonly ended: PromiseWithResolvers<void>;
 }
+
+/** What a store needs of its factory. */
+export interface SqliteContext {
+  /** How files are opened. */
+  readonly options: SqliteOptions;
+  /** Does what takes long. */
+  readonly thread: SqliteThread;
+  /** Called once the store is closed. */
+  closed(): void;
+}
+
+/** A write-ahead log of so many pages of 4 KiB is copied into the database. */
+const CHECKPOINT_PAGES = 4_000;
+
+const logger = getLogger(["lakesync", "store"]);
 
 /** A store over one SQLite file. */
 export class SqliteStore implements Store {
@@ -52,24 +69,24 @@ export class SqliteStore implements Store {
   };
   readonly #counters: SqlCounters = { statements: 0, rowsRead: 0 };
   readonly #file: string;
-  readonly #options: SqliteOptions;
+  readonly #context: SqliteContext;
   readonly #db: Connection;
   readonly #reads: SqliteReads;
   readonly #writes: SqliteWrites;
-  readonly #closed: () => void;
+  readonly #walState: Statement;
+  #checkpoint: Promise<void> | undefined;
   #large: OpenLarge | undefined;
   #open = true;
 
   /**
    * @param file the path of a database that exists
-   * @param options how it is opened
-   * @param closed called once it is closed
+   * @param context what it needs of its factory
    */
-  constructor(file: string, options: SqliteOptions, closed: () => void) {
+  constructor(file: string, context: SqliteContext) {
     this.#file = file;
-    this.#options = options;
-    this.#closed = closed;
-    this.#db = openDatabase(file, this.#counters, options);
+    this.#context = context;
+    this.#db = openDatabase(file, this.#counters, context.options);
+    this.#walState = this.#db.prepare("PRAGMA wal_checkpoint(NOOP)");
     this.#reads = new SqliteReads(this.#db);
     this.#writes = new SqliteWrites(this.#db);
   }
@@ -138,20 +155,29 @@ export class SqliteStore implements Store {
   }
 
   /** Begins a large commit. */
-  beginLarge(): Promise<LargeCommit> {
-    return Promise.try(() => {
-      this.#assertOpen();
-      if (this.#large) throw largeOpen();
-      const reader = openDatabase(this.#file, this.#counters, this.#options);
-      const large: OpenLarge = {
-        reader,
-        reads: new SqliteReads(reader),
-        ended: Promise.withResolvers(),
-      };
-      this.#db.exec("BEGIN IMMEDIATE");
-      this.#large = large;
-      return this.#largeCommit(large);
-    });
+  async beginLarge(): Promise<LargeCommit> {
+    this.#assertOpen();
+    if (this.#large) throw largeOpen();
+    const large: OpenLarge = {
+      commit: undefined,
+      ended: Promise.withResolvers(),
+    };
+    this.#large = large;
+    try {
+      large.commit = await this.#context.thread.begin(
+        this.#file,
+        this.#context.options,
+        this.#counters,
+      );
+      if (this.#large !== large) {
+        await large.commit.abort();
+        throw storeClosed();
+      }
+      return this.#guard(large, large.commit);
+    } catch (cause) {
+      await this.#endLarge(large);
+      throw writeFailed(cause);
+    }
   }
 
   /** Keeps a part. */
@@ -192,14 +218,13 @@ export class SqliteStore implements Store {
   }
 
   /** Closes it; a large commit that is open is forgotten. */
-  close(): Promise<void> {
-    return Promise.try(() => {
-      if (!this.#open) return;
-      this.#open = false;
-      if (this.#large) this.#endLarge(this.#large);
-      this.#db.close();
-      this.#closed();
-    });
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    if (this.#large) await this.#endLarge(this.#large);
+    await this.#checkpoint;
+    this.#db.close();
+    this.#context.closed();
   }
 
   #assertOpen(): void {
@@ -209,13 +234,15 @@ export class SqliteStore implements Store {
   #read<T>(read: (reads: SqliteReads) => T): Promise<T> {
     return Promise.try(() => {
       this.#assertOpen();
-      return read(this.#large?.reads ?? this.#reads);
+      return read(this.#reads);
     });
   }
 
   #write<T>(work: () => T): T {
     try {
-      return this.#db.transaction("IMMEDIATE", work);
+      const result = this.#db.transaction("IMMEDIATE", work);
+      this.#afterCommit();
+      return result;
     } catch (cause) {
       throw writeFailed(cause);
     }
@@ -227,39 +254,70 @@ export class SqliteStore implements Store {
     return this.#write(work);
   }
 
-  #largeCommit(large: OpenLarge): LargeCommit {
-    const step = <T>(work: () => T) =>
-      Promise.try(() => {
-        if (this.#large !== large) throw largeEnded();
-        try {
-          return work();
-        } catch (cause) {
-          this.#endLarge(large);
-          throw writeFailed(cause);
-        }
-      });
+  /** Ends a large commit with its first failure, and tells those who wait. */
+  #guard(large: OpenLarge, inner: LargeCommit): LargeCommit {
+    const step = async <T>(work: () => Promise<T>): Promise<T> => {
+      if (this.#large !== large) throw largeEnded();
+      try {
+        return await work();
+      } catch (cause) {
+        await this.#endLarge(large);
+        throw writeFailed(cause);
+      }
+    };
     return {
-      readRows: (keys) => step(() => this.#reads.rows(keys)),
-      write: (writes) => step(() => this.#writes.apply(writes)),
-      commit: (last) =>
-        step(() => {
-          this.#writes.moveHead(last);
-          this.#writes.apply(last);
-          this.#db.exec("COMMIT");
-          this.#endLarge(large);
-        }),
-      abort: () =>
-        Promise.try(() => {
-          if (this.#large === large) this.#endLarge(large);
-        }),
+      readRows: (keys) => step(() => inner.readRows(keys)),
+      write: (writes) => step(() => inner.write(writes)),
+      commit: async (last) => {
+        await step(() => inner.commit(last));
+        await this.#endLarge(large);
+        this.#afterCommit();
+      },
+      abort: () => this.#endLarge(large),
     };
   }
 
-  #endLarge(large: OpenLarge): void {
-    this.#db.rollback();
-    large.reader.close();
-    this.#large = undefined;
-    large.ended.resolve();
+  async #endLarge(large: OpenLarge): Promise<void> {
+    if (this.#large !== large) return;
+    try {
+      await large.commit?.abort();
+    } finally {
+      this.#large = undefined;
+      large.ended.resolve();
+    }
+  }
+
+  #afterCommit(): void {
+    if (!this.#open) return;
+    const pages = asNumber(this.#walState.get()?.[1]);
+    if (pages < CHECKPOINT_PAGES || this.#checkpoint) return;
+    this.#checkpoint = this.#runCheckpoint();
+  }
+
+  /**
+   * The other thread copies nearly everything; what was written meanwhile is copied here, so that
+   * the log begins anew with the next commit.
+   */
+  async #runCheckpoint(): Promise<void> {
+    try {
+      await this.#context.thread.checkpoint(this.#file, this.#counters);
+    } catch (error) {
+      logger.warn("Checkpoint of {file} in its own thread failed: {error}", {
+        file: this.#file,
+        error,
+      });
+    }
+    try {
+      if (this.#open && !this.#large) {
+        this.#db.exec("PRAGMA wal_checkpoint(PASSIVE)");
+      }
+    } catch (error) {
+      logger.warn("Checkpoint of {file} failed: {error}", {
+        file: this.#file,
+        error,
+      });
+    }
+    this.#checkpoint = undefined;
   }
 }
 

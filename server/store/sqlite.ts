@@ -9,6 +9,7 @@ import { openTwice, storeClosed } from "./_errors.ts";
 import { fileNameOf, gatewayIdOf } from "./_file_name.ts";
 import { createDatabase, type SqliteOptions, syncFolder } from "./_sqlite_layout.ts";
 import { SqliteStore } from "./_sqlite_store.ts";
+import { SqliteThread } from "./_sqlite_thread.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import type { Store, StoreFactory } from "./store.ts";
 
@@ -40,6 +41,7 @@ class SqliteStores implements StoreFactory {
   readonly #folder: string;
   readonly #lock: FolderLock;
   readonly #options: SqliteOptions;
+  readonly #thread = new SqliteThread();
   readonly #taken = new Set<string>();
   readonly #stores = new Set<Store>();
   #open = true;
@@ -72,9 +74,13 @@ class SqliteStores implements StoreFactory {
         }
         await createDatabase(file, crypto.randomUUID());
       }
-      const store: Store = new SqliteStore(file, this.#options, () => {
-        this.#taken.delete(gatewayId);
-        this.#stores.delete(store);
+      const store: Store = new SqliteStore(file, {
+        options: this.#options,
+        thread: this.#thread,
+        closed: () => {
+          this.#taken.delete(gatewayId);
+          this.#stores.delete(store);
+        },
       });
       this.#stores.add(store);
       return store;
@@ -88,6 +94,7 @@ class SqliteStores implements StoreFactory {
     if (!this.#open) return;
     this.#open = false;
     for (const store of [...this.#stores]) await store.close();
+    this.#thread.close();
     this.#lock.release();
   }
 }

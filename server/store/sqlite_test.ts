@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import {
   assertCode,
+  at,
   client,
   logEntry,
   newRow,
   newRows,
   next,
   openStore,
+  refOf,
   scan,
 } from "./_conformance_tools.ts";
 import { Connection } from "./_sqlite.ts";
@@ -131,5 +133,59 @@ Deno.test("sqlite store makes a gateway again that a crash left half made", asyn
   const store = await openStore(stores);
   assert.equal((await store.head()).seq, 0);
   assert.deepEqual(await stores.list(), ["default"]);
+  await stores.close();
+});
+
+Deno.test("sqlite store keeps its write-ahead log bounded", async () => {
+  await using folder = await tempFolder();
+  const stores = await openSqliteStores(folder.path);
+  const store = await openStore(stores);
+  const data = (seq: number) => String(seq % 10).repeat(1024 * 1024);
+  let largest = 0;
+  for (let seq = 1; seq <= 100; seq++) {
+    await store.commit(next(seq - 1, {
+      rows: [{
+        ...newRow("t1", seq, data(seq)),
+        ref: seq === 1 ? undefined : await refOf(store, "t1"),
+        drop: seq === 1 ? [] : [at(seq - 1)],
+      }],
+    }));
+    const wal = await Deno.stat(`${folder.path}/gateways/default.db-wal`);
+    largest = Math.max(largest, wal.size);
+  }
+  assert(largest > 10 * 1024 * 1024, "a checkpoint waits for some pages");
+  assert(largest < 64 * 1024 * 1024, `the log has ${largest} bytes`);
+  assert.equal((await scan(store)).rows[0]?.data, data(100));
+  await stores.close();
+});
+
+Deno.test("sqlite store lets others run while a large commit is published", async () => {
+  await using folder = await tempFolder();
+  const stores = await openSqliteStores(folder.path);
+  const store = await openStore(stores);
+  const large = await store.beginLarge();
+  for (let slice = 0; slice < 10; slice++) {
+    await large.write({ rows: newRows(`s${slice}-`, 2_000, 1) });
+  }
+  let published = false;
+  const publishing = large.commit(next(0)).then(() => {
+    published = true;
+  });
+  assert.equal((await store.head()).seq, 0);
+  assert.equal(published, false);
+  await publishing;
+  assert.equal((await scan(store, { limit: 50_000 })).rows.length, 20_000);
+  await stores.close();
+});
+
+Deno.test("sqlite store forgets a large commit that begins while it closes", async () => {
+  await using folder = await tempFolder();
+  const stores = await openSqliteStores(folder.path);
+  const store = await openStore(stores);
+  const beginning = assertCode(store.beginLarge(), "INTERNAL_ERROR");
+  await store.close();
+  await beginning;
+  const again = await openStore(stores);
+  await again.commit(next(0));
   await stores.close();
 });
