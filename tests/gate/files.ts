@@ -27,13 +27,8 @@ export async function listFiles(...pathspecs: readonly string[]): Promise<string
   return [...new Set(paths.filter((_, i) => there[i]))].sort();
 }
 
-/**
- * Tells whether a file is there.
- *
- * @param path a path from the root of the workspace
- * @returns whether it is
- */
-export async function isThere(path: string): Promise<boolean> {
+/** A deleted file is still in git's list. */
+async function isThere(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(new URL(path, ROOT))).isFile;
   } catch {
