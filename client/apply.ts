@@ -36,6 +36,7 @@ export interface ApplyPlan {
 /** A special row, as far as applying needs to know. */
 interface Special extends Base {
   readonly pending: boolean;
+  readonly stored: boolean;
 }
 
 interface Change {
@@ -225,6 +226,7 @@ export class Applier {
         present: present === 1,
         cells: stored === 1 ? cells : absent(table).cells,
         pending: Number(last ?? 0) > this.#plan.coveredAfter,
+        stored: stored === 1,
       });
     }
     return special;
@@ -239,7 +241,7 @@ export class Applier {
     special: ReadonlyMap<string, Special>,
   ): Promise<void> {
     const pending: { rowId: string; base: Base; blocked: null }[] = [];
-    const settled: { rowId: string; base: Base; cells: SqlValue[] }[] = [];
+    const settled: { rowId: string; base: Special; cells: SqlValue[] }[] = [];
     for (const { rowId, cells } of rows) {
       const base = special.get(rowId);
       if (base === undefined) continue;
@@ -260,7 +262,8 @@ export class Applier {
     const failed = shape.op === "REMOVE"
       ? await deleteRows(this.#db, table, settled)
       : await putRows(this.#db, table, table.columns, settled);
-    await dropBase(this.#db, table, settled.map(({ rowId }) => rowId));
+    const stored = settled.filter(({ base }) => base.stored);
+    await dropBase(this.#db, table, stored.map(({ rowId }) => rowId));
     await putBase(
       this.#db,
       table,

@@ -9,6 +9,7 @@
  */
 
 import { DEFAULT_LIMITS } from "@lakesync/core";
+import { guardAppTriggers } from "./app_triggers.ts";
 import { checkKey, checkValue } from "./checks.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import {
@@ -292,6 +293,7 @@ export async function installTriggers(
   db: SqliteConnection,
   layout: Layout,
 ): Promise<boolean> {
+  await guardAppTriggers(db, layout);
   const there = await db.values(
     "SELECT name, tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid",
   );

@@ -57,7 +57,7 @@ export interface LocalOptions<S extends SchemaSpec = SchemaSpec> {
    */
   readonly captureExisting?: boolean;
   /** How often commits of other connections are looked for, in milliseconds; 100 unless given, 0:
-   * only by {@linkcode LocalDatabase.check}. */
+   * only by {@linkcode AnyLocalDatabase.check}. */
   readonly watchMs?: number;
   /** Milliseconds since 1970, in place of SQLite's own clock. */
   readonly now?: () => number;
@@ -70,7 +70,7 @@ export interface LocalOptions<S extends SchemaSpec = SchemaSpec> {
 }
 
 /** SQL inside one transaction. */
-export interface LocalTransaction<S extends SchemaSpec = SchemaSpec> extends Transacted {
+export interface LocalTransaction<S extends SchemaSpec> extends Transacted {
   /** Typed helpers that write in this transaction. */
   readonly tables: Tables<S>;
 }
@@ -91,10 +91,8 @@ export interface BlockedRow {
 /** Changes the writes of a dead letter before they are issued again; undefined leaves one out. */
 export type EditChange = (change: DeadChange) => DeadChange | undefined;
 
-/** A local database. */
-export interface LocalDatabase<S extends SchemaSpec = SchemaSpec> extends Replica {
-  /** Typed helpers, one for each table of the schema. */
-  readonly tables: Tables<S>;
+/** A local database of any schema. */
+export interface AnyLocalDatabase extends Replica {
   /**
    * Reads, on a connection that sees what is committed; while the app has begun a transaction by
    * hand, in that transaction.
@@ -110,7 +108,7 @@ export interface LocalDatabase<S extends SchemaSpec = SchemaSpec> extends Replic
    * it throws. Inside, use its parameter only: a write by the database itself would wait for the
    * transaction's end.
    */
-  transaction<T>(work: (tx: LocalTransaction<S>) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Transacted) => Promise<T>): Promise<T>;
   /**
    * Reports a query's rows: at first, then after each applied checkpoint or local commit that
    * changed a table it reads.
@@ -142,6 +140,13 @@ export interface LocalDatabase<S extends SchemaSpec = SchemaSpec> extends Replic
   check(): Promise<boolean>;
   /** Waits for what is under way, rolls back what was left open, and closes the file. */
   close(): Promise<void>;
+}
+
+/** A local database, with helpers typed by its schema. */
+export interface LocalDatabase<S extends SchemaSpec> extends AnyLocalDatabase {
+  /** Typed helpers, one for each table of the schema. */
+  readonly tables: Tables<S>;
+  transaction<T>(work: (tx: LocalTransaction<S>) => Promise<T>): Promise<T>;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1_000;

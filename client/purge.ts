@@ -24,6 +24,12 @@ export async function purge(
   db: SqliteConnection,
   keepMs: number,
 ): Promise<void> {
+  const [oldest] = await db.values(
+    `SELECT t.sealed_ms < ${NOW_MS} - ? FROM _lakesync_tx t, _lakesync_clock
+     WHERE t.last_n > (SELECT purged_n FROM _lakesync_state) ORDER BY t.mutation_id LIMIT 1`,
+    [keepMs],
+  );
+  if (oldest?.[0] !== 1) return;
   const [last] = await db.values(
     `SELECT t.mutation_id, t.last_n FROM
       (SELECT * FROM _lakesync_tx

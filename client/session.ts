@@ -21,7 +21,7 @@ import type { Layout } from "./layout.ts";
 import { Mutex } from "./mutex.ts";
 import { isUnsealed, seal } from "./seal.ts";
 import { inspectStatement, type StatementInfo } from "./statement.ts";
-import type { Timer } from "./timer.ts";
+import { slicer, type Timer } from "./timer.ts";
 
 /** What a commit changed. */
 export interface Commit {
@@ -96,8 +96,10 @@ export class Session {
   readonly #footprints: Footprints;
   #handMade: HandMade | undefined;
   #schemaVersion: unknown;
+  #anyForeignKeys = false;
   #closed = false;
   readonly #waits = new Set<() => void>();
+  readonly #pause = slicer();
 
   /** @param options the connections and ports */
   constructor(options: SessionOptions) {
@@ -220,18 +222,30 @@ export class Session {
   ): Promise<T> {
     return await this.lock.hold(async () => {
       this.#checkOpen();
-      const [row] = await this.writer.values("PRAGMA foreign_keys");
+      await this.refreshSchema();
+      const restore = await this.#suspendForeignKeys();
       await this.writer.script(
-        `PRAGMA foreign_keys = OFF; PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`,
+        `PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`,
       );
       try {
         return await this.#transact(work);
       } finally {
-        await this.writer.script(
-          `PRAGMA synchronous = FULL; PRAGMA foreign_keys = ${row?.[0] === 1 ? "ON" : "OFF"}`,
-        );
+        await this.writer.script(`PRAGMA synchronous = FULL; ${restore}`);
       }
     });
+  }
+
+  /**
+   * Switches foreign keys off, where there are any: it makes SQLite compile every statement anew.
+   *
+   * @returns what switches them on again
+   */
+  async #suspendForeignKeys(): Promise<string> {
+    if (!this.#anyForeignKeys) return "";
+    const [row] = await this.writer.values("PRAGMA foreign_keys");
+    if (row?.[0] !== 1) return "";
+    await this.writer.script("PRAGMA foreign_keys = OFF");
+    return "PRAGMA foreign_keys = ON";
   }
 
   /**
@@ -313,7 +327,9 @@ export class Session {
   ): Promise<RunResult> {
     this.#checkOpen();
     const info = inspectStatement(sql);
-    return await this.#statement(sql, info, runner(sql, params, info));
+    const result = await this.#statement(sql, info, runner(sql, params, info));
+    await this.#pause();
+    return result;
   }
 
   async #statement<T>(
@@ -485,6 +501,11 @@ export class Session {
     }
     const [after] = await this.writer.values("PRAGMA schema_version");
     this.#schemaVersion = after?.[0];
+    const [keys] = await this.writer.values(
+      `SELECT EXISTS (SELECT 1 FROM sqlite_schema t, pragma_foreign_key_list(t.name)
+       WHERE t.type = 'table')`,
+    );
+    this.#anyForeignKeys = keys?.[0] === 1;
   }
 
   /** Runs a function in one transaction. */
@@ -496,7 +517,11 @@ export class Session {
         await this.#begin(BUSY_LIMIT_MS);
         const handle = new Handle(
           this.writer,
-          (sql, info, run) => this.#tracked(sql, info, touched, run),
+          async (sql, info, run) => {
+            const result = await this.#tracked(sql, info, touched, run);
+            await this.#pause();
+            return result;
+          },
         );
         try {
           await this.#setNow();
