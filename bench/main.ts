@@ -1,0 +1,30 @@
+/**
+ * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client]`.
+ *
+ * @module
+ */
+
+import { benchClient } from "./apply.ts";
+import { benchLatency } from "./latency.ts";
+import { benchPull } from "./pull.ts";
+import { benchPush } from "./push.ts";
+import { machine } from "./support.ts";
+
+const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
+  push: benchPush,
+  pull: benchPull,
+  latency: benchLatency,
+  client: benchClient,
+};
+
+const names = Deno.args.length > 0 ? Deno.args : Object.keys(BENCHMARKS);
+console.log(machine());
+console.log("Figures are medians (minimum–maximum).");
+for (const name of names) {
+  const run = BENCHMARKS[name];
+  if (run === undefined) {
+    console.error(`No benchmark ${name}, there are ${Object.keys(BENCHMARKS).join(", ")}`);
+    Deno.exit(2);
+  }
+  await run();
+}
