@@ -20,6 +20,9 @@ export interface ServerProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** Keeps the process small: the gateway's garbage dies young, whatever the size of its nursery. */
+const SMALL_YOUNG_GENERATION = "--v8-flags=--max-semi-space-size=4";
+
 const STARTED = / on (http:\/\/\S+)/;
 
 /** A gateway process that can be killed and started again at the same address. */
@@ -58,6 +61,7 @@ export class ServerProcess implements AsyncDisposable {
       Deno.execPath(),
       "run",
       "-A",
+      SMALL_YOUNG_GENERATION,
       "--unstable-kv",
       main.protocol === "file:" ? decodeURIComponent(main.pathname) : main.href,
       ...["serve", "--port", listen, "--data", data, "--secret", secret, "--store", store],
