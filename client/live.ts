@@ -6,6 +6,7 @@
 
 import type { SqlParam, SqlRow } from "./database/driver.ts";
 import { type Footprint, Footprints } from "./footprint.ts";
+import type { Transacted } from "./app_sql.ts";
 import type { Commit, Session } from "./session.ts";
 
 /** A live query that runs. */
@@ -94,7 +95,7 @@ class Running implements LiveQuery {
   async #once(): Promise<void> {
     const due = this.#due;
     this.#due = "no";
-    const rows = await this.#queries.session.query(this.#sql, this.#params);
+    const rows = await this.#queries.sql.query(this.#sql, this.#params);
     if (this.#closed) return;
     const last = this.#last;
     this.#last = rows;
@@ -111,12 +112,17 @@ class Running implements LiveQuery {
 /** All live queries of one database. */
 export class LiveQueries {
   readonly session: Session;
+  readonly sql: Transacted;
   readonly footprints: Footprints;
   readonly #running = new Set<Running>();
 
-  /** @param session where they read */
-  constructor(session: Session) {
+  /**
+   * @param session tells of commits
+   * @param sql where they read
+   */
+  constructor(session: Session, sql: Transacted) {
     this.session = session;
+    this.sql = sql;
     this.footprints = new Footprints(session.reader);
     session.listeners.add((commit) => {
       for (const query of this.#running) void query.consider(commit);

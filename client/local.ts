@@ -13,6 +13,7 @@ import type {
   SqlParam,
   SqlRow,
 } from "./database/driver.ts";
+import { AppSql, type Transacted } from "./app_sql.ts";
 import { loadDriver } from "./database/open.ts";
 import { loadHash } from "./hash.ts";
 import { placedTable } from "./layout.ts";
@@ -22,7 +23,7 @@ import { prepareDatabase, setUpWriter } from "./prepare.ts";
 import { type DeadChange, forgetDeadLetter, readDeadLetters } from "./refusals.ts";
 import type { DeadLetter, Replica } from "./replica.ts";
 import { issueAgain } from "./retry.ts";
-import { Session, type Transacted } from "./session.ts";
+import { Session } from "./session.ts";
 import { readState } from "./state.ts";
 import { tableHelpers, type Tables } from "./tables.ts";
 import { systemTimer, type Timer } from "./timer.ts";
@@ -38,7 +39,7 @@ export type {
 } from "./database/driver.ts";
 export type { LiveQuery } from "./live.ts";
 export type { DeadChange } from "./refusals.ts";
-export type { Transacted } from "./session.ts";
+export type { Transacted } from "./app_sql.ts";
 export type { KeyValue, TableHelper, Tables } from "./tables.ts";
 export type { Timer } from "./timer.ts";
 
@@ -158,35 +159,38 @@ class Local<S extends SchemaSpec> extends LocalReplica implements LocalDatabase<
   readonly tables: Tables<S>;
   readonly #schema: Schema;
   readonly #session: Session;
+  readonly #sql: AppSql;
   readonly #live: LiveQueries;
   readonly #watch: Watch;
 
   constructor(
     schema: Schema,
     session: Session,
+    sql: AppSql,
     watch: Watch,
     replica: ConstructorParameters<typeof LocalReplica>[0],
   ) {
     super(replica);
     this.#schema = schema;
     this.#session = session;
+    this.#sql = sql;
     this.#watch = watch;
-    this.#live = new LiveQueries(session);
+    this.#live = new LiveQueries(session, sql);
     this.tables = tableHelpers<S>(schema, this);
   }
 
   query(sql: string, params?: readonly SqlParam[]): Promise<SqlRow[]> {
-    return this.#session.query(sql, params);
+    return this.#sql.query(sql, params);
   }
 
   exec(sql: string, params?: readonly SqlParam[]): Promise<RunResult> {
-    return this.#session.exec(sql, params);
+    return this.#sql.exec(sql, params);
   }
 
   transaction<T>(
     work: (tx: LocalTransaction<S>) => Promise<T>,
   ): Promise<T> {
-    return this.#session.transaction((tx) =>
+    return this.#sql.transaction((tx) =>
       work({
         query: (sql, params) => tx.query(sql, params),
         exec: (sql, params) => tx.exec(sql, params),
@@ -250,7 +254,7 @@ class Local<S extends SchemaSpec> extends LocalReplica implements LocalDatabase<
     id: number,
     edit: EditChange = (change) => change,
   ): Promise<void> {
-    await this.#session.transaction((tx) => issueAgain(tx, this.#session, id, edit));
+    await this.#sql.transaction((tx) => issueAgain(tx, this.#session, id, edit));
   }
 
   check(): Promise<boolean> {
@@ -260,6 +264,7 @@ class Local<S extends SchemaSpec> extends LocalReplica implements LocalDatabase<
   async close(): Promise<void> {
     this.#watch.stop();
     this.#live.close();
+    this.#sql.close();
     await this.#session.close();
   }
 }
@@ -340,7 +345,7 @@ export async function openLocal<const S extends SchemaSpec>(
       inMemory ? 0 : options.watchMs ?? WATCH_MS,
     );
     await watch.start();
-    return new Local<S>(schema, session, watch, {
+    return new Local<S>(schema, session, await AppSql.over(session), watch, {
       session,
       schemaVersion: schema.version,
       hash: await loadHash(),

@@ -251,6 +251,8 @@ class Run {
     } catch (error) {
       if (!this.#driver.crashed) throw error;
       await this.#afterCrash(this.#driver.copyTo);
+      const after = await this.db.state();
+      if (after.cursor === pages.at(-1)?.cursor) this.#base = this.gateway.visible();
     }
   }
 

@@ -10,7 +10,8 @@ import { placedTable } from "./layout.ts";
 import { OutboxReader } from "./outbox.ts";
 import { type DeadChange, readDeadChanges } from "./refusals.ts";
 import { deleteSql, keyCells, keyWhere, upsertSql } from "./rows.ts";
-import type { Session, Transacted } from "./session.ts";
+import type { Transacted } from "./app_sql.ts";
+import type { Session } from "./session.ts";
 import { quoteName } from "./sql.ts";
 
 /** How many changes are read in one go. */

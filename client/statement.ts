@@ -19,6 +19,8 @@ export interface StatementInfo {
   readonly kind: StatementKind;
   /** Whether a second statement follows. */
   readonly several: boolean;
+  /** Whether it begins or ends a whole transaction; savepoints do not. */
+  readonly ends: boolean;
 }
 
 const SKIP = /(?:\s|--[^\n]*(?:\n|$)|\/\*[\s\S]*?(?:\*\/|$))*/y;
@@ -67,8 +69,11 @@ function hasSecond(sql: string, from: number): boolean {
 export function inspectStatement(sql: string): StatementInfo {
   const start = skip(sql, 0);
   const word = /^[A-Za-z]+/.exec(sql.slice(start, start + 16))?.[0] ?? "";
+  const kind = KINDS[word.toUpperCase()] ?? "other";
+  const savepoint = /^(SAVEPOINT|ROLLBACK\s+(TRANSACTION\s+)?TO)\b/i.test(sql.slice(start));
   return {
-    kind: KINDS[word.toUpperCase()] ?? "other",
+    kind,
     several: hasSecond(sql, start),
+    ends: !savepoint && ["begin", "commit", "rollback"].includes(kind),
   };
 }

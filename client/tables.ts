@@ -17,7 +17,7 @@ import {
 } from "@lakesync/core";
 import { toCell, toValue } from "./convert.ts";
 import type { SqlParam, SqlRow } from "./database/driver.ts";
-import type { Transacted } from "./session.ts";
+import type { Transacted } from "./app_sql.ts";
 import { quoteName } from "./sql.ts";
 
 type ColumnTypeOf<S extends SchemaSpec, T extends keyof S["tables"], C> = C extends
