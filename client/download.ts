@@ -8,11 +8,13 @@
 import { LakeSyncError, type PullResult, type ServerFrame } from "@lakesync/core";
 import type { ClientEnvironment } from "./environment.ts";
 import {
+  type BackOff,
   backOffMs,
   type ConnectionEvent,
   type ConnectionState,
   RECONNECT,
   REFUSED,
+  SOCKET_AGAIN,
   transition,
 } from "./machine.ts";
 import type { Applied, Replica } from "./replica.ts";
@@ -25,11 +27,11 @@ import type { TokenKeeper } from "./transport/token.ts";
 /** How long a pull waits for news, in seconds. */
 const WAIT_SECONDS = 25;
 
-/** How long HTTP serves before a socket is tried again, in milliseconds. */
-const SOCKET_AGAIN_MS = 60_000;
-
 /** Rows of one pulled page. */
 const PAGE_ROWS = 5_000;
+
+/** A live connection that lasts so long begins its back-off anew when it is lost, in milliseconds. */
+const STEADY_MS = 5_000;
 
 /** The close code of a token that ended. */
 const TOKEN_ENDED = 4401;
@@ -51,10 +53,12 @@ export interface DownloadContext {
   readonly status: StatusValue;
   /** The gateway's live URL, `ws:` or `wss:`. */
   readonly liveUrl: string;
-  /** Told of the gateway's time: how far it is ahead, in milliseconds. */
+  /** Told of the gateway's time, and of the client's when it asked. */
   readonly onServerTime: (serverTime: string, sentMs: number) => Promise<void>;
   /** Told after the gateway answered, however. */
   readonly onOnline: () => void;
+  /** Told when the connection needs a new token. */
+  readonly onNeedsToken: () => void;
   /** Told after each checkpoint. */
   readonly onCheckpoint: (applied: Applied) => void;
 }
@@ -73,7 +77,9 @@ export class Download {
   readonly #context: DownloadContext;
   #state: ConnectionState = "paused";
   #abort = new AbortController();
+  #socket: LiveSocket | undefined;
   #failures = 0;
+  #socketFailures = 0;
   #atLeastMs = 0;
   #working: Promise<void> = Promise.resolve();
 
@@ -91,14 +97,24 @@ export class Download {
   fire(event: ConnectionEvent): void {
     const next = transition(this.#state, event);
     if (next === this.#state) return;
-    const left = this.#abort;
-    this.#state = next;
-    this.#abort = new AbortController();
-    left.abort();
-    const { status } = this.#context;
-    const connected = next === "live";
-    status.set({ state: next, connected, ...(next === "waiting" ? { online: false } : {}) });
-    this.#enter(next, this.#abort.signal);
+    this.#leave(next);
+    this.#enter(next);
+  }
+
+  /**
+   * Runs a step that gives this database another clientId. Nothing that was meant for the old one
+   * is received once it has begun.
+   *
+   * @param step gives the other clientId
+   */
+  async rename(step: () => Promise<void>): Promise<void> {
+    const next = transition(this.#state, "renamed");
+    const reconnects = next === "connecting";
+    if (reconnects) this.#leave(next);
+    const renamed = this.#working.then(step);
+    this.#working = renamed.catch(() => {});
+    if (reconnects) this.#enter(next);
+    await renamed;
   }
 
   /** Resolves when nothing is under way any more, after `pause` or `close`. */
@@ -106,42 +122,80 @@ export class Download {
     await this.#working;
   }
 
-  #enter(state: ConnectionState, signal: AbortSignal): void {
+  #leave(next: ConnectionState): void {
+    const left = this.#abort;
+    this.#state = next;
+    this.#abort = new AbortController();
+    left.abort();
+    if (next !== "live") this.#dropSocket();
+  }
+
+  #dropSocket(): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.close();
+  }
+
+  #enter(state: ConnectionState): void {
+    const { status, onNeedsToken } = this.#context;
+    const { signal } = this.#abort;
+    const online = state === "waiting" ? { online: false } : {};
+    status.set({ state, connected: state === "live", ...online });
     switch (state) {
       case "connecting":
         return this.#work(signal, () => this.#connect(signal));
       case "polling":
+        this.#trySocketLater(signal);
         return this.#work(signal, () => this.#poll(signal));
       case "waiting":
         return this.#retryAfter(RECONNECT, signal);
       case "refused":
         return this.#retryAfter(REFUSED, signal);
       case "live":
-      case "paused":
+        return this.#after(STEADY_MS, signal, () => this.#failures = 0);
       case "needs-token":
+        return onNeedsToken();
+      case "paused":
       case "closed":
         return;
     }
   }
 
   #work(signal: AbortSignal, task: () => Promise<void>): void {
-    this.#working = this.#working.then(task).catch((error) => {
+    this.#working = this.#working.then(async () => {
+      if (!signal.aborted) await task();
+    }).catch((error) => {
       if (!signal.aborted) this.#failed(error);
     });
   }
 
-  #retryAfter(backOff: typeof RECONNECT, signal: AbortSignal): void {
-    const { env } = this.#context;
-    this.#failures++;
-    const ms = backOffMs(backOff, this.#failures, env.random(), this.#atLeastMs);
-    this.#atLeastMs = 0;
-    const cancel = env.setTimer(ms, () => this.fire("timer"));
+  #after(ms: number, signal: AbortSignal, callback: () => void): void {
+    const cancel = this.#context.env.setTimer(ms, callback);
     signal.addEventListener("abort", cancel, { once: true });
+  }
+
+  #retryAfter(backOff: BackOff, signal: AbortSignal): void {
+    const { env } = this.#context;
+    const ms = backOffMs(backOff, ++this.#failures, env.random(), this.#atLeastMs);
+    this.#atLeastMs = 0;
+    this.#after(ms, signal, () => this.fire("timer"));
+  }
+
+  /** While HTTP serves, a socket is tried beside it, so that nothing is late meanwhile. */
+  #trySocketLater(signal: AbortSignal): void {
+    const { env } = this.#context;
+    if (env.openSocket === undefined) return;
+    const ms = backOffMs(SOCKET_AGAIN, ++this.#socketFailures, env.random());
+    this.#after(ms, signal, () => {
+      this.#connect(signal).catch(() => {
+        if (!signal.aborted) this.#trySocketLater(signal);
+      });
+    });
   }
 
   #failed(error: unknown): void {
     const { env, status } = this.#context;
-    status.set({ lastError: problemOf(error, env.now()) });
+    status.setProblem("down", problemOf(error, env.now()));
     const remedy = remedyFor(error);
     if (remedy.kind === "retry") this.#atLeastMs = remedy.atLeastMs;
     this.fire(
@@ -159,47 +213,63 @@ export class Download {
     const { openSocket } = env;
     if (openSocket === undefined) return this.fire("blocked");
     const token = await tokens.get();
-    const state = await replica.state();
+    const { clientId, cursor, schemaVersion, refusalsSeen } = await replica.state();
     if (signal.aborted) return;
     const sentMs = env.now();
-    const socket: LiveSocket = new LiveSocket(env, openSocket, liveUrl, token, {
-      frame: (frame) => this.#frame(frame, socket, sentMs),
-      ended: ({ code, error }) => this.#ended(code, error, token),
-    });
-    const stop = () => {
-      if (this.#state !== "live") socket.close();
-    };
-    signal.addEventListener("abort", stop, { once: true });
-    const { clientId, cursor, schemaVersion, refusalsSeen } = state;
+    let socket: LiveSocket;
+    try {
+      socket = new LiveSocket(env, openSocket, liveUrl, token, {
+        frame: (frame) => this.#frame(frame, socket, sentMs),
+        ended: ({ code, error }) => {
+          if (socket === this.#socket) this.#ended(code, error, token);
+        },
+      });
+    } catch {
+      return this.#blocked(signal);
+    }
+    this.#socket = socket;
     socket.hello({
       type: "hello",
       hello: { clientId, schemaVersion, refusalsSeen, ...(cursor === undefined ? {} : { cursor }) },
     });
   }
 
+  #blocked(signal: AbortSignal): void {
+    if (this.#state === "polling") this.#trySocketLater(signal);
+    else this.fire("blocked");
+  }
+
   #ended(code: number, error: unknown, token: string): void {
+    this.#socket = undefined;
     const live = this.#state === "live";
-    if (!live && this.#state !== "connecting") return;
+    if (!live && this.#state !== "connecting") return this.#blocked(this.#abort.signal);
+    const unauthorized = error instanceof LakeSyncError && error.code === "AUTH_ERROR";
+    if (unauthorized || code === TOKEN_ENDED) return this.#renewToken(token);
     if (error !== undefined) return this.#failed(error);
-    if (code === TOKEN_ENDED) {
-      this.#working = this.#working.then(async () => {
-        await this.#context.tokens.refresh(token);
-      }).then(() => this.fire("lost"), (failure) => this.#failed(failure));
-      return;
-    }
     if (code === RIGHT_ENDED) {
       return this.#failed(new LakeSyncError("FORBIDDEN", "The gateway ended this client's access"));
     }
     this.fire(live ? "lost" : "blocked");
   }
 
+  /** A live connection ended with its token: asks for another one and connects again. */
+  #renewToken(token: string): void {
+    const { signal } = this.#abort;
+    this.#work(signal, async () => {
+      await this.#context.tokens.refresh(token);
+      this.fire("lost");
+    });
+  }
+
   async #frame(frame: ServerFrame, socket: LiveSocket, sentMs: number): Promise<void> {
     const { replica, onServerTime } = this.#context;
+    if (socket !== this.#socket) return;
     switch (frame.type) {
       case "welcome":
         await onServerTime(frame.serverTime, sentMs);
+        if (socket !== this.#socket) return;
+        this.#socketFailures = 0;
         this.fire("opened");
-        this.#abort.signal.addEventListener("abort", () => socket.close(), { once: true });
         return this.#reached();
       case "changes":
         await this.#receive(frame.result);
@@ -221,23 +291,17 @@ export class Download {
   async #receive(page: PullResult): Promise<void> {
     const { env, replica, status, onCheckpoint } = this.#context;
     const applied = await replica.receive(page);
-    this.#failures = 0;
     if (!applied.complete) {
       return status.set({ receiving: status.value.receiving + applied.rows });
     }
-    status.set({
-      receiving: 0,
-      lastError: undefined,
-      ...(applied.seq === undefined
-        ? {}
-        : { lastCheckpoint: { seq: applied.seq, atMs: env.now() } }),
-    });
+    const { seq } = applied;
+    const checkpoint = seq === undefined ? {} : { lastCheckpoint: { seq, atMs: env.now() } };
+    status.setProblem("down", undefined, { receiving: 0, ...checkpoint });
     onCheckpoint(applied);
   }
 
   async #poll(signal: AbortSignal): Promise<void> {
-    const { env, replica, http } = this.#context;
-    const untilMs = env.now() + SOCKET_AGAIN_MS;
+    const { replica, http } = this.#context;
     let wait = 0;
     while (!signal.aborted) {
       const { clientId, cursor, schemaVersion } = await replica.state();
@@ -250,17 +314,14 @@ export class Download {
           ...(cursor === undefined ? {} : { cursor }),
         }, signal);
         if (signal.aborted) return;
+        this.#failures = 0;
         this.#reached();
         await this.#receive(page);
-        this.fire("answered");
         wait = page.complete ? WAIT_SECONDS : 0;
       } catch (error) {
         if (!(error instanceof LakeSyncError) || error.code !== "RESYNC_REQUIRED") throw error;
         await replica.resync();
         wait = 0;
-      }
-      if (wait > 0 && env.openSocket !== undefined && env.now() > untilMs) {
-        return this.fire("timer");
       }
     }
   }

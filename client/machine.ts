@@ -19,7 +19,8 @@ export type ConnectionState =
   | "connecting"
   /** The socket is open and changes come as they are committed. */
   | "live"
-  /** Sockets do not work; changes are pulled over HTTP, each pull waiting for news. */
+  /** Sockets do not work; changes are pulled over HTTP, each pull waiting for news, while a socket
+   * is tried again now and then. */
   | "polling"
   /** The gateway cannot be reached; a timer runs. */
   | "waiting"
@@ -52,7 +53,9 @@ export type ConnectionEvent =
   /** The timer of the state ran out. */
   | "timer"
   /** The app says that something has changed: a new token, a network. */
-  | "retry";
+  | "retry"
+  /** This database has another clientId from now on. */
+  | "renamed";
 
 type Row = Readonly<Record<ConnectionEvent, ConnectionState>>;
 
@@ -77,6 +80,7 @@ const still = (state: ConnectionState): Row => ({
   refuse: state,
   timer: state,
   retry: state,
+  renamed: state,
 });
 
 /** For each state and event the state that follows. */
@@ -91,6 +95,7 @@ export const TRANSITIONS: Readonly<Record<ConnectionState, Row>> = {
     answered: "connecting",
     timer: "polling",
     retry: "connecting",
+    renamed: "connecting",
   },
   live: {
     ...away,
@@ -101,21 +106,24 @@ export const TRANSITIONS: Readonly<Record<ConnectionState, Row>> = {
     answered: "live",
     timer: "live",
     retry: "live",
+    renamed: "connecting",
   },
   polling: {
     ...away,
     resume: "polling",
-    opened: "polling",
+    opened: "live",
     blocked: "polling",
     lost: "polling",
     answered: "polling",
-    timer: "connecting",
+    timer: "polling",
     retry: "connecting",
+    renamed: "connecting",
   },
   waiting: {
     ...still("waiting"),
     pause: "paused",
     close: "closed",
+    unauthorized: "needs-token",
     timer: "connecting",
     retry: "connecting",
   },
@@ -130,6 +138,7 @@ export const TRANSITIONS: Readonly<Record<ConnectionState, Row>> = {
     ...still("refused"),
     pause: "paused",
     close: "closed",
+    unauthorized: "needs-token",
     resume: "connecting",
     timer: "connecting",
     retry: "connecting",
@@ -158,6 +167,12 @@ export interface BackOff {
 
 /** The back-off after the gateway could not be reached. */
 export const RECONNECT: BackOff = { firstMs: 250, maxMs: 30_000 };
+
+/** The back-off between tries of a socket while HTTP serves. */
+export const SOCKET_AGAIN: BackOff = { firstMs: 1_000, maxMs: 60_000 };
+
+/** The back-off after a push was stopped until the gateway has a newer schema or another clock. */
+export const STOPPED: BackOff = { firstMs: 1_000, maxMs: 10_000 };
 
 /** The back-off after a refusal that somebody must mend. */
 export const REFUSED: BackOff = { firstMs: 5_000, maxMs: 300_000 };

@@ -33,7 +33,7 @@ export interface SyncStatus {
   readonly lastCheckpoint: { readonly seq: number; readonly atMs: number } | undefined;
   /** Rows received of a checkpoint that is not complete yet; 0 between checkpoints. */
   readonly receiving: number;
-  /** What went wrong last; undefined after it went well again. */
+  /** What went wrong last, up or down; undefined after that way went well again. */
   readonly lastError: SyncProblem | undefined;
 }
 
@@ -49,6 +49,9 @@ export interface Subscribable<T> {
   subscribe(listener: (value: T) => void): () => void;
 }
 
+/** The two ways between client and gateway, which fail and heal apart from each other. */
+export type Way = "up" | "down";
+
 /** The status and the way to change it. */
 export class StatusValue implements Subscribable<SyncStatus> {
   #value: SyncStatus = {
@@ -62,6 +65,7 @@ export class StatusValue implements Subscribable<SyncStatus> {
     lastError: undefined,
   };
   readonly #listeners = new Set<(value: SyncStatus) => void>();
+  readonly #problems: Record<Way, SyncProblem | undefined> = { up: undefined, down: undefined };
 
   get value(): SyncStatus {
     return this.#value;
@@ -71,6 +75,18 @@ export class StatusValue implements Subscribable<SyncStatus> {
     this.#listeners.add(listener);
     listener(this.#value);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Says what is wrong on a way, or that it goes well; other fields change with it. */
+  setProblem(
+    way: Way,
+    problem: SyncProblem | undefined,
+    fields: Partial<Omit<SyncStatus, "lastError">> = {},
+  ): void {
+    this.#problems[way] = problem;
+    const { up, down } = this.#problems;
+    const newest = up === undefined || (down !== undefined && down.atMs >= up.atMs) ? down : up;
+    this.set({ ...fields, lastError: newest });
   }
 
   /** Changes fields; listeners hear of it when any is another than before. */

@@ -67,7 +67,8 @@ export class Sync {
       status,
       liveUrl: liveUrlOf(url, gateway),
       onServerTime,
-      onOnline: () => this.#upload.wake(),
+      onOnline: () => this.#upload.reached(),
+      onNeedsToken: () => this.#upload.hold(),
       onCheckpoint: () => this.#countPending(),
     });
     this.#upload = new Upload({
@@ -77,12 +78,10 @@ export class Sync {
       status,
       onServerTime,
       onNeedsToken: () => this.#download.fire("unauthorized"),
+      rename: (step) => this.#download.rename(step),
       onPushed: () => this.#countPending(),
     });
-    this.#stopListening = replica.onLocalCommit(() => {
-      this.#countPending();
-      this.#upload.wake();
-    });
+    this.#stopListening = replica.onLocalCommit(() => this.#countPending());
   }
 
   /** Begins, or goes on after a pause, a refusal or for want of a token. */
@@ -114,19 +113,26 @@ export class Sync {
   #countPending(): Promise<void> {
     const { replica, status } = this.#options;
     this.#counting = this.#counting.then(async () => {
-      const { highestMutationId, lastMutationId } = await replica.state();
+      const { highestMutationId, lastMutationId, settledMutationId } = await replica.state();
       status.set({ pending: Math.max(0, highestMutationId - lastMutationId) });
+      if (settledMutationId < highestMutationId) this.#upload.wake();
     }).catch(() => {});
     return this.#counting;
   }
 
-  /** The gateway's clock, as it was halfway between question and answer. */
+  /**
+   * Takes in the gateway's time, which it told at some moment between question and answer. What is
+   * known of the offset stands as long as it is possible by that: a slow answer says little.
+   */
   async #serverTime(serverTime: string, sentMs: number): Promise<void> {
     const { env, replica } = this.#options;
     const serverMs = Date.parse(serverTime);
     if (!Number.isFinite(serverMs)) return;
-    const offsetMs = Math.round(serverMs - (sentMs + env.now()) / 2);
-    if (Math.abs(offsetMs - (this.#offsetMs ?? 0)) < OFFSET_STEP_MS) return;
+    const least = serverMs - env.now();
+    const most = serverMs - sentMs;
+    const known = this.#offsetMs ?? 0;
+    const offsetMs = Math.round(Math.max(least, Math.min(known, most)));
+    if (this.#offsetMs !== undefined && Math.abs(offsetMs - known) < OFFSET_STEP_MS) return;
     this.#offsetMs = offsetMs;
     await replica.setClockOffset(offsetMs);
   }

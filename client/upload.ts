@@ -9,8 +9,8 @@
 import { LakeSyncError, type PushResult } from "@lakesync/core";
 import { problemOf } from "./download.ts";
 import type { ClientEnvironment } from "./environment.ts";
-import { backOffMs, RECONNECT, REFUSED } from "./machine.ts";
-import type { BatchLimits, BatchPosition, Replica } from "./replica.ts";
+import { backOffMs, RECONNECT, REFUSED, STOPPED } from "./machine.ts";
+import type { BatchLimits, BatchPosition, Replica, ReplicaState } from "./replica.ts";
 import type { StatusValue } from "./status.ts";
 import type { HttpTransport } from "./transport/http.ts";
 import { remedyFor } from "./transport/problem.ts";
@@ -20,6 +20,9 @@ import { remedyFor } from "./transport/problem.ts";
  * whose answer was lost must lie within them.
  */
 const FULL_BATCH: BatchLimits = { transactions: 64, deltas: 5_000, bytes: 4 * 1024 * 1024 };
+
+/** A push under way for so long is sent again when the gateway was reached anew, in milliseconds. */
+const STALLED_MS = 10_000;
 
 /** How often in a row stamps are mended before the client waits. */
 const MAX_RESTAMPS = 5;
@@ -43,17 +46,27 @@ export interface UploadContext {
   readonly onNeedsToken: () => void;
   /** Told after the gateway answered a push. */
   readonly onPushed: () => Promise<void>;
+  /** Runs a step that gives this database another clientId while nothing is received. */
+  readonly rename: (step: () => Promise<void>) => Promise<void>;
 }
+
+/**
+ * What a wait ends by beside its time, the app's `resume` and `close`: nothing, the gateway being
+ * reached again, or something to send.
+ */
+type Rest = "timed" | "offline" | "idle";
 
 /** Sends what was written locally. */
 export class Upload {
   readonly #context: UploadContext;
   #held = true;
   #closed = false;
-  #wake: () => void = () => {};
-  #woken = false;
+  #rest: { readonly kind: Rest; readonly end: () => void } | undefined;
+  #news = false;
+  #pushingSinceMs: number | undefined;
   #abort = new AbortController();
   #failures = 0;
+  #stops = 0;
   #restamps = 0;
   #mended = 0;
   #limits = FULL_BATCH;
@@ -69,7 +82,7 @@ export class Upload {
   resume(): void {
     this.#held = false;
     this.#loop ??= this.#run();
-    this.wake();
+    this.#endRest("timed", "offline", "idle");
   }
 
   /** Holds until {@linkcode Upload.resume}; a push under way is given up, and sent again then. */
@@ -78,17 +91,24 @@ export class Upload {
     this.#interrupt();
   }
 
-  /** Says that there may be something to send, or that the gateway was reached. */
+  /** Says that there may be something to send. */
   wake(): void {
-    this.#woken = true;
-    this.#wake();
+    this.#news = true;
+    this.#endRest("idle");
+  }
+
+  /** Says that the gateway was reached. A push on a connection that died before is sent again. */
+  reached(): void {
+    const sinceMs = this.#pushingSinceMs;
+    if (sinceMs !== undefined && this.#context.env.now() - sinceMs > STALLED_MS) this.#interrupt();
+    this.#endRest("offline", "idle");
   }
 
   /** Ends it. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#interrupt();
-    this.wake();
+    this.#endRest("timed", "offline", "idle");
     await this.#loop;
   }
 
@@ -97,58 +117,63 @@ export class Upload {
     this.#abort = new AbortController();
   }
 
-  /** Waits to be woken, at most so long. */
-  async #sleep(ms: number | undefined): Promise<void> {
-    if (!this.#woken) {
-      await new Promise<void>((resolve) => {
-        const cancel = ms === undefined ? () => {} : this.#context.env.setTimer(ms, resolve);
-        this.#wake = () => {
-          cancel();
-          resolve();
-        };
-      });
-    }
-    this.#woken = false;
-    this.#wake = () => {};
+  #endRest(...kinds: readonly Rest[]): void {
+    if (this.#rest !== undefined && kinds.includes(this.#rest.kind)) this.#rest.end();
+  }
+
+  /** Waits until something ends it, at most so long. */
+  async #wait(kind: Rest, ms?: number): Promise<void> {
+    if (this.#closed || (kind === "idle" && this.#news)) return;
+    await new Promise<void>((resolve) => {
+      const cancel = ms === undefined ? () => {} : this.#context.env.setTimer(ms, resolve);
+      const end = () => {
+        cancel();
+        resolve();
+      };
+      this.#rest = { kind, end };
+    });
+    this.#rest = undefined;
   }
 
   async #run(): Promise<void> {
     const { env, status } = this.#context;
     while (!this.#closed) {
       if (this.#held) {
-        await this.#sleep(undefined);
+        await this.#wait("timed");
         continue;
       }
       const { signal } = this.#abort;
       try {
-        const waitMs = await this.#step(signal);
-        if (waitMs !== 0) await this.#sleep(waitMs);
+        await this.#step(signal);
       } catch (error) {
         this.#position = undefined;
+        this.#pushingSinceMs = undefined;
         status.set({ uploading: false });
         if (signal.aborted) continue;
-        status.set({ lastError: problemOf(error, env.now()) });
+        status.setProblem("up", problemOf(error, env.now()));
         await this.#recover(error);
       }
     }
   }
 
-  /** Sends one batch; gives how long to wait then: not at all, so long, or until woken. */
-  async #step(signal: AbortSignal): Promise<number | undefined> {
+  /** Sends one batch, or waits until there is one. */
+  async #step(signal: AbortSignal): Promise<void> {
     const { env, replica, http, status, onServerTime, onPushed } = this.#context;
+    this.#news = false;
     await replica.seal();
     const state = await replica.state();
-    const after = this.#position ?? { mutationId: state.settledMutationId, part: 0 };
-    const batch = await replica.nextBatch(after, this.#limits);
+    const batch = await replica.nextBatch(this.#after(state), this.#limits);
     if (batch === undefined) {
-      status.set({ uploading: false });
-      return undefined;
+      status.setProblem("up", undefined, { uploading: false });
+      return await this.#wait("idle");
     }
     status.set({ uploading: true });
     const sentMs = env.now();
+    this.#pushingSinceMs = sentMs;
     const { clientId, schemaVersion, refusalsSeen } = state;
     const { transactions } = batch;
     const result = await http.push({ clientId, schemaVersion, refusalsSeen, transactions }, signal);
+    this.#pushingSinceMs = undefined;
     await onServerTime(result.serverTime, sentMs);
     await replica.pushed(result);
     this.#failures = 0;
@@ -157,24 +182,34 @@ export class Upload {
     this.#position = batch.next;
     status.set({ online: true });
     await onPushed();
-    return await this.#mend(result);
+    await this.#mend(result);
+  }
+
+  /**
+   * Where to go on: where the last push ended, unless the gateway has forgotten what it had
+   * accepted, for then that comes first.
+   */
+  #after({ settledMutationId }: ReplicaState): BatchPosition {
+    const position = this.#position;
+    if (position !== undefined && position.mutationId <= settledMutationId) return position;
+    return { mutationId: settledMutationId, part: 0 };
   }
 
   /** Does what a push that was stopped asks for. */
-  async #mend({ stopped }: PushResult): Promise<number | undefined> {
+  async #mend({ stopped }: PushResult): Promise<void> {
     const { env, replica, status } = this.#context;
     if (stopped === undefined) {
       this.#restamps = 0;
-      return 0;
+      this.#stops = 0;
+      return status.setProblem("up", undefined);
     }
     this.#position = undefined;
     const { code, message, mutationId } = stopped;
     if (code === "CLOCK_DRIFT" && this.#restamps++ < MAX_RESTAMPS) {
-      await replica.restamp(mutationId);
-      return 0;
+      return await replica.restamp(mutationId);
     }
-    status.set({ uploading: false, lastError: { code, message, atMs: env.now() } });
-    return backOffMs(REFUSED, ++this.#failures, env.random());
+    status.setProblem("up", { code, message, atMs: env.now() }, { uploading: false });
+    await this.#wait("timed", backOffMs(STOPPED, ++this.#stops, env.random()));
   }
 
   async #recover(error: unknown): Promise<void> {
@@ -187,10 +222,13 @@ export class Upload {
       this.#held = true;
       return onNeedsToken();
     }
-    const backOff = remedy.kind === "retry" ? RECONNECT : REFUSED;
-    const atLeastMs = remedy.kind === "retry" ? remedy.atLeastMs : 0;
-    this.#woken = false;
-    await this.#sleep(backOffMs(backOff, ++this.#failures, env.random(), atLeastMs));
+    const random = env.random();
+    this.#failures++;
+    if (remedy.kind === "mend") {
+      return await this.#wait("timed", backOffMs(REFUSED, this.#failures, random));
+    }
+    const ms = backOffMs(RECONNECT, this.#failures, random, remedy.atLeastMs);
+    await this.#wait(error instanceof LakeSyncError ? "timed" : "offline", ms);
   }
 
   /** Mends what the gateway and this database see differently; whether the next push can go at once. */
@@ -200,7 +238,7 @@ export class Upload {
     const { lastMutationId = settledMutationId, mutationId } = details;
     switch (code) {
       case "CLIENT_FORKED":
-        await replica.fork((mutationId ?? settledMutationId + 1) - 1);
+        await this.#fork((mutationId ?? settledMutationId + 1) - 1);
         return true;
       case "MUTATION_GAP":
         return await this.#closeGap(lastMutationId, settledMutationId, highestMutationId);
@@ -219,10 +257,16 @@ export class Upload {
     }
   }
 
+  async #fork(lastCommonMutationId: number): Promise<void> {
+    const { replica, rename, onPushed } = this.#context;
+    await rename(() => replica.fork(lastCommonMutationId));
+    await onPushed();
+  }
+
   async #closeGap(last: number, settled: number, highest: number): Promise<boolean> {
     const { replica } = this.#context;
     if (last > highest) {
-      await replica.fork(settled);
+      await this.#fork(settled);
       return true;
     }
     this.#position = { mutationId: last, part: 0 };
@@ -231,7 +275,7 @@ export class Upload {
       if (batch !== undefined) return true;
     } catch (error) {
       if (!(error instanceof LakeSyncError) || error.code !== "MUTATION_GAP") throw error;
-      await replica.fork(settled);
+      await this.#fork(settled);
       this.#position = undefined;
       return true;
     }

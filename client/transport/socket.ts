@@ -13,11 +13,14 @@ import {
 } from "@lakesync/core";
 import type { ClientEnvironment } from "../environment.ts";
 
-/** How often a silent connection is asked whether it lives, in milliseconds. */
-const PING_EVERY_MS = 20_000;
+/** How often a connection is asked whether it lives, in milliseconds. */
+const PING_EVERY_MS = 15_000;
 
-/** How long an open socket may say nothing at all, in milliseconds. */
-const SILENT_MS = 45_000;
+/**
+ * How often in a row it may be asked without saying anything at all. Counted, not timed: the
+ * device's clock may jump.
+ */
+const MAX_UNANSWERED = 2;
 
 /** How long the opening may take, in milliseconds. */
 const OPEN_WITHIN_MS = 10_000;
@@ -38,7 +41,7 @@ export class LiveSocket {
   #frames: Promise<void> = Promise.resolve();
   #opened = false;
   #ended = false;
-  #heardMs: number;
+  #unanswered = 0;
   #cancelTimer: () => void;
 
   /**
@@ -59,7 +62,6 @@ export class LiveSocket {
   ) {
     this.#env = env;
     this.#events = events;
-    this.#heardMs = env.now();
     this.#socket = open(url, ["lakesync.v1", `bearer.${token}`]);
     this.#socket.binaryType = "arraybuffer";
     this.#socket.onmessage = (event) => this.#message(event.data);
@@ -72,7 +74,6 @@ export class LiveSocket {
   hello(frame: ClientFrame): void {
     const open = () => {
       this.#opened = true;
-      this.#heardMs = this.#env.now();
       this.send(frame);
       this.#watch();
     };
@@ -95,14 +96,14 @@ export class LiveSocket {
     this.#cancelTimer();
     if (this.#ended) return;
     this.#cancelTimer = this.#env.setTimer(PING_EVERY_MS, () => {
-      if (this.#env.now() - this.#heardMs > SILENT_MS) return this.#end(4000, undefined);
+      if (this.#unanswered++ >= MAX_UNANSWERED) return this.#end(4000, undefined);
       this.send({ type: "ping" });
       this.#watch();
     });
   }
 
   #message(data: unknown): void {
-    this.#heardMs = this.#env.now();
+    this.#unanswered = 0;
     this.#frames = this.#frames.then(async () => {
       if (this.#ended) return;
       if (!(data instanceof ArrayBuffer)) throw new TypeError("A frame is not binary");

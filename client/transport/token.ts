@@ -10,9 +10,13 @@ import { NeedsTokenError } from "./problem.ts";
 /** Gives a token for the gateway; an app's own backend signs it. */
 export type GetToken = () => string | Promise<string>;
 
+/** What both an Authorization header and a subprotocol of a WebSocket can carry. */
+const TOKEN = /^[\w.~+-]+$/;
+
 /** Keeps the token between requests. */
 export class TokenKeeper {
   #token: string | undefined;
+  #asking: Promise<string> | undefined;
   readonly #getToken: GetToken;
 
   /** @param getToken asked when there is no token or the one there is was refused */
@@ -22,8 +26,15 @@ export class TokenKeeper {
 
   /** The token; asked for when there is none. */
   async get(): Promise<string> {
-    this.#token ??= await this.#ask();
-    return this.#token;
+    if (this.#token !== undefined) return this.#token;
+    const asking = this.#asking ??= this.#ask();
+    try {
+      const token = await asking;
+      if (this.#asking === asking) this.#token = token;
+      return token;
+    } finally {
+      if (this.#asking === asking) this.#asking = undefined;
+    }
   }
 
   /** A new token instead of one that was refused. */
@@ -35,6 +46,7 @@ export class TokenKeeper {
   /** Forgets the token, so that the next request asks for one. */
   forget(): void {
     this.#token = undefined;
+    this.#asking = undefined;
   }
 
   async #ask(): Promise<string> {
@@ -44,7 +56,7 @@ export class TokenKeeper {
     } catch (cause) {
       throw new NeedsTokenError("getToken failed", { cause });
     }
-    if (typeof token === "string" && token.length > 0) return token;
-    throw new NeedsTokenError("getToken gave no token");
+    if (typeof token === "string" && TOKEN.test(token)) return token;
+    throw new NeedsTokenError("getToken gave nothing that can be a token");
   }
 }

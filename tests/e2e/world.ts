@@ -7,6 +7,7 @@
 import { type Client, type ClientOptions, createClient, type SchemaSpec } from "@lakesync/client";
 import { signToken } from "@lakesync/server";
 import { ServerProcess } from "@lakesync/server/testing";
+import { SignJWT } from "jose";
 import { until } from "./wait.ts";
 
 /** The secret of all tests. */
@@ -131,6 +132,23 @@ export class World implements AsyncDisposable {
     await this.server.kill();
     await Deno.remove(this.folder, { recursive: true });
   }
+}
+
+/** The gateway takes a token for so long after it ended, in milliseconds. */
+const CLOCK_SKEW_MS = 30_000;
+
+/**
+ * Signs a token for the gateway `default` that the gateway takes for so long and not longer.
+ *
+ * @param sub the user
+ * @param forMs how long, in milliseconds from now; negative for one that has ended
+ */
+export function expiringToken(sub: string, forMs: number): Promise<string> {
+  return new SignJWT({ gw: "default" })
+    .setProtectedHeader({ alg: "HS256" })
+    .setSubject(sub)
+    .setExpirationTime((Date.now() + forMs - CLOCK_SKEW_MS) / 1000)
+    .sign(new TextEncoder().encode(SECRET));
 }
 
 /** Reads a table of a client, ordered by its key. */
