@@ -164,3 +164,25 @@ export function chainOf(
 ): string {
   return hash(previous + deltaIds.join(""));
 }
+
+/** A link of a chain that is made piece by piece, for transactions too large to hold at once. */
+export interface RunningChain {
+  /** Adds the next deltaId. */
+  add(deltaId: string): void;
+  /** Ends it: what {@linkcode chainOf} gives for the same deltaIds. */
+  end(): string;
+}
+
+/**
+ * Begins a link of a client's chain.
+ *
+ * @param previous the chain after the transaction before, or ""
+ * @returns takes the deltaIds one by one
+ */
+export function beginChain(previous: string): RunningChain {
+  const hash = sha256.create().update(utf8ToBytes(previous));
+  return {
+    add: (deltaId) => void hash.update(utf8ToBytes(deltaId)),
+    end: () => bytesToHex(hash.digest()),
+  };
+}

@@ -3,7 +3,14 @@ import { createHash } from "node:crypto";
 import canonicalize from "canonicalize";
 import fc from "fast-check";
 import { type Hlc, parseHlc } from "./clock.ts";
-import { canonicalDelta, canonicalJson, chainOf, type Delta, deltaIdOf } from "./delta.ts";
+import {
+  beginChain,
+  canonicalDelta,
+  canonicalJson,
+  chainOf,
+  type Delta,
+  deltaIdOf,
+} from "./delta.ts";
 import { deltas } from "./protocol/testing_messages.ts";
 import { toPlainJson, type Value } from "./value.ts";
 
@@ -136,4 +143,13 @@ Deno.test("chainOf depends on the transaction before and on every deltaId in ord
   assert.equal(chainOf(b, [a]), sha256(b + a));
   assert.notEqual(chainOf("", [a, b]), chainOf("", [b, a]));
   assert.equal(chainOf("", [a, b], (text) => text), a + b);
+});
+
+Deno.test("beginChain gives what chainOf gives, piece by piece", () => {
+  const ids = ["one", "two", "three"].map(sha256);
+  for (const previous of ["", sha256("before")]) {
+    const chain = beginChain(previous);
+    for (const id of ids) chain.add(id);
+    assert.equal(chain.end(), chainOf(previous, ids));
+  }
 });

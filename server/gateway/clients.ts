@@ -129,31 +129,41 @@ export function deltaIdsOf(
 }
 
 /**
- * Holds a new transaction's chain to the one before.
+ * The link before a new transaction's.
  *
- * @param deltaIds the hashes of its deltas
+ * @returns the chain, "" before the first transaction, or undefined when it is not known
+ */
+export function previousChain(client: ClientRecord): string | undefined {
+  if (client.lastMutationId === 0) return "";
+  const last = client.chain.at(-1);
+  return last?.mutationId === client.lastMutationId ? last.hash : undefined;
+}
+
+/**
+ * Holds a new transaction's chain to what it must be.
+ *
+ * @param expected the chain by the gateway's reckoning; undefined when it cannot be known
  * @throws {LakeSyncError} `CLIENT_FORKED`
  */
 export function checkNextChain(
   client: ClientRecord,
   { mutationId, chain }: Transaction,
-  deltaIds: () => readonly string[] | undefined,
-  hash: TextHash,
+  expected: string | undefined,
 ): void {
-  if (chain === undefined) return;
-  const last = client.chain.at(-1);
-  const previous = client.lastMutationId === 0
-    ? ""
-    : last?.mutationId === mutationId - 1
-    ? last.hash
-    : undefined;
-  const ids = previous === undefined ? undefined : deltaIds();
-  if (
-    previous !== undefined && ids !== undefined &&
-    chainOf(previous, ids, hash) !== chain
-  ) {
+  if (chain !== undefined && expected !== undefined && chain !== expected) {
     throw forked(client, mutationId);
   }
+}
+
+/** The chain after a transaction by the gateway's reckoning; undefined when it cannot be known. */
+export function expectedChain(
+  client: ClientRecord,
+  { chain, deltas }: Transaction,
+  hash: TextHash,
+): string | undefined {
+  const previous = chain === undefined ? undefined : previousChain(client);
+  const ids = previous === undefined ? undefined : deltaIdsOf(client.clientId, deltas, hash);
+  return previous === undefined || ids === undefined ? undefined : chainOf(previous, ids, hash);
 }
 
 /** The client after a transaction was consumed. */

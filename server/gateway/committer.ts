@@ -35,6 +35,9 @@ const QUIET_TURNS = 3;
 /** With so many pushes waiting a group is taken at once. */
 const GATHER_PUSHES = 256;
 
+/** How many deltas may wait before pushes are turned away. */
+const MAX_QUEUED_DELTAS = 200_000;
+
 /** A push that waits for its commit. */
 export interface PushJob {
   /** The user. */
@@ -165,6 +168,11 @@ export class Committer {
     return next.schema.spec;
   }
 
+  /** Whether it takes nothing more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Waits for what is queued; nothing more is taken. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -178,6 +186,12 @@ export class Committer {
           retryAfterSeconds: 1,
         }),
       );
+      return;
+    }
+    const waiting = this.#queue.reduce((sum, { deltas }) => sum + deltas, 0);
+    if (waiting > 0 && waiting + queued.deltas > MAX_QUEUED_DELTAS) {
+      const message = "Too many pushes wait to be committed, send it again";
+      reject(new LakeSyncError("BACKPRESSURE", message, { retryAfterSeconds: 1 }));
       return;
     }
     this.#queue.push(queued);

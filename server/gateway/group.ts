@@ -21,7 +21,7 @@ import {
   checkOwner,
   checkRepeatedChain,
   consume,
-  deltaIdsOf,
+  expectedChain,
   forgetSeen,
   newClient,
   refusalsOf,
@@ -145,8 +145,7 @@ export class Group {
       if (transaction.mutationId <= last.lastMutationId) {
         checkRepeatedChain(last, transaction);
       } else {
-        const ids = () => deltaIdsOf(client.clientId, transaction.deltas, hash);
-        checkNextChain(last, transaction, ids, hash);
+        checkNextChain(last, transaction, expectedChain(last, transaction, hash));
         last = consume(last, transaction, undefined);
       }
     }

@@ -6,15 +6,17 @@
  */
 
 import {
+  beginChain,
   decodeDeltas,
   type Delta,
   LakeSyncError,
   type Rejection,
+  type RunningChain,
   type Transaction,
 } from "@lakesync/core";
 import type { ClientRecord, LargeCommit, RowKey, StagedSummary, Writes } from "../store/store.ts";
 import { type Base, baseWrites, markDay } from "./base.ts";
-import { checkNextChain, consume, deltaIdsOf } from "./clients.ts";
+import { checkNextChain, consume, deltaIdsOf, previousChain } from "./clients.ts";
 import { type Committer, GROUP_DELTAS, type PushJob } from "./committer.ts";
 import { limitsOf } from "./environment.ts";
 import { judge, type JudgeContext } from "./judge.ts";
@@ -126,7 +128,7 @@ export async function commitLarge(
 /** One large transaction on its way. */
 class LargeTransaction {
   readonly #working: WorkingSet;
-  readonly #deltaIds: string[] = [];
+  readonly #chain: RunningChain | undefined;
   readonly #seq: number;
   #deltas = 0;
   #slice = 0;
@@ -145,6 +147,8 @@ class LargeTransaction {
       before.horizonSeq,
     );
     this.#seq = before.head.seq + 1;
+    const previous = transaction.chain === undefined ? undefined : previousChain(client);
+    this.#chain = previous === undefined ? undefined : beginChain(previous);
   }
 
   /** Adds a slice; gives a refusal when it cannot be. */
@@ -182,8 +186,8 @@ class LargeTransaction {
     if ("rejection" in applied) return applied.rejection;
     const stamped = judged.deltas.map(({ delta }) => delta);
     for (const { hlc } of stamped) clock.receive(hlc);
-    if (transaction.chain !== undefined) {
-      this.#deltaIds.push(...(deltaIdsOf(clientId, stamped, env.hash) ?? []));
+    if (this.#chain !== undefined) {
+      for (const id of deltaIdsOf(clientId, stamped, env.hash) ?? []) this.#chain.add(id);
     }
     const payload = writeLogPayload(stamped, applied.outcomes);
     const entry = {
@@ -206,7 +210,7 @@ class LargeTransaction {
   async publish(): Promise<ClientRecord> {
     const { committer, before, transaction } = this;
     const { env, clock } = committer;
-    checkNextChain(this.client, transaction, () => this.#deltaIds, env.hash);
+    checkNextChain(this.client, transaction, this.#chain?.end());
     const orphans = this.#working.orphans;
     const after: Base = {
       ...before,

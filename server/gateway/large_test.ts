@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Delta, LakeSyncError } from "@lakesync/core";
+import { chainOf, type Delta, deltaIdOf, LakeSyncError } from "@lakesync/core";
 import { readLogPayload, writeLogPayload } from "./log.ts";
 import { at, delta, openFixture, Puller, push, tx } from "./testing_fixture.ts";
 
@@ -99,4 +99,21 @@ Deno.test("the log holds each delta and what the merge made of it", () => {
   const read = readLogPayload(writeLogPayload(deltas, outcomes));
   assert.deepEqual(read.map(({ outcome }) => outcome), outcomes);
   assert.deepEqual(read.map(({ delta }) => delta), deltas);
+});
+
+Deno.test("G13: the chain of a transaction in parts is held to all its deltas", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const deltas = inserts(0, 40);
+  const chain = chainOf("", deltas.map((delta) => deltaIdOf("a", delta, delta.hlc ?? at(0))));
+  const parts = (chain: string) => [
+    { ...tx(1, ...deltas.slice(0, 20)), part: 1, parts: 2 },
+    { ...tx(1, ...deltas.slice(20)), part: 2, parts: 2, chain },
+  ];
+  await assert.rejects(
+    push(gateway, "a", parts("0".repeat(64))),
+    (error) => error instanceof LakeSyncError && error.code === "CLIENT_FORKED",
+  );
+  assert.equal((await gateway.stats()).seq, 0);
+  assert.equal((await push(gateway, "a", parts(chain))).lastMutationId, 1);
 });

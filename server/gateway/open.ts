@@ -146,6 +146,11 @@ class OpenGateway implements Gateway {
 
   async #page(caller: Caller, request: PullRequest) {
     const { committer, store } = this;
+    if (committer.closed) {
+      throw new LakeSyncError("DRAINING", "The gateway is closing, try again", {
+        retryAfterSeconds: 1,
+      });
+    }
     const { head, horizonSeq } = await committer.base();
     const context = {
       store,
