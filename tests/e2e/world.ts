@@ -4,7 +4,13 @@
  * @module
  */
 
-import { type Client, type ClientOptions, createClient, type SchemaSpec } from "@lakesync/client";
+import {
+  type Client,
+  type ClientEnvironment,
+  type ClientOptions,
+  createClient,
+  type SchemaSpec,
+} from "@lakesync/client";
 import { signToken } from "@lakesync/server";
 import { ServerProcess } from "@lakesync/server/testing";
 import { SignJWT } from "jose";
@@ -132,6 +138,18 @@ export class World implements AsyncDisposable {
     await this.server.kill();
     await Deno.remove(this.folder, { recursive: true });
   }
+}
+
+/**
+ * Timers of a client that pass some times faster than the clock.
+ *
+ * @param times how many
+ */
+export function fastTimers(times: number): ClientEnvironment["setTimer"] {
+  return (ms, callback) => {
+    const timer = setTimeout(callback, ms / times);
+    return () => clearTimeout(timer);
+  };
 }
 
 /** The gateway takes a token for so long after it ended, in milliseconds. */
