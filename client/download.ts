@@ -249,7 +249,11 @@ export class Download {
     if (code === RIGHT_ENDED) {
       return this.#failed(new LakeSyncError("FORBIDDEN", "The gateway ended this client's access"));
     }
-    this.fire(live ? "lost" : "blocked");
+    if (!live) return this.fire("blocked");
+    const { env, status } = this.#context;
+    const lost = new OfflineError("The connection to the gateway was lost");
+    status.setProblem("down", problemOf(lost, env.now()));
+    this.fire("lost");
   }
 
   /** A live connection ended with its token: asks for another one and connects again. */
