@@ -38,7 +38,7 @@ export interface Ran {
   readonly output: string;
 }
 
-const DEFAULT_TIMEOUT_MS = 600_000;
+const DEFAULT_TIMEOUT_MS = 300_000;
 
 /**
  * Runs a command to its end.
