@@ -4,13 +4,7 @@
  * @module
  */
 
-import type {
-  Hlc,
-  PullResult,
-  PushResult,
-  RejectionCode,
-  Transaction,
-} from "@lakesync/core";
+import type { Hlc, PullResult, PushResult, RejectionCode, Transaction } from "@lakesync/core";
 
 /** Where a replica stands. */
 export interface ReplicaState {

@@ -20,14 +20,15 @@ import type { SqlParam, SqlRow } from "./database/driver.ts";
 import type { Transacted } from "./app_sql.ts";
 import { quoteName } from "./sql.ts";
 
-type ColumnTypeOf<S extends SchemaSpec, T extends keyof S["tables"], C> = C extends
+/** The type of a column, as the schema names it. */
+export type ColumnTypeOf<S extends SchemaSpec, T extends keyof S["tables"], C> = C extends
   keyof S["tables"][T]["columns"]
   ? S["tables"][T]["columns"][C] extends { readonly type: infer Type } ? Type
   : S["tables"][T]["columns"][C]
   : never;
 
 /** What a write takes: a timestamp may also be given as a Date. */
-type Writable<S extends SchemaSpec, T extends keyof S["tables"], Row> = {
+export type Writable<S extends SchemaSpec, T extends keyof S["tables"], Row> = {
   [C in keyof Row]:
     | Row[C]
     | (ColumnTypeOf<S, T, C> extends "timestamp" ? Date : never);

@@ -15,6 +15,7 @@ interface BunStatement {
     lastInsertRowid: number | bigint;
   };
   values(...params: BoundValue[]): SqlValue[][] | undefined;
+  get(...params: BoundValue[]): unknown;
   finalize(): void;
 }
 
@@ -32,10 +33,18 @@ interface BunSqlite {
   ) => BunDatabase;
 }
 
-function prepared(statement: BunStatement): Prepared {
+/** `values` leaves an EXPLAIN of a write in progress, and COMMIT fails then; `get` ends it. */
+const EXPLAIN = /^\s*EXPLAIN\b/i;
+
+function prepared(statement: BunStatement, sql: string): Prepared {
+  const endsItself = !EXPLAIN.test(sql);
   return {
     run: (params: BoundValue[]) => statement.run(...params),
-    values: (params: BoundValue[]) => statement.values(...params) ?? [],
+    values: (params: BoundValue[]) => {
+      const values = statement.values(...params) ?? [];
+      if (!endsItself) statement.get(...params);
+      return values;
+    },
     names: () => statement.columnNames,
     finalize: () => statement.finalize(),
   };
@@ -45,7 +54,7 @@ function raw(database: BunDatabase): RawDatabase {
   return {
     inTransaction: () => database.inTransaction,
     script: (sql) => void database.exec(sql),
-    prepare: (sql) => prepared(database.prepare(sql)),
+    prepare: (sql) => prepared(database.prepare(sql), sql),
     close: () => database.close(),
   };
 }

@@ -19,7 +19,10 @@ function checksum(lines: string[]): string {
 }
 
 function line(table: string, cells: readonly Cell[]): string {
-  return JSON.stringify([table, ...cells.map((cell) => (cell == null ? null : String(cell)))]);
+  return JSON.stringify([
+    table,
+    ...cells.map((cell) => (cell === null || cell === undefined ? null : String(cell))),
+  ]);
 }
 
 /**

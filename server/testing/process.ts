@@ -32,7 +32,11 @@ export class ServerProcess implements AsyncDisposable {
   #errors: Promise<string> | undefined;
   #url = "";
 
-  /** @param options how it is started, each time */
+  /**
+   * Makes it; {@linkcode ServerProcess.start} starts it.
+   *
+   * @param options how it is started, each time
+   */
   constructor(options: ServerProcessOptions) {
     this.#options = options;
   }
