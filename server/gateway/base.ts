@@ -6,6 +6,7 @@
  */
 
 import type { BucketRecord, Head, Store, Writes } from "../store/store.ts";
+import { type Life, readLives, writeLives } from "./lives.ts";
 import { ALL_BUCKET } from "./placement.ts";
 import type { TableCounts } from "./working.ts";
 
@@ -14,6 +15,7 @@ export const SCHEMA_META = "schema";
 const COUNTS_META = "counts";
 const MARKS_META = "marks";
 const HORIZON_META = "horizon";
+const LIVES_META = "lives";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -29,6 +31,8 @@ export interface Base {
   readonly marks: readonly (readonly [ms: number, seq: number])[];
   /** History at or before this seq is forgotten. */
   readonly horizonSeq: number;
+  /** The lives of this data; cursors of others are not ours. */
+  readonly lives: readonly Life[];
 }
 
 /** Reads a gateway's own records. */
@@ -42,12 +46,14 @@ export async function loadBase(store: Store): Promise<Base> {
     (await store.readMeta(MARKS_META)) ?? "[]",
   );
   const horizonSeq = Number((await store.readMeta(HORIZON_META)) ?? "0");
+  const lives = readLives(await store.readMeta(LIVES_META), head.epoch);
   return {
     head,
     buckets: [all ?? { ...ALL_BUCKET, rows: 0, checksum: 0 }],
     counts: new Map(counts),
     marks,
     horizonSeq,
+    lives,
   };
 }
 
@@ -71,6 +77,9 @@ export function baseWrites(
   }
   if (after.horizonSeq !== before.horizonSeq) {
     meta.push([HORIZON_META, String(after.horizonSeq)]);
+  }
+  if (after.lives !== before.lives) {
+    meta.push([LIVES_META, writeLives(after.lives)]);
   }
   return { buckets: after.buckets, meta };
 }

@@ -65,6 +65,9 @@ export class Committer {
   readonly env: GatewayEnvironment;
   /** The gateway's hybrid clock, at least every stamp it has accepted. */
   readonly clock: HybridClock;
+  /** The life that begins with this process's first commit. */
+  readonly life: string = crypto.randomUUID();
+  readonly #opened: { readonly life: string; readonly seq: number };
   #catalog: Catalog | undefined;
   #base: Base | undefined;
   readonly #queue: Queued[] = [];
@@ -82,6 +85,7 @@ export class Committer {
     this.store = store;
     this.env = env;
     this.#base = base;
+    this.#opened = { life: base.lives.at(-1)?.id ?? base.head.epoch, seq: base.head.seq };
     this.#catalog = catalog;
     this.clock = createClock(env.now, parseHlc(base.head.hlc) ?? ZERO_HLC);
     this.#onCommitted = onCommitted;
@@ -108,6 +112,11 @@ export class Committer {
   async base(): Promise<Base> {
     this.#base ??= await loadBase(this.store);
     return this.#base;
+  }
+
+  /** The life a head belongs to; a head may be read before its commit has been taken in here. */
+  lifeAt(headSeq: number): string {
+    return headSeq > this.#opened.seq ? this.life : this.#opened.life;
   }
 
   /** Commits a push with others that wait. */

@@ -8,8 +8,8 @@ import type { ScanPosition } from "../store/store.ts";
 
 /** Where a pull goes on from. */
 export interface Cursor {
-  /** The life of the gateway's data it belongs to. */
-  readonly epoch: string;
+  /** The life of the gateway's data in which it was written. */
+  readonly life: string;
   /** The checkpoint the client has; 0: none. */
   readonly base: number;
   /** The client's lastMutationId at that checkpoint. */
@@ -29,8 +29,8 @@ export interface Cursor {
 
 /** Writes a cursor as a text of URL-safe characters. */
 export function writeCursor(cursor: Cursor): string {
-  const { epoch, base, lastMutationId, version, paging } = cursor;
-  const fields = [1, epoch, base, lastMutationId, version];
+  const { life, base, lastMutationId, version, paging } = cursor;
+  const fields = [1, life, base, lastMutationId, version];
   if (paging) {
     fields.push(
       paging.start,
@@ -65,14 +65,14 @@ export function readCursor(text: string): Cursor | undefined {
   ) {
     return undefined;
   }
-  const [, epoch, base, lastMutationId, version, start, pageVersion, seq, tie] = fields;
+  const [, life, base, lastMutationId, version, start, pageVersion, seq, tie] = fields;
   if (
-    typeof epoch !== "string" || !isCount(base) || !isCount(lastMutationId) ||
+    typeof life !== "string" || !isCount(base) || !isCount(lastMutationId) ||
     !isCount(version)
   ) {
     return undefined;
   }
-  if (fields.length === 5) return { epoch, base, lastMutationId, version };
+  if (fields.length === 5) return { life, base, lastMutationId, version };
   if (
     !isCount(start) || !isCount(pageVersion) || !isCount(seq) ||
     typeof tie !== "string"
@@ -80,7 +80,7 @@ export function readCursor(text: string): Cursor | undefined {
     return undefined;
   }
   return {
-    epoch,
+    life,
     base,
     lastMutationId,
     version,

@@ -29,6 +29,7 @@ import {
 import type { Committer, PushJob } from "./committer.ts";
 import { limitsOf, retentionOf } from "./environment.ts";
 import { judge, type Judgment } from "./judge.ts";
+import { withLife } from "./lives.ts";
 import { writeLogPayload } from "./log.ts";
 import { keyText, WorkingSet } from "./working.ts";
 
@@ -265,6 +266,7 @@ export class Group {
       buckets: this.#working.buckets,
       counts: this.rowsChanged ? this.#working.counts : before.counts,
       marks: markDay(before, committer.env.now()),
+      lives: withLife(before.lives, committer.life, before.head.seq),
     };
     const orphans = this.#working.orphans;
     await this.#loadClients([...orphans.keys()]);

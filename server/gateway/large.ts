@@ -20,6 +20,7 @@ import { checkNextChain, consume, deltaIdsOf, previousChain } from "./clients.ts
 import { type Committer, GROUP_DELTAS, type PushJob } from "./committer.ts";
 import { limitsOf } from "./environment.ts";
 import { judge, type JudgeContext } from "./judge.ts";
+import { withLife } from "./lives.ts";
 import { writeLogPayload } from "./log.ts";
 import { keyText, WorkingSet } from "./working.ts";
 
@@ -218,6 +219,7 @@ class LargeTransaction {
       buckets: this.#working.buckets,
       counts: this.#working.counts,
       marks: markDay(before, env.now()),
+      lives: withLife(before.lives, committer.life, before.head.seq),
     };
     const client: ClientRecord = {
       ...consume(this.client, transaction, undefined),

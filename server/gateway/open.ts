@@ -30,6 +30,7 @@ import type {
   Idempotency,
   PushOutcome,
 } from "./gateway.ts";
+import { isOurs } from "./lives.ts";
 import { pullPage } from "./pull.ts";
 
 /** How often history is compacted while there are commits, in milliseconds. */
@@ -151,12 +152,13 @@ class OpenGateway implements Gateway {
         retryAfterSeconds: 1,
       });
     }
-    const { head, horizonSeq } = await committer.base();
+    const { horizonSeq, lives } = await committer.base();
     const context = {
       store,
       catalog: committer.catalog,
       horizonSeq,
-      epoch: head.epoch,
+      isOurs: (life: string, seq: number) => life === committer.life || isOurs(lives, life, seq),
+      lifeAt: (headSeq: number) => committer.lifeAt(headSeq),
     };
     return await pullPage(context, caller.sub, request);
   }

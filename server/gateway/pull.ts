@@ -31,8 +31,10 @@ export interface PullContext {
   readonly catalog: Catalog | undefined;
   /** History at or before this seq is forgotten. */
   readonly horizonSeq: number;
-  /** The life of its data. */
-  readonly epoch: string;
+  /** Whether a seq that a client saw in a life of the data is part of its history. */
+  readonly isOurs: (life: string, seq: number) => boolean;
+  /** The life a head belongs to. */
+  readonly lifeAt: (headSeq: number) => string;
 }
 
 /** A page, and whether it tells the client anything it did not have. */
@@ -51,9 +53,9 @@ function resync(why: string): LakeSyncError {
 }
 
 function start(request: PullRequest, context: PullContext): Cursor {
-  const { epoch, horizonSeq } = context;
+  const { isOurs, horizonSeq } = context;
   if (request.cursor === undefined || request.cursor === "") {
-    return { epoch, base: 0, lastMutationId: 0, version: 0 };
+    return { life: "", base: 0, lastMutationId: 0, version: 0 };
   }
   const cursor = readCursor(request.cursor);
   if (cursor === undefined) {
@@ -62,8 +64,9 @@ function start(request: PullRequest, context: PullContext): Cursor {
       "The cursor was never one of this gateway's",
     );
   }
-  if (cursor.epoch !== epoch) {
-    throw resync("The gateway's data is another than the cursor's");
+  const { base, paging } = cursor;
+  if (!isOurs(cursor.life, Math.max(base, paging?.start ?? 0, paging?.after.seq ?? 0))) {
+    throw resync("The gateway's data is another than the cursor's, or was restored");
   }
   if (cursor.base > 0 && cursor.base < horizonSeq) {
     throw resync("The cursor is older than the kept history");
@@ -111,7 +114,8 @@ export async function pullPage(
     learns,
   );
   const changes = page.rows.flatMap((row) => reader.change(row) ?? []);
-  const result = finish(page, cursor, changes, pageStart, version);
+  const life = context.lifeAt(page.head.seq);
+  const result = finish(page, { ...cursor, life }, changes, pageStart, version);
   const news = changes.length > 0 || !page.complete || request.cursor === undefined ||
     result.lastMutationId > cursor.lastMutationId;
   return { result, news };
@@ -144,7 +148,7 @@ function finish(
   return {
     ...common,
     cursor: writeCursor({
-      epoch: head.epoch,
+      life: cursor.life,
       base: head.seq,
       lastMutationId,
       version,
