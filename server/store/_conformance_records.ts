@@ -160,6 +160,11 @@ export const recordCases: readonly ConformanceCase[] = [
       const changed = { ...all, rows: 3, checksum: 1 };
       await store.commit(next(1, { buckets: [changed] }));
       assert.deepEqual(await store.readBuckets(["all"]), [changed]);
+      await store.commit(next(2, { buckets: [{ ...changed, id: "some" }] }));
+      assert.deepEqual(
+        await store.readBuckets(["all", "some"]),
+        [undefined, { ...changed, id: "some" }],
+      );
     },
   },
   {

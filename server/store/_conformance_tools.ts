@@ -125,9 +125,14 @@ export async function scanAll(
     const page = await scan(store, { ...parts, after });
     rows.push(...page.rows);
     if (page.complete) return rows;
-    const last = page.rows.at(-1);
+    const last = page.rows.at(-1)?.position;
     assert(last, "a page that is not complete has rows");
-    after = last.position;
+    assert(
+      last.seq > after.seq ||
+        last.seq === after.seq && Number(last.tie) > Number(after.tie),
+      "a page comes after the one before",
+    );
+    after = last;
   }
 }
 
