@@ -56,6 +56,11 @@ function isLarge(transaction: Sealed, limits: BatchLimits): boolean {
     count(transaction) > limits.deltas || transaction.bytes > limits.bytes;
 }
 
+/** Whether parts that were planned before are small enough for limits that may have shrunk since. */
+function fits(ends: readonly number[], { first }: Sealed, limits: BatchLimits): boolean {
+  return ends.every((end, i) => end - (ends[i - 1] ?? first - 1) <= limits.deltas);
+}
+
 /** A hash over the parts of one transaction that were sent so far. */
 interface Running {
   readonly mutationId: number;
@@ -275,7 +280,10 @@ export class BatchReader {
     limits: BatchLimits,
   ): Promise<Batch> {
     const { mutationId } = transaction;
-    const ends = transaction.parts ?? await this.#plan(db, transaction, limits);
+    const planned = transaction.parts;
+    const ends = planned !== undefined && (sent > 0 || fits(planned, transaction, limits))
+      ? planned
+      : await this.#plan(db, transaction, limits);
     const through = ends[sent];
     if (through === undefined) {
       throw new LakeSyncError(

@@ -59,23 +59,6 @@ CREATE TABLE IF NOT EXISTS _lakesync_tx (
   chain TEXT,
   parts TEXT
 );
-CREATE TABLE IF NOT EXISTS _lakesync_outbox (
-  n INTEGER PRIMARY KEY,
-  hlc INTEGER NOT NULL,
-  tbl INTEGER NOT NULL,
-  op INTEGER NOT NULL,
-  row_id TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS _lakesync_outbox_row ON _lakesync_outbox (tbl, row_id);
-CREATE TABLE IF NOT EXISTS _lakesync_base (
-  tbl INTEGER NOT NULL,
-  row_id TEXT NOT NULL,
-  present INTEGER NOT NULL,
-  blocked TEXT,
-  PRIMARY KEY (tbl, row_id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS _lakesync_base_blocked ON _lakesync_base (tbl, row_id)
-  WHERE blocked IS NOT NULL;
 CREATE TABLE IF NOT EXISTS _lakesync_page (
   id INTEGER PRIMARY KEY,
   bytes BLOB NOT NULL
@@ -88,15 +71,43 @@ CREATE TABLE IF NOT EXISTS _lakesync_dead (
   delta INTEGER NOT NULL,
   refused_ms INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS _lakesync_dead_change (
-  dead INTEGER NOT NULL,
-  n INTEGER NOT NULL,
-  tbl INTEGER NOT NULL,
-  op INTEGER NOT NULL,
-  row_id TEXT NOT NULL,
-  PRIMARY KEY (dead, n)
-) WITHOUT ROWID;
 `;
+
+/** A table that holds changes or rows of all synced tables: its own columns, and what follows. */
+interface WideTable {
+  readonly name: string;
+  readonly own: string;
+  readonly masks: boolean;
+  readonly end: string;
+  readonly after: string;
+}
+
+const WIDE: readonly WideTable[] = [
+  {
+    name: "_lakesync_outbox",
+    own: "n INTEGER PRIMARY KEY, hlc INTEGER NOT NULL, tbl INTEGER NOT NULL, " +
+      "op INTEGER NOT NULL, row_id TEXT NOT NULL",
+    masks: true,
+    end: ")",
+    after: "CREATE INDEX _lakesync_outbox_row ON _lakesync_outbox (tbl, row_id)",
+  },
+  {
+    name: "_lakesync_base",
+    own: "tbl INTEGER NOT NULL, row_id TEXT NOT NULL, present INTEGER NOT NULL, blocked TEXT",
+    masks: false,
+    end: ", PRIMARY KEY (tbl, row_id)) WITHOUT ROWID",
+    after: "CREATE INDEX _lakesync_base_blocked ON _lakesync_base (tbl, row_id) " +
+      "WHERE blocked IS NOT NULL",
+  },
+  {
+    name: "_lakesync_dead_change",
+    own: "dead INTEGER NOT NULL, n INTEGER NOT NULL, tbl INTEGER NOT NULL, " +
+      "op INTEGER NOT NULL, row_id TEXT NOT NULL",
+    masks: true,
+    end: ", PRIMARY KEY (dead, n)) WITHOUT ROWID",
+    after: "",
+  },
+];
 
 /** What is stored of a database that was opened before. */
 export interface Stored {
@@ -141,29 +152,25 @@ async function columnsOf(
 }
 
 /**
- * Adds the value columns and masks that a layout needs. Runs inside a transaction.
+ * Makes the tables that hold changes and rows, or adds the columns that a layout needs. Runs
+ * inside a transaction.
  *
  * @param db the writer
  * @param layout the layout
  */
-export async function widenSidecars(
-  db: SqliteConnection,
-  layout: Layout,
-): Promise<void> {
+export async function widenSidecars(db: SqliteConnection, layout: Layout): Promise<void> {
   const values = valueNames(layout);
   const masks = maskNames(layout).map((name) => `${name} INTEGER NOT NULL DEFAULT 0`);
-  const wanted: [string, string[]][] = [
-    ["_lakesync_outbox", [...masks, ...values]],
-    ["_lakesync_base", values],
-    ["_lakesync_dead_change", [...masks, ...values]],
-  ];
-  for (const [table, columns] of wanted) {
-    const there = await columnsOf(db, table);
-    for (const column of columns) {
-      const [name = ""] = column.split(" ");
-      if (!there.has(name)) {
-        await db.script(`ALTER TABLE ${table} ADD COLUMN ${column}`);
-      }
+  for (const { name, own, masks: withMasks, end, after } of WIDE) {
+    const wanted = withMasks ? [...masks, ...values] : values;
+    const there = await columnsOf(db, name);
+    if (there.size === 0) {
+      await db.script(`CREATE TABLE ${name} (${[own, ...wanted].join(", ")}${end}; ${after}`);
+      continue;
+    }
+    for (const column of wanted) {
+      if (there.has(column.split(" ")[0] ?? "")) continue;
+      await db.script(`ALTER TABLE ${name} ADD COLUMN ${column}`);
     }
   }
 }

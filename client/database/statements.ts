@@ -40,6 +40,8 @@ const MAX_STATEMENTS = 256;
 export class SyncConnection implements SqliteConnection {
   readonly #database: RawDatabase;
   readonly #statements = new Map<string, Prepared>();
+  #askVersion: Prepared | undefined;
+  #schemaVersion: unknown;
 
   /** @param database the open database; the connection closes it */
   constructor(database: RawDatabase) {
@@ -58,6 +60,23 @@ export class SyncConnection implements SqliteConnection {
     } else this.#statements.delete(sql);
     this.#statements.set(sql, statement);
     return statement;
+  }
+
+  /**
+   * Node and Deno read as many columns as a statement had when it was prepared, so statements are
+   * prepared anew after anyone changed the schema.
+   */
+  #dropStale(): void {
+    this.#askVersion ??= this.#database.prepare("PRAGMA schema_version");
+    const version = this.#askVersion.values([])[0]?.[0];
+    if (version === this.#schemaVersion) return;
+    this.#schemaVersion = version;
+    this.#clear();
+  }
+
+  #clear(): void {
+    for (const statement of this.#statements.values()) statement.finalize();
+    this.#statements.clear();
   }
 
   #dropOldest(): void {
@@ -104,6 +123,7 @@ export class SyncConnection implements SqliteConnection {
 
   // deno-lint-ignore require-await -- see script
   async all(sql: string, params: readonly SqlParam[] = []): Promise<SqlRow[]> {
+    this.#dropStale();
     const statement = this.#prepare(sql);
     const rows = statement.values(bindAll(params));
     if (rows.length === 0) return [];
@@ -120,8 +140,8 @@ export class SyncConnection implements SqliteConnection {
 
   // deno-lint-ignore require-await -- see script
   async close(): Promise<void> {
-    for (const statement of this.#statements.values()) statement.finalize();
-    this.#statements.clear();
+    this.#clear();
+    this.#askVersion?.finalize();
     this.#database.close();
   }
 }
