@@ -69,7 +69,9 @@ export class Upload {
   #stops = 0;
   #restamps = 0;
   #mended = 0;
+  /** Smaller once something on the way took no body of the full size. */
   #limits = FULL_BATCH;
+  /** Where the last answered push ended. A failure leaves it: parts that arrived are kept there. */
   #position: BatchPosition | undefined;
   #loop: Promise<void> | undefined;
 
@@ -146,7 +148,6 @@ export class Upload {
       try {
         await this.#step(signal);
       } catch (error) {
-        this.#position = undefined;
         this.#pushingSinceMs = undefined;
         status.set({ uploading: false });
         if (signal.aborted) continue;
@@ -178,7 +179,6 @@ export class Upload {
     await replica.pushed(result);
     this.#failures = 0;
     this.#mended = 0;
-    this.#limits = FULL_BATCH;
     this.#position = batch.next;
     status.set({ online: true });
     await onPushed();
@@ -245,6 +245,7 @@ export class Upload {
       case "PAYLOAD_TOO_LARGE": {
         const { transactions, deltas, bytes } = this.#limits;
         if (deltas <= 1) return false;
+        this.#position = undefined;
         this.#limits = {
           transactions: Math.max(1, Math.floor(transactions / 2)),
           deltas: Math.max(1, Math.floor(deltas / 2)),
@@ -260,6 +261,7 @@ export class Upload {
   async #fork(lastCommonMutationId: number): Promise<void> {
     const { replica, rename, onPushed } = this.#context;
     await rename(() => replica.fork(lastCommonMutationId));
+    this.#position = undefined;
     await onPushed();
   }
 
@@ -276,7 +278,6 @@ export class Upload {
     } catch (error) {
       if (!(error instanceof LakeSyncError) || error.code !== "MUTATION_GAP") throw error;
       await this.#fork(settled);
-      this.#position = undefined;
       return true;
     }
     return false;

@@ -24,6 +24,9 @@ import type { TokenKeeper } from "./token.ts";
 /** How long an answer may take beyond what was asked to wait, in milliseconds. */
 const ANSWER_WITHIN_MS = 60_000;
 
+/** The status of a body that is too large; proxies on the way have limits of their own. */
+const PAYLOAD_TOO_LARGE = 413;
+
 /** Requests to one gateway. */
 export class HttpTransport {
   readonly #env: ClientEnvironment;
@@ -128,6 +131,9 @@ function errorOf(response: Response, answer: Uint8Array): Error {
     } catch {
       return new OfflineError(`The answer with status ${response.status} was no gateway's`);
     }
+  }
+  if (response.status === PAYLOAD_TOO_LARGE) {
+    return new LakeSyncError("PAYLOAD_TOO_LARGE", "Something on the way takes smaller bodies only");
   }
   return new OfflineError(`The answer with status ${response.status} was no gateway's`);
 }
