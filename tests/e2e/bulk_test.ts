@@ -1,11 +1,13 @@
 /** One large transaction beside small writes of others. */
 
 import assert from "node:assert/strict";
+import { Proxy } from "./proxy.ts";
 import { synced, until } from "./wait.ts";
-import { type NotesClient, World } from "./world.ts";
+import { fastTimers, type NotesClient, World } from "./world.ts";
 
 const ROWS = 138_000;
 const SMALL_WRITES_EVERY_MS = 25;
+const MAX_PROXY_BYTES = 40_000;
 const MAX_GROWTH_BYTES = 400 * 1024 * 1024;
 
 async function importRows(client: NotesClient): Promise<void> {
@@ -81,6 +83,46 @@ Deno.test("G5 G11: 138,000 rows of one transaction arrive whole while others syn
   );
   assert.ok(longest < 10_000, `a small write waited for ${longest} ms`);
   assert.ok(growth < MAX_GROWTH_BYTES, `memory grew by ${growth} bytes`);
+});
+
+/** Writes so many rows as one transaction through a proxy, and waits until another client has them. */
+async function sendThrough(treat: Proxy["treat"], rows: number): Promise<Proxy["counts"]> {
+  await using world = await World.open();
+  await using proxy = new Proxy(() => world.server.url);
+  proxy.treat = treat;
+  const environment = { setTimer: fastTimers(20) };
+  const phone = await world.notes("phone", { url: proxy.url, environment });
+  const laptop = await world.notes("laptop");
+  await phone.transaction(async (tx) => {
+    for (let i = 0; i < rows; i++) {
+      await tx.exec("INSERT INTO marks VALUES (?, 'one of many')", [i]);
+    }
+  });
+  await synced(phone);
+  await until("all of it elsewhere", async () => {
+    const [row] = await laptop.query("SELECT count(*) AS n FROM marks");
+    return Number(row?.["n"]) === rows;
+  });
+  const { seq, tables } = await world.stats();
+  assert.equal(tables["marks"]?.rows, rows);
+  assert.equal(seq, "1", "committed as one transaction, once");
+  return proxy.counts;
+}
+
+Deno.test("G2 G6: a transaction in parts goes on with the part whose answer was lost", async () => {
+  const counts = await sendThrough(({ kind, before }) => {
+    return kind === "push" && before % 2 === 0 ? "lose answer" : "pass";
+  }, 18_000);
+  assert.equal(counts.get("push"), 8);
+});
+
+Deno.test("G6: a proxy that takes only small bodies is found out, and pushes shrink", async () => {
+  const treat: Proxy["treat"] = ({ kind, bytes }) =>
+    kind === "push" && bytes > MAX_PROXY_BYTES ? "too large" : "pass";
+  const planned = await sendThrough(treat, 6_000);
+  const whole = await sendThrough(treat, 4_000);
+  assert.ok((planned.get("push") ?? 0) > 6, "it was cut into more parts than first planned");
+  assert.ok((whole.get("push") ?? 0) > 4, "it was cut into parts");
 });
 
 Deno.test("G5: pause holds everything, and resume sends what was written meanwhile, in order", async () => {

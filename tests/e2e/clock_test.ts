@@ -59,10 +59,12 @@ Deno.test("G3: a clock that was set right between two starts is believed again",
 Deno.test("G3: an edit made after seeing another one wins over it, even with a slow clock", async () => {
   await using world = await World.open();
   const fast = await world.notes("fast");
-  const slow = await world.notes("slow", { environment: { now: () => Date.now() - 4_000 } });
+  let lateMs = 0;
+  const slow = await world.notes("slow", { environment: { now: () => Date.now() - lateMs } });
   await fast.exec("INSERT INTO marks VALUES (1, 'first')");
   await until("the row", async () => (await rowsOf(slow, "marks")).length === 1);
   slow.pause();
+  lateMs = HOUR_MS;
   await slow.exec("UPDATE marks SET text = 'seen, then edited' WHERE id = 1");
   slow.resume();
   await synced(slow);

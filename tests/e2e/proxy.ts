@@ -12,7 +12,9 @@ export type Treatment =
   /** It is forwarded, and the gateway's answer is lost: the proxy answers 504. */
   | "lose answer"
   /** The proxy itself answers with 502. */
-  | "refuse";
+  | "refuse"
+  /** The proxy itself answers with 413. */
+  | "too large";
 
 /** A request as tests judge it. */
 export interface Passing {
@@ -20,6 +22,8 @@ export interface Passing {
   readonly kind: string;
   /** How many of this kind came before it. */
   readonly before: number;
+  /** The length of its body. */
+  readonly bytes: number;
 }
 
 /** An HTTP proxy in front of a gateway. */
@@ -55,7 +59,12 @@ export class Proxy implements AsyncDisposable {
     const kind = upgrade ? "live" : pathname.slice(pathname.lastIndexOf("/") + 1);
     const before = this.count(kind);
     this.counts.set(kind, before + 1);
-    const treatment = this.treat({ kind, before });
+    const bytes = Number(request.headers.get("content-length") ?? "0");
+    const treatment = this.treat({ kind, before, bytes });
+    if (treatment === "too large") {
+      await request.body?.cancel();
+      return new Response("Too large", { status: 413 });
+    }
     if (treatment === "refuse") return new Response("No", { status: 502 });
     if (upgrade) return await this.#upgrade(request, pathname);
     let response: Response;
