@@ -13,16 +13,15 @@ import {
   carry,
   commitPlanned,
   marksBefore,
-  publish,
   readHead,
-  stage,
   sweep,
   type VersionedHead,
 } from "./_kv_commit.ts";
 import { KvDraft } from "./_kv_content.ts";
+import { KvLarge } from "./_kv_large.ts";
 import { Gate } from "./_kv_gate.ts";
-import { type GatewayKey, rowAt, stagedAt } from "./_kv_keys.ts";
-import { type Counts, countsFrom, KvPlan, type ReadKeys } from "./_kv_plan.ts";
+import type { GatewayKey } from "./_kv_keys.ts";
+import { countsFrom, KvPlan, type ReadKeys } from "./_kv_plan.ts";
 import {
   readAnswer,
   readBuckets,
@@ -33,7 +32,6 @@ import {
   readRows,
   scanBucket,
   stagedSummary,
-  toRows,
 } from "./_kv_reads.ts";
 import type { HeadRecord } from "./_kv_records.ts";
 import type { KvSession } from "./_kv_session.ts";
@@ -64,13 +62,6 @@ const MAX_ATTEMPTS = 50;
 /** In a shared database a write that has taken so long is given up by others, in milliseconds. */
 const MAX_DRAFT_MS = 60 * 60 * 1_000;
 
-/** A large commit that is open. */
-interface OpenLarge {
-  readonly draft: KvDraft;
-  readonly counts: Counts;
-  readonly baseRid: number;
-}
-
 /** A store over one gateway's keys. */
 export class KvStore implements Store {
   /** What this store can do. */
@@ -80,7 +71,7 @@ export class KvStore implements Store {
   readonly #gate = new Gate();
   /** Marks of what this process has freed, swept before its next write. */
   #freed: GatewayKey[] = [];
-  #large: OpenLarge | undefined;
+  #large: KvLarge | undefined;
   #open = true;
 
   /**
@@ -184,13 +175,8 @@ export class KvStore implements Store {
   beginLarge(): Promise<LargeCommit> {
     return this.#write(({ record }) => {
       if (this.#large) throw largeOpen();
-      const large: OpenLarge = {
-        draft: new KvDraft(this.#session),
-        counts: countsFrom(record),
-        baseRid: record.lastRid,
-      };
-      this.#large = large;
-      return Promise.resolve(this.#largeCommit(large));
+      this.#large = new KvLarge(this.#session, record);
+      return Promise.resolve(this.#guard(this.#large));
     });
   }
 
@@ -300,14 +286,12 @@ export class KvStore implements Store {
     if (draft.markVersion !== undefined) this.#freed.push(draft.markKey);
   }
 
-  #largeCommit(large: OpenLarge): LargeCommit {
-    const { draft, counts, baseRid } = large;
-    const session = this.#session;
-    const read: ReadKeys = (keys) => readStaged(session, draft.id, keys);
+  /** Ends a large commit with its first failure. */
+  #guard(large: KvLarge): LargeCommit {
     const end = () => {
       if (this.#large !== large) return;
       this.#large = undefined;
-      this.#giveUp(draft);
+      this.#giveUp(large.draft);
     };
     const step = async <T>(work: () => Promise<T>): Promise<T> => {
       if (this.#large !== large) throw largeEnded();
@@ -318,23 +302,13 @@ export class KvStore implements Store {
         throw error;
       }
     };
-    const write: LargeCommit["write"] = async (writes) => {
-      const plan = new KvPlan(session, read, draft, counts);
-      await plan.add(writes);
-      await stage(session, draft, plan.writes);
-    };
     return {
-      readRows: (keys) => step(async () => toRows(session, keys, await read(keys.map(rowAt)))),
-      write: (writes) => step(() => write(writes)),
+      readRows: (keys) => step(() => large.readRows(keys)),
+      write: (writes) => step(() => large.write(writes)),
       commit: (batch) =>
         step(() =>
           this.#write(async (head) => {
-            const { seq, lastRid } = head.record;
-            if (seq !== batch.expectedSeq || lastRid !== baseRid) {
-              throw headMoved();
-            }
-            await write(batch);
-            await publish(session, head, { batch, draft, counts }, undefined);
+            await large.publish(head, batch);
             this.#large = undefined;
           })
         ),
@@ -345,19 +319,4 @@ export class KvStore implements Store {
       },
     };
   }
-}
-
-/** Reads keys as a write has staged them, and as they are where it has not. */
-async function readStaged(
-  session: KvSession,
-  writeId: string,
-  keys: readonly GatewayKey[],
-): ReturnType<ReadKeys> {
-  const staged = await session.getMany(
-    keys.map((key) => stagedAt(writeId, key)),
-  );
-  const isStaged = (index: number) => staged[index]?.versionstamp !== null;
-  const others = keys.filter((_, index) => !isStaged(index));
-  const found = (await session.getMany(others)).values();
-  return staged.map((value, index) => isStaged(index) ? value : found.next().value ?? value);
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { LakeSyncError } from "@lakesync/core";
-import { tempFolder } from "./_testing_folders.ts";
+import { tempFolder } from "./testing_folders.ts";
 import { lockFolder, StoreLockedError } from "./lock.ts";
 import { openKvStores } from "./kv.ts";
 import { openSqliteStores } from "./sqlite.ts";
@@ -8,7 +8,7 @@ import { openSqliteStores } from "./sqlite.ts";
 /** Starts another process that holds a folder, and waits until it does. */
 async function startHolder(folder: string): Promise<Deno.ChildProcess> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("_testing_holder.ts", import.meta.url).href, folder],
+    args: ["run", "-A", new URL("testing_holder.ts", import.meta.url).href, folder],
     stdin: "piped",
     stdout: "piped",
   }).spawn();

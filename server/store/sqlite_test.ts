@@ -13,11 +13,11 @@ import {
 } from "./_conformance_tools.ts";
 import { Connection } from "./_sqlite.ts";
 import { SCAN_SQL } from "./_sqlite_reads.ts";
-import { folderSubject, tempFolder } from "./_testing_folders.ts";
+import { folderSubject, tempFolder } from "./testing_folders.ts";
 import { testStore } from "./conformance.ts";
 import { openSqliteStores } from "./sqlite.ts";
 
-testStore("sqlite", () => folderSubject((path) => openSqliteStores(path)), 30);
+testStore("sqlite", () => folderSubject((path) => openSqliteStores(path)), 20);
 
 /** Runs SQL on the file of gateway `default` from outside the store. */
 function alter(folder: string, sql: string): void {
