@@ -171,7 +171,7 @@ export const RECONNECT: BackOff = { firstMs: 250, maxMs: 30_000 };
 /** The back-off between tries of a socket while HTTP serves. */
 export const SOCKET_AGAIN: BackOff = { firstMs: 1_000, maxMs: 60_000 };
 
-/** The back-off after a push was stopped until the gateway has a newer schema or another clock. */
+/** The back-off of pushes until the gateway has a schema, a newer one, or another clock. */
 export const STOPPED: BackOff = { firstMs: 1_000, maxMs: 10_000 };
 
 /** The back-off after a refusal that somebody must mend. */

@@ -225,7 +225,11 @@ export class Upload {
     const random = env.random();
     this.#failures++;
     if (remedy.kind === "mend") {
-      return await this.#wait("timed", backOffMs(REFUSED, this.#failures, random));
+      const noSchema = error instanceof LakeSyncError && error.code === "SCHEMA_ERROR";
+      return await this.#wait(
+        "timed",
+        backOffMs(noSchema ? STOPPED : REFUSED, this.#failures, random),
+      );
     }
     const ms = backOffMs(RECONNECT, this.#failures, random, remedy.atLeastMs);
     await this.#wait(error instanceof LakeSyncError ? "timed" : "offline", ms);
