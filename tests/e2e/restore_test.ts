@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { statusOf, synced, until } from "./wait.ts";
-import { converged, type NotesClient, rowsOf, World } from "./world.ts";
+import { converged, NOTES, type NotesClient, rowsOf, World } from "./world.ts";
 
 async function copyFolder(from: string, to: string): Promise<void> {
   await Deno.mkdir(to);
@@ -118,6 +118,32 @@ Deno.test("G13: what was written while the restored gateway was away arrives beh
     ["o2", "o2", null],
     ["o3", "o3", null],
   ]);
+});
+
+Deno.test("G13: a gateway that lost everything is given back what clients wrote, once it has a schema", async () => {
+  await using world = await World.open();
+  const [a, b] = [await world.notes("a"), await world.notes("b")];
+  await write(a, "a1", "a2");
+  await synced(a);
+  await has(b, 2);
+  await write(b, "b1");
+  await b.exec("DELETE FROM notes WHERE id = 'a2'");
+  await synced(b);
+  await has(a, 2);
+  await world.server.stop();
+  await Deno.remove(`${world.folder}/gateway`, { recursive: true });
+  await world.server.start();
+  await until("no schema", () => a.status.value.lastError?.code === "SCHEMA_ERROR");
+  await write(a, "a3");
+  await world.putSchema(NOTES);
+  await Promise.all([synced(a), synced(b)]);
+  await has(a, 3);
+  assert.deepEqual(await converged("notes", [a, b]), [
+    ["a1", "a1", null],
+    ["a3", "a3", null],
+    ["b1", "b1", null],
+  ]);
+  assert.equal(a.status.value.lastError, undefined);
 });
 
 Deno.test("G13: a gateway that was merely restarted resyncs nobody", async () => {

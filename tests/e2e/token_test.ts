@@ -74,9 +74,15 @@ Deno.test("G6: a token that ends while the client is live is refreshed, and it i
 
 Deno.test("G6: the token of another gateway is the typed state refused", async () => {
   await using world = await World.open();
-  const client = await world.notes("phone", { getToken: () => world.token("alice", "another") });
+  let gateway = "another";
+  const client = await world.notes("phone", { getToken: () => world.token("alice", gateway) });
+  await client.exec("INSERT INTO notes VALUES ('n1', 'waits', NULL)");
   const { lastError } = await statusOf(client, ({ state }) => state === "refused");
   assert.equal(lastError?.code, "FORBIDDEN");
+  gateway = "default";
+  client.resume();
+  await synced(client);
+  await statusOf(client, ({ state }) => state === "live");
 });
 
 Deno.test("G7: two gateways of one server know nothing of each other", async () => {
