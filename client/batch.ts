@@ -28,8 +28,11 @@ interface Sealed {
   readonly bytes: number;
   readonly refused: boolean;
   readonly chain: string | undefined;
-  readonly parts: readonly number[] | undefined;
+  readonly parts: readonly Part[] | undefined;
 }
+
+/** A planned part: its last outbox number, how many changes it holds, about how many bytes. */
+type Part = readonly [last: number, deltas: number, bytes: number];
 
 const COLUMNS = "mutation_id, first_n, last_n, bytes, refused, chain, parts FROM _lakesync_tx";
 
@@ -57,8 +60,10 @@ function isLarge(transaction: Sealed, limits: BatchLimits): boolean {
 }
 
 /** Whether parts that were planned before are small enough for limits that may have shrunk since. */
-function fits(ends: readonly number[], { first }: Sealed, limits: BatchLimits): boolean {
-  return ends.every((end, i) => end - (ends[i - 1] ?? first - 1) <= limits.deltas);
+function fits(parts: readonly Part[], limits: BatchLimits): boolean {
+  return parts.every(([, deltas, bytes]) =>
+    deltas === 1 || (deltas <= limits.deltas && bytes <= limits.bytes)
+  );
 }
 
 /** A hash over the parts of one transaction that were sent so far. */
@@ -281,27 +286,27 @@ export class BatchReader {
   ): Promise<Batch> {
     const { mutationId } = transaction;
     const planned = transaction.parts;
-    const ends = planned !== undefined && (sent > 0 || fits(planned, transaction, limits))
+    const parts = planned !== undefined && (sent > 0 || fits(planned, limits))
       ? planned
-      : await this.#plan(db, transaction, limits);
-    const through = ends[sent];
+      : await this.#planAnew(db, transaction, limits);
+    const [through] = parts[sent] ?? [];
     if (through === undefined) {
       throw new LakeSyncError(
         "INTERNAL_ERROR",
         `Transaction ${mutationId} has no part ${sent + 1}`,
       );
     }
-    const first = sent === 0 ? transaction.first : (ends[sent - 1] ?? 0) + 1;
+    const first = sent === 0 ? transaction.first : (parts[sent - 1]?.[0] ?? 0) + 1;
     const captured = await this.#outbox.range(db, first, through);
     const deltas = captured.map(({ delta }) => delta);
-    const isLast = sent + 1 === ends.length;
+    const isLast = sent + 1 === parts.length;
     const chain = transaction.chain ??
       await this.#chainOfPart(db, clientId, transaction, deltas, first, isLast);
     return {
       transactions: [{
         mutationId,
         deltas,
-        ...(ends.length === 1 ? {} : { part: sent + 1, parts: ends.length }),
+        ...(parts.length === 1 ? {} : { part: sent + 1, parts: parts.length }),
         ...(isLast && chain !== undefined ? { chain } : {}),
       }],
       next: isLast ? { mutationId, part: 0 } : { mutationId: mutationId - 1, part: sent + 1 },
@@ -339,13 +344,35 @@ export class BatchReader {
     return chain;
   }
 
-  /** Cuts a transaction into parts, once and for all, so that a repetition sends the same. */
+  /**
+   * Cuts a transaction into parts and remembers them, so that a repetition sends the same. Parts
+   * that no longer fit the limits are cut anew into more, since the gateway tells plans apart by
+   * how many parts they have.
+   */
+  async #planAnew(
+    db: SqliteConnection,
+    transaction: Sealed,
+    limits: BatchLimits,
+  ): Promise<readonly Part[]> {
+    const before = transaction.parts?.length ?? 0;
+    let parts = await this.#plan(db, transaction, limits);
+    for (let deltas = limits.deltas; parts.length <= before && deltas > 1;) {
+      deltas = Math.ceil(deltas / 2);
+      parts = await this.#plan(db, transaction, { ...limits, deltas });
+    }
+    await db.run("UPDATE _lakesync_tx SET parts = ? WHERE mutation_id = ?", [
+      JSON.stringify(parts),
+      transaction.mutationId,
+    ]);
+    return parts;
+  }
+
   async #plan(
     db: SqliteConnection,
-    { mutationId, first, last }: Sealed,
+    { first, last }: Sealed,
     limits: BatchLimits,
-  ): Promise<number[]> {
-    const ends: number[] = [];
+  ): Promise<Part[]> {
+    const parts: Part[] = [];
     const pause = slicer();
     let deltas = 0;
     let bytes = 0;
@@ -354,26 +381,20 @@ export class BatchReader {
         `SELECT n, ${this.#sizes} FROM _lakesync_outbox WHERE n BETWEEN ? AND ? ORDER BY n`,
         [from, Math.min(from + STEP - 1, last)],
       );
-      for (const row of rows) {
-        const size = Number(row[1]);
-        if (
-          deltas > 0 && (deltas >= limits.deltas || bytes + size > limits.bytes)
-        ) {
-          ends.push(Number(row[0]) - 1);
+      for (const [n, size] of rows) {
+        const full = deltas >= limits.deltas || bytes + Number(size) > limits.bytes;
+        if (deltas > 0 && full) {
+          parts.push([Number(n) - 1, deltas, bytes]);
           deltas = 0;
           bytes = 0;
         }
         deltas++;
-        bytes += size;
+        bytes += Number(size);
       }
       await pause();
     }
-    ends.push(last);
-    await db.run("UPDATE _lakesync_tx SET parts = ? WHERE mutation_id = ?", [
-      JSON.stringify(ends),
-      mutationId,
-    ]);
-    return ends;
+    parts.push([last, deltas, bytes]);
+    return parts;
   }
 }
 

@@ -47,7 +47,7 @@ export async function restampFrom(
     await pause();
   }
   await db.run("UPDATE _lakesync_clock SET hlc = ?", [
-    start + BigInt(Math.max(0, newest - kept)),
+    start + BigInt(Math.max(0, newest - kept)) - 1n,
   ]);
   await forgetChains(db, mutationId);
 }
