@@ -67,6 +67,22 @@ Deno.test("pull hides with nulls what a deletion hid of a row that was inserted 
   assert.deepEqual(fresh.rows.get("todos/t1"), { n: 2 });
 });
 
+Deno.test("G3: pull hides what a late deletion hid of a row that a later insert keeps", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  await push(gateway, "a", [tx(1, delta("INSERT", "t1", at(0), { title: "old", n: 1 }))]);
+  await push(gateway, "b", [tx(1, delta("INSERT", "t1", at(20), { n: 2 }))]);
+  const reader = new Puller(gateway, "reader");
+  await reader.pull();
+  assert.deepEqual(reader.rows.get("todos/t1"), { title: "old", n: 2 });
+  await push(gateway, "c", [tx(1, delta("DELETE", "t1", at(10)))]);
+  await reader.pull();
+  const fresh = new Puller(gateway, "fresh");
+  await fresh.pull();
+  assert.deepEqual(fresh.table(), { "todos/t1": { n: 2 } });
+  assert.deepEqual(reader.table(), fresh.table());
+});
+
 Deno.test("G5: pages end at one seq while rows are written and deleted between them", async () => {
   await using fixture = await openFixture();
   const { gateway } = fixture;

@@ -248,12 +248,7 @@ export class WorkingSet {
       orphanOf = undefined;
     }
     const checksum = nowVisible ? checksumOf(table, delta.rowId, state) : 0;
-    const memberships = place(
-      before.memberships,
-      bucketsOf(state),
-      seq,
-      this.#horizonSeq,
-    );
+    const memberships = this.#placed(before, state, seq);
     row.record = { state, memberships, checksum, orphanOf };
     if (wasVisible !== nowVisible) {
       this.#counts.set(
@@ -268,6 +263,18 @@ export class WorkingSet {
       isVisible: nowVisible,
       won: wonOf(before.state, state, judged, seq),
     };
+  }
+
+  /**
+   * A late DELETE may hide cells of a row that a later INSERT keeps visible. Who has the row must be
+   * told, so the row leaves its buckets and enters them again.
+   */
+  #placed(before: RowRecord, state: RowState, seq: number): readonly Membership[] {
+    const { memberships } = before;
+    const hides = state.cells.length < before.state.cells.length &&
+      state.died !== before.state.died;
+    const left = hides ? place(memberships, [], seq, this.#horizonSeq) : memberships;
+    return place(left, bucketsOf(state), seq, this.#horizonSeq);
   }
 
   #sum(
