@@ -12,6 +12,9 @@ import { isMember, type Membership } from "./record.ts";
 /** The bucket of every row. */
 export const ALL_BUCKET = { bucket: 1, id: "all" } as const;
 
+/** How many spans a row keeps in one bucket; older ones run together. */
+const MAX_SPANS = 8;
+
 const ALL: readonly number[] = [ALL_BUCKET.bucket];
 const NONE: readonly number[] = [];
 
@@ -59,10 +62,16 @@ export function place(
   return moved;
 }
 
+/**
+ * The closed spans that are still needed. The oldest two become one when there are too many, the
+ * time between them included: a client of that time is told of the row as if it had had it, whole.
+ */
 function kept(spans: readonly number[], horizonSeq: number): readonly number[] {
   let from = 0;
   while ((spans[from + 1] ?? Infinity) <= horizonSeq) from += 2;
-  return from === 0 ? spans : spans.slice(from);
+  const recent = from === 0 ? spans : spans.slice(from);
+  if (recent.length < 2 * MAX_SPANS) return recent;
+  return [...recent.slice(0, 1), ...recent.slice(3)];
 }
 
 /** The entry of the bucket index that a membership stands for. */

@@ -97,7 +97,7 @@ export async function pullPage(
   const page = await context.store.scanBucket({
     bucket: ALL_BUCKET.bucket,
     after: paging?.after ?? { seq: firstSeq + 1, tie: "" },
-    goneAfterSeq: cursor.base > 0 ? cursor.base : paging?.start ?? Number.MAX_SAFE_INTEGER,
+    goneAfterSeq: cursor.base > 0 ? cursor.base : cursor.paging?.start ?? Number.MAX_SAFE_INTEGER,
     clientId: request.clientId,
     limit,
   });
@@ -206,6 +206,7 @@ class PageReader {
     if (!isMember(membership)) return this.#remove(row, table, membership);
     const had = this.cursor.base > 0 &&
       wasMemberAt(membership, this.cursor.base);
+    const reborn = this.#reborn(membership, had);
     const columns: string[] = [];
     const values: Value[] = [];
     const told = new Set<number>();
@@ -216,14 +217,14 @@ class PageReader {
           continue;
         }
         told.add(column.id);
-        if (had && group.seq <= this.cursor.base && !this.#isNew(column)) {
+        if (had && !reborn && group.seq <= this.cursor.base && !this.#isNew(column)) {
           continue;
         }
         columns.push(column.name);
         values.push(group.values[i] ?? null);
       }
     }
-    if (this.#reborn(membership, had)) this.#hide(table, told, columns, values);
+    if (reborn) this.#hide(table, told, columns, values);
     if (had && columns.length === 0 && membership.seq <= this.cursor.base) {
       return undefined;
     }

@@ -83,6 +83,28 @@ Deno.test("G3: pull hides what a late deletion hid of a row that a later insert 
   assert.deepEqual(reader.table(), fresh.table());
 });
 
+Deno.test("G4: pull sends all of a row that came and went often since, also older cells", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  await push(gateway, "a", [
+    tx(1, delta("INSERT", "t1", at(0))),
+    tx(2, delta("DELETE", "t1", at(1))),
+    tx(3, delta("UPDATE", "t1", at(1_000), { title: "kept" })),
+  ]);
+  const reader = new Puller(gateway, "reader");
+  await reader.pull();
+  assert.equal(reader.rows.size, 0);
+  for (let i = 1; i <= 50; i++) {
+    await push(gateway, "a", [
+      tx(2 * i + 2, delta("INSERT", "t1", at(2 * i), { n: i })),
+      tx(2 * i + 3, delta("DELETE", "t1", at(2 * i + 1))),
+    ]);
+  }
+  await push(gateway, "a", [tx(104, delta("INSERT", "t1", at(500), { n: 500 }))]);
+  await reader.pull();
+  assert.deepEqual(reader.table(), { "todos/t1": { n: 500, title: "kept" } });
+});
+
 Deno.test("G5: pages end at one seq while rows are written and deleted between them", async () => {
   await using fixture = await openFixture();
   const { gateway } = fixture;

@@ -66,7 +66,7 @@ export function isMember(membership: Membership): boolean {
   return membership.spans.length % 2 === 1;
 }
 
-/** Whether the row was in the bucket at a commit. */
+/** Whether the row was in the bucket at a commit; where old spans ran together, whether it may have been. */
 export function wasMemberAt(membership: Membership, seq: number): boolean {
   const { spans } = membership;
   for (let i = 0; i < spans.length; i += 2) {

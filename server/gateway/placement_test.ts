@@ -1,0 +1,15 @@
+import assert from "node:assert/strict";
+import { place } from "./placement.ts";
+import { isMember, type Membership, wasMemberAt } from "./record.ts";
+
+Deno.test("place keeps few spans of a row that comes and goes, and forgets no time it was there", () => {
+  let memberships: readonly Membership[] = [];
+  for (let seq = 1; seq <= 2_000; seq++) {
+    memberships = place(memberships, seq % 2 === 1 ? [1] : [], seq, 0);
+  }
+  const [membership] = memberships;
+  assert.ok(membership !== undefined && !isMember(membership));
+  assert.ok(membership.spans.length <= 18, `${membership.spans.length} numbers`);
+  for (let seq = 1; seq <= 2_000; seq += 2) assert.ok(wasMemberAt(membership, seq));
+  for (const seq of [1_990, 1_998, 2_000]) assert.ok(!wasMemberAt(membership, seq));
+});
