@@ -105,7 +105,7 @@ export async function pullPage(
   if (cursor.base > page.head.seq) {
     throw resync("The gateway was restored to an earlier state");
   }
-  const pageStart = paging?.start ?? page.head.seq;
+  const pageStart = cursor.paging?.start ?? page.head.seq;
   const reader = new PageReader(
     context.catalog,
     cursor,

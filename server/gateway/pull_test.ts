@@ -105,6 +105,25 @@ Deno.test("G4: pull sends all of a row that came and went often since, also olde
   assert.deepEqual(reader.table(), { "todos/t1": { n: 500, title: "kept" } });
 });
 
+Deno.test("G4: a client that changes its schema version between pages misses no removal", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  await push(
+    gateway,
+    "a",
+    ["t1", "t2", "t3"].map((id, i) => tx(i + 1, delta("INSERT", id, at(i)))),
+  );
+  const reader = new Puller(gateway, "reader", 1);
+  await reader.page();
+  assert.deepEqual([...reader.rows.keys()], ["todos/t1"]);
+  await push(gateway, "a", [tx(4, delta("DELETE", "t1", at(10)))]);
+  const other = new Puller(gateway, "reader", 10, 2);
+  other.rows.set("todos/t1", {});
+  other.cursor = reader.cursor;
+  await other.pull();
+  assert.deepEqual([...other.rows.keys()], ["todos/t2", "todos/t3"]);
+});
+
 Deno.test("G5: pages end at one seq while rows are written and deleted between them", async () => {
   await using fixture = await openFixture();
   const { gateway } = fixture;
