@@ -1,19 +1,31 @@
 /**
- * The main thread's side of the SQLite thread, which starts with the first order.
+ * The main thread's side of the SQLite thread, which starts with the first order. Where it may not
+ * start, orders are followed here, and other requests wait for them.
  *
  * @module
  */
 
+import { getLogger } from "@logtape/logtape";
 import { headMoved } from "./_errors.ts";
 import type { SqlCounters } from "./_sqlite.ts";
 import type { SqliteOptions } from "./_sqlite_layout.ts";
 import type { Answer, NumberedOrder, Order } from "./_sqlite_messages.ts";
+import { SqliteOrders } from "./_sqlite_orders.ts";
 import type { LargeCommit } from "./store.ts";
+
+const logger = getLogger(["lakesync", "store"]);
+
+/** An order that has no answer yet. */
+interface Waiting extends PromiseWithResolvers<Answer> {
+  readonly numbered: NumberedOrder;
+}
 
 /** One thread for all gateways of a factory. */
 export class SqliteThread {
-  readonly #waiting = new Map<number, PromiseWithResolvers<Answer>>();
+  readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
+  #here: SqliteOrders | undefined;
+  #hasAnswered = false;
   #lastId = 0;
 
   /**
@@ -65,11 +77,7 @@ export class SqliteThread {
 
   async #ask(order: Order, counters: SqlCounters): Promise<Answer> {
     const id = ++this.#lastId;
-    const waiting = Promise.withResolvers<Answer>();
-    this.#waiting.set(id, waiting);
-    const numbered: NumberedOrder = { id, order };
-    this.#start().postMessage(numbered);
-    const answer = await waiting.promise;
+    const answer = await this.#send({ id, order });
     counters.statements += answer.statements;
     counters.rowsRead += answer.rowsRead;
     if (answer.problem === "head moved") throw headMoved();
@@ -77,24 +85,45 @@ export class SqliteThread {
     return answer;
   }
 
+  #send(numbered: NumberedOrder): Promise<Answer> {
+    if (this.#here) return Promise.resolve(this.#here.follow(numbered));
+    const waiting = { numbered, ...Promise.withResolvers<Answer>() };
+    this.#waiting.set(numbered.id, waiting);
+    this.#worker ??= this.#start();
+    this.#worker.postMessage(numbered);
+    return waiting.promise;
+  }
+
   #start(): Worker {
-    if (this.#worker) return this.#worker;
     const worker = new Worker(new URL("_sqlite_worker.ts", import.meta.url), {
       type: "module",
       name: "lakesync sqlite",
     });
     worker.onmessage = ({ data }: MessageEvent<Answer>) => {
+      this.#hasAnswered = true;
       this.#waiting.get(data.id)?.resolve(data);
       this.#waiting.delete(data.id);
     };
     worker.onerror = (event) => {
       event.preventDefault();
       this.close();
-      for (const { reject } of this.#waiting.values()) {
-        reject(new Error(event.message));
-      }
-      this.#waiting.clear();
+      this.#fail(event.message);
     };
-    return this.#worker = worker;
+    return worker;
+  }
+
+  #fail(message: string): void {
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    if (this.#hasAnswered) {
+      for (const { reject } of waiting) reject(new Error(message));
+      return;
+    }
+    logger.warn(
+      "The SQLite thread cannot start, so large commits hold up other requests: {message}",
+      { message },
+    );
+    const here = this.#here ??= new SqliteOrders();
+    for (const { numbered, resolve } of waiting) resolve(here.follow(numbered));
   }
 }
