@@ -60,6 +60,47 @@ Deno.test("G5: a large transaction refused in its last slice leaves nothing", as
   assert.equal(reader.rows.size, 2);
 });
 
+Deno.test("G5: a large transaction refused after its first slices were merged leaves nothing", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const orphans = Array.from(
+    { length: 1_001 },
+    (_, i) => delta("UPDATE", `never${i}`, at(1), { n: i }),
+  );
+  const result = await push(gateway, "a", [tx(1, ...inserts(0, 4_000), ...orphans)]);
+  assert.deepEqual(result.rejected.map(({ code, delta }) => [code, delta]), [
+    ["NO_SUCH_ROW", 5_000],
+  ]);
+  assert.deepEqual((await gateway.stats()).tables["todos"], { rows: 0 });
+  await push(gateway, "a", [tx(2, delta("INSERT", "next", at(2), { n: 2 }))]);
+  const reader = new Puller(gateway, "reader");
+  await reader.pull();
+  assert.deepEqual(reader.table(), { "todos/next": { n: 2 } });
+});
+
+Deno.test("a part is judged as it came: checksums, text and size refuse the transaction", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const cases: [string, Delta[]][] = [
+    ["CHECKSUM_MISMATCH", [{ ...insert(2), deltaId: "0".repeat(64) }]],
+    ["VALIDATION_ERROR", [delta("INSERT", "x", at(0), { title: "half \ud800 of a pair" })]],
+    ["PAYLOAD_TOO_LARGE", inserts(0, 10_001)],
+  ];
+  for (const [i, [code, bad]] of cases.entries()) {
+    const clientId = `client-${i}`;
+    const part = (part: number, ...deltas: Delta[]) => ({ ...tx(1, ...deltas), part, parts: 3 });
+    await push(gateway, clientId, [part(1, insert(0), insert(1))]);
+    const refused = await push(gateway, clientId, [part(2, ...bad)]);
+    assert.equal(refused.lastMutationId, 1);
+    assert.deepEqual(refused.rejected.map((rejection) => [rejection.code, rejection.delta]), [
+      [code, 2],
+    ]);
+    const last = await push(gateway, clientId, [part(3, insert(3))]);
+    assert.deepEqual(last.rejected, refused.rejected);
+  }
+  assert.deepEqual((await gateway.stats()).tables["todos"], { rows: 0 });
+});
+
 Deno.test("a push of many deltas in many transactions is committed in steps, whole in its answer", async () => {
   await using fixture = await openFixture();
   const { gateway } = fixture;

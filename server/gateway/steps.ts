@@ -14,7 +14,14 @@ import {
   type Transaction,
 } from "@lakesync/core";
 import type { ClientRecord, StagedSummary } from "../store/store.ts";
-import { checkOrder, checkOwner, forgetSeen, gap, newClient, refusalsOf } from "./clients.ts";
+import {
+  checkOrder,
+  checkOwner,
+  forgetSeen,
+  gap,
+  newClient,
+  refusalsOf,
+} from "./clients.ts";
 import { type Committer, GROUP_DELTAS, type PushJob } from "./committer.ts";
 import { limitsOf, retentionOf } from "./environment.ts";
 import type { PushOutcome } from "./gateway.ts";
@@ -192,27 +199,18 @@ async function commitLargeStep(
   if (transaction.mutationId > client.lastMutationId + 1) {
     throw gap(client.lastMutationId);
   }
-  const context = judgeContext(committer, job);
+  const judged = judge(judgeContext(committer, job), transaction);
+  if ("stop" in judged) return answer(client, judged.stop);
+  if ("rejection" in judged) {
+    const delta = judged.rejection.delta + await deltasBefore(committer, client, transaction);
+    const rejection = { ...judged.rejection, delta };
+    return answer(await refuse(committer, client, transaction, rejection));
+  }
   if (transaction.part === undefined) {
-    const judged = judge(context, transaction);
-    if ("stop" in judged) return answer(client, judged.stop);
-    if ("rejection" in judged) {
-      return answer(
-        await refuse(committer, client, transaction, judged.rejection),
-      );
-    }
     return answer(
-      await commitLarge(
-        committer,
-        job,
-        client,
-        transaction,
-        slices(transaction.deltas),
-      ),
+      await commitLarge(committer, job, client, transaction, slices(transaction.deltas)),
     );
   }
-  const judged = judge(context, transaction);
-  if ("stop" in judged) return answer(client, judged.stop);
   const staged = await stage(committer, client, transaction);
   if ("rejection" in staged) {
     return answer(
@@ -230,6 +228,22 @@ async function commitLargeStep(
     staged,
   );
   return answer(await commitLarge(committer, job, client, transaction, source));
+}
+
+/** How many deltas of a transaction are in the parts before this one. */
+async function deltasBefore(
+  { store }: Committer,
+  { clientId }: ClientRecord,
+  { mutationId, part = 1 }: Transaction,
+): Promise<number> {
+  if (part === 1) return 0;
+  const staged = await store.stagedSummary(clientId, mutationId);
+  let deltas = 0;
+  for (const earlier of staged?.present ?? []) {
+    if (earlier >= part) break;
+    deltas += (await store.readPart(clientId, mutationId, earlier))?.deltas ?? 0;
+  }
+  return deltas;
 }
 
 /** Keeps a part durably, and says what there is then. */
