@@ -158,3 +158,22 @@ Deno.test("G13: the chain of a transaction in parts is held to all its deltas", 
   assert.equal((await gateway.stats()).seq, 0);
   assert.equal((await push(gateway, "a", parts(chain))).lastMutationId, 1);
 });
+
+Deno.test("G13: a large transaction sent again with another chain is a fork, whole and in parts", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const chained = (deltas: readonly Delta[]) => ({
+    ...tx(1, ...deltas),
+    chain: chainOf("", deltas.map((delta) => deltaIdOf("a", delta, delta.hlc ?? at(0)))),
+  });
+  const mine = chained(inserts(0, 2_500));
+  const theirs = chained(inserts(5_000, 2_500));
+  await push(gateway, "a", [mine]);
+  assert.equal((await push(gateway, "a", [mine])).lastMutationId, 1);
+  for (const fork of [theirs, { ...theirs, part: 2, parts: 2 }]) {
+    await assert.rejects(
+      push(gateway, "a", [fork]),
+      (error) => error instanceof LakeSyncError && error.code === "CLIENT_FORKED",
+    );
+  }
+});

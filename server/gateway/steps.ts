@@ -17,6 +17,7 @@ import type { ClientRecord, StagedSummary } from "../store/store.ts";
 import {
   checkOrder,
   checkOwner,
+  checkRepeatedChain,
   forgetSeen,
   gap,
   newClient,
@@ -195,7 +196,10 @@ async function commitLargeStep(
       stopped,
       await committer.base(),
     );
-  if (transaction.mutationId <= client.lastMutationId) return answer(client);
+  if (transaction.mutationId <= client.lastMutationId) {
+    checkRepeatedChain(client, transaction);
+    return answer(client);
+  }
   if (transaction.mutationId > client.lastMutationId + 1) {
     throw gap(client.lastMutationId);
   }
