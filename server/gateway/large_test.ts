@@ -101,6 +101,22 @@ Deno.test("a part is judged as it came: checksums, text and size refuse the tran
   assert.deepEqual((await gateway.stats()).tables["todos"], { rows: 0 });
 });
 
+Deno.test("a push in steps says which refusals were seen before they are counted", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const refused = (from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => tx(from + i, delta("INSERT", "t", at(0), { no: 1 })));
+  await push(gateway, "a", refused(1, 1_000));
+  await push(gateway, "a", refused(1_001, 1));
+  const part = { ...tx(1_002, insert(1)), part: 1, parts: 1 };
+  await assert.rejects(
+    push(gateway, "a", [part]),
+    (error) => error instanceof LakeSyncError && error.code === "RATE_LIMITED",
+  );
+  const result = await push(gateway, "a", [part], { refusalsSeen: 1_001 });
+  assert.equal(result.lastMutationId, 1_002);
+});
+
 Deno.test("a push of many deltas in many transactions is committed in steps, whole in its answer", async () => {
   await using fixture = await openFixture();
   const { gateway } = fixture;

@@ -56,7 +56,8 @@ export async function commitInSteps(
   if (replayed !== undefined) return { replayed };
   const [known] = await committer.store.readClients([request.clientId]);
   checkOwner(known, sub);
-  checkOrder(known ?? newClient(request.clientId, sub), request.transactions);
+  const client = forgetSeen(known ?? newClient(request.clientId, sub), request.refusalsSeen);
+  checkOrder(client, request.transactions);
   let result: StepResult | undefined;
   for (const transactions of steps(request.transactions)) {
     const step = { ...request, transactions };
