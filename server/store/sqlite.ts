@@ -36,6 +36,8 @@ export async function openSqliteStores(
   return new SqliteStores(`${dir}/gateways`, lock, options);
 }
 
+export type { SqliteOptions };
+
 class SqliteStores implements StoreFactory {
   readonly kind = "sqlite";
   readonly #folder: string;
