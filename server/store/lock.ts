@@ -9,7 +9,11 @@ import { LakeSyncError } from "@lakesync/core";
 
 /** Another process, or another store of this one, has the data folder open. */
 export class StoreLockedError extends LakeSyncError {
-  /** @param message who holds it and what to do */
+  /**
+   * Says who holds it.
+   *
+   * @param message who holds it and what to do
+   */
   constructor(message: string) {
     super("INTERNAL_ERROR", message);
   }
