@@ -23,8 +23,6 @@ export interface Transacted {
   exec(sql: string, params?: readonly SqlParam[]): Promise<RunResult>;
 }
 
-/** How long an app's write waits for another connection's, in milliseconds. */
-const BUSY_LIMIT_MS = 10_000;
 /** How long statements that cannot be tried again block for another connection. */
 const BLOCKING_BUSY_MS = 5_000;
 const NOTHING: RunResult = { changes: 0, lastInsertRowid: 0 };
@@ -120,7 +118,7 @@ export class AppSql implements Transacted {
     const { result, sealed } = await this.#session.transact(async (db) => {
       const result = await touched.track(sql, info, run);
       return { result, sealed: await seal(db) };
-    }, BUSY_LIMIT_MS);
+    });
     this.#session.announce({ sealed, tables: touched.tables });
     return result;
   }
@@ -208,7 +206,7 @@ export class AppSql implements Transacted {
         } finally {
           handle.end();
         }
-      }, BUSY_LIMIT_MS);
+      });
     });
     this.#session.announce({ sealed, tables: touched.tables });
     return result;

@@ -121,8 +121,8 @@ function assemble<S extends SchemaSpec>(
   status: StatusValue,
 ): Client<S> {
   const close = async () => {
-    await sync.close();
-    await local.close();
+    // Both at once: a step of the loop may be waiting for a transaction that the app left open.
+    await Promise.all([sync.close(), local.close()]);
   };
   return {
     tables: local.tables,

@@ -40,6 +40,8 @@ export interface SessionOptions {
   readonly now: (() => number) | undefined;
 }
 
+/** How long a write waits for another connection's, in milliseconds. */
+const BUSY_LIMIT_MS = 10_000;
 const BUSY_STEP_MS = 5;
 const BUSY_JITTER_MS = 20;
 
@@ -109,10 +111,9 @@ export class Session {
    * Begins a transaction on the writer. While another connection writes it waits in short steps,
    * so that the event loop goes on. The lock must be held.
    *
-   * @param limitMs how long it waits at most, in milliseconds
-   * @throws {LakeSyncError} `TIMEOUT`
+   * @throws {LakeSyncError} `TIMEOUT` after ten seconds, `DRAINING` when it is closed meanwhile
    */
-  async begin(limitMs: number): Promise<void> {
+  async begin(): Promise<void> {
     const start = performance.now();
     while (true) {
       this.checkOpen();
@@ -120,7 +121,7 @@ export class Session {
         return await this.writer.script("BEGIN IMMEDIATE");
       } catch (cause) {
         if (!isBusy(cause)) throw cause;
-        if (performance.now() - start > limitMs) {
+        if (performance.now() - start > BUSY_LIMIT_MS) {
           const message =
             "Another connection has held the write lock of the local database for too long";
           throw new LakeSyncError("TIMEOUT", message, {}, { cause });
@@ -146,13 +147,9 @@ export class Session {
    * Runs a function in a transaction on the writer. The lock must be held.
    *
    * @param work what to do
-   * @param limitMs how long it waits for other connections, in milliseconds
    */
-  async transact<T>(
-    work: (db: SqliteConnection) => Promise<T>,
-    limitMs: number = Infinity,
-  ): Promise<T> {
-    await this.begin(limitMs);
+  async transact<T>(work: (db: SqliteConnection) => Promise<T>): Promise<T> {
+    await this.begin();
     try {
       await this.setNow();
       const result = await work(this.writer);
