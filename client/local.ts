@@ -40,7 +40,7 @@ export type {
 export type { LiveQuery } from "./live.ts";
 export type { DeadChange } from "./refusals.ts";
 export type { Transacted } from "./app_sql.ts";
-export type { KeyValue, TableHelper, Tables } from "./tables.ts";
+export type { ColumnTypeOf, KeyValue, TableHelper, Tables, Writable } from "./tables.ts";
 export type { Timer } from "./timer.ts";
 
 /** How to open a local database. */
@@ -147,6 +147,7 @@ export interface AnyLocalDatabase extends Replica {
 export interface LocalDatabase<S extends SchemaSpec> extends AnyLocalDatabase {
   /** Typed helpers, one for each table of the schema. */
   readonly tables: Tables<S>;
+  /** Runs a function in one transaction; its parameter has the typed helpers too. */
   transaction<T>(work: (tx: LocalTransaction<S>) => Promise<T>): Promise<T>;
 }
 

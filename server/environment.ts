@@ -19,6 +19,7 @@ export const DENO_ENVIRONMENT: GatewayEnvironment = {
     const timer = setTimeout(callback, ms);
     return () => clearTimeout(timer);
   },
+  randomId: () => crypto.randomUUID(),
   hash: (text) => createHash("sha256").update(text).digest("hex"),
   onError: (what, cause) => logger.error("{what}: {cause}", { what, cause }),
 };

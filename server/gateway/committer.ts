@@ -66,7 +66,7 @@ export class Committer {
   /** The gateway's hybrid clock, at least every stamp it has accepted. */
   readonly clock: HybridClock;
   /** The life that begins with this process's first commit. */
-  readonly life: string = crypto.randomUUID();
+  readonly life: string;
   readonly #opened: { readonly life: string; readonly seq: number };
   #catalog: Catalog | undefined;
   #base: Base | undefined;
@@ -89,6 +89,7 @@ export class Committer {
     this.#catalog = catalog;
     this.clock = createClock(env.now, parseHlc(base.head.hlc) ?? ZERO_HLC);
     this.#onCommitted = onCommitted;
+    this.life = env.randomId();
   }
 
   /** Opens the writer of a store. */

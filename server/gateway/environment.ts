@@ -38,6 +38,8 @@ export interface GatewayEnvironment {
   readonly nextTurn: () => Promise<void>;
   /** Calls back once after a time in milliseconds; gives what cancels it. */
   readonly setTimer: (ms: number, callback: () => void) => () => void;
+  /** A random name, unlike any other. */
+  readonly randomId: () => string;
   /** SHA-256 of a text in lower-case hex; a runtime's own is faster. */
   readonly hash: TextHash;
   /** The limits of the protocol. */

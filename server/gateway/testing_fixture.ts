@@ -65,6 +65,7 @@ export async function openFixture(
       const timer = setTimeout(callback, ms);
       return () => clearTimeout(timer);
     },
+    randomId: () => crypto.randomUUID(),
     hash: (text) => String(hash("sha256", text)),
     ...settings,
   });

@@ -93,6 +93,7 @@ Deno.test(`a push and a pull of 100 changes cost the same at ${SMALL} and at ${L
     now: () => Date.now(),
     nextTurn: () => new Promise((resolve) => setTimeout(resolve, 0)),
     setTimer: () => () => {},
+    randomId: () => crypto.randomUUID(),
     hash: (text) => String(hash("sha256", text)),
   });
   const gateway = await gateways.create("default");
