@@ -5,6 +5,7 @@
  * @module
  */
 
+import { LOG_START } from "../store/store.ts";
 import type { Committer } from "./committer.ts";
 import { retentionOf } from "./environment.ts";
 
@@ -24,7 +25,7 @@ export async function compact(committer: Committer): Promise<void> {
   const now = env.now();
   const { logKeepMs, logMaxBytes } = retentionOf(env);
   for (let piece = 0; piece < MAX_PIECES; piece++) {
-    const [oldest] = await store.readLog(0, 1);
+    const [oldest] = await store.readLog(LOG_START, 1);
     if (oldest === undefined) break;
     const { logBytes } = await store.stats();
     const old = oldest.committedMs < now - logKeepMs;

@@ -19,7 +19,7 @@ import {
   scanAll,
 } from "./_conformance_tools.ts";
 import type { ConformanceCase } from "./conformance.ts";
-import type { Store } from "./store.ts";
+import { LOG_START, type Store } from "./store.ts";
 
 /** Everything a commit can change, read back. */
 async function everything(store: Store): Promise<unknown> {
@@ -29,7 +29,7 @@ async function everything(store: Store): Promise<unknown> {
       ["t1", "t2"].map((rowId) => ({ table: 1, rowId })),
     ),
     page: await scan(store),
-    log: await store.readLog(0, 100),
+    log: await store.readLog(LOG_START, 100),
     clients: await store.readClients(["phone-1", "phone-2"]),
     buckets: await store.readBuckets(["all", "other"]),
     meta: await store.readMeta("schema"),
@@ -227,7 +227,7 @@ export const commitCases: readonly ConformanceCase[] = [
         new Map((await scanAll(store)).map((row) => [row.rowId, row.data])),
         texts,
       );
-      const log = await store.readLog(0, 10);
+      const log = await store.readLog(LOG_START, 10);
       assert.equal(log[0]?.payload.length, 0);
       assert.deepEqual(log[1]?.payload.slice(60_000, 120_000), payload);
 

@@ -11,6 +11,7 @@ import {
   client,
   ids,
   logEntry,
+  MAX_SLICE,
   newRow,
   newRows,
   next,
@@ -20,7 +21,7 @@ import {
   scanAll,
 } from "./_conformance_tools.ts";
 import type { ConformanceCase } from "./conformance.ts";
-import type { LargeCommit, Store } from "./store.ts";
+import { type LargeCommit, LOG_START, type Store } from "./store.ts";
 
 /** Begins a large commit on `t0` at seq 1, and writes two slices. */
 async function begin(store: Store): Promise<LargeCommit> {
@@ -65,7 +66,7 @@ async function assertUntouched(store: Store): Promise<void> {
   assert.equal(page.rows[0]?.data, '{"at":1}');
   const rows = await store.readRows([{ table: 1, rowId: "a2" }]);
   assert.deepEqual(rows, [undefined]);
-  assert.deepEqual(await store.readLog(0, 9), []);
+  assert.deepEqual(await store.readLog(LOG_START, 9), []);
   assert.deepEqual(await store.readClients(["phone-1"]), [undefined]);
   assert.equal(await store.readMeta("k"), undefined);
   assert.deepEqual(await store.stats(), {
@@ -126,7 +127,7 @@ export const largeCases: readonly ConformanceCase[] = [
         assert.equal(data.get("t0"), "twice");
         assert.equal(data.get("b0")?.length, 100_000);
         assert.deepEqual(
-          (await store.readLog(1, 9)).map(({ slice }) => slice),
+          (await store.readLog({ seq: 1, slice: MAX_SLICE }, 9)).map(({ slice }) => slice),
           [0, 1, 2],
         );
         assert.deepEqual(await store.readClients(["phone-1", "phone-2"]), [

@@ -16,6 +16,7 @@ import {
   scan,
 } from "./_conformance_tools.ts";
 import type { ConformanceCase } from "./conformance.ts";
+import { LOG_START } from "./store.ts";
 
 /** Tests of opening and closing. */
 export const lifecycleCases: readonly ConformanceCase[] = [
@@ -119,7 +120,7 @@ export const lifecycleCases: readonly ConformanceCase[] = [
       );
       assert.deepEqual(page.client, client("phone-1"));
       assert.equal(page.bucket?.checksum, 7);
-      assert.deepEqual(await store.readLog(0, 10), [logEntry(1)]);
+      assert.deepEqual(await store.readLog(LOG_START, 10), [logEntry(1)]);
       assert.equal(await store.readMeta("schema"), "{}");
       assert.equal((await store.readAnswer("k"))?.answer, "{}");
       assert.deepEqual(await store.readPart("phone-1", 2, 1), part);

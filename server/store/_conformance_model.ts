@@ -8,7 +8,15 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { at, client, goneAt, logEntry, next, openStore, scanAll } from "./_conformance_tools.ts";
 import type { ConformanceCase, StoreSubject } from "./conformance.ts";
-import type { BucketEntry, LargeCommit, LogEntry, RowWrite, Store, Writes } from "./store.ts";
+import {
+  type BucketEntry,
+  type LargeCommit,
+  LOG_START,
+  type LogEntry,
+  type RowWrite,
+  type Store,
+  type Writes,
+} from "./store.ts";
 
 const ROW_IDS = ["a", "b", "c", "d", "e"];
 const BUCKETS = [1, 2];
@@ -258,7 +266,7 @@ async function compare(
       expected.sort(),
     );
   }
-  assert.deepEqual(await store.readLog(0, 1_000), model.log);
+  assert.deepEqual(await store.readLog(LOG_START, 1_000), model.log);
   const clients = await store.readClients([...model.clients.keys()]);
   assert.deepEqual(
     clients.map((found) => found?.lastMutationId),

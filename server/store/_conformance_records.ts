@@ -5,9 +5,9 @@
  */
 
 import assert from "node:assert/strict";
-import { client, logEntry, next, openStore } from "./_conformance_tools.ts";
+import { client, logEntry, MAX_SLICE, next, openStore } from "./_conformance_tools.ts";
 import type { ConformanceCase } from "./conformance.ts";
-import type { KeptAnswer, StagedPart } from "./store.ts";
+import { type KeptAnswer, LOG_START, type StagedPart } from "./store.ts";
 
 function part(number: number, bytes: number, mutationId = 7): StagedPart {
   return {
@@ -48,11 +48,14 @@ export const recordCases: readonly ConformanceCase[] = [
         head: { seq: 11, hlc: "11" },
         log: entries.slice(4),
       });
-      assert.deepEqual(await store.readLog(0, 100), entries);
-      assert.deepEqual(await store.readLog(1, 100), entries.slice(1));
-      assert.deepEqual(await store.readLog(2, 100), entries.slice(4));
-      assert.deepEqual(await store.readLog(0, 3), entries.slice(0, 3));
-      assert.deepEqual(await store.readLog(11, 100), []);
+      assert.deepEqual(await store.readLog(LOG_START, 100), entries);
+      assert.deepEqual(await store.readLog({ seq: 1, slice: MAX_SLICE }, 100), entries.slice(1));
+      assert.deepEqual(await store.readLog({ seq: 2, slice: MAX_SLICE }, 100), entries.slice(4));
+      assert.deepEqual(await store.readLog(LOG_START, 3), entries.slice(0, 3));
+      for (const [at, entry] of entries.entries()) {
+        assert.deepEqual(await store.readLog(entry, 100), entries.slice(at + 1));
+      }
+      assert.deepEqual(await store.readLog({ seq: 11, slice: MAX_SLICE }, 100), []);
     },
   },
   {
@@ -74,7 +77,7 @@ export const recordCases: readonly ConformanceCase[] = [
       assert.equal(await store.trimLog(4, 3), 1);
       assert.equal(await store.trimLog(4, 3), 0);
       assert.deepEqual(
-        (await store.readLog(0, 9)).map(({ seq }) => seq),
+        (await store.readLog(LOG_START, 9)).map(({ seq }) => seq),
         [5, 6],
       );
       assert.equal((await store.head()).seq, 6);

@@ -151,3 +151,6 @@ export async function assertCode(
     (error: unknown) => error instanceof LakeSyncError && error.code === code,
   );
 }
+
+/** After every slice of a seq. */
+export const MAX_SLICE: number = 1_000_000;

@@ -31,6 +31,7 @@ import type {
   ClientRecord,
   KeptAnswer,
   LogEntry,
+  LogPosition,
   RowKey,
   ScannedRow,
   ScanPosition,
@@ -140,12 +141,12 @@ export async function scanBucket(
 /** Log entries after a seq. */
 export async function readLog(
   session: KvSession,
-  afterSeq: number,
+  after: LogPosition,
   limit: number,
 ): Promise<readonly LogEntry[]> {
   const found = await session.list({
     prefix: ["log"],
-    start: ["log", afterSeq + 1],
+    start: ["log", after.seq, after.slice + 1],
     limit,
   });
   return Promise.all(found.map(async ({ key, value }) => {

@@ -46,6 +46,7 @@ import type {
   KeptAnswer,
   LargeCommit,
   LogEntry,
+  LogPosition,
   RowKey,
   StagedPart,
   StagedSummary,
@@ -141,8 +142,8 @@ export class KvStore implements Store {
   }
 
   /** Reads log entries. */
-  readLog(afterSeq: number, limit: number): Promise<readonly LogEntry[]> {
-    return this.#read(() => readLog(this.#session, afterSeq, limit));
+  readLog(after: LogPosition, limit: number): Promise<readonly LogEntry[]> {
+    return this.#read(() => readLog(this.#session, after, limit));
   }
 
   /** Commits a batch. */

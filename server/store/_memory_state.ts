@@ -19,6 +19,7 @@ import type {
   Head,
   KeptAnswer,
   LogEntry,
+  LogPosition,
   RowKey,
   RowWrite,
   ScannedRow,
@@ -120,8 +121,10 @@ export class MemoryState {
   }
 
   /** Log entries after a seq. */
-  log(afterSeq: number, limit: number): readonly LogEntry[] {
-    const start = this.#log.findIndex(({ seq }) => seq > afterSeq);
+  log(after: LogPosition, limit: number): readonly LogEntry[] {
+    const start = this.#log.findIndex(({ seq, slice }) =>
+      seq > after.seq || (seq === after.seq && slice > after.slice)
+    );
     return start === -1 ? [] : this.#log.slice(start, start + limit);
   }
 

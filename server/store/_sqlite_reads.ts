@@ -23,6 +23,7 @@ import type {
   Head,
   KeptAnswer,
   LogEntry,
+  LogPosition,
   RowKey,
   ScannedRow,
   StagedPart,
@@ -81,7 +82,7 @@ export class SqliteReads {
     this.#answer = db.prepare("SELECT record FROM answers WHERE key = ?");
     this.#scan = db.prepare(SCAN_SQL);
     this.#log = db.prepare(
-      `SELECT ${LOG_COLUMNS} FROM log WHERE seq > ? ORDER BY seq, slice LIMIT ?`,
+      `SELECT ${LOG_COLUMNS} FROM log WHERE (seq, slice) > (?, ?) ORDER BY seq, slice LIMIT ?`,
     );
     this.#staged = db.prepare(
       `SELECT part, parts, deltas, bytes FROM parts
@@ -164,8 +165,8 @@ export class SqliteReads {
   }
 
   /** Log entries after a seq. */
-  log(afterSeq: number, limit: number): readonly LogEntry[] {
-    return this.#log.all(afterSeq, limit).map((row) => ({
+  log(after: LogPosition, limit: number): readonly LogEntry[] {
+    return this.#log.all(after.seq, after.slice, limit).map((row) => ({
       seq: asNumber(row[0]),
       slice: asNumber(row[1]),
       clientId: asText(row[2]),

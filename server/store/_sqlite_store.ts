@@ -28,6 +28,7 @@ import type {
   KeptAnswer,
   LargeCommit,
   LogEntry,
+  LogPosition,
   RowKey,
   StagedPart,
   StagedSummary,
@@ -138,8 +139,8 @@ export class SqliteStore implements Store {
   }
 
   /** Reads log entries. */
-  readLog(afterSeq: number, limit: number): Promise<readonly LogEntry[]> {
-    return this.#read((reads) => reads.log(afterSeq, limit));
+  readLog(after: LogPosition, limit: number): Promise<readonly LogEntry[]> {
+    return this.#read((reads) => reads.log(after, limit));
   }
 
   /** Commits a batch. */

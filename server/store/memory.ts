@@ -17,6 +17,7 @@ import type {
   KeptAnswer,
   LargeCommit,
   LogEntry,
+  LogPosition,
   RowKey,
   StagedPart,
   StagedSummary,
@@ -139,9 +140,9 @@ class MemoryStore implements Store {
     });
   }
 
-  readLog(afterSeq: number, limit: number): Promise<readonly LogEntry[]> {
+  readLog(after: LogPosition, limit: number): Promise<readonly LogEntry[]> {
     return this.#run((state) => {
-      const entries = state.log(afterSeq, limit);
+      const entries = state.log(after, limit);
       this.#rowsRead += entries.length;
       return entries;
     });

@@ -107,6 +107,12 @@ export interface LogEntry {
   readonly payload: Uint8Array;
 }
 
+/** A place in the log: after this slice of this seq. */
+export type LogPosition = Pick<LogEntry, "seq" | "slice">;
+
+/** The place before every entry of the log. */
+export const LOG_START: LogPosition = { seq: 0, slice: 0 };
+
 /** A part of a large transaction that waits for the others. */
 export interface StagedPart {
   /** Who sent it. */
@@ -294,8 +300,8 @@ export interface Store {
   readAnswer(key: string): Promise<KeptAnswer | undefined>;
   /** Reads rows of a bucket in one snapshot with head, client and sums. */
   scanBucket(scan: BucketScan): Promise<BucketPage>;
-  /** Reads log entries after (seq, all its slices), in order, at most `limit`. */
-  readLog(afterSeq: number, limit: number): Promise<readonly LogEntry[]>;
+  /** Reads log entries after a place in the log, in order, at most `limit`. */
+  readLog(after: LogPosition, limit: number): Promise<readonly LogEntry[]>;
   /**
    * Commits a batch durably, whole or not at all.
    *

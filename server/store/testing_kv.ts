@@ -20,7 +20,7 @@ import {
 import { KvSession, type KvWrite } from "./_kv_session.ts";
 import { KvStore } from "./_kv_store.ts";
 import { openKvStores } from "./kv.ts";
-import type { Store } from "./store.ts";
+import { LOG_START, type Store } from "./store.ts";
 
 /** A database with the gateway `default` and nothing in it, and stores over it. */
 export async function database(path: string): Promise<
@@ -161,7 +161,7 @@ export async function assertWhole(store: Store): Promise<number> {
   assert.equal(row?.data, seq === 0 ? undefined : `${seq}${BIG}`);
   const [known] = await store.readClients(["phone-1"]);
   assert.equal(known?.lastMutationId, seq === 0 ? undefined : seq);
-  const log = await store.readLog(0, 9);
+  const log = await store.readLog(LOG_START, 9);
   assert.deepEqual(
     log.map(({ payload }) => payload.length),
     [70_000, 10].slice(0, seq),
