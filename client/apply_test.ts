@@ -268,6 +268,22 @@ Deno.test("G13: what a restored gateway lost is pending again and given back as 
   });
 });
 
+Deno.test("a checkpoint that contains less than the one before makes writes pending again", async () => {
+  await withLocal(async (db) => {
+    await db.receive(page([put("a", { title: "1", n: 1 }), put("b", { title: "1", n: 1 })]));
+    await db.exec("UPDATE todos SET title = 'mine'");
+    await db.receive(page([put("a", { title: "mine" }), put("b", { title: "mine" })], 1));
+    await db.receive(page([put("a", { title: "1", n: 2 })], 0));
+    const rows = () => db.query("SELECT id, title, n FROM todos ORDER BY id");
+    const pending = [{ id: "a", title: "mine", n: 2 }, { id: "b", title: "mine", n: 1 }];
+    assert.deepEqual(await rows(), pending);
+    assert.equal(await db.pendingOf("todos", "b"), "pending");
+    await db.receive(page([put("a", { title: "mine" })], 1));
+    assert.deepEqual(await rows(), pending);
+    assert.equal(await db.pendingOf("todos", "b"), "synced");
+  });
+});
+
 const STRICT_APP = `
 CREATE TABLE todos (id TEXT PRIMARY KEY, title TEXT NOT NULL UNIQUE, done INTEGER,
   n INTEGER CHECK (n < 10));

@@ -228,20 +228,21 @@ Deno.test("the statement that would pass a million changes in one transaction fa
 });
 
 Deno.test("restamp gives new stamps in order and a new chain, and keeps what was consumed", async () => {
-  let now = 2_000_000;
+  let now = 1_000_000;
   const db = await openLocal({ database: ":memory:", schema: SCHEMA, now: () => now });
   for (const id of ["a", "b", "c"]) {
     await db.exec("INSERT INTO t (id) VALUES (?), (?)", [id, id + 2]);
+    now = 2_000_000;
   }
   const before = (await readAll(db, WIDE))[0]?.transactions ?? [];
-  now = 1_000_000;
+  now = 1_000_001;
   await db.receiveHlc((1_000_500n << 16n) as Hlc);
   await db.restamp(2);
   await db.exec("INSERT INTO t (id) VALUES ('d')");
   const after = (await readAll(db, WIDE))[0]?.transactions ?? [];
   assert.deepEqual(after[0], before[0]);
   const stamps = after.flatMap(({ deltas }) => deltas.map(({ hlc }) => hlc ?? 0n));
-  assert.deepEqual(stamps.slice(2), [1n, 2n, 3n, 4n, 5n].map((i) => (stamps[1] ?? 0n) + i));
+  assert.deepEqual(stamps.slice(2), [1n, 2n, 3n, 4n, 5n].map((i) => (1_000_500n << 16n) + i));
   const { clientId } = await db.state();
   assert.deepEqual(after.map(({ chain }) => chain), chainsOf(clientId, after));
   await db.close();

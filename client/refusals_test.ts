@@ -142,7 +142,9 @@ Deno.test("G13: a refused transaction is given to a restored gateway empty, with
   await withLocal(async (db, gateway) => {
     const { clientId } = await db.state();
     const backup = gateway.backup();
-    for (const id of ["a", "b", "c"]) await db.exec("INSERT INTO t (id) VALUES (?)", [id]);
+    await db.exec("INSERT INTO t (id) VALUES ('a')");
+    await db.exec("INSERT INTO t (id, a) VALUES ('b', printf('%.*c', 1000, 'x'))");
+    await db.exec("INSERT INTO t (id) VALUES ('c')");
     await db.pushed(await push(db, gateway, [2]));
     gateway.restore(backup);
     const batch = await db.nextBatch({ mutationId: 0, part: 0 }, WIDE);
@@ -154,6 +156,10 @@ Deno.test("G13: a refused transaction is given to a restored gateway empty, with
       assert.equal(given, chain);
     }
     assert.deepEqual(await db.nextBatch({ mutationId: 0, part: 0 }, WIDE), batch);
+    assert.deepEqual(
+      await db.nextBatch({ mutationId: 0, part: 0 }, { ...WIDE, bytes: 500 }),
+      batch,
+    );
   });
 });
 
