@@ -178,6 +178,11 @@ export class Committer {
     return next.schema.spec;
   }
 
+  /** Whether a commit is under way or queued. */
+  get busy(): boolean {
+    return this.#running !== undefined;
+  }
+
   /** Whether it takes nothing more. */
   get closed(): boolean {
     return this.#closed;

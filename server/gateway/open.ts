@@ -1,264 +1,34 @@
 /**
- * Opens gateways on their stores.
+ * Opens gateways on their stores when they are asked for, and closes idle ones when too many are open.
  *
  * @module
  */
 
-import {
-  isClientId,
-  LakeSyncError,
-  type Limits,
-  MAX_WAIT_SECONDS,
-  PULL_LIMIT,
-  type PullRequest,
-  type PullResult,
-  type PushRequest,
-  type Schema,
-  type SchemaSpec,
-} from "@lakesync/core";
-import type { Store, StoreFactory } from "../store/store.ts";
-import { checkOwner, forgetSeen } from "./clients.ts";
-import { type Committed, Committer } from "./committer.ts";
-import { compact } from "./compaction.ts";
-import { type GatewayEnvironment, limitsOf } from "./environment.ts";
-import type {
-  Caller,
-  CommitListener,
-  Gateway,
-  Gateways,
-  GatewayStats,
-  Idempotency,
-  PushOutcome,
-} from "./gateway.ts";
-import { isOurs } from "./lives.ts";
-import { pullPage } from "./pull.ts";
-
-/** How often history is compacted while there are commits, in milliseconds. */
-const COMPACT_EVERY_MS = 60_000;
+import type { StoreFactory } from "../store/store.ts";
+import type { GatewayEnvironment } from "./environment.ts";
+import type { Gateway, Gateways } from "./gateway.ts";
+import { OpenGateway } from "./open_gateway.ts";
 
 /** The gateway that exists from the start. */
 const DEFAULT_GATEWAY = "default";
 
-function checkClientId(clientId: string): void {
-  if (!isClientId(clientId)) {
-    throw new LakeSyncError(
-      "VALIDATION_ERROR",
-      "A clientId is 1 to 128 letters, digits, '.', '_', ':' or '-', a letter or digit first",
-    );
-  }
-}
+/** How many gateways stay open without need; each costs some MB. */
+const MAX_IDLE = 32;
 
-class OpenGateway implements Gateway {
-  readonly #listeners = new Set<CommitListener>();
-  #compactedMs: number;
+/** How long a gateway must not have been asked for before it is closed, in milliseconds. */
+const IDLE_MS = 10_000;
 
-  private constructor(
-    readonly id: string,
-    readonly store: Store,
-    readonly env: GatewayEnvironment,
-    readonly committer: Committer,
-    committed: { tell: (committed: Committed) => void },
-  ) {
-    this.#compactedMs = env.now();
-    committed.tell = (event) => this.#committed(event);
-  }
-
-  static async open(
-    id: string,
-    store: Store,
-    env: GatewayEnvironment,
-  ): Promise<OpenGateway> {
-    const committed = { tell: (_: Committed): void => {} };
-    const committer = await Committer.open(
-      store,
-      env,
-      (event) => committed.tell(event),
-    );
-    return new OpenGateway(id, store, env, committer, committed);
-  }
-
-  get schema(): Schema | undefined {
-    return this.committer.catalog?.schema;
-  }
-
-  get limits(): Limits {
-    return limitsOf(this.env);
-  }
-
-  now(): number {
-    return this.env.now();
-  }
-
-  // deno-lint-ignore require-await
-  async push(
-    caller: Caller,
-    request: PushRequest,
-    idempotency?: Idempotency,
-  ): Promise<PushOutcome> {
-    checkClientId(request.clientId);
-    const { maxPushTransactions, maxPushDeltas } = this.limits;
-    const { transactions } = request;
-    if (transactions.length > maxPushTransactions) {
-      throw new LakeSyncError(
-        "PAYLOAD_TOO_LARGE",
-        `A push holds at most ${maxPushTransactions} transactions`,
-      );
-    }
-    const deltas = transactions.reduce(
-      (sum, transaction) => sum + transaction.deltas.length,
-      0,
-    );
-    if (deltas > maxPushDeltas && transactions.length > 1) {
-      throw new LakeSyncError(
-        "PAYLOAD_TOO_LARGE",
-        `A push holds at most ${maxPushDeltas} deltas`,
-      );
-    }
-    return this.committer.push({ sub: caller.sub, request, idempotency });
-  }
-
-  async pull(
-    caller: Caller,
-    request: PullRequest,
-    signal?: AbortSignal,
-  ): Promise<PullResult> {
-    checkClientId(request.clientId);
-    const { limit = PULL_LIMIT.default, wait = 0 } = request;
-    if (!Number.isInteger(limit) || limit < PULL_LIMIT.min) {
-      throw new LakeSyncError(
-        "VALIDATION_ERROR",
-        `limit is a whole number from ${PULL_LIMIT.min}`,
-      );
-    }
-    const waitMs = Math.min(wait, MAX_WAIT_SECONDS) * 1000;
-    const untilMs = this.env.now() + waitMs;
-    for (;;) {
-      const commit = this.#nextCommit(signal);
-      try {
-        const { result, news } = await this.#page(caller, request);
-        const leftMs = untilMs - this.env.now();
-        if (news || leftMs <= 0 || signal?.aborted) return result;
-        await commit.wait(leftMs);
-      } finally {
-        commit.cancel();
-      }
-    }
-  }
-
-  async #page(caller: Caller, request: PullRequest) {
-    const { committer, store } = this;
-    if (committer.closed) {
-      throw new LakeSyncError("DRAINING", "The gateway is closing, try again", {
-        retryAfterSeconds: 1,
-      });
-    }
-    const { horizonSeq, lives } = await committer.base();
-    const context = {
-      store,
-      catalog: committer.catalog,
-      horizonSeq,
-      isOurs: (life: string, seq: number) => life === committer.life || isOurs(lives, life, seq),
-      lifeAt: (headSeq: number) => committer.lifeAt(headSeq),
-    };
-    return await pullPage(context, caller.sub, request);
-  }
-
-  /** Listens for a commit from now on, so that none between a read and the waiting is missed. */
-  #nextCommit(signal: AbortSignal | undefined) {
-    let seen = false;
-    let wake = () => {};
-    const happened = () => {
-      seen = true;
-      wake();
-    };
-    const stop = this.onCommit(happened);
-    signal?.addEventListener("abort", happened);
-    return {
-      wait: (ms: number) =>
-        new Promise<void>((resolve) => {
-          if (seen) return resolve();
-          const cancelTimer = this.env.setTimer(ms, () => wake());
-          wake = () => {
-            cancelTimer();
-            resolve();
-          };
-        }),
-      cancel: () => {
-        stop();
-        signal?.removeEventListener("abort", happened);
-      },
-    };
-  }
-
-  async refusalsSeen(
-    caller: Caller,
-    clientId: string,
-    mutationId: number,
-  ): Promise<void> {
-    checkClientId(clientId);
-    await this.committer.alone(async () => {
-      const [client] = await this.store.readClients([clientId]);
-      checkOwner(client, caller.sub);
-      const after = client && forgetSeen(client, mutationId);
-      if (after === undefined || after === client) return;
-      const { head } = await this.committer.base();
-      await this.committer.guarded(() =>
-        this.store.commit({ expectedSeq: head.seq, head, clients: [after] })
-      );
-    });
-  }
-
-  putSchema(spec: unknown): Promise<SchemaSpec> {
-    return this.committer.alone(() => this.committer.putSchema(spec));
-  }
-
-  async stats(): Promise<GatewayStats> {
-    const { head, counts } = await this.committer.base();
-    const { logEntries, logBytes, clients } = await this.store.stats();
-    const tables: Record<string, { rows: number }> = {};
-    for (const { id, table } of this.committer.catalog?.tables() ?? []) {
-      tables[table.name] = { rows: counts.get(id) ?? 0 };
-    }
-    return {
-      gatewayId: this.id,
-      epoch: head.epoch,
-      seq: head.seq,
-      schemaVersion: this.schema?.version ?? 0,
-      clients,
-      tables,
-      log: { entries: logEntries, bytes: logBytes },
-    };
-  }
-
-  onCommit(listener: CommitListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  #committed(event: Committed): void {
-    for (const listener of [...this.#listeners]) listener(event);
-    const now = this.env.now();
-    if (now - this.#compactedMs < COMPACT_EVERY_MS) return;
-    this.#compactedMs = now;
-    this.committer.alone(() => compact(this.committer)).catch((error) => {
-      if (error instanceof LakeSyncError && error.code === "DRAINING") return;
-      this.env.onError?.("Compaction failed", error);
-    });
-  }
-
-  async close(): Promise<void> {
-    await this.committer.close();
-    await this.store.close();
-  }
+interface Entry {
+  readonly opening: Promise<OpenGateway | undefined>;
+  gateway?: OpenGateway;
+  usedMs: number;
 }
 
 class OpenGateways implements Gateways {
-  readonly #open = new Map<string, Promise<OpenGateway | undefined>>();
+  readonly #entries = new Map<string, Entry>();
+  readonly #closing = new Map<string, Promise<void>>();
 
-  constructor(
-    readonly factory: StoreFactory,
-    readonly env: GatewayEnvironment,
-  ) {}
+  constructor(readonly factory: StoreFactory, readonly env: GatewayEnvironment) {}
 
   get(gatewayId: string): Promise<Gateway | undefined> {
     return this.#opened(gatewayId, gatewayId === DEFAULT_GATEWAY);
@@ -273,25 +43,52 @@ class OpenGateways implements Gateways {
     return gateway;
   }
 
-  #opened(
-    gatewayId: string,
-    create: boolean,
-  ): Promise<OpenGateway | undefined> {
-    const known = this.#open.get(gatewayId);
-    if (known !== undefined) return known;
+  #opened(gatewayId: string, create: boolean): Promise<OpenGateway | undefined> {
+    const known = this.#entries.get(gatewayId);
+    if (known !== undefined) {
+      known.usedMs = this.env.now();
+      return known.opening;
+    }
     const opening = this.#openOne(gatewayId, create);
-    this.#open.set(gatewayId, opening);
-    const forget = () => this.#open.delete(gatewayId);
-    opening.then((gateway) => gateway ?? forget(), forget);
+    const entry: Entry = { opening, usedMs: this.env.now() };
+    this.#entries.set(gatewayId, entry);
+    const forget = () => this.#entries.delete(gatewayId);
+    opening.then((gateway) => {
+      if (gateway === undefined) return forget();
+      entry.gateway = gateway;
+      this.#closeIdle();
+    }, forget);
     return opening;
   }
 
-  async #openOne(
-    gatewayId: string,
-    create: boolean,
-  ): Promise<OpenGateway | undefined> {
+  async #openOne(gatewayId: string, create: boolean): Promise<OpenGateway | undefined> {
+    await this.#closing.get(gatewayId);
     const store = await this.factory.open(gatewayId, create);
     return store === undefined ? undefined : await OpenGateway.open(gatewayId, store, this.env);
+  }
+
+  /** Closes the gateways that nobody uses, the longest unused first, down to the bound. */
+  #closeIdle(): void {
+    let excess = this.#entries.size - MAX_IDLE;
+    if (excess <= 0) return;
+    const beforeMs = this.env.now() - IDLE_MS;
+    const oldestFirst = [...this.#entries].sort(([, a], [, b]) => a.usedMs - b.usedMs);
+    for (const [gatewayId, { gateway, usedMs }] of oldestFirst) {
+      if (excess <= 0 || usedMs > beforeMs) return;
+      if (gateway === undefined || gateway.busy) continue;
+      this.#entries.delete(gatewayId);
+      this.#closing.set(gatewayId, this.#close(gatewayId, gateway));
+      excess--;
+    }
+  }
+
+  async #close(gatewayId: string, gateway: OpenGateway): Promise<void> {
+    try {
+      await gateway.close();
+    } catch (error) {
+      this.env.onError?.("An idle gateway did not close", error);
+    }
+    this.#closing.delete(gatewayId);
   }
 
   async list(): Promise<readonly string[]> {
@@ -301,9 +98,10 @@ class OpenGateways implements Gateways {
   }
 
   async close(): Promise<void> {
-    const opened = await Promise.all(this.#open.values());
+    await Promise.all(this.#closing.values());
+    const opened = await Promise.all([...this.#entries.values()].map(({ opening }) => opening));
     await Promise.all(opened.map((gateway) => gateway?.close()));
-    this.#open.clear();
+    this.#entries.clear();
     await this.factory.close();
   }
 }
