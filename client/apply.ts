@@ -16,6 +16,8 @@ import { absent, type Base, CHUNK, dropBase, groupRows, Overlay, putBase } from 
 import { deleteRows, type Failed, keyCells, keyWhere, putRows } from "./rows.ts";
 import { quoteName } from "./sql.ts";
 
+/** How many outbox numbers are looked through in one go. */
+const WINDOW = 2_000;
 /** How often rows that constraints forbid are tried again, since others may have made way. */
 const BLOCKED_PASSES = 3;
 /** How many blocked rows are tried again with one checkpoint. */
@@ -27,6 +29,8 @@ export interface ApplyPlan {
   readonly coveredBefore: number;
   /** The outbox number through which it does with this checkpoint. */
   readonly coveredAfter: number;
+  /** The last outbox number there is. */
+  readonly newest: number;
   /** Whether rows that the checkpoint does not mention are to go. */
   readonly replacing: boolean;
   /** Awaited between two steps, so that the event loop is not held up. */
@@ -273,10 +277,10 @@ export class Applier {
 
   /** After the last page: what left the overlay, what is gone, what was blocked. */
   async end(): Promise<void> {
-    const { coveredBefore, coveredAfter, replacing } = this.#plan;
+    const { coveredBefore, coveredAfter, newest, replacing } = this.#plan;
     if (replacing) await this.#sweep();
     if (!this.#anySpecial && !replacing) return;
-    await this.#showUnseen(coveredBefore, replacing ? Infinity : coveredAfter);
+    await this.#showUnseen(coveredBefore, replacing ? newest : coveredAfter);
     await this.#retryBlocked();
   }
 
@@ -300,18 +304,15 @@ export class Applier {
 
   /** Computes what is visible of rows that a range of the outbox wrote and no page mentioned. */
   async #showUnseen(after: number, through: number): Promise<void> {
-    let from = after;
-    while (from < through) {
+    for (let from = after; from < through; from += WINDOW) {
       const written = await this.#db.values(
-        `SELECT n, tbl, row_id FROM _lakesync_outbox o WHERE n > ? ${
-          Number.isFinite(through) ? `AND n <= ${through}` : ""
-        } AND NOT EXISTS (SELECT 1 FROM temp._lakesync_seen s
-          WHERE s.tbl = o.tbl AND s.row_id = o.row_id) ORDER BY n LIMIT ${CHUNK}`,
-        [from],
+        `SELECT n, tbl, row_id FROM _lakesync_outbox o WHERE n > ? AND n <= ?
+         AND NOT EXISTS (SELECT 1 FROM temp._lakesync_seen s
+          WHERE s.tbl = o.tbl AND s.row_id = o.row_id)`,
+        [from, Math.min(from + WINDOW, through)],
       );
-      if (written.length === 0) return;
-      from = Number(written.at(-1)?.[0]);
       await this.#show(written);
+      await this.#plan.pause();
     }
   }
 

@@ -98,6 +98,7 @@ export async function applyCheckpoint(
   const applier = new Applier(db, layout, {
     coveredBefore: before,
     coveredAfter: after,
+    newest: state.n,
     replacing: state.replacing,
     pause,
   });
