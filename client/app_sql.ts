@@ -67,7 +67,7 @@ export class AppSql implements Transacted {
       try {
         return await reader.all(sql, params);
       } catch (error) {
-        if (!isReadOnly(error)) throw error;
+        if (!needsWriter(error)) throw error;
       }
     }
     if (!inOwn && info.kind === "read") {
@@ -285,6 +285,7 @@ function runner(sql: string, params: readonly SqlParam[], info: StatementInfo): 
   };
 }
 
-function isReadOnly(error: unknown): boolean {
-  return error instanceof Error && error.message.includes("readonly database");
+/** Whether a query turned out to write, or to read a temporary table, which is the writer's. */
+function needsWriter(error: unknown): boolean {
+  return error instanceof Error && /readonly database|no such table/.test(error.message);
 }

@@ -50,6 +50,19 @@ Deno.test("query sees what is committed; in the app's own open transaction what 
   });
 });
 
+Deno.test("query finds temporary tables, and writes when it turns out to", async () => {
+  await withLocal(async (db) => {
+    await db.exec("CREATE TEMP TABLE mine AS SELECT 5 AS n");
+    assert.deepEqual(await db.query("SELECT n FROM mine"), [{ n: 5 }]);
+    const rows = await db.query(
+      "WITH x (n) AS (VALUES (1)) INSERT INTO t SELECT 'a', n FROM x RETURNING n",
+    );
+    assert.deepEqual(rows, [{ n: 1 }]);
+    assert.equal((await db.state()).highestMutationId, 1);
+    await assert.rejects(db.query("SELECT * FROM nowhere"), /no such table/);
+  });
+});
+
 Deno.test("exec counts changes and gives the last rowid", async () => {
   await withLocal(async (db) => {
     assert.equal((await db.exec("INSERT INTO t (id) VALUES ('a'), ('b')")).changes, 2);

@@ -282,8 +282,8 @@ function triggerName(table: string, kind: string): string {
 /**
  * Makes the triggers of all tables what they should be, and drops those of tables that the schema
  * no longer has. SQLite fires the newest trigger first; ours must see a change before the app's
- * own triggers change more, so they are made anew when one of the app's is newer. Runs inside a
- * transaction.
+ * own triggers change more, so they are made anew when one of the app's is newer. A table that is
+ * being rebuilt, and so not there at the moment, is passed over. Runs inside a transaction.
  *
  * @param db the writer
  * @param layout the layout
@@ -309,7 +309,10 @@ export async function installTriggers(
     }
   }
   const masks = maskNames(layout);
+  const tables = await db.values("SELECT lower(name) FROM sqlite_schema WHERE type = 'table'");
+  const existing = new Set(tables.map(([name]) => name));
   for (const table of layout.byName.values()) {
+    if (!existing.has(table.name.toLowerCase())) continue;
     const wanted = new TriggerWriter(table, masks).triggers();
     const last = there
       .filter(([, on]) => String(on).toLowerCase() === table.name.toLowerCase())

@@ -448,6 +448,23 @@ Deno.test("capture goes on after the app rebuilt a table", async () => {
   });
 });
 
+Deno.test("capture sees what is written after a table was rebuilt in the same transaction", async () => {
+  await withLocal(async ({ db, captured }) => {
+    const rebuild = ["CREATE TABLE l2 (id TEXT PRIMARY KEY, name TEXT)", "DROP TABLE lists"];
+    const rest = ["ALTER TABLE l2 RENAME TO lists", "INSERT INTO lists VALUES ('n', 'new')"];
+    await db.exec("BEGIN");
+    for (const sql of [...rebuild, ...rest]) await db.exec(sql);
+    await db.exec("COMMIT");
+    assert.deepEqual(await captured(), [[["INSERT", "lists", "n", { name: "new" }]]]);
+    await db.transaction(async (tx) => {
+      await tx.exec("ALTER TABLE lists RENAME TO old");
+      await tx.exec("CREATE TABLE lists (id TEXT PRIMARY KEY, name TEXT)");
+      await tx.exec("INSERT INTO lists SELECT id || 2, name FROM old; DROP TABLE old");
+    });
+    assert.deepEqual(await captured(), [[["INSERT", "lists", "n2", { name: "new" }]]]);
+  });
+});
+
 Deno.test("capture works for a table of a thousand columns", async () => {
   const columns: Record<string, "string"> = { id: "string" };
   for (let i = 0; i < 999; i++) columns[`c${i}`] = "string";

@@ -113,11 +113,10 @@ export async function applyCheckpoint(
   await db.run("UPDATE _lakesync_clock SET covered_n = ?", [after]);
   const forgotten = page.lastMutationId < state.lastMutationId;
   await db.run(
-    `UPDATE _lakesync_state SET cursor = ?, staged_cursor = NULL, replacing = 0, seq = ?,
+    `UPDATE _lakesync_state SET cursor = ?, staged_cursor = NULL, replacing = 0,
       last_mutation_id = ?, settled_mutation_id = min(settled_mutation_id, ?)`,
     [
       page.cursor,
-      page.checkpoint?.seq ?? 0,
       page.lastMutationId,
       forgotten ? page.lastMutationId : Number.MAX_SAFE_INTEGER,
     ],

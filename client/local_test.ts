@@ -192,6 +192,17 @@ Deno.test("a newer schema adds tables and columns, and old outbox rows stay read
   });
 });
 
+Deno.test("a database that a newer LakeSync wrote is left alone", async () => {
+  await withFolder(async (folder) => {
+    const database = `${folder}/a.db`;
+    await (await openLocal({ database, schema: ONE })).close();
+    const app = new DatabaseSync(database);
+    app.exec("UPDATE _lakesync_state SET format = 2");
+    app.close();
+    assert.match(await schemaErrorOf(database, ONE), /newer version of LakeSync/);
+  });
+});
+
 Deno.test("opening again changes neither triggers nor identity", async () => {
   await withFolder(async (folder) => {
     const options = { database: `${folder}/a.db`, schema: ONE };

@@ -270,6 +270,15 @@ export class Session {
     this.#anyForeignKeys = keys?.[0] === 1;
   }
 
+  /**
+   * Makes the triggers anew within the app's own open transaction, when it changed tables there,
+   * so that what it writes next is captured. The lock must be held.
+   */
+  async refreshSchemaInside(): Promise<void> {
+    if (await this.#readSchemaVersion() === this.#schemaVersion) return;
+    await installTriggers(this.writer, this.layout);
+  }
+
   async #readSchemaVersion(): Promise<unknown> {
     const [row] = await this.writer.values("PRAGMA schema_version");
     return row?.[0];

@@ -14,6 +14,7 @@
  * @module
  */
 
+import { LakeSyncError } from "@lakesync/core";
 import type { SqliteConnection } from "./database/driver.ts";
 import { type Layout, maskNames, type StoredLayout, valueNames } from "./layout.ts";
 
@@ -41,7 +42,6 @@ CREATE TABLE IF NOT EXISTS _lakesync_state (
   cursor TEXT,
   staged_cursor TEXT,
   replacing INTEGER NOT NULL DEFAULT 0,
-  seq INTEGER NOT NULL DEFAULT 0,
   last_mutation_id INTEGER NOT NULL DEFAULT 0,
   settled_mutation_id INTEGER NOT NULL DEFAULT 0,
   highest_mutation_id INTEGER NOT NULL DEFAULT 0,
@@ -134,7 +134,13 @@ export async function createSidecars(
     "INSERT OR IGNORE INTO _lakesync_state (id, format, client_id) VALUES (1, ?, ?)",
     [FORMAT, clientId],
   );
-  const [row] = await db.all("SELECT schema, layout FROM _lakesync_state");
+  const [row] = await db.all("SELECT format, schema, layout FROM _lakesync_state");
+  if (row?.["format"] !== FORMAT) {
+    throw new LakeSyncError(
+      "SCHEMA_ERROR",
+      "This database was written by a newer version of LakeSync; update the app",
+    );
+  }
   return {
     schema: String(row?.schema),
     layout: JSON.parse(String(row?.layout)),

@@ -40,8 +40,13 @@ export class Touched {
     run: (db: SqliteConnection) => Promise<T>,
   ): Promise<T> {
     const { tracking, writer } = this.#session;
-    if (!tracking || info.kind === "read") return await run(writer);
-    if (info.several || info.kind === "other") this.#known = false;
+    if (info.kind === "other" || info.several) {
+      this.#known = false;
+      const result = await run(writer);
+      if (writer.inTransaction) await this.#session.refreshSchemaInside();
+      return result;
+    }
+    if (!tracking) return await run(writer);
     if (info.kind !== "write" || !this.#known) return await run(writer);
     const { writes, unknown } = await this.#session.footprints.of(sql);
     const before = await this.#totalChanges();
