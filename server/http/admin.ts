@@ -12,6 +12,11 @@ import { admit, authenticate, findGateway, refuseWhenDraining } from "./guard.ts
 import { bodyFormat } from "./media.ts";
 import { replyJson } from "./reply.ts";
 
+const boundsOf = (c: RequestContext) => ({
+  maxBytes: DEFAULT_LIMITS.maxBodyBytes,
+  lease: c.env.lease,
+});
+
 async function admitAdmin(
   context: ServerContext,
   c: RequestContext,
@@ -32,7 +37,7 @@ export function putSchemaHandler(context: ServerContext): Handler {
         "A schema is sent as application/json",
       );
     }
-    const body = await readBody(c.req.raw, DEFAULT_LIMITS.maxBodyBytes);
+    const body = await readBody(c.req.raw, boundsOf(c));
     const spec = parseJsonBody(utf8(body));
     parseSchema(spec);
     const gateway = await context.gateways.create(gatewayId);
@@ -95,7 +100,7 @@ export function gatewaysHandler(context: ServerContext): Handler {
 export function flushHandler(context: ServerContext): Handler {
   return async (c) => {
     await findGateway(context, await admitAdmin(context, c));
-    await readBody(c.req.raw, DEFAULT_LIMITS.maxBodyBytes);
+    await readBody(c.req.raw, boundsOf(c));
     return replyJson(c.req.raw, { destinations: [] });
   };
 }

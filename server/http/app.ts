@@ -15,6 +15,7 @@ import {
   putSchemaHandler,
   statsHandler,
 } from "./admin.ts";
+import { ByteBudget } from "./budget.ts";
 import type { App, Env, Handler, ServerContext } from "./context.ts";
 import { livezHandler, readyHandler, startupzHandler } from "./health.ts";
 import { pullHandler } from "./pull.ts";
@@ -80,6 +81,7 @@ function requestIdOf(headers: Headers): string {
  */
 export function createApp(context: ServerContext): RequestHandler {
   const app = new Hono<Env>();
+  const budget = new ByteBudget();
   const pull = pullHandler(context);
   const ready = readyHandler(context);
   route(app, "/v1/sync/:gatewayId/push", { POST: pushHandler(context) });
@@ -116,9 +118,14 @@ export function createApp(context: ServerContext): RequestHandler {
 
   return async (request) => {
     const requestId = requestIdOf(request.headers);
-    const response = await app.fetch(request, { requestId });
-    response.headers.set("X-Request-Id", requestId);
-    response.headers.set("API-Version", "v1");
-    return response;
+    const lease = budget.lease();
+    try {
+      const response = await app.fetch(request, { requestId, lease });
+      response.headers.set("X-Request-Id", requestId);
+      response.headers.set("API-Version", "v1");
+      return response;
+    } finally {
+      lease.end();
+    }
   };
 }

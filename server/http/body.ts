@@ -7,6 +7,22 @@
 
 import { LakeSyncError } from "@lakesync/core";
 import { gunzipSync, inflateSync } from "node:zlib";
+import type { ByteLease } from "./budget.ts";
+
+/** The bounds of one body. */
+export interface BodyBounds {
+  /** How large it may be, before and after decompression. */
+  readonly maxBytes: number;
+  /** What the request holds of the server's memory. */
+  readonly lease: ByteLease;
+  /** How long a sender may be silent within a body, in milliseconds; ten seconds unless given. */
+  readonly idleTimeoutMs?: number;
+  /** How long a whole body may take, in milliseconds; five minutes unless given. */
+  readonly timeoutMs?: number;
+}
+
+const IDLE_TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 5 * 60_000;
 
 function tooLarge(maxBytes: number): LakeSyncError {
   return new LakeSyncError(
@@ -15,16 +31,42 @@ function tooLarge(maxBytes: number): LakeSyncError {
   );
 }
 
+function tooSlow(): LakeSyncError {
+  return new LakeSyncError("TIMEOUT", "The body came too slowly, send it again in smaller parts");
+}
+
+async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(tooSlow()), ms);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function readChunks(
   stream: ReadableStream<Uint8Array>,
-  maxBytes: number,
+  { maxBytes, lease, idleTimeoutMs = IDLE_TIMEOUT_MS, timeoutMs = TIMEOUT_MS }: BodyBounds,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of stream) {
-    length += chunk.byteLength;
-    if (length > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(chunk);
+  const untilMs = Date.now() + timeoutMs;
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const leftMs = untilMs - Date.now();
+      if (leftMs <= 0) throw tooSlow();
+      const { value, done } = await inTime(reader.read(), Math.min(idleTimeoutMs, leftMs));
+      if (done) break;
+      length += value.byteLength;
+      if (length > maxBytes) throw tooLarge(maxBytes);
+      lease.take(value.byteLength);
+      chunks.push(value);
+    }
+  } catch (error) {
+    reader.cancel().catch(() => {});
+    throw error;
   }
   const body = new Uint8Array(length);
   let offset = 0;
@@ -35,16 +77,14 @@ async function readChunks(
   return body;
 }
 
-async function readRaw(
-  request: Request,
-  maxBytes: number,
-): Promise<Uint8Array> {
+async function readRaw(request: Request, bounds: BodyBounds): Promise<Uint8Array> {
+  const { maxBytes } = bounds;
   const { body, headers } = request;
   if (body === null) return new Uint8Array();
   const claimed = headers.get("Content-Length");
   if (claimed !== null && Number(claimed) > maxBytes) throw tooLarge(maxBytes);
   try {
-    return await readChunks(body, maxBytes);
+    return await readChunks(body, bounds);
   } catch (cause) {
     if (cause instanceof LakeSyncError) throw cause;
     throw new LakeSyncError(
@@ -72,15 +112,13 @@ export const ACCEPTED_ENCODINGS = "gzip, deflate";
  * Reads a request's body and decompresses it.
  *
  * @param request the request
- * @param maxBytes how large the body may be, before and after decompression
+ * @param bounds how large it may be and how long it may take
  * @returns the body
  * @throws {LakeSyncError} `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE` for a compression that is
- * not supported, `VALIDATION_ERROR` for a damaged body
+ * not supported, `VALIDATION_ERROR` for a damaged body, `TIMEOUT` for one that comes too slowly,
+ * `BACKPRESSURE` when the server holds too much already
  */
-export async function readBody(
-  request: Request,
-  maxBytes: number,
-): Promise<Uint8Array> {
+export async function readBody(request: Request, bounds: BodyBounds): Promise<Uint8Array> {
   const encoding = request.headers.get("Content-Encoding")?.trim()
     .toLowerCase() ?? "identity";
   const decompress = Object.hasOwn(DECOMPRESS, encoding) ? DECOMPRESS[encoding] : undefined;
@@ -90,10 +128,12 @@ export async function readBody(
       `The Content-Encoding is not supported, use ${ACCEPTED_ENCODINGS} or none`,
     );
   }
-  const raw = await readRaw(request, maxBytes);
+  const raw = await readRaw(request, bounds);
   if (decompress === undefined) return raw;
+  const { maxBytes, lease } = bounds;
+  let body: Uint8Array;
   try {
-    return decompress(raw, maxBytes);
+    body = decompress(raw, maxBytes);
   } catch (cause) {
     if (cause instanceof RangeError) throw tooLarge(maxBytes);
     throw new LakeSyncError(
@@ -103,6 +143,8 @@ export async function readBody(
       { cause },
     );
   }
+  lease.take(body.byteLength);
+  return body;
 }
 
 /**

@@ -7,6 +7,7 @@
 import type { Context as HonoContext, Hono } from "@hono/hono";
 import type { Authenticator } from "../auth/verify.ts";
 import type { Gateways } from "../gateway/gateway.ts";
+import type { ByteLease } from "./budget.ts";
 
 /** Where the server is in its life. */
 export type Phase = "starting" | "ready" | "draining";
@@ -43,6 +44,8 @@ export interface Env {
   Bindings: {
     /** Finds the request in the log. */
     readonly requestId: string;
+    /** What it holds of the server's memory. */
+    readonly lease: ByteLease;
   };
 }
 

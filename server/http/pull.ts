@@ -14,7 +14,7 @@ import {
   pullResultToJson,
 } from "@lakesync/core";
 import { boundPull } from "../bounds.ts";
-import { readBody, utf8 } from "./body.ts";
+import { type BodyBounds, readBody, utf8 } from "./body.ts";
 import type { Handler, ServerContext } from "./context.ts";
 import { admit, findGateway } from "./guard.ts";
 import { answerFormat, bodyFormat, CONTENT_TYPE } from "./media.ts";
@@ -37,13 +37,13 @@ function queryToJson(query: URLSearchParams): JsonValue {
 
 async function readPull(
   request: Request,
-  maxBytes: number,
+  bounds: BodyBounds,
 ): Promise<PullRequest> {
   if (request.method === "GET" || request.method === "HEAD") {
     return pullFromJson(queryToJson(new URL(request.url).searchParams));
   }
   const format = bodyFormat(request.headers);
-  const body = await readBody(request, maxBytes);
+  const body = await readBody(request, bounds);
   return format === "json" ? pullFromJson(parseJsonBody(utf8(body))) : decodePull(body);
 }
 
@@ -55,7 +55,10 @@ export function pullHandler(context: ServerContext): Handler {
     const { gatewayId, caller } = await admit(context, request, id, "client");
     const gateway = await findGateway(context, gatewayId);
     const pull = boundPull(
-      await readPull(request, gateway.limits.maxBodyBytes),
+      await readPull(request, {
+        maxBytes: gateway.limits.maxBodyBytes,
+        lease: c.env.lease,
+      }),
     );
     const signal = (pull.wait ?? 0) > 0
       ? AbortSignal.any([request.signal, context.stopping])

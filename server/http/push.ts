@@ -67,7 +67,10 @@ export function pushHandler(context: ServerContext): Handler {
     const gateway = await findGateway(context, gatewayId);
     const key = idempotencyKey(request.headers);
     const format = bodyFormat(request.headers);
-    const body = await readBody(request, gateway.limits.maxBodyBytes);
+    const body = await readBody(request, {
+      maxBytes: gateway.limits.maxBodyBytes,
+      lease: c.env.lease,
+    });
     const push = format === "json"
       ? pushFromJson(parseJsonBody(utf8(body)), gateway.schema)
       : decodePush(body);
