@@ -8,6 +8,8 @@
  */
 
 import { DatabaseSync } from "node:sqlite";
+import { decodePushResult, PROTOBUF_TYPE } from "@lakesync/core";
+import { RawConnection, toRequest } from "./raw_http.ts";
 import {
   BenchServer,
   encodeTransactions,
@@ -111,17 +113,28 @@ async function pushed(
   batch: number,
 ): Promise<number> {
   await server.gateway(gatewayId);
+  const url = new URL(`${server.url}/v1/sync/${gatewayId}/push`);
+  const headers = {
+    authorization: `Bearer ${server.token}`,
+    "content-type": PROTOBUF_TYPE,
+    accept: PROTOBUF_TYPE,
+  };
   const perClient = batches(batches(rows, batch), Math.ceil(rows.length / batch / CLIENTS));
-  const bodies = perClient.map((own, client) =>
-    own.map((part, i) =>
-      encodeTransactions(`c${client}`, [{
-        mutationId: i + 1,
-        deltas: toDeltas(part, server.clock),
-      }])
-    )
+  const requests = perClient.map((own, client) =>
+    own.map((part, i) => {
+      const deltas = toDeltas(part, server.clock);
+      const body = encodeTransactions(`c${client}`, [{ mutationId: i + 1, deltas }]);
+      return toRequest(url, headers, body);
+    })
   );
   const started = performance.now();
-  await Promise.all(bodies.map((own) => server.pushAll(gatewayId, own)));
+  await Promise.all(requests.map(async (own) => {
+    using connection = await RawConnection.open(url);
+    for (const request of own) {
+      const { rejected } = decodePushResult(await connection.send(request));
+      if (rejected.length > 0) throw new Error("A transaction was refused");
+    }
+  }));
   return rows.length / ((performance.now() - started) / 1000);
 }
 
