@@ -10,62 +10,19 @@ import type { SqliteConnection } from "./database/driver.ts";
 import type { HashFactory, RunningHash } from "./hash.ts";
 import { OutboxReader } from "./outbox.ts";
 import type { Layout } from "./layout.ts";
-import { valueNames } from "./layout.ts";
 import type { Batch, BatchLimits, BatchPosition } from "./replica.ts";
+import {
+  countDeltas,
+  isLarge,
+  PartPlanner,
+  type Sealed,
+  SELECT_SEALED,
+  toSealed,
+} from "./sealed.ts";
 import { slicer } from "./timer.ts";
 
 /** How many changes are read in one go where not all are needed at once. */
 const STEP = 5_000;
-/** What a change costs on its way beside its texts and blobs, roughly. */
-const ROW_BYTES = 24;
-const CELL_BYTES = 5;
-
-/** A sealed transaction. */
-interface Sealed {
-  readonly mutationId: number;
-  readonly first: number;
-  readonly last: number;
-  readonly bytes: number;
-  readonly refused: boolean;
-  readonly chain: string | undefined;
-  readonly parts: readonly Part[] | undefined;
-}
-
-/** A planned part: its last outbox number, how many changes it holds, about how many bytes. */
-type Part = readonly [last: number, deltas: number, bytes: number];
-
-const COLUMNS = "mutation_id, first_n, last_n, bytes, refused, chain, parts FROM _lakesync_tx";
-
-function toSealed(row: readonly unknown[]): Sealed {
-  const [mutationId, first, last, bytes, refused, chain, parts] = row;
-  return {
-    mutationId: Number(mutationId),
-    first: Number(first),
-    last: Number(last),
-    bytes: Number(bytes),
-    refused: refused !== 0,
-    chain: typeof chain === "string" ? chain : undefined,
-    parts: typeof parts === "string" ? JSON.parse(parts) : undefined,
-  };
-}
-
-function count({ first, last, refused }: Sealed): number {
-  return refused ? 0 : last - first + 1;
-}
-
-function isLarge(transaction: Sealed, limits: BatchLimits): boolean {
-  if (transaction.refused) return false;
-  return transaction.parts !== undefined ||
-    count(transaction) > limits.deltas || transaction.bytes > limits.bytes;
-}
-
-/** Whether parts that were planned before are small enough for limits that may have shrunk since. */
-function fits(parts: readonly Part[], limits: BatchLimits): boolean {
-  return parts.every(([, deltas, bytes]) =>
-    deltas === 1 || (deltas <= limits.deltas && bytes <= limits.bytes)
-  );
-}
-
 /** A hash over the parts of one transaction that were sent so far. */
 interface Running {
   readonly mutationId: number;
@@ -77,7 +34,7 @@ interface Running {
 export class BatchReader {
   readonly #outbox: OutboxReader;
   readonly #hash: HashFactory;
-  readonly #sizes: string;
+  readonly #planner: PartPlanner;
   #running: Running | undefined;
 
   /**
@@ -87,10 +44,7 @@ export class BatchReader {
   constructor(layout: Layout, hash: HashFactory) {
     this.#outbox = new OutboxReader(layout);
     this.#hash = hash;
-    const lengths = ["row_id", ...valueNames(layout)].map((name) =>
-      `coalesce(octet_length(${name}), 0)`
-    );
-    this.#sizes = `${ROW_BYTES + CELL_BYTES * layout.width} + ${lengths.join(" + ")}`;
+    this.#planner = new PartPlanner(layout);
   }
 
   /** Forgets what is remembered between two parts. */
@@ -115,7 +69,7 @@ export class BatchReader {
     limits: BatchLimits,
   ): Promise<Batch | undefined> {
     const rows = await db.values(
-      `SELECT ${COLUMNS} WHERE mutation_id > ? ORDER BY mutation_id LIMIT ?`,
+      `${SELECT_SEALED} WHERE mutation_id > ? ORDER BY mutation_id LIMIT ?`,
       [after.mutationId, limits.transactions],
     );
     const sealed = rows.map(toSealed);
@@ -134,7 +88,7 @@ export class BatchReader {
     after: BatchPosition,
   ): Promise<void> {
     const [row] = await db.values("SELECT purged_n FROM _lakesync_state");
-    const purged = count(first) > 0 && first.first <= Number(row?.[0]);
+    const purged = countDeltas(first) > 0 && first.first <= Number(row?.[0]);
     if (first.mutationId === after.mutationId + 1 && !purged) return;
     throw new LakeSyncError(
       "MUTATION_GAP",
@@ -154,7 +108,7 @@ export class BatchReader {
     let deltas = 0;
     let bytes = 0;
     for (const transaction of sealed) {
-      deltas += count(transaction);
+      deltas += countDeltas(transaction);
       bytes += transaction.refused ? 0 : transaction.bytes;
       if (deltas > limits.deltas || bytes > limits.bytes) break;
       if (isLarge(transaction, limits)) break;
@@ -246,7 +200,7 @@ export class BatchReader {
     );
     let chain = typeof known?.[1] === "string" ? known[1] : "";
     const unknown = await db.values(
-      `SELECT ${COLUMNS} WHERE mutation_id > ? AND mutation_id < ? ORDER BY mutation_id`,
+      `${SELECT_SEALED} WHERE mutation_id > ? AND mutation_id < ? ORDER BY mutation_id`,
       [Number(known?.[0] ?? 0), transaction.mutationId],
     );
     for (const row of unknown) {
@@ -285,10 +239,7 @@ export class BatchReader {
     limits: BatchLimits,
   ): Promise<Batch> {
     const { mutationId } = transaction;
-    const planned = transaction.parts;
-    const parts = planned !== undefined && (sent > 0 || fits(planned, limits))
-      ? planned
-      : await this.#planAnew(db, transaction, limits);
+    const parts = await this.#planner.partsOf(db, transaction, sent, limits);
     const [through] = parts[sent] ?? [];
     if (through === undefined) {
       throw new LakeSyncError(
@@ -342,59 +293,6 @@ export class BatchReader {
     const chain = hash.hex();
     await storeChain(db, mutationId, chain);
     return chain;
-  }
-
-  /**
-   * Cuts a transaction into parts and remembers them, so that a repetition sends the same. Parts
-   * that no longer fit the limits are cut anew into more, since the gateway tells plans apart by
-   * how many parts they have.
-   */
-  async #planAnew(
-    db: SqliteConnection,
-    transaction: Sealed,
-    limits: BatchLimits,
-  ): Promise<readonly Part[]> {
-    const before = transaction.parts?.length ?? 0;
-    let parts = await this.#plan(db, transaction, limits);
-    for (let deltas = limits.deltas; parts.length <= before && deltas > 1;) {
-      deltas = Math.ceil(deltas / 2);
-      parts = await this.#plan(db, transaction, { ...limits, deltas });
-    }
-    await db.run("UPDATE _lakesync_tx SET parts = ? WHERE mutation_id = ?", [
-      JSON.stringify(parts),
-      transaction.mutationId,
-    ]);
-    return parts;
-  }
-
-  async #plan(
-    db: SqliteConnection,
-    { first, last }: Sealed,
-    limits: BatchLimits,
-  ): Promise<Part[]> {
-    const parts: Part[] = [];
-    const pause = slicer();
-    let deltas = 0;
-    let bytes = 0;
-    for (let from = first; from <= last; from += STEP) {
-      const rows = await db.values(
-        `SELECT n, ${this.#sizes} FROM _lakesync_outbox WHERE n BETWEEN ? AND ? ORDER BY n`,
-        [from, Math.min(from + STEP - 1, last)],
-      );
-      for (const [n, size] of rows) {
-        const full = deltas >= limits.deltas || bytes + Number(size) > limits.bytes;
-        if (deltas > 0 && full) {
-          parts.push([Number(n) - 1, deltas, bytes]);
-          deltas = 0;
-          bytes = 0;
-        }
-        deltas++;
-        bytes += Number(size);
-      }
-      await pause();
-    }
-    parts.push([last, deltas, bytes]);
-    return parts;
   }
 }
 

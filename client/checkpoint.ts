@@ -6,8 +6,9 @@
  */
 
 import { decodePullResult, encodePullResult, type PullResult } from "@lakesync/core";
-import { Applier, makePendingAgain } from "./apply.ts";
+import { Applier } from "./apply.ts";
 import type { SqliteConnection } from "./database/driver.ts";
+import { makePendingAgain } from "./pending_again.ts";
 import type { Layout, SyncedTable } from "./layout.ts";
 import { purge } from "./purge.ts";
 import { lastNumber, readState, receiveStamp, type State } from "./state.ts";

@@ -101,7 +101,8 @@ export interface AnyLocalDatabase extends Replica {
   query(sql: string, params?: readonly SqlParam[]): Promise<SqlRow[]>;
   /**
    * Runs any SQL. A writing statement is its own transaction, unless BEGIN was executed before;
-   * then everything until COMMIT is one.
+   * then everything until COMMIT is one. What a script of several statements writes into a table
+   * that it makes itself is not captured; run such statements one by one.
    */
   exec(sql: string, params?: readonly SqlParam[]): Promise<RunResult>;
   /**

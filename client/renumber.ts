@@ -4,10 +4,10 @@
  * @module
  */
 
-import { makePendingAgain } from "./apply.ts";
 import { forgetChains } from "./batch.ts";
 import { NOW_MS } from "./capture.ts";
 import type { SqliteConnection } from "./database/driver.ts";
+import { makePendingAgain } from "./pending_again.ts";
 import type { Layout } from "./layout.ts";
 import { lastNumber, readState } from "./state.ts";
 import { slicer } from "./timer.ts";
