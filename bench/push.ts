@@ -23,8 +23,13 @@ import {
 
 const ROUNDS = 5;
 /** Clients that push at once, each waiting for its answer: what one fsync can be shared by. */
-const CLIENTS = 8;
-const ROWS: Readonly<Record<number, number>> = { 1: 8_000, 10: 40_000, 100: 80_000, 1000: 160_000 };
+const CLIENTS = 32;
+const ROWS: Readonly<Record<number, number>> = {
+  1: 16_000,
+  10: 48_000,
+  100: 96_000,
+  1000: 160_000,
+};
 
 function batches<T>(items: readonly T[], size: number): T[][] {
   const all: T[][] = [];
