@@ -212,7 +212,7 @@ export class Download {
     const { env, replica, tokens, liveUrl } = this.#context;
     const { openSocket } = env;
     if (openSocket === undefined) return this.fire("blocked");
-    const token = await tokens.get();
+    const token = await tokens.get(signal);
     const { clientId, cursor, schemaVersion, refusalsSeen } = await replica.state();
     if (signal.aborted) return;
     const sentMs = env.now();
@@ -260,7 +260,7 @@ export class Download {
   #renewToken(token: string): void {
     const { signal } = this.#abort;
     this.#work(signal, async () => {
-      await this.#context.tokens.refresh(token);
+      await this.#context.tokens.refresh(token, signal);
       this.fire("lost");
     });
   }

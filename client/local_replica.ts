@@ -5,6 +5,7 @@
  */
 
 import type { Hlc, PullResult, PushResult } from "@lakesync/core";
+import { callApp } from "./callback.ts";
 import { BatchReader } from "./batch.ts";
 import { applyCheckpoint, forgetCheckpoint, storePage } from "./checkpoint.ts";
 import type { HashFactory } from "./hash.ts";
@@ -72,7 +73,10 @@ export class LocalReplica implements Replica {
   }
 
   async seal(): Promise<number> {
-    await this.#session.sealOthers();
+    if (await this.#session.sealOthers()) {
+      // Which tables it were is told when the commit is noticed.
+      this.#session.announce({ sealed: true, tables: new Set() });
+    }
     return (await this.#session.peek(readState)).highestMutationId;
   }
 
@@ -98,7 +102,7 @@ export class LocalReplica implements Replica {
     }, refused);
     await this.#announce(answered.touched);
     for (const letter of letters) {
-      for (const listener of [...this.#refusalListeners]) listener(letter);
+      for (const listener of [...this.#refusalListeners]) callApp(() => listener(letter));
     }
   }
 

@@ -5,6 +5,7 @@
  */
 
 import type { ErrorCode, StopCode } from "@lakesync/core";
+import { callApp } from "./callback.ts";
 import type { ConnectionState } from "./machine.ts";
 
 /** What went wrong last. */
@@ -95,6 +96,6 @@ export class StatusValue implements Subscribable<SyncStatus> {
     const same = JSON.stringify(next) === JSON.stringify(this.#value);
     this.#value = next;
     if (same) return;
-    for (const listener of [...this.#listeners]) listener(next);
+    for (const listener of [...this.#listeners]) callApp(() => listener(next));
   }
 }

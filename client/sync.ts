@@ -55,7 +55,7 @@ export class Sync {
   constructor(options: SyncOptions) {
     const { env, replica, url, gateway, status } = options;
     this.#options = options;
-    this.#tokens = new TokenKeeper(options.getToken);
+    this.#tokens = new TokenKeeper(options.getToken, env.setTimer);
     const http = new HttpTransport(env, url, gateway, this.#tokens);
     const onServerTime = (serverTime: string, sentMs: number) =>
       this.#serverTime(serverTime, sentMs);

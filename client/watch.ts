@@ -69,8 +69,8 @@ export class Watch {
   async #check(): Promise<boolean> {
     const version = await this.#session.lock.hold(() => this.#read());
     if (version === this.#version) return false;
-    this.#version = version;
     const sealed = await this.#session.sealOthers();
+    this.#version = version;
     this.#session.announce({ sealed, tables: undefined });
     return true;
   }

@@ -74,12 +74,12 @@ export class HttpTransport {
     signal: AbortSignal,
     waitMs: number,
   ): Promise<Uint8Array> {
-    const token = await this.#tokens.get();
+    const token = await this.#tokens.get(signal);
     try {
       return await this.#sendOnce(path, body, signal, waitMs, token);
     } catch (error) {
       if (!(error instanceof LakeSyncError) || error.code !== "AUTH_ERROR") throw error;
-      const fresh = await this.#tokens.refresh(token);
+      const fresh = await this.#tokens.refresh(token, signal);
       try {
         return await this.#sendOnce(path, body, signal, waitMs, fresh);
       } catch (again) {
@@ -112,6 +112,7 @@ export class HttpTransport {
       });
       const answer = new Uint8Array(await response.arrayBuffer());
       if (!response.ok) throw errorOf(response, answer);
+      if (!isGateways(response)) throw notGateways(response);
       return answer;
     } catch (error) {
       if (error instanceof LakeSyncError || error instanceof OfflineError) throw error;
@@ -124,16 +125,24 @@ export class HttpTransport {
 }
 
 /** An answer of something between client and gateway, a proxy's page for instance, is no gateway's. */
+function isGateways(response: Response): boolean {
+  return response.headers.get("content-type")?.startsWith(PROTOBUF_TYPE) ?? false;
+}
+
+function notGateways({ status }: Response): OfflineError {
+  return new OfflineError(`The answer with status ${status} was no gateway's`);
+}
+
 function errorOf(response: Response, answer: Uint8Array): Error {
-  if (response.headers.get("content-type")?.startsWith(PROTOBUF_TYPE)) {
+  if (isGateways(response)) {
     try {
       return toError(decodeError(answer));
     } catch {
-      return new OfflineError(`The answer with status ${response.status} was no gateway's`);
+      return notGateways(response);
     }
   }
   if (response.status === PAYLOAD_TOO_LARGE) {
     return new LakeSyncError("PAYLOAD_TOO_LARGE", "Something on the way takes smaller bodies only");
   }
-  return new OfflineError(`The answer with status ${response.status} was no gateway's`);
+  return notGateways(response);
 }

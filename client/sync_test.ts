@@ -1,0 +1,132 @@
+/** The sync loop against an app and a network that misbehave. */
+
+import assert from "node:assert/strict";
+import type { SchemaSpec } from "@lakesync/core";
+import { type Client, type ClientOptions, createClient } from "./client.ts";
+import type { ClientEnvironment } from "./environment.ts";
+import type { SyncStatus } from "./status.ts";
+
+const schema: SchemaSpec = {
+  version: 1,
+  tables: { t: { primaryKey: ["id"], columns: { id: "string" } } },
+};
+
+async function withClient(
+  options: {
+    readonly getToken: ClientOptions["getToken"];
+    readonly environment: Partial<ClientEnvironment>;
+  },
+  work: (client: Client) => Promise<void>,
+): Promise<void> {
+  const client: Client = await createClient({
+    url: "http://127.0.0.1:9",
+    gateway: "default",
+    database: ":memory:",
+    schema,
+    ...options,
+    environment: { openSocket: undefined, ...options.environment },
+  });
+  try {
+    await work(client);
+  } finally {
+    await client.close();
+  }
+}
+
+function status(client: Client, fits: (status: SyncStatus) => boolean): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  client.status.subscribe((value) => {
+    if (fits(value)) resolve();
+  });
+  return promise;
+}
+
+const forever = () => new Promise<string>(() => {});
+
+Deno.test("G6: close and pause do not wait for a token that never comes", async () => {
+  let hangs = true;
+  const fetched = Promise.withResolvers<void>();
+  const environment: Partial<ClientEnvironment> = {
+    fetch: () => {
+      fetched.resolve();
+      return Promise.reject(new TypeError("No network"));
+    },
+  };
+  await withClient({ getToken: () => hangs ? forever() : "good", environment }, async (client) => {
+    await client.exec("INSERT INTO t VALUES ('a')");
+    hangs = false;
+    client.pause();
+    client.resume();
+    await fetched.promise;
+    hangs = true;
+    client.pause();
+    client.resume();
+  });
+});
+
+Deno.test("G6: a token that never comes becomes the typed state needs-token", async () => {
+  const timers = new Map<() => void, number>();
+  const environment: Partial<ClientEnvironment> = {
+    openSocket: () => assert.fail("There is no token"),
+    setTimer: (ms, callback) => {
+      timers.set(callback, ms);
+      return () => timers.delete(callback);
+    },
+  };
+  await withClient({ getToken: forever, environment }, async (client) => {
+    const needed = status(client, ({ state }) => state === "needs-token");
+    while (timers.size === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    for (const [callback, ms] of timers) {
+      if (ms === 60_000) callback();
+    }
+    await needed;
+    assert.equal(client.status.value.lastError?.code, "AUTH_ERROR");
+  });
+  assert.equal(timers.size, 0);
+});
+
+Deno.test("G6: an answer of something on the way is no gateway's, whatever its status", async () => {
+  for (const body of ["", "<html>Please log in</html>"]) {
+    let requests = 0;
+    const environment: Partial<ClientEnvironment> = {
+      fetch: () => {
+        requests++;
+        return Promise.resolve(new Response(body, { headers: { "content-type": "text/html" } }));
+      },
+    };
+    await withClient({ getToken: () => "good", environment }, async (client) => {
+      await client.exec("INSERT INTO t VALUES ('a')");
+      await status(client, ({ state }) => state === "waiting");
+      assert.equal(client.status.value.lastError?.code, "OFFLINE");
+      assert.ok(requests <= 4, `${requests} requests`);
+    });
+  }
+});
+
+Deno.test("A listener of the app that throws stops no other and not the loop", async () => {
+  const uncaught: unknown[] = [];
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault();
+    uncaught.push(event.error);
+  };
+  addEventListener("error", onError);
+  try {
+    const environment: Partial<ClientEnvironment> = {
+      fetch: () => Promise.reject(new TypeError("No network")),
+    };
+    await withClient({ getToken: () => "good", environment }, async (client) => {
+      let told = 0;
+      client.status.subscribe(() => {
+        if (told++ > 0) throw new Error("A mistake of the app");
+      });
+      const pending = status(client, ({ pending }) => pending === 1);
+      await client.exec("INSERT INTO t VALUES ('a')");
+      await pending;
+      await status(client, ({ state }) => state === "waiting");
+      assert.equal(client.status.value.lastError?.code, "OFFLINE");
+    });
+  } finally {
+    removeEventListener("error", onError);
+  }
+  assert.ok(uncaught.length > 0);
+});
