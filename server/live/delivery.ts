@@ -10,6 +10,12 @@ import type { PullResult } from "@lakesync/core";
 
 /** What a delivery stands on. */
 export interface DeliveryPort {
+  /**
+   * Asks to read and send a page.
+   *
+   * @returns what is called when the page was sent or given up; at once when nothing is in the way
+   */
+  turn(): (() => void) | Promise<() => void>;
   /** Reads the page after a cursor. */
   read(cursor: string | undefined): Promise<PullResult>;
   /** Resolves when the outcomes of pushes that the page contains have been told. */
@@ -86,6 +92,16 @@ export class Delivery {
   }
 
   async #step(): Promise<void> {
+    const turn = this.#port.turn();
+    const end = turn instanceof Promise ? await turn : turn;
+    try {
+      if (!this.#stopped) await this.#next();
+    } finally {
+      end();
+    }
+  }
+
+  async #next(): Promise<void> {
     this.#stale = false;
     const seeks = this.#seeks;
     const overtaken = () => seeks !== this.#seeks || this.#stopped;

@@ -29,10 +29,16 @@ class Bench {
   readonly sent: string[] = [];
   readonly failures: unknown[] = [];
   settled: Promise<void> = Promise.resolve();
+  turns = 0;
+  turn: DeliveryPort["turn"] = () => {
+    this.turns++;
+    return () => this.turns--;
+  };
   readonly delivery: Delivery;
 
   constructor() {
     const port: DeliveryPort = {
+      turn: () => this.turn(),
       read: (cursor) => {
         const { promise, resolve, reject } = Promise.withResolvers<
           PullResult
@@ -165,4 +171,37 @@ Deno.test("Delivery stops after a failure until a seek, and for good after stop"
   bench.delivery.changed();
   bench.read(2);
   assert.deepEqual(bench.sent, []);
+});
+
+Deno.test("Delivery reads when it has its turn, from where it stands then, and gives it back", async () => {
+  const bench = new Bench();
+  const { promise, resolve } = Promise.withResolvers<() => void>();
+  bench.turn = () => promise;
+  bench.delivery.seek("c0");
+  bench.delivery.seek("c5");
+  await turn();
+  assert.equal(bench.reads.length, 0);
+  let ends = 0;
+  resolve(() => ends++);
+  await turn();
+  assert.equal(bench.read(1).cursor, "c5");
+  await bench.read(1).answer(page("c6"));
+  assert.deepEqual(bench.sent, ["c6"]);
+  assert.equal(ends, 1);
+});
+
+Deno.test("Delivery gives its turn back when reading fails and when it has stopped", async () => {
+  const bench = new Bench();
+  bench.delivery.seek("c0");
+  assert.equal(bench.turns, 1);
+  await bench.read(1).fail(new Error("no"));
+  assert.equal(bench.turns, 0);
+  const { promise, resolve } = Promise.withResolvers<() => void>();
+  bench.turn = () => promise;
+  bench.delivery.seek("c0");
+  bench.delivery.stop();
+  resolve(() => bench.turns--);
+  await turn();
+  assert.equal(bench.turns, -1);
+  assert.equal(bench.reads.length, 1);
 });

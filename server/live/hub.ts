@@ -9,10 +9,13 @@ import { offeredProtocols } from "../auth/authorize.ts";
 import type { LiveConnections, ServerContext } from "../http/context.ts";
 import { admit, findGateway } from "../http/guard.ts";
 import { CODECS, type FrameData } from "./codec.ts";
+import { SendBudget, type Sender } from "./send_budget.ts";
 import { Session } from "./session.ts";
 
 /** Connections of one server. */
-const MAX_CONNECTIONS = 10_000;
+const MAX_CONNECTIONS = 1_000;
+/** Connections of one user to one server. */
+const MAX_USER_CONNECTIONS = 100;
 /** What may wait in a socket that is not read, in bodies of the largest size. */
 const MAX_BUFFERED_BODIES = 2;
 /** A peer that answers no WebSocket ping for so long is gone. */
@@ -24,17 +27,39 @@ export type HubContext = Omit<ServerContext, "live">;
 interface Connection {
   readonly session: Session;
   readonly gatewayId: string;
+  readonly sub: string;
+  readonly sender: Sender;
   readonly closed: Promise<void>;
 }
+
+/** How many connections there may be. */
+export interface HubLimits {
+  /** Of all users. */
+  readonly connections: number;
+  /** Of one user. */
+  readonly userConnections: number;
+}
+
+const DEFAULT_HUB_LIMITS: HubLimits = {
+  connections: MAX_CONNECTIONS,
+  userConnections: MAX_USER_CONNECTIONS,
+};
 
 /** The live connections of a server. */
 export class LiveHub implements LiveConnections {
   readonly #context: HubContext;
   readonly #connections = new Set<Connection>();
   readonly #counts = new Map<string, number>();
+  readonly #userCounts = new Map<string, number>();
+  readonly #limits: HubLimits;
+  readonly #budget = new SendBudget({
+    now: Date.now,
+    setTimer: (ms, callback) => void setTimeout(callback, ms),
+  });
 
-  constructor(context: HubContext) {
+  constructor(context: HubContext, limits: HubLimits = DEFAULT_HUB_LIMITS) {
     this.#context = context;
+    this.#limits = limits;
   }
 
   /** How many connections there are to a gateway. */
@@ -73,16 +98,15 @@ export class LiveHub implements LiveConnections {
         `Connect here with a WebSocket that offers ${[...CODECS.keys()].join(" or ")}`,
       );
     }
-    if (this.#connections.size >= MAX_CONNECTIONS) {
-      throw new LakeSyncError(
-        "BACKPRESSURE",
-        "There are too many connections, try again",
-        { retryAfterSeconds: 5 },
-      );
-    }
+    this.#checkRoom(token.sub);
     const { socket, response } = upgrade(request, protocol);
     socket.binaryType = "arraybuffer";
     const maxBuffered = MAX_BUFFERED_BODIES * gateway.limits.maxBodyBytes;
+    const sender: Sender = {
+      user: token.sub,
+      buffered: () => socket.bufferedAmount,
+      overflow: () => session.overflow(),
+    };
     const session = new Session({
       gateway,
       token,
@@ -94,14 +118,16 @@ export class LiveHub implements LiveConnections {
         const timer = setTimeout(callback, ms);
         return () => clearTimeout(timer);
       },
+      turn: () => this.#budget.turn(sender),
       send: (data) => {
         if (socket.readyState !== WebSocket.OPEN) return;
         socket.send(typeof data === "string" ? data : new Uint8Array(data));
+        this.#budget.sent(sender);
         if (socket.bufferedAmount > maxBuffered) session.overflow();
       },
       close: (code, reason) => socket.close(code, reason),
     });
-    this.#add(session, gatewayId, socket);
+    this.#add({ session, gatewayId, sub: token.sub, sender }, socket);
     return response;
   }
 
@@ -122,22 +148,48 @@ export class LiveHub implements LiveConnections {
     clearTimeout(timer);
   }
 
-  #add(session: Session, gatewayId: string, socket: WebSocket): void {
+  #checkRoom(sub: string): void {
+    const { connections, userConnections } = this.#limits;
+    if ((this.#userCounts.get(sub) ?? 0) >= userConnections) {
+      throw new LakeSyncError(
+        "RATE_LIMITED",
+        `A user has at most ${userConnections} live connections, close some`,
+        { retryAfterSeconds: 5 },
+      );
+    }
+    if (this.#connections.size >= connections) {
+      throw new LakeSyncError(
+        "BACKPRESSURE",
+        "There are too many connections, try again",
+        { retryAfterSeconds: 5 },
+      );
+    }
+  }
+
+  #add(accepted: Omit<Connection, "closed">, socket: WebSocket): void {
+    const { session, gatewayId, sub, sender } = accepted;
     const { promise: closed, resolve } = Promise.withResolvers<void>();
-    const connection = { session, gatewayId, closed };
+    const connection = { ...accepted, closed };
     this.#connections.add(connection);
-    this.#counts.set(gatewayId, this.count(gatewayId) + 1);
+    count(this.#counts, gatewayId, 1);
+    count(this.#userCounts, sub, 1);
     socket.onmessage = ({ data }) => session.receive(frameData(data));
     socket.onerror = () => {};
     socket.onclose = () => {
       session.ended();
       resolve();
       if (!this.#connections.delete(connection)) return;
-      const left = this.count(gatewayId) - 1;
-      if (left > 0) this.#counts.set(gatewayId, left);
-      else this.#counts.delete(gatewayId);
+      this.#budget.left(sender);
+      count(this.#counts, gatewayId, -1);
+      count(this.#userCounts, sub, -1);
     };
   }
+}
+
+function count(counts: Map<string, number>, name: string, more: number): void {
+  const now = (counts.get(name) ?? 0) + more;
+  if (now > 0) counts.set(name, now);
+  else counts.delete(name);
 }
 
 function frameData(data: unknown): FrameData {

@@ -38,7 +38,7 @@ const MAX_QUEUED_FRAMES = 256;
 /** Frames that may wait, in bodies of the largest size. */
 const MAX_QUEUED_BODIES = 2;
 /** Rows of a page that nobody asked for by a limit. */
-const PAGE_ROWS = 5_000;
+const PAGE_ROWS = 1_000;
 /** How long a client may take to say hello, in milliseconds. */
 const HELLO_TIMEOUT_MS = 10_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -55,6 +55,8 @@ export interface SessionOptions {
   readonly codec: FrameCodec;
   /** Finds the connection in the log. */
   readonly requestId: string;
+  /** Waits until a page may be sent; gives what is called when that is done. */
+  readonly turn: () => (() => void) | Promise<() => void>;
   /** Sends a frame. */
   readonly send: (data: FrameData) => void;
   /** Closes the connection. */
@@ -92,6 +94,7 @@ export class Session {
       this.#fail(CLOSE.malformed, "VALIDATION_ERROR", "No hello came in time");
     });
     this.#delivery = new Delivery({
+      turn: options.turn,
       read: (cursor) => {
         const limit = this.#limit;
         this.#limit = PAGE_ROWS;

@@ -103,6 +103,7 @@ export class Bench {
           ? Promise.reject(new LakeSyncError("AUTH_ERROR", "No"))
           : Promise.resolve(verified);
       },
+      turn: () => () => {},
       send: (data) => void this.frames.push(JSON.parse(String(data))),
       close: (code) => void this.closes.push(code),
       now: () => this.now,

@@ -1,0 +1,205 @@
+/**
+ * How much waits to be sent over all live connections of a server. A connection begins its next
+ * page only when there is room for it, and otherwise waits for its turn, first come first served.
+ * One that takes nothing while others wait is ended; what its socket holds until it is really gone
+ * still counts for its user, and in all once such bytes are more than a second budget.
+ *
+ * @module
+ */
+
+/** Bytes that may wait in all connections together before a page is begun. */
+export const MAX_WAITING_BYTES: number = 64 * 1024 * 1024;
+
+/** Room that a page holds while it is read, as its size is not known yet. */
+const PAGE_BYTES = 1024 * 1024;
+
+/** With more than so many bytes in its own socket a connection begins no page. */
+const MAX_OWN_BYTES = 1024 * 1024;
+
+/** With more than this share of all bytes in the sockets of a user none of them begins a page. */
+const USER_SHARE = 1 / 4;
+
+/** How long a connection may take nothing while others wait for room, in milliseconds. */
+const STALL_MS = 10_000;
+
+/** How often sockets are looked at while somebody waits, in milliseconds; they tell nothing. */
+const LOOK_MS = 10;
+
+/** A connection, as far as the budget has to do with it. */
+export interface Sender {
+  /** Whose it is. */
+  readonly user: string;
+  /** Bytes that wait in its socket. */
+  buffered(): number;
+  /** Ends it because it does not read. */
+  overflow(): void;
+}
+
+/** What a budget stands on. */
+export interface SendBudgetOptions {
+  /** How many bytes there are. */
+  readonly bytes?: number;
+  /** The clock, in milliseconds. */
+  readonly now: () => number;
+  /** Calls back once after a time in milliseconds. */
+  readonly setTimer: (ms: number, callback: () => void) => void;
+}
+
+interface Load {
+  bytes: number;
+  /** When bytes last left, or the first came. */
+  movedMs: number;
+  /** Whether it was ended and is not gone yet. */
+  ended: boolean;
+}
+
+interface Waiter {
+  readonly sender: Sender;
+  readonly begin: (end: () => void) => void;
+}
+
+/** The bytes that may wait in all connections of a server together. */
+export class SendBudget {
+  readonly #options: SendBudgetOptions;
+  readonly #max: number;
+  /** The connections whose sockets were not empty when they were last looked at. */
+  readonly #loads = new Map<Sender, Load>();
+  #waiting: Waiter[] = [];
+  readonly #userBytes = new Map<string, number>();
+  #bytes = 0;
+  /** Bytes in sockets that were ended and are not gone yet. */
+  #lost = 0;
+  #pages = 0;
+  #looking = false;
+
+  constructor(options: SendBudgetOptions) {
+    this.#options = options;
+    this.#max = options.bytes ?? MAX_WAITING_BYTES;
+  }
+
+  /**
+   * Asks to begin a page.
+   *
+   * @returns what must be called when the page was sent or given up; at once when there is room
+   */
+  turn(sender: Sender): (() => void) | Promise<() => void> {
+    if (this.#waiting.length === 0) {
+      if (this.#hasRoom(sender)) return this.#begin();
+      this.#look();
+      if (this.#hasRoom(sender)) return this.#begin();
+    }
+    const { promise, resolve } = Promise.withResolvers<() => void>();
+    this.#waiting.push({ sender, begin: resolve });
+    this.#keepLooking();
+    return promise;
+  }
+
+  /**
+   * Counts what a connection has just been sent. Answers wait for no turn, so whoever holds most
+   * is ended when they come to twice the budget.
+   */
+  sent(sender: Sender): void {
+    this.#count(sender);
+    if (this.#bytes <= 2 * this.#max) return;
+    this.#look();
+    const most = [...this.#loads].sort(([, a], [, b]) => b.bytes - a.bytes);
+    for (const [holder, load] of most) {
+      if (this.#bytes <= 2 * this.#max) return;
+      this.#end(holder, load);
+    }
+  }
+
+  /** The connection is gone. */
+  left(sender: Sender): void {
+    this.#set(sender, 0);
+    this.#giveUp(sender);
+    this.#beginWaiting();
+  }
+
+  #giveUp(sender: Sender): void {
+    const gone = this.#waiting.filter((waiter) => waiter.sender === sender);
+    this.#waiting = this.#waiting.filter((waiter) => waiter.sender !== sender);
+    for (const { begin } of gone) begin(() => {});
+  }
+
+  #hasRoom(sender: Sender): boolean {
+    const bytes = this.#bytes + Math.max(0, this.#lost - this.#max);
+    return bytes + (this.#pages + 1) * PAGE_BYTES <= this.#max &&
+      (this.#userBytes.get(sender.user) ?? 0) <= this.#max * USER_SHARE &&
+      (this.#loads.get(sender)?.bytes ?? 0) <= MAX_OWN_BYTES;
+  }
+
+  #begin(): () => void {
+    this.#pages++;
+    let open = true;
+    return () => {
+      if (!open) return;
+      open = false;
+      this.#pages--;
+      this.#beginWaiting();
+    };
+  }
+
+  /** Begins the pages there is room for; one whose own sockets are full holds up no other. */
+  #beginWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = waiting.filter(({ sender, begin }) => {
+      if (!this.#hasRoom(sender)) return true;
+      begin(this.#begin());
+      return false;
+    });
+  }
+
+  #count(sender: Sender): void {
+    this.#set(sender, sender.buffered());
+  }
+
+  #set(sender: Sender, bytes: number): void {
+    const load = this.#loads.get(sender) ??
+      { bytes: 0, movedMs: this.#options.now(), ended: false };
+    const more = bytes - load.bytes;
+    if (more < 0) load.movedMs = this.#options.now();
+    load.bytes = bytes;
+    if (load.ended) this.#lost += more;
+    else this.#bytes += more;
+    const userBytes = (this.#userBytes.get(sender.user) ?? 0) + more;
+    if (userBytes > 0) this.#userBytes.set(sender.user, userBytes);
+    else this.#userBytes.delete(sender.user);
+    if (bytes > 0) this.#loads.set(sender, load);
+    else this.#loads.delete(sender);
+  }
+
+  #look(): void {
+    for (const sender of [...this.#loads.keys()]) this.#count(sender);
+  }
+
+  #keepLooking(): void {
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#options.setTimer(LOOK_MS, () => {
+      this.#looking = false;
+      this.#look();
+      this.#beginWaiting();
+      if (this.#waiting.length === 0) return;
+      this.#endStalled();
+      if (this.#waiting.length > 0) this.#keepLooking();
+    });
+  }
+
+  #endStalled(): void {
+    const beforeMs = this.#options.now() - STALL_MS;
+    for (const [sender, load] of [...this.#loads]) {
+      if (load.movedMs <= beforeMs) this.#end(sender, load);
+    }
+    this.#beginWaiting();
+  }
+
+  #end(sender: Sender, load: Load): void {
+    if (load.ended) return;
+    load.ended = true;
+    this.#bytes -= load.bytes;
+    this.#lost += load.bytes;
+    this.#giveUp(sender);
+    sender.overflow();
+  }
+}
