@@ -205,6 +205,10 @@ export class Applier {
     this.#anySpecial = true;
   }
 
+  /**
+   * Finds the special rows. One that an earlier page of this checkpoint settled is not special any
+   * more, though its writes are after the last checkpoint: the app's table is its base again.
+   */
   async #findSpecial(
     table: SyncedTable,
     rows: readonly Change[],
@@ -217,7 +221,8 @@ export class Applier {
         (SELECT max(o.n) FROM _lakesync_outbox o WHERE o.tbl = ?2 AND o.row_id = j.value) AS last${values}
        FROM json_each(?1) j
        LEFT JOIN _lakesync_base b ON b.tbl = ?2 AND b.row_id = j.value
-       WHERE b.tbl IS NOT NULL OR last > ?3`,
+       WHERE b.tbl IS NOT NULL OR (last > ?3 AND NOT EXISTS
+        (SELECT 1 FROM temp._lakesync_seen s WHERE s.tbl = ?2 AND s.row_id = j.value))`,
       [
         JSON.stringify(rows.map(({ rowId }) => rowId)),
         table.id,

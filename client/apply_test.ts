@@ -147,6 +147,16 @@ Deno.test("G5: a reader sees the old or the new checkpoint, never a part, and is
   });
 });
 
+Deno.test("G3: a row that changed between two pages of the checkpoint that covers a write keeps its other cells", async () => {
+  await withLocal(async (db) => {
+    await db.receive(page([put("a", { title: "kept", done: true, n: 1 })]));
+    await db.exec("UPDATE todos SET n = 2");
+    await db.receive(page([put("a", { n: 2 })], 0, false));
+    await db.receive(page([put("a", { n: 3 })], 1));
+    assert.deepEqual(await db.tables.todos.all(), [{ id: "a", title: "kept", done: true, n: 3 }]);
+  });
+});
+
 Deno.test("G5: a crash at any call while a checkpoint is applied leaves the one before", async () => {
   await withFolder(async (folder) => {
     let crashes = 0;
