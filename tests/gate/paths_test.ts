@@ -38,7 +38,7 @@ Deno.test("placesIn finds what it must and nothing else", () => {
       'cd "/home/alice/lakesync"',
       "file:///Users/alice/x",
       "/root/.cache",
-      "cd /work/main",
+      "cd /workspace/lakesync",
       "C:\\Users\\alice",
       "https://npm-registry.example.com/x.tgz",
       "http://mirror.local/npm",
