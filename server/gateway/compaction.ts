@@ -1,6 +1,6 @@
 /**
  * Keeps history in bounds, a bounded piece at a time: the log by age and size, kept answers by
- * their expiry.
+ * their expiry, parts of large transactions that never became whole by their age.
  *
  * @module
  */
@@ -23,7 +23,7 @@ const MAX_PIECES = 100;
 export async function compact(committer: Committer): Promise<void> {
   const { store, env } = committer;
   const now = env.now();
-  const { logKeepMs, logMaxBytes } = retentionOf(env);
+  const { logKeepMs, logMaxBytes, partKeepMs } = retentionOf(env);
   for (let piece = 0; piece < MAX_PIECES; piece++) {
     const [oldest] = await store.readLog(LOG_START, 1);
     if (oldest === undefined) break;
@@ -37,4 +37,5 @@ export async function compact(committer: Committer): Promise<void> {
     await env.nextTurn();
   }
   while ((await store.sweepAnswers(now, PIECE)) === PIECE) await env.nextTurn();
+  while ((await store.sweepParts(now - partKeepMs, PIECE)) === PIECE) await env.nextTurn();
 }

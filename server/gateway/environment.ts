@@ -17,6 +17,8 @@ export interface Retention {
   readonly logMaxBytes: number;
   /** How long answers of requests with an Idempotency-Key are kept, in milliseconds. */
   readonly answerKeepMs: number;
+  /** How long a part of a large transaction waits for the others, in milliseconds. */
+  readonly partKeepMs: number;
 }
 
 /** The retention that holds unless configured otherwise. */
@@ -25,6 +27,7 @@ export const DEFAULT_RETENTION: Retention = {
   logKeepMs: 7 * 24 * 60 * 60 * 1000,
   logMaxBytes: 1024 * 1024 * 1024,
   answerKeepMs: 24 * 60 * 60 * 1000,
+  partKeepMs: 7 * 24 * 60 * 60 * 1000,
 };
 
 /** What a gateway needs of the world. */

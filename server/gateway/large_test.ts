@@ -193,3 +193,22 @@ Deno.test("G13: a large transaction sent again with another chain is a fork, who
     );
   }
 });
+
+Deno.test("G11: parts that never became whole are swept after a week", async () => {
+  await using fixture = await openFixture();
+  const { gateway, clock } = fixture;
+  const part = (part: number) => ({ ...tx(1, insert(part)), part, parts: 3 });
+  const days = (days: number) => clock.ms += days * 24 * 60 * 60 * 1000;
+  await push(gateway, "a", [part(1)]);
+  days(6);
+  await push(gateway, "a", [part(2)]);
+  await push(gateway, "b", [tx(1, insert(10))]);
+  days(2);
+  await push(gateway, "b", [tx(2, insert(11))]);
+  await assert.rejects(
+    push(gateway, "a", [part(3)]),
+    (error) => error instanceof LakeSyncError && error.code === "MUTATION_GAP",
+  );
+  await push(gateway, "a", [part(1), part(3)]);
+  assert.equal((await gateway.stats()).tables["todos"]?.rows, 5);
+});

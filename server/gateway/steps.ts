@@ -288,6 +288,7 @@ async function stage(
     part,
     parts,
     deltas: deltas.length,
+    stagedMs: env.now(),
     payload,
   });
   const now = await store.stagedSummary(clientId, mutationId);

@@ -70,6 +70,7 @@ export const commitCases: readonly ConformanceCase[] = [
         part: 1,
         parts: 2,
         deltas: 3,
+        stagedMs: 5,
         payload: new Uint8Array([1]),
       });
       const before = await everything(store);

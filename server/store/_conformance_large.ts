@@ -210,6 +210,7 @@ export const largeCases: readonly ConformanceCase[] = [
         part: 1,
         parts: 1,
         deltas: 1,
+        stagedMs: 5,
         payload: new Uint8Array([1]),
       };
       const staged = store.stagePart(part);

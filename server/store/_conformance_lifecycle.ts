@@ -103,6 +103,7 @@ export const lifecycleCases: readonly ConformanceCase[] = [
         part: 1,
         parts: 2,
         deltas: 3,
+        stagedMs: 5,
         payload: new Uint8Array([1, 2]),
       };
       await store.stagePart(part);

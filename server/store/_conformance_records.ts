@@ -9,13 +9,14 @@ import { client, logEntry, MAX_SLICE, next, openStore } from "./_conformance_too
 import type { ConformanceCase } from "./conformance.ts";
 import { type KeptAnswer, LOG_START, type StagedPart } from "./store.ts";
 
-function part(number: number, bytes: number, mutationId = 7): StagedPart {
+function part(number: number, bytes: number, mutationId = 7, stagedMs = 0): StagedPart {
   return {
     clientId: "phone-1",
     mutationId,
     part: number,
     parts: 3,
     deltas: number * 10,
+    stagedMs,
     payload: new Uint8Array(bytes).fill(number),
   };
 }
@@ -117,6 +118,31 @@ export const recordCases: readonly ConformanceCase[] = [
       assert.equal(await store.stagedSummary("phone-1", 7), undefined);
       assert.equal(await store.readPart("phone-1", 7, 3), undefined);
       assert.deepEqual(await store.readPart("phone-1", 8, 2), part(2, 5, 8));
+    },
+  },
+  {
+    name: "keeps staged parts until they are swept",
+    async run(subject) {
+      let stores = await subject.open();
+      let store = await openStore(stores);
+      await store.stagePart(part(1, 10, 7, 100));
+      await store.stagePart(part(2, 80_000, 7, 200));
+      await store.stagePart(part(1, 10, 8, 150));
+      await store.stagePart(part(1, 20, 8, 300));
+      await store.stagePart(part(1, 10, 9, 100));
+      await store.commit(next(0, { dropParts: [{ clientId: "phone-1", mutationId: 9 }] }));
+      assert.equal(await store.sweepParts(100, 9), 0);
+      assert.equal(await store.sweepParts(200, 9), 1);
+      assert.deepEqual((await store.stagedSummary("phone-1", 7))?.present, [2]);
+      stores = await subject.reopen(stores);
+      store = await openStore(stores);
+      assert.deepEqual(await store.readPart("phone-1", 8, 1), part(1, 20, 8, 300));
+      assert.equal(await store.sweepParts(999, 1), 1);
+      assert.equal(await store.stagedSummary("phone-1", 7), undefined);
+      assert.equal(await store.readPart("phone-1", 7, 2), undefined);
+      assert.equal(await store.sweepParts(999, 9), 1);
+      assert.equal(await store.stagedSummary("phone-1", 8), undefined);
+      assert.equal(await store.sweepParts(999, 9), 0);
     },
   },
   {

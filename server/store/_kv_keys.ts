@@ -15,6 +15,7 @@
  * g <id> answer <hash of key>           AnswerRecord
  * g <id> expiry <ms> <hash of key>      true
  * g <id> part <client> <mutation> <n>   PartRecord
+ * g <id> partAge <ms> <client> <mutation> <n> true
  * g <id> blob <writeId> <n> <chunk>     bytes
  * g <id> staged <writeId> ...key        the value to come at that key, null to remove it
  * g <id> trash <writeId> [n]            what may be removed: the write's blobs and staged values
@@ -25,7 +26,10 @@
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
-import type { BucketEntry, RowKey } from "./store.ts";
+import type { BucketEntry, RowKey, StagedPart } from "./store.ts";
+
+/** What names a staged part. */
+export type PartName = Pick<StagedPart, "clientId" | "mutationId" | "part">;
 
 /** A part of a key; KV knows more, but no others are used. */
 export type KeyPart = string | number | boolean;
@@ -75,6 +79,19 @@ export function answerAt(key: string): GatewayKey {
 /** The key of a kept answer among those that expire. */
 export function expiryAt(expiresMs: number, key: string): GatewayKey {
   return ["expiry", expiresMs, hash(key)];
+}
+
+/** The key of a staged part. */
+export function partAt({ clientId, mutationId, part }: PartName): GatewayKey {
+  return ["part", clientId, mutationId, part];
+}
+
+/** The key of a staged part among those that are swept. */
+export function partAgeAt(
+  stagedMs: number,
+  { clientId, mutationId, part }: PartName,
+): GatewayKey {
+  return ["partAge", stagedMs, clientId, mutationId, part];
 }
 
 /** Where the value to come at a key is kept until a write is published. */

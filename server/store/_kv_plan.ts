@@ -6,11 +6,20 @@
 
 import { wrongRef } from "./_errors.ts";
 import { type KvDraft, trashOf } from "./_kv_content.ts";
-import { answerAt, bucketIdAt, entryAt, expiryAt, type GatewayKey, rowAt } from "./_kv_keys.ts";
+import {
+  answerAt,
+  bucketIdAt,
+  entryAt,
+  expiryAt,
+  type GatewayKey,
+  partAgeAt,
+  rowAt,
+} from "./_kv_keys.ts";
 import {
   asAnswer,
   asBucket,
   asContent,
+  asNumber,
   asPart,
   type Content,
   type HeadRecord,
@@ -189,8 +198,11 @@ export class KvPlan {
     const prefix: GatewayKey = ["part", clientId, mutationId];
     const parts = await this.#session.list({ prefix, limit: 1_000_000 });
     for (const { key, value } of parts) {
-      this.#discard(asPart(value).payload);
+      const { payload, stagedMs } = asPart(value);
+      this.#discard(payload);
       this.#set(key, null);
+      const part = asNumber(key[3]);
+      this.#set(partAgeAt(stagedMs, { clientId, mutationId, part }), null);
     }
   }
 

@@ -6,7 +6,7 @@
  */
 
 import { readBytes, readText } from "./_kv_content.ts";
-import { answerAt, bucketIdAt, type GatewayKey, rowAt } from "./_kv_keys.ts";
+import { answerAt, bucketIdAt, type GatewayKey, partAt, rowAt } from "./_kv_keys.ts";
 import { KvRef } from "./_kv_plan.ts";
 import {
   asAnswer,
@@ -189,15 +189,16 @@ export async function readPart(
   mutationId: number,
   part: number,
 ): Promise<StagedPart | undefined> {
-  const { value } = await session.get(["part", clientId, mutationId, part]);
+  const { value } = await session.get(partAt({ clientId, mutationId, part }));
   if (value === null) return undefined;
-  const { parts, deltas, payload } = asPart(value);
+  const { parts, deltas, stagedMs, payload } = asPart(value);
   return {
     clientId,
     mutationId,
     part,
     parts,
     deltas,
+    stagedMs,
     payload: await readBytes(session, payload),
   };
 }

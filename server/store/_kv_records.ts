@@ -66,6 +66,8 @@ export interface PartRecord {
   readonly parts: number;
   /** How many deltas it holds. */
   readonly deltas: number;
+  /** When it came, in milliseconds since 1970. */
+  readonly stagedMs: number;
   /** The part. */
   readonly payload: Content;
 }
@@ -113,7 +115,8 @@ function isLog(value: unknown): value is LogRecord {
 
 function isPart(value: unknown): value is PartRecord {
   return isFields(value) && typeof value.parts === "number" &&
-    typeof value.deltas === "number" && isContent(value.payload);
+    typeof value.deltas === "number" && typeof value.stagedMs === "number" &&
+    isContent(value.payload);
 }
 
 function isAnswer(value: unknown): value is AnswerRecord {

@@ -35,7 +35,7 @@ import {
 } from "./_kv_reads.ts";
 import type { HeadRecord } from "./_kv_records.ts";
 import type { KvSession } from "./_kv_session.ts";
-import { stagePart, sweepAnswers, trimLog } from "./_kv_upkeep.ts";
+import { stagePart, sweepAnswers, sweepParts, trimLog } from "./_kv_upkeep.ts";
 import type {
   BucketPage,
   BucketRecord,
@@ -222,6 +222,15 @@ export class KvStore implements Store {
         beforeMs,
         limit,
       );
+      this.#freed.push(...freed);
+      return count;
+    });
+  }
+
+  /** Removes staged parts that came before a time. */
+  sweepParts(beforeMs: number, limit: number): Promise<number> {
+    return this.#write(async () => {
+      const { count, freed } = await sweepParts(this.#session, beforeMs, limit);
       this.#freed.push(...freed);
       return count;
     });

@@ -8,9 +8,17 @@
 import { headMoved } from "./_errors.ts";
 import { readHead } from "./_kv_commit.ts";
 import { KvDraft, trashOf } from "./_kv_content.ts";
-import { type GatewayKey, HEAD } from "./_kv_keys.ts";
-import { asAnswer, asLog, asPart, asString, bytesOf } from "./_kv_records.ts";
-import type { KvSession, KvWrite } from "./_kv_session.ts";
+import { type GatewayKey, HEAD, partAgeAt, partAt } from "./_kv_keys.ts";
+import {
+  asAnswer,
+  asLog,
+  asNumber,
+  asPart,
+  asString,
+  bytesOf,
+  type Content,
+} from "./_kv_records.ts";
+import type { KvListed, KvSession, KvWrite } from "./_kv_session.ts";
 import type { StagedPart } from "./store.ts";
 
 /** How many were removed, and what that has freed. */
@@ -24,8 +32,8 @@ export interface Removed {
 /** Log entries removed in one atomic. */
 const LOG_ROUND = 200;
 
-/** Answers removed in one atomic, which checks each; KV allows 100 checks. */
-const ANSWER_ROUND = 90;
+/** Answers or parts removed in one atomic, which checks each; KV allows 100 checks. */
+const SWEEP_ROUND = 90;
 
 /**
  * Keeps a part.
@@ -36,15 +44,24 @@ const ANSWER_ROUND = 90;
  */
 export async function stagePart(
   session: KvSession,
-  { clientId, mutationId, part, parts, deltas, payload }: StagedPart,
+  part: StagedPart,
 ): Promise<readonly GatewayKey[]> {
-  const key: GatewayKey = ["part", clientId, mutationId, part];
+  const { parts, deltas, stagedMs, payload } = part;
+  const key = partAt(part);
   const { value, versionstamp } = await session.get(key);
-  const freed = value === null ? [] : trashOf(asPart(value).payload);
+  const old = value === null ? undefined : asPart(value);
+  const freed = old === undefined ? [] : trashOf(old.payload);
   const draft = new KvDraft(session);
-  const record = { parts, deltas, payload: await draft.keep(payload) };
+  const record = { parts, deltas, stagedMs, payload: await draft.keep(payload) };
   const checks = [{ key, versionstamp }];
-  const writes: KvWrite[] = [{ key, value: record }, ...marks(freed)];
+  const writes: KvWrite[] = [
+    { key, value: record },
+    ...(old === undefined || old.stagedMs === stagedMs
+      ? []
+      : [{ key: partAgeAt(old.stagedMs, part), value: null }]),
+    { key: partAgeAt(stagedMs, part), value: true },
+    ...marks(freed),
+  ];
   if (draft.markVersion !== undefined) {
     checks.push({ key: draft.markKey, versionstamp: draft.markVersion });
     writes.push({ key: draft.markKey, value: null });
@@ -108,36 +125,75 @@ export async function sweepAnswers(
   beforeMs: number,
   limit: number,
 ): Promise<Removed> {
+  const keyOf = (key: KvListed["key"]): GatewayKey => ["answer", asString(key[2])];
+  const contentOf = (value: unknown) => asAnswer(value).json;
+  return await sweepIndexed(session, { index: "expiry", keyOf, contentOf }, beforeMs, limit);
+}
+
+/**
+ * Removes staged parts that came before a time.
+ *
+ * @param session the gateway
+ * @param beforeMs the time, in milliseconds since 1970
+ * @param limit how many at most
+ * @returns how many, and what that has freed
+ */
+export async function sweepParts(
+  session: KvSession,
+  beforeMs: number,
+  limit: number,
+): Promise<Removed> {
+  const keyOf = ([, , clientId, mutationId, part]: KvListed["key"]) =>
+    partAt({
+      clientId: asString(clientId),
+      mutationId: asNumber(mutationId),
+      part: asNumber(part),
+    });
+  const contentOf = (value: unknown) => asPart(value).payload;
+  return await sweepIndexed(session, { index: "partAge", keyOf, contentOf }, beforeMs, limit);
+}
+
+/** What is swept by an index whose keys begin with a time. */
+interface Swept {
+  /** The index's name. */
+  readonly index: string;
+  /** The key of what an entry of the index stands for. */
+  readonly keyOf: (key: KvListed["key"]) => GatewayKey;
+  /** Its content. */
+  readonly contentOf: (value: unknown) => Content;
+}
+
+async function sweepIndexed(
+  session: KvSession,
+  { index, keyOf, contentOf }: Swept,
+  beforeMs: number,
+  limit: number,
+): Promise<Removed> {
   const freed: GatewayKey[] = [];
   let count = 0;
   while (count < limit) {
-    const expired = await session.list({
-      prefix: ["expiry"],
-      end: ["expiry", beforeMs],
-      limit: Math.min(ANSWER_ROUND, limit - count),
+    const old = await session.list({
+      prefix: [index],
+      end: [index, beforeMs],
+      limit: Math.min(SWEEP_ROUND, limit - count),
     });
-    if (expired.length === 0) break;
-    const keys = expired.map(({ key }): GatewayKey => [
-      "answer",
-      asString(key[2]),
-    ]);
-    const answers = await session.getMany(keys);
-    const free = answers.flatMap(({ value }) =>
-      value === null ? [] : trashOf(asAnswer(value).json)
-    );
+    if (old.length === 0) break;
+    const keys = old.map(({ key }) => keyOf(key));
+    const found = await session.getMany(keys);
+    const free = found.flatMap(({ value }) => value === null ? [] : trashOf(contentOf(value)));
     const done = await session.write(
       [
-        ...[...keys, ...expired.map(({ key }) => key)]
+        ...[...keys, ...old.map(({ key }) => key)]
           .map((key) => ({ key, value: null })),
         ...marks(free),
       ],
-      keys.map((key, index) => ({
+      keys.map((key, at) => ({
         key,
-        versionstamp: answers[index]?.versionstamp ?? null,
+        versionstamp: found[at]?.versionstamp ?? null,
       })),
     );
     if (done === undefined) throw headMoved();
-    count += expired.length;
+    count += old.length;
     freed.push(...free);
   }
   return { count, freed };

@@ -187,6 +187,20 @@ export class MemoryState {
     return expired.length;
   }
 
+  /** Removes staged parts that came before a time. */
+  sweepParts(beforeMs: number, limit: number): number {
+    const old = [...this.#parts.values()].flatMap((parts) => [...parts.values()])
+      .filter(({ stagedMs }) => stagedMs < beforeMs)
+      .slice(0, limit);
+    for (const { clientId, mutationId, part } of old) {
+      const key = partsKey(clientId, mutationId);
+      const parts = this.#parts.get(key);
+      parts?.delete(part);
+      if (parts?.size === 0) this.#parts.delete(key);
+    }
+    return old.length;
+  }
+
   #apply(writes: Writes): void {
     for (const row of writes.rows ?? []) this.#writeRow(row);
     const log = writes.log ?? [];

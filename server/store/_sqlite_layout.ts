@@ -16,7 +16,7 @@ export interface SqliteOptions {
   readonly synchronous?: "FULL" | "OFF";
 }
 
-const LAYOUT_VERSION = 1;
+const LAYOUT_VERSION = 2;
 
 /**
  * `rows.rid` is the handle of a row; an entry of `bucket_rows` is found by what it is ordered by.
@@ -76,9 +76,11 @@ CREATE TABLE parts (
   parts INTEGER NOT NULL,
   deltas INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
+  staged_ms INTEGER NOT NULL,
   payload BLOB NOT NULL,
   UNIQUE (client_id, mutation_id, part)
 ) STRICT;
+CREATE INDEX parts_by_age ON parts (staged_ms);
 CREATE TABLE answers (
   key TEXT PRIMARY KEY,
   record TEXT NOT NULL,

@@ -89,7 +89,7 @@ export class SqliteReads {
        WHERE client_id = ? AND mutation_id = ? ORDER BY part`,
     );
     this.#part = db.prepare(
-      `SELECT part, parts, deltas, payload FROM parts
+      `SELECT part, parts, deltas, staged_ms, payload FROM parts
        WHERE client_id = ? AND mutation_id = ? AND part = ?`,
     );
     this.#stats = db.prepare("SELECT log_entries, log_bytes, clients FROM head");
@@ -201,7 +201,8 @@ export class SqliteReads {
       part: asNumber(row[0]),
       parts: asNumber(row[1]),
       deltas: asNumber(row[2]),
-      payload: asBytes(row[3]),
+      stagedMs: asNumber(row[3]),
+      payload: asBytes(row[4]),
     };
   }
 

@@ -213,6 +213,11 @@ export class SqliteStore implements Store {
     return this.#afterLarge(() => this.#writes.sweepAnswers(beforeMs, limit));
   }
 
+  /** Removes staged parts that came before a time. */
+  sweepParts(beforeMs: number, limit: number): Promise<number> {
+    return this.#afterLarge(() => this.#writes.sweepParts(beforeMs, limit));
+  }
+
   /** How much it holds. */
   stats(): Promise<StoreStats> {
     return this.#read((reads) => reads.stats());

@@ -38,6 +38,7 @@ export class SqliteWrites {
   readonly #trimmed: Statement;
   readonly #trim: Statement;
   readonly #sweep: Statement;
+  readonly #sweepParts: Statement;
   readonly #lastRid: Statement;
   readonly #count: Statement;
 
@@ -73,7 +74,7 @@ export class SqliteWrites {
     this.#answer = db.prepare("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)");
     this.#head = db.prepare("UPDATE head SET seq = ?, hlc = ? WHERE seq = ?");
     this.#part = db.prepare(
-      "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     );
     const oldest = `FROM log WHERE seq <= ?1 ORDER BY seq, slice LIMIT ?2`;
     this.#trimmed = db.prepare(
@@ -86,6 +87,10 @@ export class SqliteWrites {
     this.#sweep = db.prepare(
       `DELETE FROM answers WHERE rowid IN
        (SELECT rowid FROM answers WHERE expires_ms < ? ORDER BY expires_ms LIMIT ?)`,
+    );
+    this.#sweepParts = db.prepare(
+      `DELETE FROM parts WHERE rowid IN
+       (SELECT rowid FROM parts WHERE staged_ms < ? ORDER BY staged_ms LIMIT ?)`,
     );
     this.#lastRid = db.prepare("SELECT coalesce(max(rid), 0) FROM rows");
     this.#count = db.prepare(
@@ -138,6 +143,7 @@ export class SqliteWrites {
       part.parts,
       part.deltas,
       part.payload.length,
+      part.stagedMs,
       part.payload,
     );
   }
@@ -156,6 +162,11 @@ export class SqliteWrites {
   /** Removes kept answers that have expired. */
   sweepAnswers(beforeMs: number, limit: number): number {
     return this.#sweep.run(beforeMs, limit);
+  }
+
+  /** Removes staged parts that came before a time. */
+  sweepParts(beforeMs: number, limit: number): number {
+    return this.#sweepParts.run(beforeMs, limit);
   }
 
   #rows(rows: readonly RowWrite[]): void {

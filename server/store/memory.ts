@@ -191,6 +191,10 @@ class MemoryStore implements Store {
     return this.#run((state) => state.sweepAnswers(beforeMs, limit));
   }
 
+  sweepParts(beforeMs: number, limit: number): Promise<number> {
+    return this.#run((state) => state.sweepParts(beforeMs, limit));
+  }
+
   stats(): Promise<StoreStats> {
     return this.#run((state) => state.stats);
   }

@@ -125,6 +125,8 @@ export interface StagedPart {
   readonly parts: number;
   /** How many deltas it holds. */
   readonly deltas: number;
+  /** When it came, in milliseconds since 1970. */
+  readonly stagedMs: number;
   /** The part, bytes that only the gateway reads. */
   readonly payload: Uint8Array;
 }
@@ -327,6 +329,8 @@ export interface Store {
   trimLog(throughSeq: number, limit: number): Promise<number>;
   /** Removes kept answers that expired before a time, at most `limit`; gives how many. */
   sweepAnswers(beforeMs: number, limit: number): Promise<number>;
+  /** Removes staged parts that came before a time, at most `limit`; gives how many. */
+  sweepParts(beforeMs: number, limit: number): Promise<number>;
   /** How much it holds; costs the same whatever it holds. */
   stats(): Promise<StoreStats>;
   /** Closes it; whatever is committed is there at the next opening. */
