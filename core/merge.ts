@@ -131,17 +131,29 @@ function groupOf(change: Change): CellGroup {
   return { hlc, clientId, seq, columns, values };
 }
 
+/** Up to so many columns are found fastest by looking at each. */
+const FEW_COLUMNS = 256;
+
+/** Tells where columns are among those a change writes, below 0 for those that are not. */
+function placesOf(columns: readonly number[]): (column: number) => number {
+  if (columns.length <= FEW_COLUMNS) return (column) => columns.indexOf(column);
+  const places = new Map<number, number>();
+  for (let i = 0; i < columns.length; i++) places.set(columns[i] as number, i);
+  return (column) => places.get(column) ?? -1;
+}
+
 function mergeCells(
   cells: readonly CellGroup[],
   change: Change,
 ): readonly CellGroup[] {
+  const placeOf = placesOf(change.columns);
   const lost = new Set<number>();
   const held = new Set<number>();
   for (const group of cells) {
     const order = compareStamps(group, change);
     for (let i = 0; i < group.columns.length; i++) {
       const column = group.columns[i] as number;
-      const at = change.columns.indexOf(column);
+      const at = placeOf(column);
       if (at < 0) continue;
       const keeps = order > 0 ||
         (order === 0 &&

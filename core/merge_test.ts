@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Hlc } from "./clock.ts";
-import { type Change, compareStamps, merge, type RowState, type Stamp } from "./merge.ts";
+import {
+  type Change,
+  compareStamps,
+  EMPTY_ROW,
+  merge,
+  type RowState,
+  type Stamp,
+} from "./merge.ts";
 import {
   type Merge,
   mergeAll,
@@ -263,3 +270,25 @@ for (const [name, broken] of Object.entries(BROKEN)) {
     assert.ok(fc.check(convergence(broken), { numRuns: 20_000 }).failed);
   });
 }
+
+Deno.test("merge of many columns costs in proportion to them, in whatever order they come", () => {
+  const stamp = (hlc: number) => ({ hlc: BigInt(hlc) as Hlc, clientId: "a", seq: hlc });
+  const cost = (count: number) => {
+    const columns = Array.from({ length: count }, (_, i) => i);
+    const turned = [...columns].reverse();
+    let best = Infinity;
+    for (let run = 0; run < 5; run++) {
+      const begin = performance.now();
+      let row: RowState = EMPTY_ROW;
+      for (let i = 1; i <= 8; i++) {
+        const order = i % 2 === 0 ? columns : turned;
+        row = merge(row, { op: "UPDATE", ...stamp(i), columns: order, values: order });
+      }
+      best = Math.min(best, performance.now() - begin);
+      assert.deepEqual(row.cells, [{ ...stamp(8), columns, values: columns }]);
+    }
+    return best;
+  };
+  const few = cost(1_000);
+  assert.ok(cost(16_000) < 80 * few);
+});

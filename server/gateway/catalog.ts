@@ -40,6 +40,8 @@ export interface CatalogTable {
   readonly table: Table;
   /** Columns by number, the key's included. */
   readonly columns: readonly CatalogColumn[];
+  /** Columns by name. */
+  readonly byName: ReadonlyMap<string, CatalogColumn>;
 }
 
 /** A shape, judged and translated once for all deltas that share it. */
@@ -93,7 +95,8 @@ export class Catalog {
         name,
         since,
       }));
-      const catalogTable = { id: entry.id, since: entry.since, table, columns };
+      const byName = new Map(columns.map((column) => [column.name, column]));
+      const catalogTable = { id: entry.id, since: entry.since, table, columns, byName };
       this.#byName.set(table.name, catalogTable);
       this.#byId.set(entry.id, catalogTable);
     }
@@ -188,7 +191,7 @@ export class Catalog {
     const keys: [number, number][] = [];
     for (const [place, name] of shape.columns.entries()) {
       const spec = table.table.byName.get(name);
-      const column = table.columns.find((candidate) => candidate.name === name);
+      const column = table.byName.get(name);
       if (spec === undefined || column === undefined) {
         return `No column ${JSON.stringify(name.slice(0, 64))} in table ${shape.table}`;
       }

@@ -25,9 +25,7 @@ import type { GatewayEnvironment } from "./environment.ts";
 import type { CommitListener, Idempotency, PushOutcome } from "./gateway.ts";
 import { Group, type Verdict } from "./group.ts";
 import { commitInSteps, needsSteps } from "./steps.ts";
-
-/** How many deltas one commit gathers; it bounds how long one commit keeps the event loop. */
-export const GROUP_DELTAS = 2_000;
+import { GROUP_WEIGHT, weightOfAll } from "./weight.ts";
 
 /** After so many turns of the event loop without another push a group is taken. */
 const QUIET_TURNS = 3;
@@ -49,8 +47,10 @@ export interface PushJob {
 }
 
 interface Queued {
-  /** Deltas it brings, for the size of a group. */
+  /** Deltas it brings. */
   readonly deltas: number;
+  /** What they weigh, for the size of a group. */
+  readonly weight: number;
   /** A push, or a step that runs alone between groups. */
   readonly work: PushJob | (() => Promise<void>);
   readonly settle: (outcome: PushOutcome | LakeSyncError) => void;
@@ -126,15 +126,19 @@ export class Committer {
       (sum, { deltas }) => sum + deltas.length,
       0,
     );
+    const weight = job.request.transactions.reduce(
+      (sum, { deltas }) => sum + weightOfAll(deltas),
+      0,
+    );
     return new Promise((resolve, reject) => {
       const settle = (outcome: PushOutcome | LakeSyncError) => {
         if (outcome instanceof LakeSyncError) reject(outcome);
         else resolve(outcome);
       };
-      const work = needsSteps(job.request, deltas)
+      const work = needsSteps(job.request, weight)
         ? () => this.#settled(() => commitInSteps(this, job)).then(settle)
         : job;
-      this.#enqueue({ deltas, work, settle }, reject);
+      this.#enqueue({ deltas, weight, work, settle }, reject);
     });
   }
 
@@ -152,7 +156,7 @@ export class Committer {
   alone<T>(step: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const work = () => step().then(resolve, reject);
-      this.#enqueue({ deltas: 0, work, settle: reject }, reject);
+      this.#enqueue({ deltas: 0, weight: 0, work, settle: reject }, reject);
     });
   }
 
@@ -240,15 +244,15 @@ export class Committer {
 
   #takeGroup(): Queued[] {
     const group: Queued[] = [];
-    let deltas = 0;
+    let weight = 0;
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
       if (
         group.length > 0 &&
-        (typeof next.work === "function" || deltas + next.deltas > GROUP_DELTAS)
+        (typeof next.work === "function" || weight + next.weight > GROUP_WEIGHT)
       ) break;
       this.#queue.shift();
       group.push(next);
-      deltas += next.deltas;
+      weight += next.weight;
       if (typeof next.work === "function") break;
     }
     return group;

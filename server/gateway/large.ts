@@ -17,20 +17,30 @@ import {
 import type { ClientRecord, LargeCommit, RowKey, StagedSummary, Writes } from "../store/store.ts";
 import { type Base, baseWrites, markDay } from "./base.ts";
 import { checkNextChain, consume, deltaIdsOf, previousChain } from "./clients.ts";
-import { type Committer, GROUP_DELTAS, type PushJob } from "./committer.ts";
+import type { Committer, PushJob } from "./committer.ts";
 import { limitsOf } from "./environment.ts";
 import { judge, type JudgeContext } from "./judge.ts";
 import { withLife } from "./lives.ts";
 import { writeLogPayload } from "./log.ts";
+import { GROUP_WEIGHT, weightOf } from "./weight.ts";
 import { keyText, WorkingSet } from "./working.ts";
 
 /** Cuts deltas into slices. */
 export async function* slices(
   deltas: readonly Delta[],
 ): AsyncGenerator<readonly Delta[]> {
-  for (let at = 0; at < deltas.length; at += GROUP_DELTAS) {
-    yield await Promise.resolve(deltas.slice(at, at + GROUP_DELTAS));
+  let from = 0;
+  let weight = 0;
+  for (const [at, delta] of deltas.entries()) {
+    const own = weightOf(delta);
+    if (at > from && weight + own > GROUP_WEIGHT) {
+      yield await Promise.resolve(deltas.slice(from, at));
+      from = at;
+      weight = 0;
+    }
+    weight += own;
   }
+  if (from < deltas.length) yield await Promise.resolve(deltas.slice(from));
 }
 
 /** Reads the parts of a transaction, in slices. */

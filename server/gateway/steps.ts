@@ -23,20 +23,21 @@ import {
   newClient,
   refusalsOf,
 } from "./clients.ts";
-import { type Committer, GROUP_DELTAS, type PushJob } from "./committer.ts";
+import type { Committer, PushJob } from "./committer.ts";
 import { limitsOf, retentionOf } from "./environment.ts";
 import type { PushOutcome } from "./gateway.ts";
 import { judge, reject } from "./judge.ts";
 import { commitLarge, judgeContext, refuse, slices, stagedSlices } from "./large.ts";
+import { GROUP_WEIGHT, weightOfAll } from "./weight.ts";
 
 /**
  * Whether a push must be committed in steps.
  *
  * @param request the push
- * @param deltas how many deltas it holds
+ * @param weight what its deltas weigh
  */
-export function needsSteps(request: PushRequest, deltas: number): boolean {
-  return deltas > GROUP_DELTAS ||
+export function needsSteps(request: PushRequest, weight: number): boolean {
+  return weight > GROUP_WEIGHT ||
     request.transactions.some(({ part }) => part !== undefined);
 }
 
@@ -63,7 +64,7 @@ export async function commitInSteps(
     const step = { ...request, transactions };
     const [first] = transactions;
     const large = first !== undefined &&
-      (first.part !== undefined || first.deltas.length > GROUP_DELTAS);
+      (first.part !== undefined || weightOfAll(first.deltas) > GROUP_WEIGHT);
     result = large
       ? await commitLargeStep(committer, { ...job, request: step }, first)
       : await commitStep(committer, {
@@ -141,24 +142,24 @@ function* steps(
   transactions: readonly Transaction[],
 ): Generator<readonly Transaction[]> {
   let step: Transaction[] = [];
-  let deltas = 0;
+  let weight = 0;
   for (const transaction of transactions) {
-    const alone = transaction.part !== undefined ||
-      transaction.deltas.length > GROUP_DELTAS;
+    const own = weightOfAll(transaction.deltas);
+    const alone = transaction.part !== undefined || own > GROUP_WEIGHT;
     if (
       step.length > 0 &&
-      (alone || deltas + transaction.deltas.length > GROUP_DELTAS)
+      (alone || weight + own > GROUP_WEIGHT)
     ) {
       yield step;
       step = [];
-      deltas = 0;
+      weight = 0;
     }
     step.push(transaction);
-    deltas += transaction.deltas.length;
+    weight += own;
     if (alone) {
       yield step;
       step = [];
-      deltas = 0;
+      weight = 0;
     }
   }
   if (step.length > 0) yield step;
