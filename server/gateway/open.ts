@@ -20,6 +20,8 @@ const IDLE_MS = 10_000;
 
 interface Entry {
   readonly opening: Promise<OpenGateway | undefined>;
+  /** Whether it is made when it is not there. */
+  readonly create: boolean;
   gateway?: OpenGateway;
   usedMs: number;
 }
@@ -35,8 +37,7 @@ class OpenGateways implements Gateways {
   }
 
   async create(gatewayId: string): Promise<Gateway> {
-    const gateway = (await this.#opened(gatewayId, true)) ??
-      (await this.#opened(gatewayId, true));
+    const gateway = await this.#opened(gatewayId, true);
     if (gateway === undefined) {
       throw new Error(`The store of gateway ${gatewayId} was not made`);
     }
@@ -45,20 +46,32 @@ class OpenGateways implements Gateways {
 
   #opened(gatewayId: string, create: boolean): Promise<OpenGateway | undefined> {
     const known = this.#entries.get(gatewayId);
-    if (known !== undefined) {
+    if (known !== undefined && (known.create || !create)) {
       known.usedMs = this.env.now();
       return known.opening;
     }
-    const opening = this.#openOne(gatewayId, create);
-    const entry: Entry = { opening, usedMs: this.env.now() };
+    const opening = known === undefined
+      ? this.#openOne(gatewayId, create)
+      : this.#createAfter(known.opening, gatewayId);
+    const entry: Entry = { opening, create, usedMs: this.env.now() };
     this.#entries.set(gatewayId, entry);
-    const forget = () => this.#entries.delete(gatewayId);
+    const forget = () => {
+      if (this.#entries.get(gatewayId) === entry) this.#entries.delete(gatewayId);
+    };
     opening.then((gateway) => {
       if (gateway === undefined) return forget();
       entry.gateway = gateway;
       this.#closeIdle();
     }, forget);
     return opening;
+  }
+
+  /** Makes a gateway that may turn out to be there; whoever asks meanwhile waits for this. */
+  async #createAfter(
+    opening: Promise<OpenGateway | undefined>,
+    gatewayId: string,
+  ): Promise<OpenGateway | undefined> {
+    return await opening.catch(() => undefined) ?? await this.#openOne(gatewayId, true);
   }
 
   async #openOne(gatewayId: string, create: boolean): Promise<OpenGateway | undefined> {

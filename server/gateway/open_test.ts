@@ -50,3 +50,22 @@ Deno.test("G11: gateways that nobody uses are closed when many are open, and ope
   assert.equal((await watched.pull(ALICE, { clientId: "reader" })).complete, true);
   stop();
 });
+
+Deno.test("G11: a gateway is created while others keep asking for it", async () => {
+  await using fixture = await openFixture();
+  const { gateways } = fixture;
+  let created = false;
+  const asking = async () => {
+    while (!created) await gateways.get("wanted");
+  };
+  const flood = [asking(), asking(), asking()];
+  try {
+    const gateway = await gateways.create("wanted");
+    assert.equal(gateway.id, "wanted");
+    assert.equal(await gateways.get("wanted"), gateway);
+    assert.equal(await gateways.create("wanted"), gateway);
+  } finally {
+    created = true;
+    await Promise.all(flood);
+  }
+});
