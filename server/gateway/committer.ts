@@ -44,6 +44,8 @@ export interface PushJob {
   readonly request: PushRequest;
   /** How to keep its answer. */
   readonly idempotency: Idempotency | undefined;
+  /** What the kept answer is for, when `request` is only its last step. */
+  readonly whole?: PushRequest;
 }
 
 interface Queued {

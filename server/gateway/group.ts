@@ -220,7 +220,7 @@ export class Group {
   }
 
   #keepAnswer(
-    { idempotency, request }: PushJob,
+    { idempotency, request, whole = request }: PushJob,
     client: ClientRecord,
     stopped: Stop | undefined,
   ): void {
@@ -234,7 +234,7 @@ export class Group {
       key: idempotency.key,
       bodyHash: idempotency.bodyHash,
       answer: idempotency.render(
-        committer.result(client, refusalsOf(client, request), undefined, after),
+        committer.result(client, refusalsOf(client, whole), undefined, after),
       ),
       expiresMs: committer.env.now() + retentionOf(committer.env).answerKeepMs,
     };

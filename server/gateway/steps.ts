@@ -60,23 +60,28 @@ export async function commitInSteps(
   const client = forgetSeen(known ?? newClient(request.clientId, sub), request.refusalsSeen);
   checkOrder(client, request.transactions);
   let result: StepResult | undefined;
-  for (const transactions of steps(request.transactions)) {
+  let isKept = false;
+  const all = [...steps(request.transactions)];
+  for (const [i, transactions] of all.entries()) {
     const step = { ...request, transactions };
     const [first] = transactions;
     const large = first !== undefined &&
       (first.part !== undefined || weightOfAll(first.deltas) > GROUP_WEIGHT);
-    result = large
-      ? await commitLargeStep(committer, { ...job, request: step }, first)
-      : await commitStep(committer, {
-        ...job,
+    if (large) result = await commitLargeStep(committer, { ...job, request: step }, first);
+    else {
+      isKept = i === all.length - 1;
+      result = await commitStep(committer, {
+        sub,
         request: step,
-        idempotency: undefined,
+        whole: request,
+        idempotency: isKept ? idempotency : undefined,
       });
+    }
     if (result.stopped !== undefined) break;
     await committer.env.nextTurn();
   }
   const outcome = await summary(committer, job, result);
-  if (idempotency !== undefined && outcome.stopped === undefined) {
+  if (idempotency !== undefined && !isKept && outcome.stopped === undefined) {
     await keep(committer, job, outcome);
   }
   return { result: outcome };
