@@ -11,7 +11,7 @@
 export const MAX_WAITING_BYTES: number = 64 * 1024 * 1024;
 
 /** Room that a page holds while it is read, as its size is not known yet. */
-const PAGE_BYTES = 1024 * 1024;
+const PAGE_BYTES: number = 8 * 1024 * 1024;
 
 /** With more than so many bytes in its own socket a connection begins no page. */
 const MAX_OWN_BYTES = 1024 * 1024;
@@ -39,6 +39,8 @@ export interface Sender {
 export interface SendBudgetOptions {
   /** How many bytes there are. */
   readonly bytes?: number;
+  /** The room that a page holds while it is read. */
+  readonly pageBytes?: number;
   /** The clock, in milliseconds. */
   readonly now: () => number;
   /** Calls back once after a time in milliseconds. */
@@ -62,6 +64,7 @@ interface Waiter {
 export class SendBudget {
   readonly #options: SendBudgetOptions;
   readonly #max: number;
+  readonly #pageBytes: number;
   /** The connections whose sockets were not empty when they were last looked at. */
   readonly #loads = new Map<Sender, Load>();
   #waiting: Waiter[] = [];
@@ -75,6 +78,7 @@ export class SendBudget {
   constructor(options: SendBudgetOptions) {
     this.#options = options;
     this.#max = options.bytes ?? MAX_WAITING_BYTES;
+    this.#pageBytes = options.pageBytes ?? PAGE_BYTES;
   }
 
   /**
@@ -84,9 +88,9 @@ export class SendBudget {
    */
   turn(sender: Sender): (() => void) | Promise<() => void> {
     if (this.#waiting.length === 0) {
-      if (this.#hasRoom(sender)) return this.#begin();
+      if (this.#hasRoom(sender)) return this.#begin(sender);
       this.#look();
-      if (this.#hasRoom(sender)) return this.#begin();
+      if (this.#hasRoom(sender)) return this.#begin(sender);
     }
     const { promise, resolve } = Promise.withResolvers<() => void>();
     this.#waiting.push({ sender, begin: resolve });
@@ -124,18 +128,20 @@ export class SendBudget {
 
   #hasRoom(sender: Sender): boolean {
     const bytes = this.#bytes + Math.max(0, this.#lost - this.#max);
-    return bytes + (this.#pages + 1) * PAGE_BYTES <= this.#max &&
+    return bytes + (this.#pages + 1) * this.#pageBytes <= this.#max &&
       (this.#userBytes.get(sender.user) ?? 0) <= this.#max * USER_SHARE &&
       (this.#loads.get(sender)?.bytes ?? 0) <= MAX_OWN_BYTES;
   }
 
-  #begin(): () => void {
+  #begin({ user }: Sender): () => void {
     this.#pages++;
+    this.#addUser(user, this.#pageBytes);
     let open = true;
     return () => {
       if (!open) return;
       open = false;
       this.#pages--;
+      this.#addUser(user, -this.#pageBytes);
       this.#beginWaiting();
     };
   }
@@ -145,7 +151,7 @@ export class SendBudget {
     const waiting = this.#waiting;
     this.#waiting = waiting.filter(({ sender, begin }) => {
       if (!this.#hasRoom(sender)) return true;
-      begin(this.#begin());
+      begin(this.#begin(sender));
       return false;
     });
   }
@@ -162,11 +168,15 @@ export class SendBudget {
     load.bytes = bytes;
     if (load.ended) this.#lost += more;
     else this.#bytes += more;
-    const userBytes = (this.#userBytes.get(sender.user) ?? 0) + more;
-    if (userBytes > 0) this.#userBytes.set(sender.user, userBytes);
-    else this.#userBytes.delete(sender.user);
+    this.#addUser(sender.user, more);
     if (bytes > 0) this.#loads.set(sender, load);
     else this.#loads.delete(sender);
+  }
+
+  #addUser(user: string, more: number): void {
+    const bytes = (this.#userBytes.get(user) ?? 0) + more;
+    if (bytes > 0) this.#userBytes.set(user, bytes);
+    else this.#userBytes.delete(user);
   }
 
   #look(): void {

@@ -18,6 +18,7 @@ class Bench {
   timers: (() => void)[] = [];
   readonly budget = new SendBudget({
     bytes: 4 * MIB,
+    pageBytes: MIB,
     now: () => this.now,
     setTimer: (_, callback) => void this.timers.push(callback),
   });
@@ -129,6 +130,17 @@ Deno.test("G11 SendBudget lets no user hold what others need", async () => {
   const next = bench.wait(other);
   await bench.tick();
   assert.deepEqual([waiting.turns, next.turns], [0, 1]);
+});
+
+Deno.test("G11 SendBudget counts the pages that are being read for one user", async () => {
+  const bench = new Bench();
+  const sockets = [new Socket("mallory"), new Socket("mallory")];
+  const [first] = sockets.map((socket) => bench.budget.turn(socket));
+  const waiting = bench.wait(new Socket("mallory"));
+  assert.ok(typeof first === "function");
+  first();
+  await bench.tick();
+  assert.equal(waiting.turns, 1);
 });
 
 Deno.test("SendBudget forgets a connection that is gone", async () => {
