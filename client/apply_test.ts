@@ -425,3 +425,22 @@ Deno.test("a sync step waits for another connection's write without holding up t
     await db.close();
   });
 });
+
+Deno.test("G3: a page that does not go on from where the database stands is dropped", async () => {
+  await withLocal(async (db) => {
+    const { clientId } = await db.state();
+    const first = page([put("a", { title: "old" })]);
+    await db.receive(first, { clientId, cursor: undefined });
+    const newer = page([put("a", { title: "new" })]);
+    await db.receive(newer, { clientId, cursor: first.cursor });
+    const late = page([put("a", { title: "old again" })]);
+    for (const origin of [first.cursor, undefined]) {
+      const applied = await db.receive(late, { clientId, cursor: origin });
+      assert.equal(applied.dropped, true);
+    }
+    const other = await db.receive(late, { clientId: "other", cursor: newer.cursor });
+    assert.equal(other.dropped, true);
+    assert.deepEqual(await titles(db), [["a", "new"]]);
+    assert.equal((await db.state()).cursor, newer.cursor);
+  });
+});

@@ -17,7 +17,7 @@ import {
   SOCKET_AGAIN,
   transition,
 } from "./machine.ts";
-import type { Applied, Replica } from "./replica.ts";
+import type { Applied, PageOrigin, Replica } from "./replica.ts";
 import type { StatusValue, SyncProblem } from "./status.ts";
 import type { HttpTransport } from "./transport/http.ts";
 import { NeedsTokenError, OfflineError, remedyFor, toError } from "./transport/problem.ts";
@@ -216,10 +216,11 @@ export class Download {
     const { clientId, cursor, schemaVersion, refusalsSeen } = await replica.state();
     if (signal.aborted) return;
     const sentMs = env.now();
+    const stream = { clientId, cursor };
     let socket: LiveSocket;
     try {
       socket = new LiveSocket(env, openSocket, liveUrl, token, {
-        frame: (frame) => this.#frame(frame, socket, sentMs),
+        frame: (frame) => this.#frame(frame, socket, sentMs, stream),
         ended: ({ code, error }) => {
           if (socket === this.#socket) this.#ended(code, error, token);
         },
@@ -265,7 +266,12 @@ export class Download {
     });
   }
 
-  async #frame(frame: ServerFrame, socket: LiveSocket, sentMs: number): Promise<void> {
+  async #frame(
+    frame: ServerFrame,
+    socket: LiveSocket,
+    sentMs: number,
+    stream: { clientId: string; cursor: string | undefined },
+  ): Promise<void> {
     const { replica, onServerTime } = this.#context;
     if (socket !== this.#socket) return;
     switch (frame.type) {
@@ -276,7 +282,8 @@ export class Download {
         this.fire("opened");
         return this.#reached();
       case "changes":
-        await this.#receive(frame.result);
+        if (!(await this.#receive(frame.result, stream))) return this.fire("lost");
+        stream.cursor = frame.result.cursor;
         return socket.send({ type: "ack", cursor: frame.result.cursor });
       case "resync":
         await replica.resync();
@@ -292,16 +299,20 @@ export class Download {
     }
   }
 
-  async #receive(page: PullResult): Promise<void> {
+  /** Gives whether the page was taken: it is not when the database has gone on without it. */
+  async #receive(page: PullResult, origin: PageOrigin): Promise<boolean> {
     const { env, replica, status, onCheckpoint } = this.#context;
-    const applied = await replica.receive(page);
+    const applied = await replica.receive(page, { ...origin });
+    if (applied.dropped) return false;
     if (!applied.complete) {
-      return status.set({ receiving: status.value.receiving + applied.rows });
+      status.set({ receiving: status.value.receiving + applied.rows });
+      return true;
     }
     const { seq } = applied;
     const checkpoint = seq === undefined ? {} : { lastCheckpoint: { seq, atMs: env.now() } };
     status.setProblem("down", undefined, { receiving: 0, ...checkpoint });
     onCheckpoint(applied);
+    return true;
   }
 
   async #poll(signal: AbortSignal): Promise<void> {
@@ -320,8 +331,8 @@ export class Download {
         if (signal.aborted) return;
         this.#failures = 0;
         this.#reached();
-        await this.#receive(page);
-        wait = page.complete ? WAIT_SECONDS : 0;
+        const taken = await this.#receive(page, { clientId, cursor });
+        wait = taken && page.complete ? WAIT_SECONDS : 0;
       } catch (error) {
         if (!(error instanceof LakeSyncError) || error.code !== "RESYNC_REQUIRED") throw error;
         await replica.resync();

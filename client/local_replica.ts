@@ -18,13 +18,14 @@ import type {
   BatchLimits,
   BatchPosition,
   DeadLetter,
+  PageOrigin,
   Replica,
   ReplicaState,
 } from "./replica.ts";
 import { deleteSql, upsertSql } from "./rows.ts";
 import { seal } from "./seal.ts";
 import type { Session } from "./session.ts";
-import { readState, receiveStamp } from "./state.ts";
+import { readState, receiveStamp, type State } from "./state.ts";
 
 /** What the sync side needs beside the session. */
 export interface LocalReplicaOptions {
@@ -106,17 +107,17 @@ export class LocalReplica implements Replica {
     }
   }
 
-  async receive(page: PullResult): Promise<Applied> {
+  async receive(page: PullResult, origin?: PageOrigin): Promise<Applied> {
     const rows = page.changes.length;
-    if (!page.complete) {
-      await this.#session.step((db) => storePage(db, page), false);
-      return { complete: false, rows, seq: undefined };
-    }
     const { layout } = this.#session;
-    const touched = await this.#session.step(
-      (db) => applyCheckpoint(db, layout, page, this.#options.keepMs),
-      false,
-    );
+    const touched = await this.#session.step(async (db) => {
+      if (origin !== undefined && !follows(await readState(db), origin)) return "dropped";
+      if (page.complete) return await applyCheckpoint(db, layout, page, this.#options.keepMs);
+      await storePage(db, page);
+      return "stored";
+    }, false);
+    if (touched === "dropped") return { complete: false, rows: 0, seq: undefined, dropped: true };
+    if (touched === "stored") return { complete: false, rows, seq: undefined };
     await this.#announce(touched);
     return { complete: true, rows, seq: page.checkpoint?.seq };
   }
@@ -180,4 +181,10 @@ export class LocalReplica implements Replica {
     this.#refusalListeners.add(listener);
     return () => void this.#refusalListeners.delete(listener);
   }
+}
+
+/** Whether a page goes on from where the database stands. */
+function follows(state: State, origin: PageOrigin): boolean {
+  return state.clientId === origin.clientId &&
+    (state.stagedCursor ?? state.cursor) === origin.cursor;
 }

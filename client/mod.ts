@@ -26,6 +26,7 @@ export type {
   BatchLimits,
   BatchPosition,
   DeadLetter,
+  PageOrigin,
   Replica,
   ReplicaState,
 } from "./replica.ts";

@@ -58,6 +58,16 @@ export interface Applied {
   readonly rows: number;
   /** The checkpoint's seq, on the last page. */
   readonly seq: number | undefined;
+  /** Whether the page was dropped, because it does not go on from where the replica stands. */
+  readonly dropped?: true;
+}
+
+/** What a page was asked for with. */
+export interface PageOrigin {
+  /** The database that asked. */
+  readonly clientId: string;
+  /** Where it was to go on from; undefined: from the beginning. */
+  readonly cursor: string | undefined;
 }
 
 /** A refused transaction in the dead-letter table. */
@@ -103,8 +113,14 @@ export interface Replica {
   ): Promise<Batch | undefined>;
   /** Stores what a push was answered: outcomes are known through its lastMutationId; refusals are undone. */
   pushed(result: PushResult): Promise<void>;
-  /** Stores a page; the last one applies the checkpoint whole. */
-  receive(page: PullResult): Promise<Applied>;
+  /**
+   * Stores a page; the last one applies the checkpoint whole.
+   *
+   * @param page the page
+   * @param origin what it was asked for with; when the replica stands elsewhere meanwhile (another
+   * process with the same file has gone on) the page is dropped, since it would turn rows back
+   */
+  receive(page: PullResult, origin?: PageOrigin): Promise<Applied>;
   /** Forgets the cursor and stored pages: the next checkpoint replaces the base. Pending writes stay. */
   resync(): Promise<void>;
   /** Gives new stamps to every transaction from this one on, which the gateway has not consumed. */

@@ -6,7 +6,7 @@
  */
 
 import type { Timer } from "../timer.ts";
-import { NeedsTokenError } from "./problem.ts";
+import { NeedsTokenError, OfflineError } from "./problem.ts";
 
 /** Gives a token for the gateway; an app's own backend signs it. */
 export type GetToken = () => string | Promise<string>;
@@ -37,7 +37,8 @@ export class TokenKeeper {
    * The token; asked for when there is none.
    *
    * @param signal gives up waiting
-   * @throws {NeedsTokenError} when the app gave none in time
+   * @throws {NeedsTokenError} when the app gave none in time, or none that can be one
+   * @throws {OfflineError} when `getToken` threw: the app's backend is out of reach as well
    */
   async get(signal: AbortSignal): Promise<string> {
     if (this.#token !== undefined) return this.#token;
@@ -90,7 +91,7 @@ export class TokenKeeper {
     try {
       token = await this.#getToken();
     } catch (cause) {
-      throw new NeedsTokenError("getToken failed", { cause });
+      throw new OfflineError("getToken failed, it is asked again", { cause });
     }
     if (typeof token === "string" && TOKEN.test(token)) return token;
     throw new NeedsTokenError("getToken gave nothing that can be a token");

@@ -63,13 +63,14 @@ Deno.test("G6: a token that ends while the client is live is refreshed, and it i
   });
   await statusOf(client, ({ state }) => state === "live");
   await until("the token was asked for again", () => asked === 2);
+  await until("a second socket was opened", () => proxy.count("live") === 2);
   await statusOf(client, ({ state }) => state === "live");
-  assert.equal(proxy.count("live"), 2);
   assert.equal(states.includes("needs-token"), false, states.join());
   assert.equal(asked, 2);
   const other = await world.notes("laptop");
   await other.exec("INSERT INTO notes VALUES ('n1', 'afterwards', NULL)");
   await until("changes go on", async () => (await rowsOf(client, "notes")).length === 1);
+  assert.equal(proxy.count("live"), 2);
 });
 
 Deno.test("G6: the token of another gateway is the typed state refused", async () => {
