@@ -106,3 +106,20 @@ Deno.test("G7: two gateways of one server know nothing of each other", async () 
   assert.deepEqual([first.log.entries, second.log.entries], [1, 1]);
   assert.notEqual(first.epoch, second.epoch);
 });
+
+Deno.test("G6: a getToken that throws is asked again until it gives a token", async () => {
+  await using world = await World.open();
+  let asked = 0;
+  const states = new Set<string>();
+  const client = await world.notes("phone", {
+    getToken: () => {
+      if (++asked <= 2) throw new Error("The app's backend is out of reach");
+      return world.token("alice");
+    },
+  });
+  client.status.subscribe(({ state }) => states.add(state));
+  await client.exec("INSERT INTO notes VALUES ('n1', 'written meanwhile', NULL)");
+  await synced(client);
+  assert.equal(states.has("needs-token"), false, [...states].join());
+  assert.equal((await world.stats()).tables["notes"]?.rows, 1);
+});
