@@ -58,6 +58,9 @@ export interface SqliteContext {
 /** A write-ahead log of so many pages of 4 KiB is copied into the database. */
 const CHECKPOINT_PAGES = 4_000;
 
+/** With so many pages in the write-ahead log a commit waits for the checkpoint that is under way. */
+const MAX_LOG_PAGES = 8_000;
+
 const logger = getLogger(["lakesync", "store"]);
 
 /** A store over one SQLite file. */
@@ -76,6 +79,7 @@ export class SqliteStore implements Store {
   readonly #writes: SqliteWrites;
   readonly #walState: Statement;
   #checkpoint: Promise<void> | undefined;
+  #logPages = 0;
   #large: OpenLarge | undefined;
   #open = true;
 
@@ -144,14 +148,17 @@ export class SqliteStore implements Store {
   }
 
   /** Commits a batch. */
-  commit(batch: CommitBatch): Promise<void> {
-    return Promise.try(() => {
+  async commit(batch: CommitBatch): Promise<void> {
+    this.#assertOpen();
+    if (this.#large) throw largeOpen();
+    if (this.#logPages >= MAX_LOG_PAGES && this.#checkpoint) {
+      await this.#checkpoint;
       this.#assertOpen();
       if (this.#large) throw largeOpen();
-      this.#write(() => {
-        this.#writes.moveHead(batch);
-        this.#writes.apply(batch);
-      });
+    }
+    this.#write(() => {
+      this.#writes.moveHead(batch);
+      this.#writes.apply(batch);
     });
   }
 
@@ -295,8 +302,8 @@ export class SqliteStore implements Store {
 
   #afterCommit(): void {
     if (!this.#open) return;
-    const pages = asNumber(this.#walState.get()?.[1]);
-    if (pages < CHECKPOINT_PAGES || this.#checkpoint) return;
+    this.#logPages = asNumber(this.#walState.get()?.[1]);
+    if (this.#logPages < CHECKPOINT_PAGES || this.#checkpoint) return;
     this.#checkpoint = this.#runCheckpoint();
   }
 
