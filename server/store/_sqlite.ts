@@ -131,6 +131,11 @@ export class Connection {
     this.#db.exec(sql);
   }
 
+  /** Runs what keeps the file in order and no request asked for; it is not counted. */
+  upkeep(sql: string): void {
+    this.#db.exec(sql);
+  }
+
   /** Prepares a statement. */
   prepare(sql: string): Statement {
     return new Statement(this.#db.prepare(sql), this.#counters);

@@ -322,7 +322,7 @@ export class SqliteStore implements Store {
     }
     try {
       if (this.#open && !this.#large) {
-        this.#db.exec("PRAGMA wal_checkpoint(PASSIVE)");
+        this.#db.upkeep("PRAGMA wal_checkpoint(PASSIVE)");
       }
     } catch (error) {
       logger.warn("Checkpoint of {file} failed: {error}", {
