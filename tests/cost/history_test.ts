@@ -73,6 +73,7 @@ class Writer {
       transactions,
     });
     assert.deepEqual(result?.rejected, []);
+    assert.equal(result?.stopped, undefined);
   }
 }
 
@@ -107,7 +108,7 @@ Deno.test(`a push and a pull of 100 changes cost the same at ${SMALL} and at ${L
     done: "boolean",
   };
   await gateway.putSchema({ version: 1, tables: { notes: { primaryKey: ["id"], columns } } });
-  const writer = new Writer(gateway, createClock(() => Date.now()), "writer");
+  const writer = new Writer(gateway, createClock(() => startMs), "writer");
   const counters = () => store().counters;
 
   const measure = async (rows: number) => {
