@@ -29,6 +29,8 @@ export interface ColumnSpec {
   readonly merge?: MergeKind;
   /** The table whose key this column holds; destinations make a foreign key of it. */
   readonly references?: string;
+  /** Its name in the schema version before, when this version renames it. */
+  readonly renamedFrom?: string;
 }
 
 /** A table as a schema writes it. */
@@ -37,6 +39,8 @@ export interface TableSpec {
   readonly primaryKey: readonly string[];
   /** All columns by name, the key's included. */
   readonly columns: { readonly [name: string]: ColumnType | ColumnSpec };
+  /** Its name in the schema version before, when this version renames it. */
+  readonly renamedFrom?: string;
 }
 
 /** A schema as it is written in JSON or TypeScript. */
@@ -57,6 +61,8 @@ export interface Column {
   readonly merge: MergeKind;
   /** The table whose key this column holds. */
   readonly references: string | undefined;
+  /** Its name before the version that renamed it. */
+  readonly renamedFrom: string | undefined;
   /** Whether it is part of the key. */
   readonly key: boolean;
   /** Judges a value that is not null. */
@@ -67,6 +73,8 @@ export interface Column {
 export interface Table {
   /** Its name. */
   readonly name: string;
+  /** Its name before the version that renamed it. */
+  readonly renamedFrom: string | undefined;
   /** The key's columns, in the order of the rowId. */
   readonly primaryKey: readonly Column[];
   /** All columns in the order they were written. */
@@ -123,6 +131,32 @@ function checkUnique(names: readonly string[], place: string): void {
   }
 }
 
+function formerName(renamedFrom: unknown, name: string, place: string): string | undefined {
+  if (renamedFrom === undefined) return undefined;
+  if (typeof renamedFrom !== "string") fail(place, "renamedFrom must be the name it had before");
+  checkName(renamedFrom, `${place}.renamedFrom`);
+  if (renamedFrom === name) fail(place, "renamedFrom must be another name than it has now");
+  return renamedFrom;
+}
+
+/** A former name is free in this version, and taken over by one of its tables or columns. */
+function checkRenames(
+  named: Iterable<{ readonly name: string; readonly renamedFrom: string | undefined }>,
+  placeOf: (name: string) => string,
+): void {
+  const all = [...named];
+  const taken = new Map(all.map(({ name }) => [name.toLowerCase(), name]));
+  for (const { name, renamedFrom } of all) {
+    if (renamedFrom === undefined) continue;
+    const former = renamedFrom.toLowerCase();
+    const other = taken.get(former);
+    if (other !== undefined && other !== name) {
+      fail(placeOf(name), `renamedFrom is ${renamedFrom}, which this version has or renames too`);
+    }
+    taken.set(former, former === name.toLowerCase() ? name : "");
+  }
+}
+
 function checkFields(
   record: Record<string, unknown>,
   known: readonly string[],
@@ -146,8 +180,8 @@ function parseColumn(
   if (!isRecord(spec)) {
     fail(place, "a column is a type or an object with a type");
   }
-  checkFields(spec, ["type", "merge", "references"], place);
-  const { type, merge = "lww", references } = spec;
+  checkFields(spec, ["type", "merge", "references", "renamedFrom"], place);
+  const { type, merge = "lww", references, renamedFrom } = spec;
   const check = typeof type === "string" ? valueCheck(type) : undefined;
   if (!check) {
     fail(
@@ -168,11 +202,13 @@ function parseColumn(
       "a key column must be string, integer, uuid, date, timestamp or decimal",
     );
   }
+  if (key && renamedFrom !== undefined) fail(place, "a key column keeps its name");
   return {
     name,
     type: type as ColumnType,
     merge: "lww",
     references,
+    renamedFrom: formerName(renamedFrom, name, place),
     key,
     check,
   };
@@ -183,8 +219,8 @@ function parseTable(name: string, input: unknown, place: string): Table {
   if (!isRecord(input)) {
     fail(place, "a table is an object with primaryKey and columns");
   }
-  checkFields(input, ["primaryKey", "columns"], place);
-  const { primaryKey, columns } = input;
+  checkFields(input, ["primaryKey", "columns", "renamedFrom"], place);
+  const { primaryKey, columns, renamedFrom } = input;
   if (
     !Array.isArray(primaryKey) || primaryKey.length === 0 ||
     !primaryKey.every((column) => typeof column === "string")
@@ -208,6 +244,7 @@ function parseTable(name: string, input: unknown, place: string): Table {
       `${place}.columns.${column.slice(0, 64)}`,
     )
   );
+  checkRenames(parsed, (column) => `${place}.columns.${column}`);
   const byName = new Map(parsed.map((column) => [column.name, column]));
   const keys = primaryKey.map((column: string) =>
     byName.get(column) ??
@@ -216,7 +253,13 @@ function parseTable(name: string, input: unknown, place: string): Table {
         `no column ${JSON.stringify(column.slice(0, 64))}`,
       )
   );
-  return { name, primaryKey: keys, columns: parsed, byName };
+  return {
+    name,
+    renamedFrom: formerName(renamedFrom, name, place),
+    primaryKey: keys,
+    columns: parsed,
+    byName,
+  };
 }
 
 /**
@@ -251,6 +294,7 @@ export function parseSchema(input: unknown): Schema {
       parseTable(name, tables[name], `$.tables.${name.slice(0, 64)}`),
     );
   }
+  checkRenames(parsed.values(), (table) => `$.tables.${table}`);
   for (const table of parsed.values()) {
     for (const column of table.columns) {
       if (column.references !== undefined && !parsed.has(column.references)) {

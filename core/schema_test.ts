@@ -164,6 +164,44 @@ Deno.test("parseSchema refuses names that SQL, SQLite or LakeSync cannot keep ap
   }
 });
 
+Deno.test("parseSchema keeps a declared former name of a table and of a column", () => {
+  const { tables } = parseSchema({
+    version: 2,
+    tables: {
+      tasks: {
+        primaryKey: ["id"],
+        renamedFrom: "todos",
+        columns: { id: "string", name: { type: "string", renamedFrom: "title" }, Done: "boolean" },
+      },
+    },
+  });
+  assert.equal(tables.get("tasks")?.renamedFrom, "todos");
+  assert.equal(tables.get("tasks")?.byName.get("name")?.renamedFrom, "title");
+  assert.equal(tables.get("tasks")?.byName.get("Done")?.renamedFrom, undefined);
+  parseSchema(withColumn("Title", { type: "string", renamedFrom: "title" }));
+});
+
+Deno.test("parseSchema refuses a former name that is in use, reserved, shared or a key's", () => {
+  const from = (renamedFrom: unknown) => ({ type: "string", renamedFrom });
+  for (const name of ["_lakesync_x", "SQLITE_x", "a b", 'a"b', "", "__proto__"]) {
+    refuses(
+      withColumn("title", from(name)),
+      /\$\.tables\.todos\.columns\.title\.renamedFrom: a? ?name/,
+    );
+    refuses(withTable({ ...TODOS, renamedFrom: name }), /\$\.tables\.todos\.renamedFrom: a? ?name/);
+  }
+  refuses(withColumn("title", from(1)), /must be the name it had/);
+  refuses(withColumn("title", from("title")), /must be another name/);
+  refuses(withColumn("title", from("ID")), /renamedFrom is ID, which this version has/);
+  const columns = { id: "string", a: from("old"), b: from("OLD") };
+  refuses(withTable({ primaryKey: ["id"], columns }), /columns\.b: renamedFrom is OLD, which/);
+  refuses(
+    withTable({ primaryKey: ["id"], columns: { id: from("key") } }),
+    /a key column keeps its name/,
+  );
+  refuses({ version: 1, tables: { a: TODOS, b: { ...TODOS, renamedFrom: "a" } } }, /tables\.b: /);
+});
+
 Deno.test("parseSchema bounds tables and columns", () => {
   const many = (count: number, prefix: string, value: unknown) =>
     Object.fromEntries(
