@@ -14,19 +14,22 @@ import { isErrorCode, LakeSyncError, REJECTION_CODES } from "../errors.ts";
 import { checkMessageCount } from "./budget.ts";
 import { malformed } from "./cells.ts";
 import * as wire from "./gen/lakesync_pb.ts";
-import type {
-  Checkpoint,
-  ClientFrame,
-  ErrorBody,
-  PullRequest,
-  PullResult,
-  PushRequest,
-  PushResult,
-  Rejection,
-  ServerFrame,
-  Stop,
+import {
+  type BucketState,
+  type Checkpoint,
+  type ClientFrame,
+  type ErrorBody,
+  MAX_BUCKET_ID_LENGTH,
+  MAX_REPAIR_BUCKETS,
+  type PullRequest,
+  type PullResult,
+  type PushRequest,
+  type PushResult,
+  type Rejection,
+  type ServerFrame,
+  type Stop,
 } from "./messages.ts";
-import { packChanges, packDeltas, unpackChanges, unpackDeltas } from "./rows.ts";
+import { checkColumnNames, packChanges, packDeltas, unpackChanges, unpackDeltas } from "./rows.ts";
 
 /** The content type of the binary form. */
 export const PROTOBUF_TYPE = "application/x-protobuf";
@@ -178,26 +181,64 @@ function packPullRequest(request: PullRequest): wire.PullRequest {
     limit: request.limit ?? 0,
     wait: request.wait ?? 0,
     schemaVersion: request.schemaVersion ?? 0,
+    repair: [...request.repair ?? []],
   });
 }
 
+function unpackRepair(repair: readonly string[]): { readonly repair?: readonly string[] } {
+  if (repair.length > MAX_REPAIR_BUCKETS) throw malformed("repair names too many buckets");
+  if (repair.some((id) => id.length > MAX_BUCKET_ID_LENGTH)) {
+    throw malformed("the id of a bucket is too long");
+  }
+  return repair.length === 0 ? {} : { repair };
+}
+
 function unpackPullRequest(message: wire.PullRequest): PullRequest {
-  const { cursor, limit, wait, schemaVersion } = message;
+  const { cursor, limit, wait, schemaVersion, repair } = message;
   return {
     clientId: message.clientId,
     ...(cursor === "" ? {} : { cursor }),
     ...(limit === 0 ? {} : { limit }),
     ...(wait === 0 ? {} : { wait }),
     ...(schemaVersion === 0 ? {} : { schemaVersion }),
+    ...unpackRepair(repair),
+  };
+}
+
+function packBucket(bucket: BucketState): wire.Bucket {
+  const { id, rows, checksum, whole = false, gone = false, columns = {} } = bucket;
+  return create(wire.BucketSchema, {
+    id,
+    rows: BigInt(rows),
+    ...(checksum === undefined ? {} : { checksum }),
+    whole,
+    gone,
+    columns: Object.entries(columns).map(([table, columns]) =>
+      create(wire.ShownColumnsSchema, { table, columns: [...columns] })
+    ),
+  });
+}
+
+function unpackBucket(message: wire.Bucket): BucketState {
+  const { id, rows, checksum, whole, gone, columns } = message;
+  if (id.length > MAX_BUCKET_ID_LENGTH) throw malformed("the id of a bucket is too long");
+  for (const { columns: names } of columns) checkColumnNames(names, "a bucket");
+  return {
+    id,
+    rows: toNumber(rows, "rows"),
+    ...(checksum === undefined ? {} : { checksum }),
+    ...(whole ? { whole } : {}),
+    ...(gone ? { gone } : {}),
+    ...(columns.length === 0 ? {} : {
+      columns: Object.fromEntries(columns.map(({ table, columns }) => [table, columns])),
+    }),
   };
 }
 
 function packCheckpoint(checkpoint: Checkpoint): wire.Checkpoint {
   return create(wire.CheckpointSchema, {
     seq: BigInt(checkpoint.seq),
-    buckets: checkpoint.buckets.map((bucket) =>
-      create(wire.BucketSchema, { ...bucket, rows: BigInt(bucket.rows) })
-    ),
+    buckets: checkpoint.buckets.map(packBucket),
   });
 }
 
@@ -223,11 +264,7 @@ function unpackPullResult(message: wire.PullResult): PullResult {
     ...(checkpoint === undefined ? {} : {
       checkpoint: {
         seq: toNumber(checkpoint.seq, "seq"),
-        buckets: checkpoint.buckets.map(({ id, rows, checksum }) => ({
-          id,
-          rows: toNumber(rows, "rows"),
-          checksum,
-        })),
+        buckets: checkpoint.buckets.map(unpackBucket),
       },
     }),
   };
@@ -361,12 +398,13 @@ export function decodeDeltas(bytes: Uint8Array): Delta[] {
 function packClientFrame(frame: ClientFrame): wire.ClientFrame["frame"] {
   switch (frame.type) {
     case "hello": {
-      const { clientId, cursor = "", schemaVersion, refusalsSeen = 0 } = frame.hello;
+      const { clientId, cursor = "", schemaVersion, refusalsSeen = 0, repair = [] } = frame.hello;
       const hello = {
         clientId,
         cursor,
         schemaVersion,
         refusalsSeen: BigInt(refusalsSeen),
+        repair: [...repair],
       };
       return { case: "hello", value: create(wire.HelloSchema, hello) };
     }
@@ -406,7 +444,7 @@ export function decodeClientFrame(bytes: Uint8Array): ClientFrame {
   const { frame } = parse(wire.ClientFrameSchema, bytes);
   switch (frame.case) {
     case "hello": {
-      const { clientId, cursor, schemaVersion, refusalsSeen } = frame.value;
+      const { clientId, cursor, schemaVersion, refusalsSeen, repair } = frame.value;
       return {
         type: "hello",
         hello: {
@@ -414,6 +452,7 @@ export function decodeClientFrame(bytes: Uint8Array): ClientFrame {
           schemaVersion,
           ...(cursor === "" ? {} : { cursor }),
           ...(refusalsSeen === 0n ? {} : { refusalsSeen: toNumber(refusalsSeen, "refusals_seen") }),
+          ...unpackRepair(repair),
         },
       };
     }

@@ -20,6 +20,7 @@ import {
   encodeServerFrame,
 } from "./binary.ts";
 import { MAX_NESTED_MESSAGES } from "./budget.ts";
+import { MAX_BUCKET_ID_LENGTH, MAX_REPAIR_BUCKETS, MAX_ROW_BUCKETS } from "./messages.ts";
 import * as wire from "./gen/lakesync_pb.ts";
 import { mutate, mutation, refuses, refusesOrReads } from "./testing_hostile.ts";
 import * as messages from "./testing_messages.ts";
@@ -207,6 +208,65 @@ Deno.test("decodePush refuses numbers out of their range", () => {
   ) {
     refuses(() => decodePush(transaction(init)), message);
   }
+});
+
+Deno.test("G11: pulls and hellos ask for a bounded number of buckets by ids of bounded length", () => {
+  const ids = (count: number, length: number) =>
+    Array.from({ length: count }, () => "a".repeat(length));
+  for (
+    const [repair, message] of [
+      [ids(MAX_REPAIR_BUCKETS, MAX_BUCKET_ID_LENGTH), undefined],
+      [ids(MAX_REPAIR_BUCKETS + 1, 1), /too many buckets/],
+      [ids(1, MAX_BUCKET_ID_LENGTH + 1), /id of a bucket is too long/],
+    ] as const
+  ) {
+    const pull = encodePull({ clientId: "a", repair });
+    const hello = encodeClientFrame({
+      type: "hello",
+      hello: { clientId: "a", schemaVersion: 1, repair },
+    });
+    if (message !== undefined) {
+      refuses(() => decodePull(pull), message);
+      refuses(() => decodeClientFrame(hello), message);
+    } else assert.deepStrictEqual(decodePull(pull).repair, repair);
+  }
+});
+
+Deno.test("G11: decodePullResult refuses buckets and shapes beyond their bounds", () => {
+  const page = (init: Parameters<typeof create<typeof wire.PullResultSchema>>[1]) =>
+    toBinary(
+      wire.PullResultSchema,
+      create(wire.PullResultSchema, { serverHlc: 1n, ...init }),
+    );
+  const bucket = (init: Parameters<typeof create<typeof wire.BucketSchema>>[1]) =>
+    page({ checkpoint: { seq: 1n, buckets: [create(wire.BucketSchema, init)] } });
+  const shape = (init: Parameters<typeof create<typeof wire.ShapeSchema>>[1]) =>
+    page({
+      changes: { shapes: [create(wire.ShapeSchema, { op: wire.Op.PUT, table: "t", ...init })] },
+    });
+  assert.deepStrictEqual(decodePullResult(bucket({ id: "b" })).checkpoint?.buckets, [
+    { id: "b", rows: 0 },
+  ]);
+  const names = Array.from({ length: 1_001 }, (_, i) => `c${i}`);
+  const cases: readonly (readonly [Uint8Array, RegExp])[] = [
+    [bucket({ id: "a".repeat(MAX_BUCKET_ID_LENGTH + 1) }), /id of a bucket is too long/],
+    [bucket({ rows: 2n ** 53n }), /rows is too large/],
+    [bucket({ columns: [{ table: "t", columns: names }] }), /bucket has too many columns/],
+    [bucket({ columns: [{ table: "t", columns: ["a", "a"] }] }), /bucket names a column twice/],
+    [shape({ unset: names }), /shape has too many columns/],
+    [shape({ unset: ["a", "a"] }), /shape names a column twice/],
+    [shape({ columns: ["a"], unset: ["a"] }), /shape names a column twice/],
+    [shape({ buckets: Array(MAX_ROW_BUCKETS + 1).fill(0) }), /shape has too many buckets/],
+  ];
+  for (const [bytes, message] of cases) refuses(() => decodePullResult(bytes), message);
+});
+
+Deno.test("G12: a bucket of the first version reads as before", () => {
+  const bytes = new Uint8Array([0x0a, 1, 0x62, 0x10, 3, 0x1d, 7, 0, 0, 0]);
+  const page = new Uint8Array([0x29, 1, 0, 0, 0, 0, 0, 0, 0, 0x32, 12, 0x12, 10, ...bytes]);
+  assert.deepStrictEqual(decodePullResult(page).checkpoint?.buckets, [
+    { id: "b", rows: 3, checksum: 7 },
+  ]);
 });
 
 Deno.test("decodeClientFrame and decodeServerFrame refuse frames that are empty or of an unknown kind", () => {

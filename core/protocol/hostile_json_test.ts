@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { SCHEMA } from "../testing_values.ts";
 import type { JsonValue } from "../value.ts";
 import { clientFrameFromJson, parseJsonBody, pullFromJson, pushFromJson } from "./json.ts";
-import { mutate, mutation, refusesOrReads } from "./testing_hostile.ts";
+import { mutate, mutation, refuses, refusesOrReads } from "./testing_hostile.ts";
 
 /** Replaces one node of a JSON value, chosen by `at` in the order of a walk. */
 function graft(value: JsonValue, at: number, twig: JsonValue): JsonValue {
@@ -69,6 +69,26 @@ Deno.test("the JSON readers refuse or read any JSON", () => {
     }),
     { numRuns: 1_000 },
   );
+});
+
+Deno.test("G11: pullFromJson and clientFrameFromJson bound what is to be repaired", () => {
+  const ids = (count: number, length: number) =>
+    Array.from({ length: count }, () => "a".repeat(length));
+  const read = (repair: JsonValue) => pullFromJson({ clientId: "a", repair });
+  const hello = (repair: JsonValue) =>
+    clientFrameFromJson({ hello: { clientId: "a", repair } }, undefined);
+  assert.deepStrictEqual(read(ids(100, 1)).repair, ids(100, 1));
+  for (
+    const [repair, message] of [
+      [ids(101, 1), /repair must have at most 100 ids/],
+      [ids(1, 8_193), /repair must have ids of at most/],
+      [["a", 1], /repair\[1\] must be a text/],
+      ["a", /repair must be an array/],
+    ] as const
+  ) {
+    refuses(() => read(repair), message);
+    refuses(() => hello(repair), message);
+  }
 });
 
 Deno.test("parseJsonBody refuses or reads any text", () => {

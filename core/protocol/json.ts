@@ -12,15 +12,18 @@ import { LakeSyncError } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import type { Schema, Table } from "../schema.ts";
 import { fromPlainJson, type JsonValue, toPlainJson } from "../value.ts";
-import type {
-  ClientFrame,
-  Hello,
-  PullRequest,
-  PullResult,
-  PushRequest,
-  PushResult,
-  RowChange,
-  ServerFrame,
+import {
+  type BucketState,
+  type ClientFrame,
+  type Hello,
+  MAX_BUCKET_ID_LENGTH,
+  MAX_REPAIR_BUCKETS,
+  type PullRequest,
+  type PullResult,
+  type PushRequest,
+  type PushResult,
+  type RowChange,
+  type ServerFrame,
 } from "./messages.ts";
 
 type JsonObject = { readonly [key: string]: JsonValue };
@@ -239,6 +242,17 @@ export function pushFromJson(
   };
 }
 
+function bucketIds(value: JsonValue, place: string): readonly string[] {
+  const ids = array(value, place).map((id, i) => text(id, `${place}[${i}]`));
+  if (ids.length > MAX_REPAIR_BUCKETS) {
+    invalid(place, `must have at most ${MAX_REPAIR_BUCKETS} ids of buckets`);
+  }
+  if (ids.some((id) => id.length > MAX_BUCKET_ID_LENGTH)) {
+    invalid(place, `must have ids of at most ${MAX_BUCKET_ID_LENGTH} characters`);
+  }
+  return ids;
+}
+
 /**
  * Reads a pull.
  *
@@ -250,7 +264,7 @@ export function pullFromJson(body: JsonValue): PullRequest {
   const value = object(body, "The body");
   known(
     value,
-    ["clientId", "cursor", "limit", "wait", "schemaVersion"],
+    ["clientId", "cursor", "limit", "wait", "schemaVersion", "repair"],
     "The body",
   );
   const cursor = optional(value["cursor"], "cursor", text);
@@ -261,12 +275,14 @@ export function pullFromJson(body: JsonValue): PullRequest {
     "schemaVersion",
     whole,
   );
+  const repair = optional(value["repair"], "repair", bucketIds);
   return {
     clientId: text(value["clientId"], "clientId"),
     ...(cursor === undefined ? {} : { cursor }),
     ...(limit === undefined ? {} : { limit }),
     ...(wait === undefined ? {} : { wait }),
     ...(schemaVersion === undefined ? {} : { schemaVersion }),
+    ...(repair === undefined || repair.length === 0 ? {} : { repair }),
   };
 }
 
@@ -296,6 +312,10 @@ function changeToJson(change: RowChange): JsonValue {
   };
 }
 
+function bucketToJson({ columns, ...bucket }: BucketState): JsonValue {
+  return { ...bucket, ...(columns === undefined ? {} : { columns: { ...columns } }) };
+}
+
 /** Writes a page of changes. */
 export function pullResultToJson(result: PullResult): JsonValue {
   const { checkpoint } = result;
@@ -308,7 +328,7 @@ export function pullResultToJson(result: PullResult): JsonValue {
     ...(checkpoint === undefined ? {} : {
       checkpoint: {
         seq: String(checkpoint.seq),
-        buckets: checkpoint.buckets.map((bucket) => ({ ...bucket })),
+        buckets: checkpoint.buckets.map(bucketToJson),
       },
     }),
   };
@@ -318,7 +338,7 @@ function hello(value: JsonValue | undefined): Hello {
   const frame = object(value, "hello");
   known(
     frame,
-    ["clientId", "cursor", "schemaVersion", "refusalsSeen"],
+    ["clientId", "cursor", "schemaVersion", "refusalsSeen", "repair"],
     "hello",
   );
   const cursor = optional(frame["cursor"], "hello.cursor", text);
@@ -327,11 +347,13 @@ function hello(value: JsonValue | undefined): Hello {
     "hello.refusalsSeen",
     whole,
   );
+  const repair = optional(frame["repair"], "hello.repair", bucketIds);
   return {
     clientId: text(frame["clientId"], "hello.clientId"),
     schemaVersion: optional(frame["schemaVersion"], "hello.schemaVersion", whole) ?? 0,
     ...(cursor === undefined || cursor === "" ? {} : { cursor }),
     ...(refusalsSeen === undefined ? {} : { refusalsSeen }),
+    ...(repair === undefined || repair.length === 0 ? {} : { repair }),
   };
 }
 

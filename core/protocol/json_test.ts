@@ -5,6 +5,7 @@ import type { Delta } from "../delta.ts";
 import { LakeSyncError } from "../errors.ts";
 import { SCHEMA, throughJson } from "../testing_values.ts";
 import { fromPlainJson, type JsonValue, toPlainJson } from "../value.ts";
+import { decodePullResult, encodePullResult } from "./binary.ts";
 import {
   clientFrameFromJson,
   parseJsonBody,
@@ -231,6 +232,47 @@ Deno.test("serverFrameToJson writes an object with one key for every frame", () 
     serverFrameToJson({ type: "resync", reason: "too old" }),
     { resync: { code: "RESYNC_REQUIRED", reason: "too old" } },
   );
+});
+
+Deno.test("pullResultToJson writes the buckets of a row, what it unsets, and buckets as they are", () => {
+  const shape = {
+    op: "PUT",
+    table: "things",
+    columns: ["name"],
+    unset: ["size"],
+    buckets: [0, 2],
+  } as const;
+  const page = {
+    cursor: "c",
+    complete: true,
+    lastMutationId: 1,
+    serverHlc: 5n as Hlc,
+    changes: [{ shape, rowId: "t1", values: ["x"] }],
+    checkpoint: {
+      seq: 9,
+      buckets: [
+        { id: "all", rows: 1, checksum: 0 },
+        { id: 'by_list["l1"]', rows: 0, gone: true },
+        { id: "mine", rows: 7, whole: true, columns: { things: ["name"] } },
+      ],
+    },
+  } as const;
+  assert.deepStrictEqual(pullResultToJson(page), {
+    cursor: "c",
+    complete: true,
+    lastMutationId: 1,
+    serverHlc: "5",
+    changes: [{
+      op: "PUT",
+      table: "things",
+      rowId: "t1",
+      columns: { name: "x" },
+      unset: ["size"],
+      buckets: [0, 2],
+    }],
+    checkpoint: { seq: "9", buckets: [...page.checkpoint.buckets] },
+  });
+  assert.deepStrictEqual(decodePullResult(encodePullResult(page)), page);
 });
 
 const DELTA = { op: "INSERT", table: "things", rowId: "a", columns: {} };

@@ -72,6 +72,8 @@ export interface PullRequest {
   readonly wait?: number;
   /** The schema version the client has. */
   readonly schemaVersion?: number;
+  /** Ids of buckets to be sent whole again, at most {@linkcode MAX_REPAIR_BUCKETS}. */
+  readonly repair?: readonly string[];
 }
 
 /** What row changes of the same kind share. */
@@ -84,7 +86,10 @@ export interface ChangeShape {
   readonly columns: readonly string[];
   /** Columns whose cells the client may no longer see. */
   readonly unset?: readonly string[];
-  /** Indexes into the checkpoint's buckets; left out when there is one bucket. */
+  /**
+   * PUT: indexes into the checkpoint's buckets of all the client's buckets that hold the row now;
+   * left out: the first alone. On the pages before the last they mean the list on the last page.
+   */
   readonly buckets?: readonly number[];
 }
 
@@ -104,8 +109,20 @@ export interface BucketState {
   readonly id: string;
   /** Rows in it. */
   readonly rows: number;
-  /** Their order-free checksum, 0 to 2^32 - 1. */
-  readonly checksum: number;
+  /** Their order-free checksum, 0 to 2^32 - 1; left out: this bucket has none. */
+  readonly checksum?: number;
+  /**
+   * The bucket was sent whole in this checkpoint: a row that the client has in it and that was not
+   * mentioned is not in it.
+   */
+  readonly whole?: true;
+  /** The client is no longer granted it; its rows are 0. */
+  readonly gone?: true;
+  /**
+   * For each table of which the bucket does not show all columns, the names of those it shows,
+   * without the key's.
+   */
+  readonly columns?: { readonly [table: string]: readonly string[] };
 }
 
 /** A seq at which a client's base equals the gateway's answer. */
@@ -158,6 +175,8 @@ export interface Hello {
   readonly schemaVersion: number;
   /** The highest mutationId whose refusal it has stored. */
   readonly refusalsSeen?: number;
+  /** Ids of buckets to be sent whole again, at most {@linkcode MAX_REPAIR_BUCKETS}. */
+  readonly repair?: readonly string[];
 }
 
 /** What a client may send over a WebSocket. */
@@ -183,6 +202,15 @@ export type ServerFrame =
   | { readonly type: "error"; readonly error: ErrorBody }
   | { readonly type: "pong"; readonly serverTime: string }
   | { readonly type: "draining" };
+
+/** Buckets that one pull or hello may ask to be sent whole again. */
+export const MAX_REPAIR_BUCKETS = 100;
+
+/** The length of a bucket's id, in UTF-16 code units. */
+export const MAX_BUCKET_ID_LENGTH = 8_192;
+
+/** Buckets of a client that may hold one row. */
+export const MAX_ROW_BUCKETS = 10_000;
 
 const CLIENT_ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
 const GATEWAY_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;

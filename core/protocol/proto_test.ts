@@ -17,6 +17,10 @@ const WIRE_OF: readonly (readonly [string, string])[] = [
     "v1 (2026-11) first version.",
     "95bbb6b66b883c3b84d8331b517872ed25934616baeba1e2aa7c7dd3ff817ae6",
   ],
+  [
+    "v1 (2026-11) buckets: repair in pulls and hellos; a bucket may have no checksum, come whole, be gone, show some columns. Old peers pass all of it over.",
+    "9df36d8e5ac7312a365d39493bed27904c94fecad1db988e5296c61b1baff869",
+  ],
 ];
 
 Deno.test("G12: lakesync.proto changes only together with its history", () => {

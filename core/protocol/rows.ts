@@ -21,7 +21,7 @@ import {
   type Shape as WireShape,
   ShapeSchema,
 } from "./gen/lakesync_pb.ts";
-import type { ChangeShape, RowChange } from "./messages.ts";
+import { type ChangeShape, MAX_ROW_BUCKETS, type RowChange } from "./messages.ts";
 
 const DELTA_OPS: Readonly<Record<DeltaOp, Op>> = {
   INSERT: Op.INSERT,
@@ -98,17 +98,24 @@ export function packChanges(changes: readonly RowChange[]): Rows {
   return create(RowsSchema, { shapes: wireShapes, shape, ...writer.finish() });
 }
 
-function checkColumns(shape: WireShape): void {
-  if (shape.columns.length > DEFAULT_LIMITS.maxColumns) {
-    throw malformed("a shape has too many columns");
+/**
+ * Bounds a list of column names.
+ *
+ * @param names the names
+ * @param whose what has them, for the message
+ * @throws {LakeSyncError} `VALIDATION_ERROR` when there are too many, or one twice
+ */
+export function checkColumnNames(names: readonly string[], whose: string): void {
+  if (names.length > DEFAULT_LIMITS.maxColumns) {
+    throw malformed(`${whose} has too many columns`);
   }
-  if (new Set(shape.columns).size !== shape.columns.length) {
-    throw malformed("a shape names a column twice");
+  if (new Set(names).size !== names.length) {
+    throw malformed(`${whose} names a column twice`);
   }
 }
 
 function deltaShape(shape: WireShape): Shape {
-  checkColumns(shape);
+  checkColumnNames(shape.columns, "a shape");
   const { table, columns } = shape;
   switch (shape.op) {
     case Op.INSERT:
@@ -123,7 +130,8 @@ function deltaShape(shape: WireShape): Shape {
 }
 
 function changeShape(shape: WireShape): ChangeShape {
-  checkColumns(shape);
+  checkColumnNames([...shape.columns, ...shape.unset], "a shape");
+  if (shape.buckets.length > MAX_ROW_BUCKETS) throw malformed("a shape has too many buckets");
   if (shape.op !== Op.PUT && shape.op !== Op.REMOVE) {
     throw malformed("op must be PUT or REMOVE");
   }

@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { type Hlc, MAX_HLC } from "../clock.ts";
 import type { Delta, Op, Shape, Transaction } from "../delta.ts";
 import type {
+  BucketState,
   ChangeShape,
   ClientFrame,
   ErrorBody,
@@ -131,6 +132,8 @@ export const pushResult: fc.Arbitrary<PushResult> = fc.tuple(
   ),
 ).map(([base, stopped]) => ({ ...base, ...stopped }));
 
+const repair = fc.uniqueArray(filled, { minLength: 1, maxLength: 3 });
+
 /** Pulls. */
 export const pull: fc.Arbitrary<PullRequest> = fc.tuple(
   record({ clientId: text }),
@@ -138,13 +141,14 @@ export const pull: fc.Arbitrary<PullRequest> = fc.tuple(
   optional("limit", uint32),
   optional("wait", uint32),
   optional("schemaVersion", uint32),
+  optional("repair", repair),
 ).map(([base, ...more]) => Object.assign(base, ...more));
 
 const change = fc.tuple(
   someColumns,
   fc.constantFrom<"PUT" | "REMOVE">("PUT", "REMOVE"),
-  optional("unset", fc.constantFrom(["name"], ["size", "meta"])),
-  optional("buckets", fc.constantFrom([0], [0, 2 ** 32 - 1])),
+  optional("unset", fc.constantFrom(["gone_1"], ["gone_1", "gone_2"])),
+  optional("buckets", fc.constantFrom([0], [1, 2], [0, 2 ** 32 - 1])),
 ).chain(([{ table, columns }, op, unset, buckets]) => {
   const carried = op === "PUT" ? columns : [];
   const shape: ChangeShape = {
@@ -164,11 +168,20 @@ const change = fc.tuple(
   );
 });
 
-const bucket = record({
-  id: text,
-  rows: count,
-  checksum: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
-});
+const bucket: fc.Arbitrary<BucketState> = fc.tuple(
+  record({ id: text, rows: count }),
+  optional("checksum", fc.integer({ min: 0, max: 2 ** 32 - 1 })),
+  optional("whole", fc.constant(true as const)),
+  optional("gone", fc.constant(true as const)),
+  optional(
+    "columns",
+    fc.dictionary(
+      fc.constantFrom("things", "__proto__", ""),
+      fc.constantFrom([], ["name"], ["name", "size"]),
+      { minKeys: 1, noNullPrototype: true },
+    ),
+  ),
+).map(([base, ...more]) => ({ ...base, ...Object.assign({}, ...more) }));
 
 /** Pages of changes. */
 export const pullResult: fc.Arbitrary<PullResult> = fc.tuple(
@@ -199,6 +212,7 @@ const hello = fc.tuple(
   record({ clientId: text, schemaVersion: uint32 }),
   optional("cursor", filled),
   optional("refusalsSeen", positive),
+  optional("repair", repair),
 ).map(([base, ...more]) => Object.assign(base, ...more));
 
 /** Frames of a client. */

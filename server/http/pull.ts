@@ -32,6 +32,7 @@ function queryToJson(query: URLSearchParams): JsonValue {
       ? Math.min(Number(value), Number.MAX_SAFE_INTEGER)
       : value;
   }
+  if (query.has("repair")) body["repair"] = query.getAll("repair");
   return body;
 }
 
