@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import {
   assertCode,
   at,
+  bucket,
   client,
   logEntry,
   newRow,
@@ -61,7 +62,7 @@ export const commitCases: readonly ConformanceCase[] = [
         rows: [newRow("t1", 1)],
         log: [logEntry(1)],
         clients: [client("phone-1")],
-        buckets: [{ bucket: 1, id: "all", rows: 1, checksum: 1 }],
+        buckets: [bucket()],
         meta: [["schema", "1"]],
       }));
       await store.stagePart({
@@ -89,7 +90,8 @@ export const commitCases: readonly ConformanceCase[] = [
             ],
             log: [logEntry(3)],
             clients: [client("phone-1", 9), client("phone-2")],
-            buckets: [{ bucket: 2, id: "other", rows: 1, checksum: 1 }],
+            buckets: [bucket({ bucket: 2, id: "other" })],
+            dropBuckets: [1],
             meta: [["schema", "2"]],
             dropParts: [{ clientId: "phone-1", mutationId: 2 }],
             answers: [{ key: "k", bodyHash: "h", answer: "a", expiresMs: 1 }],

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import {
   assertCode,
   at,
+  bucket as bucketOf,
   client,
   ids,
   logEntry,
@@ -103,7 +104,7 @@ export const largeCases: readonly ConformanceCase[] = [
         log: [logEntry(2, 2)],
         rows: [newRow("last", 2)],
         clients: [client("phone-1", 3)],
-        buckets: [{ bucket: 1, id: "all", rows: 602, checksum: 5 }],
+        buckets: [bucketOf({ seq: 2, rows: 602 })],
       }));
       for (let read = 0; read < 5; read++) {
         const { head, bucket, rows, client } = await scan(store);

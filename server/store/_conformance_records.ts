@@ -5,7 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import { client, logEntry, MAX_SLICE, next, openStore } from "./_conformance_tools.ts";
+import { bucket, client, logEntry, MAX_SLICE, next, openStore } from "./_conformance_tools.ts";
 import type { ConformanceCase } from "./conformance.ts";
 import { type KeptAnswer, LOG_START, type StagedPart } from "./store.ts";
 
@@ -176,24 +176,54 @@ export const recordCases: readonly ConformanceCase[] = [
     },
   },
   {
-    name: "keeps buckets by number and finds them by name",
+    name: "keeps buckets and finds them by number and by name",
     async run(subject) {
       const store = await openStore(await subject.open());
-      const all = { bucket: 1, id: "all", rows: 2, checksum: 4_294_967_295 };
-      const list = { bucket: 2, id: 'by_list["l42"]', rows: 0, checksum: 0 };
+      const all = bucket({ data: "x".repeat(70_000) });
+      const list = bucket({ bucket: 2, id: '3:["l42","ü"]', rows: 0, data: "" });
       await store.commit(next(0, { buckets: [all, list] }));
       assert.deepEqual(
-        await store.readBuckets([list.id, "by_list", "all"]),
-        [list, undefined, all],
+        await store.readBuckets([list.id, "3:", 1, "all", 2, 3, "2"]),
+        [list, undefined, all, all, list, undefined, undefined],
       );
-      const changed = { ...all, rows: 3, checksum: 1 };
+      const changed = { ...all, seq: 2, rows: 3, data: "y".repeat(80_000) };
       await store.commit(next(1, { buckets: [changed] }));
-      assert.deepEqual(await store.readBuckets(["all"]), [changed]);
-      await store.commit(next(2, { buckets: [{ ...changed, id: "some" }] }));
+      assert.deepEqual(await store.readBuckets(["all", 1]), [changed, changed]);
+      const renamed = { ...changed, id: "some", data: "{}" };
+      await store.commit(next(2, { buckets: [renamed] }));
       assert.deepEqual(
-        await store.readBuckets(["all", "some"]),
-        [undefined, { ...changed, id: "some" }],
+        await store.readBuckets(["all", "some", 1]),
+        [undefined, renamed, renamed],
       );
+      assert.deepEqual(await store.readBuckets([]), []);
+    },
+  },
+  {
+    name: "forgets buckets that are dropped, and lets their names be used again",
+    async run(subject) {
+      let stores = await subject.open();
+      let store = await openStore(stores);
+      const records = [1, 2, 3].map((number) =>
+        bucket({ bucket: number, id: `b${number}`, data: "x".repeat(70_000) })
+      );
+      await store.commit(next(0, { buckets: records }));
+      await store.commit(next(1, { dropBuckets: [1, 3, 9] }));
+      const kept = [undefined, records[1], undefined];
+      assert.deepEqual(await store.readBuckets([1, 2, 3]), kept);
+      assert.deepEqual(await store.readBuckets(["b1", "b2", "b3"]), kept);
+      const heir = bucket({ bucket: 4, id: "b2" });
+      const again = bucket({ bucket: 2, id: "b5" });
+      await store.commit(next(2, { dropBuckets: [2], buckets: [heir, again] }));
+      for (const reopened of [false, true]) {
+        if (reopened) {
+          stores = await subject.reopen(stores);
+          store = await openStore(stores);
+        }
+        assert.deepEqual(
+          await store.readBuckets(["b2", "b5", 2, 4, 1]),
+          [heir, again, again, heir, undefined],
+        );
+      }
     },
   },
   {

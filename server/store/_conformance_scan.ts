@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import {
   at,
+  bucket,
   client,
   goneAt,
   ids,
@@ -151,7 +152,7 @@ export const scanCases: readonly ConformanceCase[] = [
     },
   },
   {
-    name: "reads head, client, sums and rows of a bucket from one snapshot",
+    name: "reads head, client, record and rows of a bucket from one snapshot",
     async run(subject) {
       const store = await openStore(await subject.open());
       const rowIds = Array.from({ length: 30 }, (_, index) => `t${index}`);
@@ -166,7 +167,7 @@ export const scanCases: readonly ConformanceCase[] = [
             drop: seq > 1 ? [at(seq - 1)] : [],
           })),
           clients: [client("phone-1", seq)],
-          buckets: [{ bucket: 1, id: "all", rows: 30, checksum: seq }],
+          buckets: [bucket({ seq, rows: 30 })],
         }));
       };
       let writing = true;
@@ -177,7 +178,7 @@ export const scanCases: readonly ConformanceCase[] = [
           seen.add(head.seq);
           if (head.seq === 0) continue;
           assert.equal(page.client?.lastMutationId, head.seq);
-          assert.equal(page.bucket?.checksum, head.seq);
+          assert.equal(page.bucket?.seq, head.seq);
           assert.equal(page.rows.length, 30);
           for (const row of page.rows) {
             assert.equal(row.data, String(head.seq));

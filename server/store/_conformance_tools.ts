@@ -9,6 +9,7 @@ import { LakeSyncError } from "@lakesync/core";
 import type {
   BucketEntry,
   BucketPage,
+  BucketRecord,
   BucketScan,
   ClientRecord,
   CommitBatch,
@@ -85,6 +86,11 @@ export function client(clientId: string, lastMutationId = 1): ClientRecord {
     orphans: 0,
     seenMs: 1_700_000_000_000,
   };
+}
+
+/** A bucket named `all` unless it is told otherwise. */
+export function bucket(parts: Partial<BucketRecord> = {}): BucketRecord {
+  return { bucket: 1, id: "all", seq: 1, rows: 1, data: "[7]", ...parts };
 }
 
 /** A log entry with as many bytes as its payload is to have. */

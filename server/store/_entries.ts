@@ -14,14 +14,25 @@ export interface Entry {
 
 /** Entries in order, found by binary search. */
 export class Entries {
-  readonly #sorted: Entry[] = [];
+  readonly #sorted: Entry[];
+
+  /** @param sorted entries in order */
+  constructor(sorted: readonly Entry[] = []) {
+    this.#sorted = [...sorted];
+  }
+
+  /** The same entries, to be changed by themselves. */
+  copy(): Entries {
+    return new Entries(this.#sorted);
+  }
 
   /** Adds an entry, once. */
   add(entry: Entry): void {
     const index = this.#firstAfter(entry);
     const before = this.#sorted[index - 1];
     if (before && compare(before, entry) === 0) return;
-    this.#sorted.splice(index, 0, entry);
+    if (index === this.#sorted.length) this.#sorted.push(entry);
+    else this.#sorted.splice(index, 0, entry);
   }
 
   /** Removes an entry, if it is there. */

@@ -54,3 +54,20 @@ export function wrongRef(): LakeSyncError {
     "A row was written with another handle than the one it was read with",
   );
 }
+
+/** A view was read after it had ended. */
+export function viewEnded(): LakeSyncError {
+  return new LakeSyncError(
+    "INTERNAL_ERROR",
+    "The view has ended, open another one",
+  );
+}
+
+/** What a view was to show is no longer there. */
+export function snapshotLost(): LakeSyncError {
+  return new LakeSyncError(
+    "BACKPRESSURE",
+    "The snapshot was lost while it was read, read again and retry",
+    { retryAfterSeconds: 1 },
+  );
+}

@@ -5,8 +5,9 @@
  * @module
  */
 
-import { compare, Entries, type Entry } from "./_entries.ts";
+import { Entries } from "./_entries.ts";
 import { headMoved, wrongRef } from "./_errors.ts";
+import { indexKey, MemoryReads, MemoryTables, rowKey } from "./_memory_reads.ts";
 import { fitPage } from "./_page.ts";
 import { parseTie } from "./_position.ts";
 import type {
@@ -14,25 +15,28 @@ import type {
   BucketPage,
   BucketRecord,
   BucketScan,
-  ClientRecord,
   CommitBatch,
   Head,
   KeptAnswer,
   LogEntry,
   LogPosition,
-  RowKey,
+  RowPage,
+  RowScan,
   RowWrite,
-  ScannedRow,
   StagedPart,
   StagedSummary,
-  StoredRow,
   StoreStats,
   Writes,
 } from "./store.ts";
 
-interface Row extends RowKey {
-  readonly rid: number;
-  readonly data: string;
+/** What a view shows until it is ended. */
+export interface MemorySnapshot {
+  /** The head. */
+  readonly head: Head;
+  /** Everything else. */
+  readonly reads: MemoryReads;
+  /** Forgets what was kept for it. */
+  end(): void;
 }
 
 /** One gateway's data. */
@@ -41,15 +45,13 @@ export class MemoryState {
   #lastRid = 0;
   #log: LogEntry[] = [];
   #logBytes = 0;
-  readonly #rows = new Map<number, Row>();
-  readonly #rids = new Map<string, number>();
-  readonly #index = new Map<string, Entries>();
-  readonly #clients = new Map<string, ClientRecord>();
-  readonly #buckets = new Map<number, BucketRecord>();
-  readonly #bucketIds = new Map<string, number>();
-  readonly #meta = new Map<string, string>();
+  readonly #tables = new MemoryTables();
+  /** Numbers of all rows, in the order they were given. */
+  readonly #rowOrder = new Entries();
   readonly #parts = new Map<string, Map<number, StagedPart>>();
   readonly #answers = new Map<string, KeptAnswer>();
+  /** Reads what is there now. */
+  readonly now: MemoryReads = new MemoryReads(this.#tables);
 
   /** The head. */
   get head(): Head {
@@ -61,31 +63,18 @@ export class MemoryState {
     return {
       logEntries: this.#log.length,
       logBytes: this.#logBytes,
-      clients: this.#clients.size,
+      clients: this.#tables.clients.size,
     };
   }
 
-  /** A row by key. */
-  row({ table, rowId }: RowKey): StoredRow | undefined {
-    const rid = this.#rids.get(rowKey({ table, rowId }));
-    const row = rid === undefined ? undefined : this.#rows.get(rid);
-    return row && { table, rowId, data: row.data, ref: row.rid };
-  }
-
-  /** A client. */
-  client(clientId: string): ClientRecord | undefined {
-    return this.#clients.get(clientId);
-  }
-
-  /** A bucket by name. */
-  bucket(id: string): BucketRecord | undefined {
-    const bucket = this.#bucketIds.get(id);
-    return bucket === undefined ? undefined : this.#buckets.get(bucket);
-  }
-
-  /** A small record. */
-  meta(name: string): string | undefined {
-    return this.#meta.get(name);
+  /** Keeps what is there now. */
+  snapshot(): MemorySnapshot {
+    const at = this.#tables.open();
+    return {
+      head: this.#head,
+      reads: new MemoryReads(this.#tables, at),
+      end: () => this.#tables.end(at),
+    };
   }
 
   /** A kept answer. */
@@ -93,31 +82,25 @@ export class MemoryState {
     return this.#answers.get(key);
   }
 
-  /** A page of a bucket. */
+  /** A page of a bucket, with head, client and record. */
   scan(scan: BucketScan): BucketPage {
-    const after: Entry = {
-      seq: scan.after.seq,
-      rid: parseTie(scan.after.tie),
-    };
-    const goneAfter: Entry = scan.goneAfterSeq < after.seq
-      ? after
-      : { seq: scan.goneAfterSeq, rid: Number.MAX_SAFE_INTEGER };
-    const take = (gone: boolean, position: Entry) =>
-      (this.#index.get(indexKey(scan.bucket, gone))
-        ?.after(position, scan.limit + 1) ?? [])
-        .map((entry) => ({ ...entry, gone }));
-    const found = [...take(false, after), ...take(true, goneAfter)]
-      .sort(compare)
-      .slice(0, scan.limit + 1)
-      .flatMap((entry) => this.#toScanned(entry));
-    const rows = fitPage(found, scan.limit, (row) => row.data.length);
     return {
       head: this.#head,
-      client: this.#clients.get(scan.clientId),
-      bucket: this.#buckets.get(scan.bucket),
-      rows,
-      complete: rows.length === found.length,
+      client: this.now.client(scan.clientId),
+      bucket: this.now.bucket(scan.bucket),
+      ...this.now.scanBoth(scan),
     };
+  }
+
+  /** A page of all rows. */
+  scanRows({ after, limit }: RowScan): RowPage {
+    const found = this.#rowOrder.after({ seq: 0, rid: parseTie(after) }, limit + 1)
+      .flatMap(({ rid }) => {
+        const row = this.now.rowOf(rid);
+        return row ? [{ ...row, position: String(rid) }] : [];
+      });
+    const rows = fitPage(found, limit, (row) => row.data.length);
+    return { rows, complete: rows.length === found.length };
   }
 
   /** Log entries after a seq. */
@@ -206,18 +189,13 @@ export class MemoryState {
     const log = writes.log ?? [];
     this.#log.push(...log);
     this.#logBytes += sumBytes(log);
-    for (const client of writes.clients ?? []) {
-      this.#clients.set(client.clientId, client);
-    }
-    for (const bucket of writes.buckets ?? []) {
-      const old = this.#buckets.get(bucket.bucket);
-      if (old) this.#bucketIds.delete(old.id);
-      this.#buckets.set(bucket.bucket, bucket);
-      this.#bucketIds.set(bucket.id, bucket.bucket);
-    }
+    const { clients, meta } = this.#tables;
+    for (const client of writes.clients ?? []) clients.set(client.clientId, client);
+    for (const bucket of writes.dropBuckets ?? []) this.#dropBucket(bucket);
+    for (const bucket of writes.buckets ?? []) this.#writeBucket(bucket);
     for (const [name, value] of writes.meta ?? []) {
-      if (value === null) this.#meta.delete(name);
-      else this.#meta.set(name, value);
+      if (value === null) meta.delete(name);
+      else meta.set(name, value);
     }
     for (const { clientId, mutationId } of writes.dropParts ?? []) {
       this.#parts.delete(partsKey(clientId, mutationId));
@@ -229,60 +207,55 @@ export class MemoryState {
 
   #checkRefs(rows: readonly RowWrite[]): void {
     for (const row of rows) {
-      if ((row.ref === undefined) !== !this.#rids.has(rowKey(row))) {
-        throw wrongRef();
-      }
+      if ((row.ref === undefined) !== (this.now.row(row) === undefined)) throw wrongRef();
     }
   }
 
   #writeRow({ table, rowId, data, drop, add }: RowWrite): void {
+    const { rows, rids } = this.#tables;
     const key = rowKey({ table, rowId });
-    const old = this.#rids.get(key);
+    const old = rids.get(key);
     if (data === undefined && old === undefined) return;
     const rid = old ?? ++this.#lastRid;
-    for (const entry of drop) this.#entries(entry).drop({ ...entry, rid });
+    for (const entry of drop) this.#entries(entry).drop({ seq: entry.seq, rid });
     if (data === undefined) {
-      this.#rids.delete(key);
-      this.#rows.delete(rid);
+      rids.delete(key);
+      rows.delete(rid);
+      this.#rowOrder.drop({ seq: 0, rid });
       return;
     }
-    this.#rids.set(key, rid);
-    this.#rows.set(rid, { rid, table, rowId, data });
-    for (const { seq, ...entry } of add) this.#entries(entry).add({ seq, rid });
+    if (old === undefined) {
+      rids.set(key, rid);
+      this.#rowOrder.add({ seq: 0, rid });
+    }
+    rows.set(rid, { rid, table, rowId, data });
+    for (const entry of add) this.#entries(entry).add({ seq: entry.seq, rid });
   }
 
-  #entries({ bucket, gone }: Omit<BucketEntry, "seq">): Entries {
-    const key = indexKey(bucket, gone);
-    const entries = this.#index.get(key) ?? new Entries();
-    this.#index.set(key, entries);
+  #dropBucket(bucket: number): void {
+    const { buckets, bucketIds } = this.#tables;
+    const old = buckets.get(bucket);
+    if (!old) return;
+    buckets.delete(bucket);
+    bucketIds.delete(old.id);
+  }
+
+  #writeBucket(record: BucketRecord): void {
+    this.#dropBucket(record.bucket);
+    this.#tables.buckets.set(record.bucket, record);
+    this.#tables.bucketIds.set(record.id, record.bucket);
+  }
+
+  /** The entries of a side, to be changed: a copy where a snapshot shows them. */
+  #entries(side: Omit<BucketEntry, "seq">): Entries {
+    const { index } = this.#tables;
+    const key = indexKey(side);
+    const old = index.get(key);
+    if (old && !index.isShown(key)) return old;
+    const entries = old?.copy() ?? new Entries();
+    index.set(key, entries);
     return entries;
   }
-
-  #toScanned(entry: Entry & { readonly gone: boolean }): readonly ScannedRow[] {
-    const row = this.#rows.get(entry.rid);
-    if (!row) return [];
-    return [{
-      table: row.table,
-      rowId: row.rowId,
-      data: row.data,
-      position: { seq: entry.seq, tie: String(entry.rid) },
-      gone: entry.gone,
-    }];
-  }
-}
-
-/**
- * One text for a row's key.
- *
- * @param key the key
- * @returns a text that no other key has
- */
-export function rowKey({ table, rowId }: RowKey): string {
-  return `${table}:${rowId}`;
-}
-
-function indexKey(bucket: number, gone: boolean): string {
-  return `${bucket}:${gone}`;
 }
 
 function partsKey(clientId: string, mutationId: number): string {

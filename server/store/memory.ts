@@ -5,8 +5,9 @@
  * @module
  */
 
-import { largeEnded, largeOpen, openTwice, storeClosed } from "./_errors.ts";
-import { MemoryState, rowKey } from "./_memory_state.ts";
+import { largeEnded, largeOpen, openTwice, storeClosed, viewEnded } from "./_errors.ts";
+import { type MemoryReads, rowKey } from "./_memory_reads.ts";
+import { MemoryState } from "./_memory_state.ts";
 import type {
   BucketPage,
   BucketRecord,
@@ -18,7 +19,10 @@ import type {
   LargeCommit,
   LogEntry,
   LogPosition,
+  ReadView,
   RowKey,
+  RowPage,
+  RowScan,
   StagedPart,
   StagedSummary,
   Store,
@@ -91,6 +95,8 @@ class MemoryStore implements Store {
   #statements = 0;
   #rowsRead = 0;
   #large: LargeCommit | undefined;
+  /** Ends each view that is open. */
+  readonly #views = new Set<() => void>();
   #open = true;
 
   constructor(state: MemoryState, closed: () => void) {
@@ -109,27 +115,68 @@ class MemoryStore implements Store {
   readRows(
     keys: readonly RowKey[],
   ): Promise<readonly (StoredRow | undefined)[]> {
-    return this.#runAll(keys, (state, key) => state.row(key));
+    return this.#runAll(keys, ({ now }, key) => now.row(key));
   }
 
   readClients(
     clientIds: readonly string[],
   ): Promise<readonly (ClientRecord | undefined)[]> {
-    return this.#runAll(clientIds, (state, id) => state.client(id));
+    return this.#runAll(clientIds, ({ now }, id) => now.client(id));
   }
 
   readBuckets(
-    ids: readonly string[],
+    names: readonly (string | number)[],
   ): Promise<readonly (BucketRecord | undefined)[]> {
-    return this.#runAll(ids, (state, id) => state.bucket(id));
+    return this.#runAll(names, ({ now }, name) => now.bucket(name));
   }
 
   readMeta(name: string): Promise<string | undefined> {
-    return this.#run((state) => state.meta(name));
+    return this.#run(({ now }) => now.meta(name));
   }
 
   readAnswer(key: string): Promise<KeptAnswer | undefined> {
     return this.#run((state) => state.answer(key));
+  }
+
+  view(): Promise<ReadView> {
+    return this.#run((state) => {
+      const { head, reads, end } = state.snapshot();
+      this.#views.add(end);
+      const run = <T>(read: (reads: MemoryReads) => T) =>
+        this.#run(() => {
+          if (!this.#views.has(end)) throw viewEnded();
+          return read(reads);
+        });
+      const all = <K, T>(
+        keys: readonly K[],
+        read: (reads: MemoryReads, key: K) => T | undefined,
+      ) => run((reads) => this.#count(keys.map((key) => read(reads, key))));
+      return {
+        head,
+        clients: (ids) => all(ids, (reads, id) => reads.client(id)),
+        buckets: (names) => all(names, (reads, name) => reads.bucket(name)),
+        rows: (keys) => all(keys, (reads, key) => reads.row(key)),
+        meta: (name) => run((reads) => reads.meta(name)),
+        scan: (scan) =>
+          run((reads) => {
+            const page = reads.scan(scan);
+            this.#rowsRead += page.rows.length;
+            return page;
+          }),
+        end: () => {
+          if (this.#views.delete(end)) end();
+          return Promise.resolve(true);
+        },
+      };
+    });
+  }
+
+  scanRows(scan: RowScan): Promise<RowPage> {
+    return this.#run((state) => {
+      const page = state.scanRows(scan);
+      this.#rowsRead += page.rows.length;
+      return page;
+    });
   }
 
   scanBucket(scan: BucketScan): Promise<BucketPage> {
@@ -203,6 +250,7 @@ class MemoryStore implements Store {
     if (this.#open) {
       this.#open = false;
       this.#large = undefined;
+      for (const end of this.#views) end();
       this.#closed();
     }
     return Promise.resolve();
@@ -220,12 +268,13 @@ class MemoryStore implements Store {
     keys: readonly K[],
     read: (state: MemoryState, key: K) => T | undefined,
   ): Promise<readonly (T | undefined)[]> {
-    return this.#run((state) => {
-      const found = keys.map((key) => read(state, key));
-      this.#statements += keys.length;
-      this.#rowsRead += found.filter((row) => row !== undefined).length;
-      return found;
-    });
+    return this.#run((state) => this.#count(keys.map((key) => read(state, key))));
+  }
+
+  #count<T>(found: readonly (T | undefined)[]): readonly (T | undefined)[] {
+    this.#statements += found.length;
+    this.#rowsRead += found.filter((row) => row !== undefined).length;
+    return found;
   }
 
   #newLarge(): LargeCommit {
@@ -238,8 +287,8 @@ class MemoryStore implements Store {
       });
     const large: LargeCommit = {
       readRows: (keys) =>
-        step((state) =>
-          keys.map((key) => rows.has(rowKey(key)) ? rows.get(rowKey(key)) : state.row(key))
+        step(({ now }) =>
+          keys.map((key) => rows.has(rowKey(key)) ? rows.get(rowKey(key)) : now.row(key))
         ),
       write: (writes) =>
         step(() => {

@@ -7,5 +7,6 @@
 export * from "./kv.ts";
 export * from "./lock.ts";
 export * from "./memory.ts";
+export * from "./snapshot.ts";
 export * from "./sqlite.ts";
 export * from "./store.ts";

@@ -79,16 +79,18 @@ export interface ClientRecord {
   readonly seenMs: number;
 }
 
-/** A bucket's sums. */
+/** What is known of a bucket. */
 export interface BucketRecord {
   /** Its number, from 1. */
   readonly bucket: number;
-  /** Its name. */
+  /** Its name; no two buckets have the same. */
   readonly id: string;
+  /** The commit at which a row last changed in it. */
+  readonly seq: number;
   /** Rows in it. */
   readonly rows: number;
-  /** Their checksum, 0 to 2^32 - 1. */
-  readonly checksum: number;
+  /** Its sums, a text that only the gateway reads. */
+  readonly data: string;
 }
 
 /** An entry of the log: one transaction as it was committed. */
@@ -165,6 +167,11 @@ export interface Writes {
   readonly clients?: readonly ClientRecord[];
   /** Buckets, replaced whole. */
   readonly buckets?: readonly BucketRecord[];
+  /**
+   * Buckets to forget, by number, before `buckets` are written. Their entries in the index are not
+   * removed with them: rows drop those.
+   */
+  readonly dropBuckets?: readonly number[];
   /** Small records by name, replaced whole; null removes one. */
   readonly meta?: readonly (readonly [name: string, value: string | null])[];
   /** Transactions whose staged parts are no longer needed. */
@@ -192,7 +199,78 @@ export interface ScanPosition {
   readonly tie: string;
 }
 
-/** What to read of a bucket. */
+/** What to read of one side of the bucket index. */
+export interface IndexScan {
+  /** The bucket's number. */
+  readonly bucket: number;
+  /** Whether to read the rows that have left the bucket, or those that are in it. */
+  readonly gone: boolean;
+  /** Read entries after this one. */
+  readonly after: ScanPosition;
+  /** At most so many entries, at least 1. */
+  readonly limit: number;
+}
+
+/** Rows of one side of a bucket. */
+export interface IndexPage {
+  /** The rows, ordered by position. */
+  readonly rows: readonly ScannedRow[];
+  /** Whether there are no more after these; if false, there is at least one row. */
+  readonly complete: boolean;
+}
+
+/**
+ * One snapshot for several reads: none of them sees a commit that came after the view was opened,
+ * and no commit waits for a view to end. `readSnapshot` in `snapshot.ts` opens a view, ends it and
+ * reads anew where that is needed.
+ *
+ * A view holds memory, a connection or a lock, so whoever opens one ends it, whatever happens. A
+ * store may take back what a view holds when that takes seconds, and says so in its log. Reads of
+ * such a view, and of one whose snapshot is lost, throw `BACKPRESSURE`.
+ */
+export interface ReadView {
+  /** The head of the snapshot. */
+  readonly head: Head;
+  /** Reads clients; the answer has one element for each id. */
+  clients(
+    ids: readonly string[],
+  ): Promise<readonly (ClientRecord | undefined)[]>;
+  /** Reads buckets by name or number; the answer has one element for each. */
+  buckets(
+    names: readonly (string | number)[],
+  ): Promise<readonly (BucketRecord | undefined)[]>;
+  /** Reads rows; the answer has one element for each key. */
+  rows(keys: readonly RowKey[]): Promise<readonly (StoredRow | undefined)[]>;
+  /** Reads a small record. */
+  meta(name: string): Promise<string | undefined>;
+  /** Reads one side of a bucket. */
+  scan(scan: IndexScan): Promise<IndexPage>;
+  /**
+   * Gives back what the view holds; it cannot be read afterwards. Calling it again does nothing.
+   *
+   * @returns false when what was read was not one snapshot, so that it must be read anew. Only
+   * stores that keep no versions (Deno KV) or took the view back say so
+   */
+  end(): Promise<boolean>;
+}
+
+/** What to read of all rows. */
+export interface RowScan {
+  /** Read rows after this position, "" for the start. */
+  readonly after: string;
+  /** At most so many rows, at least 1. */
+  readonly limit: number;
+}
+
+/** Rows in the store's own order. */
+export interface RowPage {
+  /** The rows, each with the place where the scan stands after it. */
+  readonly rows: readonly (StoredRow & { readonly position: string })[];
+  /** Whether there are no more after these; if false, there is at least one row. */
+  readonly complete: boolean;
+}
+
+/** What to read of a bucket; to be removed with {@linkcode Store.scanBucket}. */
 export interface BucketScan {
   /** The bucket's number. */
   readonly bucket: number;
@@ -216,13 +294,13 @@ export interface ScannedRow extends RowKey {
   readonly gone: boolean;
 }
 
-/** One atomic read of a bucket. */
+/** One atomic read of a bucket; to be removed with {@linkcode Store.scanBucket}. */
 export interface BucketPage {
   /** The head of this snapshot. */
   readonly head: Head;
   /** The client asked for, if it is known. */
   readonly client: ClientRecord | undefined;
-  /** The bucket's sums, if it is known. */
+  /** The bucket, if it is known. */
   readonly bucket: BucketRecord | undefined;
   /** The rows, ordered by position. */
   readonly rows: readonly ScannedRow[];
@@ -292,15 +370,28 @@ export interface Store {
   readClients(
     clientIds: readonly string[],
   ): Promise<readonly (ClientRecord | undefined)[]>;
-  /** Reads buckets by name; the answer has one element for each id. */
+  /** Reads buckets by name or number; the answer has one element for each. */
   readBuckets(
-    ids: readonly string[],
+    names: readonly (string | number)[],
   ): Promise<readonly (BucketRecord | undefined)[]>;
   /** Reads a small record. */
   readMeta(name: string): Promise<string | undefined>;
   /** Reads a kept answer, also one that has expired and was not swept yet. */
   readAnswer(key: string): Promise<KeptAnswer | undefined>;
-  /** Reads rows of a bucket in one snapshot with head, client and sums. */
+  /**
+   * Opens a view, with every commit that was made before. It may have to wait for another view to
+   * end.
+   */
+  view(): Promise<ReadView>;
+  /**
+   * Reads all rows, page by page, in the store's own order: every row that is there all the while,
+   * once. A row that comes meanwhile may be among them or not.
+   */
+  scanRows(scan: RowScan): Promise<RowPage>;
+  /**
+   * Reads rows of a bucket in one snapshot with head, client and record; to be removed, views do
+   * it all.
+   */
   scanBucket(scan: BucketScan): Promise<BucketPage>;
   /** Reads log entries after a place in the log, in order, at most `limit`. */
   readLog(after: LogPosition, limit: number): Promise<readonly LogEntry[]>;
