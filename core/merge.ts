@@ -1,25 +1,44 @@
 /**
  * The one merge. A row is a set of cells, each with the stamp of the write that won it, and two
  * stamps of its own: `born`, the greatest INSERT, and `died`, the greatest DELETE. Merging is
- * commutative, associative and idempotent, so any order of the same changes gives the same row.
+ * commutative and associative, so any order of the same changes gives the same row; but for
+ * counters it is idempotent too.
+ *
+ * Columns of other kinds than `lww` have a state each ({@linkcode MergedCell}). A write to a
+ * counter, `max` or `min` column belongs to one life of the row, named by its tag: for an INSERT its
+ * own stamp, for an UPDATE the smaller of its own stamp and `born` at the moment it is accepted. So
+ * the law of order holds for changes with their tags, and who replays a history gives the tags
+ * ({@linkcode tagOf}) along.
  *
  * Source: Shapiro et al., "A comprehensive study of Convergent and Commutative Replicated Data
- * Types" (2011), last-writer-wins registers and element sets.
+ * Types" (2011), last-writer-wins registers, counters and element sets.
  *
  * @module
  */
 
-import type { Hlc } from "./clock.ts";
 import { canonicalJson, type Op } from "./delta.ts";
+import { cellValue, isOversized, livingCell, type MergedCell, writeCell } from "./merge_cells.ts";
+import type { CellKind } from "./merge_kind.ts";
+import { compareStamps, type Stamp } from "./merge_stamp.ts";
 import type { Value } from "./value.ts";
 
-/** When something was written and by whom; the order of conflicts. */
-export interface Stamp {
-  /** The writer's hybrid logical clock. */
-  readonly hlc: Hlc;
-  /** Breaks ties between equal clocks. */
-  readonly clientId: string;
-}
+export {
+  type CounterCell,
+  type ExtremeCell,
+  type MergedCell,
+  type SetCell,
+} from "./merge_cells.ts";
+export { type CellKind, type ExtremeKind, kindOf, orderOf, type ValueOrder } from "./merge_kind.ts";
+export type { CounterPairs, ExtremePairs, Pair } from "./merge_pairs.ts";
+export type { SetEntry, SetState } from "./merge_set.ts";
+export { compareStamps, type Stamp } from "./merge_stamp.ts";
+export {
+  counterAdd,
+  type SetElement,
+  type SetWrite,
+  setWrite,
+  writtenMisfit,
+} from "./merge_written.ts";
 
 /** Cells that one change won and still holds. */
 export interface CellGroup extends Stamp {
@@ -39,6 +58,8 @@ export interface RowState {
   readonly died: Stamp | undefined;
   /** The cells, grouped by the change that won them. */
   readonly cells: readonly CellGroup[];
+  /** The cells of other kinds than `lww`, by column; not there when there are none. */
+  readonly merged?: readonly MergedCell[];
 }
 
 /** One change to one row, its columns as ids. */
@@ -51,6 +72,10 @@ export interface Change extends Stamp {
   readonly columns: readonly number[];
   /** One value for each column. */
   readonly values: readonly Value[];
+  /** One kind for each column; not there when all are `lww`. */
+  readonly kinds?: readonly CellKind[] | undefined;
+  /** The tag it was accepted under; {@linkcode tagOf} gives it when it is not there. */
+  readonly tag?: Stamp | undefined;
 }
 
 /** A row of which nothing is known. */
@@ -59,19 +84,6 @@ export const EMPTY_ROW: RowState = {
   died: undefined,
   cells: [],
 };
-
-/**
- * Orders two stamps: by clock, then by clientId (UTF-16 code units).
- *
- * @param a a stamp
- * @param b a stamp
- * @returns negative, zero or positive as `a` is less than, equal to or greater than `b`
- */
-export function compareStamps(a: Stamp, b: Stamp): number {
-  if (a.hlc !== b.hlc) return a.hlc < b.hlc ? -1 : 1;
-  if (a.clientId === b.clientId) return 0;
-  return a.clientId < b.clientId ? -1 : 1;
-}
 
 /**
  * Tells whether a row is visible: inserted, and not deleted since.
@@ -89,6 +101,19 @@ function greater(a: Stamp | undefined, b: Stamp): Stamp {
 }
 
 /**
+ * The tag under which a row accepts a change.
+ *
+ * @param row the row as it is before the change
+ * @param change the change
+ * @returns for an INSERT its own stamp, else the smaller of its own and, unless the change has one,
+ * the row's `born`
+ */
+export function tagOf(row: RowState, change: Change): Stamp {
+  const tag = change.op === "INSERT" ? undefined : change.tag ?? row.born;
+  return tag !== undefined && compareStamps(tag, change) < 0 ? tag : change;
+}
+
+/**
  * Merges one change into a row.
  *
  * @param row the row as it was
@@ -99,14 +124,66 @@ export function merge(row: RowState, change: Change): RowState {
   return change.op === "DELETE" ? mergeDelete(row, change) : mergeWrite(row, change);
 }
 
+/**
+ * Visits every cell that a reader of the row sees; whether the row itself is to be seen, ask
+ * {@linkcode isVisible}.
+ *
+ * @param row the row
+ * @param visit takes the column's id, the value and the seq of the commit that last changed it
+ */
+export function forEachCell(
+  row: RowState,
+  visit: (column: number, value: Value, seq: number) => void,
+): void {
+  for (const { columns, values, seq } of row.cells) {
+    for (let i = 0; i < columns.length; i++) visit(columns[i] as number, values[i] ?? null, seq);
+  }
+  for (const cell of row.merged ?? []) visit(cell.column, cellValue(cell), cell.seq);
+}
+
+/**
+ * The value of a column of another kind than `lww`, as the merge left it.
+ *
+ * @param row the row
+ * @param column the column's id
+ * @returns its value, null when nothing is known of it
+ */
+export function mergedValue(row: RowState, column: number): Value {
+  const cell = row.merged?.find((cell) => cell.column === column);
+  return cell === undefined ? null : cellValue(cell);
+}
+
+/**
+ * Finds a set that has grown beyond what one value may be, for the gateway to refuse the change.
+ *
+ * @param before the row before the change; its cells are not judged again
+ * @param after the row after it
+ * @returns the column's id, undefined when every set is within `maxValueBytes`
+ */
+export function oversizedColumn(before: RowState, after: RowState): number | undefined {
+  return after.merged?.find((cell) => !before.merged?.includes(cell) && isOversized(cell))?.column;
+}
+
+function rowOf(
+  born: Stamp | undefined,
+  died: Stamp | undefined,
+  cells: readonly CellGroup[],
+  merged: readonly MergedCell[] | undefined,
+): RowState {
+  return merged === undefined || merged.length === 0
+    ? { born, died, cells }
+    : { born, died, cells, merged };
+}
+
 function mergeDelete(row: RowState, change: Change): RowState {
   if (row.died !== undefined && compareStamps(change, row.died) <= 0) {
     return row;
   }
   const died = { hlc: change.hlc, clientId: change.clientId };
   const cells = row.cells.filter((group) => compareStamps(group, died) > 0);
+  const merged = row.merged?.flatMap((cell) => livingCell(cell, died, change.seq) ?? []);
   const born = row.born !== undefined && compareStamps(row.born, died) > 0 ? row.born : undefined;
-  return { born, died, cells };
+  return rowOf(born, died, cells, merged);
 }
 
 function mergeWrite(row: RowState, change: Change): RowState {
@@ -114,16 +191,50 @@ function mergeWrite(row: RowState, change: Change): RowState {
     return row;
   }
   const born = change.op === "INSERT" ? greater(row.born, change) : row.born;
-  if (row.cells.length === 0) {
-    if (change.columns.length === 0 && born === row.born) return row;
-    return {
-      born,
-      died: row.died,
-      cells: change.columns.length === 0 ? [] : [groupOf(change)],
-    };
+  const plain = change.kinds === undefined ? change : lwwPart(change, change.kinds);
+  const cells = plain.columns.length === 0
+    ? row.cells
+    : row.cells.length === 0
+    ? [groupOf(plain)]
+    : mergeCells(row.cells, plain);
+  const merged = change.kinds === undefined ? row.merged : mergeKinds(row, change, change.kinds);
+  if (cells === row.cells && merged === row.merged && born === row.born) return row;
+  return rowOf(born, row.died, cells, merged);
+}
+
+function lwwPart(change: Change, kinds: readonly CellKind[]): Change {
+  const columns: number[] = [];
+  const values: Value[] = [];
+  for (let i = 0; i < kinds.length; i++) {
+    if (kinds[i] !== "lww") continue;
+    columns.push(change.columns[i] as number);
+    values.push(change.values[i] ?? null);
   }
-  const cells = mergeCells(row.cells, change);
-  return cells === row.cells && born === row.born ? row : { born, died: row.died, cells };
+  return { ...change, columns, values };
+}
+
+function mergeKinds(
+  row: RowState,
+  change: Change,
+  kinds: readonly CellKind[],
+): readonly MergedCell[] | undefined {
+  const { columns, values, seq } = change;
+  const tag = tagOf(row, change);
+  const ended = row.died !== undefined && compareStamps(tag, row.died) <= 0;
+  const cells = new Map(row.merged?.map((cell) => [cell.column, cell]));
+  let changed = false;
+  for (const [i, kind] of kinds.entries()) {
+    if (kind === "lww") continue;
+    const column = columns[i] as number;
+    const value = values[i] ?? null;
+    const before = cells.get(column);
+    const write = { column, kind, value, stamp: change, tag: ended ? undefined : tag, seq };
+    const after = writeCell(before, write);
+    if (after === undefined || after === before) continue;
+    cells.set(column, after);
+    changed = true;
+  }
+  return changed ? [...cells.values()].sort((a, b) => a.column - b.column) : row.merged;
 }
 
 function groupOf(change: Change): CellGroup {

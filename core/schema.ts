@@ -7,6 +7,7 @@
 
 import { LakeSyncError } from "./errors.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
+import { type SetElement, setValueMisfit } from "./merge_written.ts";
 import {
   type ColumnType,
   fromPlainJson,
@@ -18,14 +19,21 @@ import {
   valueCheck,
 } from "./value.ts";
 
-/** How concurrent writes of one cell become one: last writer wins by hybrid logical clock. */
-export type MergeKind = "lww";
+/**
+ * How concurrent writes of one cell become one: the last writer wins by hybrid logical clock
+ * (`lww`), increments add up (`counter`), the greatest or least value stays (`max`, `min`), or
+ * elements are added and removed one by one (`set`).
+ */
+export type MergeKind = "lww" | "counter" | "max" | "min" | "set";
 
 /** A column as a schema writes it in full. */
 export interface ColumnSpec {
   /** The type of its values. */
   readonly type: ColumnType;
-  /** How concurrent writes become one; `lww` unless given. */
+  /**
+   * How concurrent writes become one; `lww` unless given. `counter` needs type integer, `set` type
+   * json, `max` and `min` a type with an order; key columns are `lww`.
+   */
   readonly merge?: MergeKind;
   /** The table whose key this column holds; destinations make a foreign key of it. */
   readonly references?: string;
@@ -65,7 +73,7 @@ export interface Column {
   readonly renamedFrom: string | undefined;
   /** Whether it is part of the key. */
   readonly key: boolean;
-  /** Judges a value that is not null. */
+  /** Judges a value that is not null, as it is read. */
   readonly check: ValueCheck;
 }
 
@@ -96,6 +104,16 @@ export interface Schema {
 const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 const RESERVED = /^(_lakesync_|lakesync_|sqlite_|__proto__$)/i;
 const KEY_TYPES = /^(string|integer|uuid|date|timestamp|decimal\(.*)$/;
+const ORDERED_TYPES = /^(integer|number|string|timestamp|date|decimal\(.*)$/;
+const ORDERED = "an integer, number, string, timestamp, date or decimal column";
+
+const MERGE_TYPES = new Map<unknown, readonly [kind: MergeKind, types: RegExp, takes: string]>([
+  ["lww", ["lww", /^/, "any column"]],
+  ["counter", ["counter", /^integer$/, "an integer column"]],
+  ["max", ["max", ORDERED_TYPES, ORDERED]],
+  ["min", ["min", ORDERED_TYPES, ORDERED]],
+  ["set", ["set", /^json$/, "a json column"]],
+]);
 
 function fail(place: string, what: string): never {
   throw new LakeSyncError("SCHEMA_ERROR", `Schema at ${place}: ${what}`);
@@ -169,6 +187,13 @@ function checkFields(
   }
 }
 
+function mergeKind(merge: unknown, type: string, place: string): MergeKind {
+  const known = MERGE_TYPES.get(merge);
+  if (known === undefined) fail(place, "merge must be lww, counter, max, min or set");
+  const [kind, types, takes] = known;
+  return types.test(type) ? kind : fail(place, `merge ${kind} is for ${takes}`);
+}
+
 function parseColumn(
   name: string,
   input: unknown,
@@ -189,9 +214,7 @@ function parseColumn(
       "type must be string, integer, number, boolean, timestamp, date, uuid, decimal(p,s), bytes or json",
     );
   }
-  if (merge !== "lww") {
-    fail(place, "merge must be lww, the one merge kind this version has");
-  }
+  const kind = mergeKind(merge, String(type), place);
   if (references !== undefined && typeof references !== "string") {
     fail(place, "references must be the name of a table");
   }
@@ -202,15 +225,16 @@ function parseColumn(
       "a key column must be string, integer, uuid, date, timestamp or decimal",
     );
   }
+  if (key && kind !== "lww") fail(place, "a key column must be lww");
   if (key && renamedFrom !== undefined) fail(place, "a key column keeps its name");
   return {
     name,
     type: type as ColumnType,
-    merge: "lww",
+    merge: kind,
     references,
     renamedFrom: formerName(renamedFrom, name, place),
     key,
-    check,
+    check: kind === "set" ? setValueMisfit : check,
   };
 }
 
@@ -348,6 +372,10 @@ export type TypeOf<T> = T extends "string" | "timestamp" | "date" | "uuid" ? str
 /** The column type in a schema's column, written short or in full. */
 export type SpecType<C> = C extends { readonly type: infer T } ? T : C;
 
+/** The TypeScript type of a column's values, without null: of a set an array of its elements. */
+export type CellOf<C> = C extends { readonly merge: "set" } ? readonly SetElement[]
+  : TypeOf<SpecType<C>>;
+
 /** The key columns' names of a table. */
 export type KeyOf<S extends SchemaSpec, T extends keyof S["tables"]> =
   S["tables"][T]["primaryKey"][number];
@@ -355,7 +383,7 @@ export type KeyOf<S extends SchemaSpec, T extends keyof S["tables"]> =
 /** A row of a table: key columns are never null, all others may be. */
 export type RowOf<S extends SchemaSpec, T extends keyof S["tables"]> = {
   [C in keyof S["tables"][T]["columns"]]:
-    | TypeOf<SpecType<S["tables"][T]["columns"][C]>>
+    | CellOf<S["tables"][T]["columns"][C]>
     | (C extends KeyOf<S, T> ? never : null);
 };
 

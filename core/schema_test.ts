@@ -6,6 +6,7 @@ import {
   type InsertOf,
   type KeyOf,
   keyOf,
+  type MergeKind,
   parseSchema,
   rowIdOf,
   type RowOf,
@@ -96,10 +97,12 @@ Deno.test("parseSchema says where a schema is wrong", () => {
     withColumn("title", { type: "string", nullable: false }),
     /title: unknown field "nullable"/,
   );
-  refuses(
-    withColumn("votes", { type: "integer", merge: "counter" }),
-    /todos\.columns\.votes: merge must be lww/,
-  );
+  for (const merge of ["sum", "LWW", "constructor", 1, null]) {
+    refuses(
+      withColumn("votes", { type: "integer", merge }),
+      /todos\.columns\.votes: merge must be lww, counter, max, min or set/,
+    );
+  }
   refuses(
     withColumn("list", { type: "string", references: "lists" }),
     /todos\.columns\.list: references a table that is not there/,
@@ -108,6 +111,45 @@ Deno.test("parseSchema says where a schema is wrong", () => {
     withColumn("list", { type: "string", references: 1 }),
     /todos\.columns\.list: references must be/,
   );
+});
+
+Deno.test("parseSchema takes a merge kind only for the types it can merge", () => {
+  const types = [
+    ...["string", "integer", "number", "boolean", "timestamp", "date", "uuid"],
+    ...["decimal(10,2)", "bytes", "json"],
+  ];
+  const ordered = ["string", "integer", "number", "timestamp", "date", "decimal(10,2)"];
+  const takes: Readonly<Record<MergeKind, readonly string[]>> = {
+    lww: types,
+    counter: ["integer"],
+    max: ordered,
+    min: ordered,
+    set: ["json"],
+  };
+  for (const [merge, fitting] of Object.entries(takes)) {
+    for (const type of types) {
+      const schema = withColumn("x", { type, merge });
+      if (fitting.includes(type)) {
+        assert.equal(parseSchema(schema).tables.get("todos")?.byName.get("x")?.merge, merge);
+      } else refuses(schema, /todos\.columns\.x: merge \w+ is for an? /);
+    }
+    const key = withTable({ primaryKey: ["id"], columns: { id: { type: "integer", merge } } });
+    if (merge === "lww") assert.ok(parseSchema(key));
+    else refuses(key, /columns\.id: (a key column must be lww|merge set is for)/);
+  }
+});
+
+Deno.test("a set column's check takes arrays of scalars alone", () => {
+  const tags = parseSchema(withColumn("tags", { type: "json", merge: "set" }))
+    .tables.get("todos")?.byName.get("tags");
+  const misfit = (value: Value) => tags?.check(value) ?? "fits";
+  for (const value of [[], ["a", 1, true, -0.5]]) assert.equal(misfit(value), "fits");
+  for (const value of ["a", {}, [null], [[]], [{}], [NaN], { add: [1] }]) {
+    assert.match(misfit(value), /^takes an array of/);
+  }
+  assert.match(misfit(["a\0"]), /NUL/);
+  assert.match(misfit(["\ud800"]), /lone surrogates/);
+  assert.match(misfit(["a".repeat(4 * 1024 * 1024)]), /at most 4194304 bytes/);
 });
 
 Deno.test("parseSchema refuses keys that are missing, doubled or cannot be text", () => {
@@ -339,7 +381,9 @@ const typed = defineSchema({
       columns: {
         id: "uuid",
         title: "string",
-        votes: { type: "integer", merge: "lww" },
+        votes: { type: "integer", merge: "counter" },
+        best: { type: "number", merge: "max" },
+        tags: { type: "json", merge: "set" },
         price: "decimal(10,2)",
         weight: { type: "number" },
         done: "boolean",
@@ -362,6 +406,9 @@ Deno.test("RowOf, InsertOf and KeyOf infer a row's types from the schema", () =>
   same<Same<RowOf<S, "todos">["id"], string>>();
   same<Same<RowOf<S, "todos">["title"], string | null>>();
   same<Same<RowOf<S, "todos">["votes"], number | bigint | null>>();
+  same<Same<RowOf<S, "todos">["best"], number | null>>();
+  same<Same<RowOf<S, "todos">["tags"], readonly (string | number | boolean)[] | null>>();
+  same<Same<InsertOf<S, "todos">["tags"], RowOf<S, "todos">["tags"] | undefined>>();
   same<Same<RowOf<S, "todos">["price"], string | null>>();
   same<Same<RowOf<S, "todos">["weight"], number | null>>();
   same<Same<RowOf<S, "todos">["done"], boolean | null>>();

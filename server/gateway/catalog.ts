@@ -6,9 +6,11 @@
  */
 
 import {
+  type CellKind,
   type Column,
   type Delta,
   keyOf,
+  kindOf,
   LakeSyncError,
   type Op,
   parseSchema,
@@ -18,6 +20,7 @@ import {
   type Table,
   toPlainJson,
   type Value,
+  writtenMisfit,
 } from "@lakesync/core";
 
 /** A column and its number. */
@@ -52,6 +55,8 @@ export interface CompiledShape {
   readonly table: CatalogTable;
   /** The numbers of the columns it writes, without the key's. */
   readonly columns: readonly number[];
+  /** How the writes of each of those merge; undefined when all are `lww`. */
+  readonly kinds: readonly CellKind[] | undefined;
   /** For each of those, its place among the delta's values. */
   readonly places: readonly number[];
   /** Whether `places` is 0, 1, 2 … over all values. */
@@ -187,6 +192,7 @@ export class Catalog {
     }
     const columns: number[] = [];
     const places: number[] = [];
+    const kinds: CellKind[] = [];
     const specs: Column[] = [];
     const keys: [number, number][] = [];
     for (const [place, name] of shape.columns.entries()) {
@@ -200,10 +206,20 @@ export class Catalog {
       else {
         columns.push(column.id);
         places.push(place);
+        kinds.push(kindOf(spec));
       }
     }
     const direct = keys.length === 0;
-    return { op: shape.op, table, columns, places, direct, specs, keys };
+    return {
+      op: shape.op,
+      table,
+      columns,
+      kinds: kinds.some((kind) => kind !== "lww") ? kinds : undefined,
+      places,
+      direct,
+      specs,
+      keys,
+    };
   }
 }
 
@@ -256,7 +272,7 @@ export function deltaMisfit(
     const value = delta.values[place] ?? null;
     if (value === null) continue;
     const spec = compiled.specs[place] as Column;
-    const misfit = spec.check(value);
+    const misfit = writtenMisfit(spec, compiled.op, value);
     if (misfit !== undefined) {
       return `Column ${spec.name} of type ${spec.type} ${misfit}`;
     }
