@@ -8,9 +8,16 @@
  * @module
  */
 
-import { DEFAULT_LIMITS } from "@lakesync/core";
+import { DEFAULT_LIMITS, type MergeKind } from "@lakesync/core";
 import { guardAppTriggers } from "./app_triggers.ts";
-import { checkKey, checkValue } from "./checks.ts";
+import {
+  differsSql,
+  elementCountSql,
+  insertedSql,
+  MAX_SET_CHANGES,
+  updatedSql,
+} from "./capture_kinds.ts";
+import { checkElements, checkIncrement, checkKey, checkValue } from "./checks.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import {
   type Layout,
@@ -52,6 +59,16 @@ export function rowIdSql(table: SyncedTable, keys: readonly string[]): string {
   return keys.length === 1 ? `CAST(${parts[0]} AS TEXT)` : `json_array(${parts.join(", ")})`;
 }
 
+/** Refusals, as many to a CASE as SQLite takes. */
+function casesOf(branches: readonly string[], from: string): string {
+  let sql = "";
+  for (let i = 0; i < branches.length; i += BRANCHES) {
+    const some = branches.slice(i, i + BRANCHES).join("\n    ");
+    sql += `  SELECT CASE ${some} END FROM ${from};\n`;
+  }
+  return sql;
+}
+
 class TriggerWriter {
   readonly #table: SyncedTable;
   readonly #masks: readonly string[];
@@ -69,15 +86,19 @@ class TriggerWriter {
     return this.#table.table.primaryKey.map(({ name }) => `${row}.${quoteName(name)}`);
   }
 
-  #differs(name: string): string {
-    const column = quoteName(name);
-    return `NEW.${column} COLLATE BINARY IS NOT OLD.${column} COLLATE BINARY`;
+  #mergeOf({ name }: PlacedColumn): MergeKind {
+    return this.#table.table.byName.get(name)?.merge ?? "lww";
+  }
+
+  #differs(column: PlacedColumn): string {
+    const name = quoteName(column.name);
+    return differsSql(this.#mergeOf(column), `NEW.${name}`, `OLD.${name}`);
   }
 
   #keyDiffers(): string {
-    const keys = this.#table.table.primaryKey;
+    const keys = this.#table.table.primaryKey.map(({ name }) => quoteName(name));
     return joinBalanced(
-      keys.map(({ name }) => this.#differs(name)),
+      keys.map((name) => differsSql("lww", `NEW.${name}`, `OLD.${name}`)),
       "OR",
       "0",
     );
@@ -97,13 +118,17 @@ class TriggerWriter {
         )
       })`,
     ];
-    const all = [...limits, ...branches];
-    let sql = "";
-    for (let i = 0; i < all.length; i += BRANCHES) {
-      const branch = all.slice(i, i + BRANCHES).join("\n    ");
-      sql += `  SELECT CASE ${branch} END FROM _lakesync_clock;\n`;
-    }
-    return sql;
+    return casesOf([...limits, ...branches], "_lakesync_clock");
+  }
+
+  #checkValue(column: PlacedColumn, when: string): string {
+    const { name } = this.#table;
+    return checkValue(
+      name,
+      { ...column, merge: this.#mergeOf(column) },
+      `NEW.${quoteName(column.name)}`,
+      when,
+    );
   }
 
   /** Keeps the row as it was, when this is its first pending write. */
@@ -148,7 +173,9 @@ class TriggerWriter {
 
   #bytes(rowId: string, cells: readonly [PlacedColumn, string][]): string {
     const lengths = cells
-      .filter(([{ type }]) => !["integer", "number", "boolean"].includes(type))
+      .filter(([column]) =>
+        !["integer", "number", "boolean"].includes(column.type) && this.#mergeOf(column) !== "set"
+      )
       .map(([, x]) => `coalesce(octet_length(${x}), 0)`);
     return joinBalanced(
       [
@@ -161,9 +188,31 @@ class TriggerWriter {
     );
   }
 
+  /** How large the change of a set is, is known once it was computed. */
+  #afterPut(): string {
+    const { name, columns } = this.#table;
+    const sets = columns.filter((column) => this.#mergeOf(column) === "set");
+    if (sets.length === 0) return "";
+    const lengths = sets.map(({ position }) => `coalesce(octet_length(v${position}), 0)`);
+    const captured = "_lakesync_outbox WHERE n = (SELECT n FROM _lakesync_clock)";
+    const branches = sets.map((column) =>
+      checkElements(
+        name,
+        column.name,
+        `${elementCountSql(`v${column.position}`)} > ${MAX_SET_CHANGES}`,
+      )
+    );
+    return casesOf(branches, captured) +
+      `  UPDATE _lakesync_clock SET bytes = bytes + (SELECT ${
+        joinBalanced(lengths, "+", "0")
+      } FROM ${captured});\n`;
+  }
+
   #insertOf(): string {
     const { columns } = this.#table;
-    const values = columns.map(({ name }) => `NEW.${quoteName(name)}`);
+    const values = columns.map((column) =>
+      insertedSql(this.#mergeOf(column), `NEW.${quoteName(column.name)}`)
+    );
     const masks = this.#masks.map(() => 0);
     for (const { position } of columns) {
       const mask = Math.floor(position / MASK_BITS);
@@ -174,7 +223,7 @@ class TriggerWriter {
       values[i] ?? "NULL",
     ]);
     return this.#tick(this.#bytes(this.#newId, cells)) +
-      this.#put(OP.INSERT, this.#newId, masks.map(String), columns, values);
+      this.#put(OP.INSERT, this.#newId, masks.map(String), columns, values) + this.#afterPut();
   }
 
   #deleteOf(): string {
@@ -184,10 +233,10 @@ class TriggerWriter {
   }
 
   #checkAll(): string {
-    const { name, table, columns } = this.#table;
+    const { table, columns } = this.#table;
     return this.#check([
       ...checkKey(table, this.#keys("NEW"), this.#newId),
-      ...columns.map((column) => checkValue(name, column, `NEW.${quoteName(column.name)}`, "1")),
+      ...columns.map((column) => this.#checkValue(column, "1")),
     ]);
   }
 
@@ -207,16 +256,16 @@ class TriggerWriter {
 
   update(): string {
     const { name, columns } = this.#table;
-    const values = columns.map((column) =>
-      `CASE WHEN ${this.#differs(column.name)} THEN NEW.${quoteName(column.name)} END`
-    );
+    const values = columns.map((column) => {
+      const [x, y] = ["NEW", "OLD"].map((row) => `${row}.${quoteName(column.name)}`);
+      const value = updatedSql(this.#mergeOf(column), x ?? "", y ?? "");
+      return `CASE WHEN ${this.#differs(column)} THEN ${value} END`;
+    });
     const masks = this.#masks.map((_, mask) =>
       joinBalanced(
         columns
           .filter(({ position }) => Math.floor(position / MASK_BITS) === mask)
-          .map((column) =>
-            `(${this.#differs(column.name)}) * ${2 ** (column.position % MASK_BITS)}`
-          ),
+          .map((column) => `(${this.#differs(column)}) * ${2 ** (column.position % MASK_BITS)}`),
         "+",
         "0",
       )
@@ -225,23 +274,20 @@ class TriggerWriter {
       column,
       values[i] ?? "NULL",
     ]);
-    return this.#check(
-      columns.map((column) =>
-        checkValue(
-          name,
-          column,
-          `NEW.${quoteName(column.name)}`,
-          this.#differs(column.name),
-        )
-      ),
-    ) + this.#keepBase() + this.#tick(this.#bytes(this.#newId, cells)) +
-      this.#put(OP.UPDATE, this.#newId, masks, columns, values);
+    const increments = columns
+      .filter((column) => this.#mergeOf(column) === "counter")
+      .map((column) => checkIncrement(name, column.name));
+    return this.#check([
+      ...columns.map((column) => this.#checkValue(column, this.#differs(column))),
+      ...increments,
+    ]) + this.#keepBase() + this.#tick(this.#bytes(this.#newId, cells)) +
+      this.#put(OP.UPDATE, this.#newId, masks, columns, values) + this.#afterPut();
   }
 
   triggers(): string[] {
     const { name, columns } = this.#table;
     const changed = joinBalanced(
-      columns.map((column) => this.#differs(column.name)),
+      columns.map((column) => this.#differs(column)),
       "OR",
       "0",
     );

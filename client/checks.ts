@@ -8,8 +8,9 @@
  * @module
  */
 
-import { type ColumnType, DEFAULT_LIMITS, type Table } from "@lakesync/core";
-import { quoteText } from "./sql.ts";
+import { type ColumnType, DEFAULT_LIMITS, type MergeKind, type Table } from "@lakesync/core";
+import { incrementSql, MAX_SET_CHANGES } from "./capture_kinds.ts";
+import { quoteName, quoteText } from "./sql.ts";
 
 const HEX = "[0-9a-f]";
 const UUID = [8, 4, 4, 4, 12].map((digits) => HEX.repeat(digits)).join("-");
@@ -79,8 +80,21 @@ const DECIMAL: Check = {
   takes: "a decimal as text",
 };
 
-function checkOf(type: ColumnType): Check {
-  return CHECKS[type] ?? DECIMAL;
+function badSet(x: string): string {
+  // OR does not promise to leave out what is behind a true operand, so invalid JSON is kept away.
+  const valid = `CASE WHEN json_valid(${x}) THEN ${x} ELSE '0' END`;
+  return `json_type(${valid}) <> 'array' OR EXISTS (SELECT 1 FROM json_each(${valid})
+    WHERE type NOT IN ('text', 'integer', 'real', 'true', 'false')
+      OR value IN (9e999, -9e999) OR (type = 'text' AND instr(value, char(0))))`;
+}
+
+const SET: Check = {
+  bad: text(badSet),
+  takes: "a JSON array of texts, finite numbers, true and false, at most 4 MiB, for it is a set",
+};
+
+function checkOf(type: ColumnType, merge: MergeKind): Check {
+  return merge === "set" ? SET : CHECKS[type] ?? DECIMAL;
 }
 
 function raise(table: string, column: string, takes: string): string {
@@ -98,13 +112,41 @@ function raise(table: string, column: string, takes: string): string {
  */
 export function checkValue(
   table: string,
-  column: { readonly name: string; readonly type: ColumnType },
+  column: { readonly name: string; readonly type: ColumnType; readonly merge: MergeKind },
   x: string,
   when: string,
 ): string {
-  const { bad, takes } = checkOf(column.type);
+  const { bad, takes } = checkOf(column.type, column.merge);
   return `WHEN ${when} AND ${x} IS NOT NULL AND (${bad(x)}) THEN ${
     raise(table, column.name, takes)
+  }`;
+}
+
+/**
+ * Writes one branch of a CASE that refuses an UPDATE of a counter by more than 64 bits hold.
+ *
+ * @param table the table's name
+ * @param column the counter's name
+ * @returns `WHEN … THEN RAISE(…)`
+ */
+export function checkIncrement(table: string, column: string): string {
+  const name = quoteName(column);
+  return `WHEN typeof(${incrementSql(`NEW.${name}`, `OLD.${name}`)}) <> 'integer' THEN ${
+    raise(table, column, "changes by at most 64 bits at once, for it is a counter")
+  }`;
+}
+
+/**
+ * Writes one branch of a CASE that refuses a change of too many elements of a set.
+ *
+ * @param table the table's name
+ * @param column the set's name
+ * @param when as SQL: whether there are too many
+ * @returns `WHEN … THEN RAISE(…)`
+ */
+export function checkElements(table: string, column: string, when: string): string {
+  return `WHEN ${when} THEN ${
+    raise(table, column, `at most ${MAX_SET_CHANGES} added and removed elements at once`)
   }`;
 }
 
@@ -123,7 +165,7 @@ export function checkKey(
 ): string[] {
   const max = DEFAULT_LIMITS.maxRowIdBytes;
   const columns = table.primaryKey.map(({ name, type }, i) => {
-    const { bad, takes } = checkOf(type);
+    const { bad, takes } = checkOf(type, "lww");
     const x = keys[i] ?? "NULL";
     return `WHEN ${x} IS NULL OR ${bad(x)} THEN ${
       raise(table.name, name, `${takes}, for it is part of the key`)

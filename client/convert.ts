@@ -5,7 +5,13 @@
  * @module
  */
 
-import type { ColumnType, JsonValue, Value } from "@lakesync/core";
+import {
+  type ColumnType,
+  type JsonValue,
+  toInteger,
+  toPlainJson,
+  type Value,
+} from "@lakesync/core";
 import type { SqlValue } from "./database/driver.ts";
 
 /** A `json` text whose value is a text may hold an escaped half of a surrogate pair. */
@@ -33,6 +39,20 @@ export function toValue(cell: SqlValue, type: ColumnType): Value {
     default:
       return cell;
   }
+}
+
+/**
+ * Reads what the outbox keeps of a cell: a counter's increment, which is text, becomes
+ * `{"add": n}`, beyond ±(2^53−1) as decimal text; everything else is a cell as it is, the
+ * difference of a set too.
+ *
+ * @param cell what the outbox holds
+ * @param type the column's type
+ * @returns what a delta carries
+ */
+export function toWritten(cell: SqlValue, type: ColumnType): Value {
+  if (type !== "integer" || typeof cell !== "string") return toValue(cell, type);
+  return { add: toPlainJson(toInteger(BigInt(cell))) };
 }
 
 /**

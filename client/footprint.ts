@@ -1,7 +1,8 @@
 /**
  * Which tables a statement reads and writes, with everything that its triggers and cascades do,
  * from SQLite's own program for it: `EXPLAIN` names the root pages that are opened, and
- * sqlite_schema the tables they belong to.
+ * sqlite_schema the tables they belong to. SQLite's functions that read JSON as a table, which
+ * capture uses too, hold nothing themselves.
  *
  * @module
  */
@@ -67,13 +68,22 @@ export class Footprints {
     );
   }
 
+  /** Which virtual table is opened is told by its address in memory alone. */
+  async #isJson(address: unknown): Promise<boolean> {
+    const steps = await this.#db.values("EXPLAIN SELECT 1 FROM json_each('[]'), json_tree('[]')");
+    return steps.some(([, opcode, , , , p4]) =>
+      opcode === "VOpen" && typeof p4 === "string" && p4 === address
+    );
+  }
+
   async #explain(sql: string): Promise<Footprint> {
     const reads = new Set<string>();
     const writes = new Set<string>();
     for (const step of await this.#db.values(`EXPLAIN ${sql}`)) {
-      const [, opcode, p1, p2, p3] = step;
+      const [, opcode, p1, p2, p3, p4] = step;
       const opened = opcode === "OpenRead" || opcode === "OpenWrite" ||
         opcode === "ReopenIdx";
+      if (opcode === "VOpen" && await this.#isJson(p4)) continue;
       if (
         opcode === "VOpen" || opcode === "VUpdate" || opcode === "ParseSchema"
       ) return UNKNOWN;

@@ -5,7 +5,7 @@
  */
 
 import type { ColumnType, Delta, Hlc, Op, Shape, Value } from "@lakesync/core";
-import { toValue } from "./convert.ts";
+import { toWritten } from "./convert.ts";
 import type { SqliteConnection, SqlValue } from "./database/driver.ts";
 import { type Layout, MASK_BITS, maskNames, type PlacedTable, valueNames } from "./layout.ts";
 
@@ -63,7 +63,7 @@ export class OutboxReader {
     const values = new Array<Value>(positions.length);
     for (let i = 0; i < values.length; i++) {
       const cell = row[3 + this.#masks + (positions[i] ?? 0)] ?? null;
-      values[i] = toValue(cell, types[i] ?? "string");
+      values[i] = toWritten(cell, types[i] ?? "string");
     }
     const rowId = String(row[2]);
     return {

@@ -12,6 +12,7 @@
 import { OP } from "./capture.ts";
 import type { SqliteConnection, SqlValue } from "./database/driver.ts";
 import { type Layout, MASK_BITS, maskCount, type SyncedTable } from "./layout.ts";
+import { type CellLayer, layersOf } from "./lay_cell.ts";
 import { deleteRows, type Failed, putRows } from "./rows.ts";
 
 /** How many rows are handled in one go. */
@@ -99,6 +100,7 @@ export async function dropBase(
 function lay(
   entry: Base,
   table: SyncedTable,
+  layers: readonly (CellLayer | undefined)[] | undefined,
   op: SqlValue,
   masks: readonly SqlValue[],
   values: readonly SqlValue[],
@@ -112,8 +114,17 @@ function lay(
   for (const [i, { position }] of table.columns.entries()) {
     const mask = Number(masks[Math.floor(position / MASK_BITS)] ?? 0);
     if (mask & (1 << (position % MASK_BITS))) {
-      entry.cells[i] = values[i] ?? null;
+      const written = values[i] ?? null;
+      const layer = layers?.[i];
+      entry.cells[i] = layer === undefined ? written : layer.lay(entry.cells[i] ?? null, written);
     }
+  }
+}
+
+/** Brings the cells of a row into what their columns take, after the last pending change. */
+function settle(entry: Base, layers: readonly (CellLayer | undefined)[]): void {
+  for (const [i, layer] of layers.entries()) {
+    if (layer !== undefined) entry.cells[i] = layer.settle(entry.cells[i] ?? null);
   }
 }
 
@@ -162,13 +173,15 @@ export class Overlay {
        WHERE n > ? ORDER BY n`,
       [ids, table.id, covered],
     );
+    const layers = layersOf(table);
     for (const [rowId, op = null, ...rest] of pending) {
       const entry = entries.get(String(rowId));
       if (entry === undefined) continue;
       entry.pending = true;
       const masks = rest.slice(0, this.#masks);
-      lay(entry, table, op, masks, rest.slice(this.#masks));
+      lay(entry, table, layers, op, masks, rest.slice(this.#masks));
     }
+    if (layers !== undefined) { for (const entry of entries.values()) settle(entry, layers); }
     return entries;
   }
 

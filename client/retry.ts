@@ -5,8 +5,9 @@
  */
 
 import { LakeSyncError, type Value } from "@lakesync/core";
-import { toCell } from "./convert.ts";
-import { placedTable } from "./layout.ts";
+import type { SqlValue } from "./database/driver.ts";
+import { issuedCell, layersOf } from "./lay_cell.ts";
+import { type PlacedColumn, placedTable, type SyncedTable } from "./layout.ts";
 import { OutboxReader } from "./outbox.ts";
 import { type DeadChange, readDeadChanges } from "./refusals.ts";
 import { deleteSql, keyCells, keyWhere, upsertSql } from "./rows.ts";
@@ -16,6 +17,22 @@ import { quoteName } from "./sql.ts";
 
 /** How many changes are read in one go. */
 const STEP = 1_000;
+
+/** What a row has in some columns; NULL when it is not there, or when the last write wins anyway. */
+async function cellsOf(
+  tx: Transacted,
+  table: SyncedTable,
+  columns: readonly PlacedColumn[],
+  key: readonly SqlValue[],
+): Promise<SqlValue[]> {
+  if (columns.length === 0 || layersOf(table) === undefined) return columns.map(() => null);
+  const names = columns.map(({ name }, i) => `${quoteName(name)} AS c${i}`);
+  const [row] = await tx.query(
+    `SELECT ${names.join(", ")} FROM ${quoteName(table.name)} WHERE ${keyWhere(table)}`,
+    key,
+  );
+  return columns.map((_, i) => row?.[`c${i}`] ?? null);
+}
 
 async function issue(
   tx: Transacted,
@@ -29,7 +46,10 @@ async function issue(
     return;
   }
   const columns = table.columns.filter(({ name }) => change.columns[name] !== undefined);
-  const cells = columns.map(({ name, type }) => toCell(change.columns[name] as Value, type));
+  const there = await cellsOf(tx, table, columns, key);
+  const cells = columns.map((column, i) =>
+    issuedCell(table, column, change.op, change.columns[column.name] as Value, there[i] ?? null)
+  );
   if (change.op === "INSERT") {
     await tx.exec(upsertSql(table, columns), [...key, ...cells]);
     return;
