@@ -34,6 +34,7 @@ export type { SetEntry, SetState } from "./merge_set.ts";
 export { compareStamps, type Stamp } from "./merge_stamp.ts";
 export {
   counterAdd,
+  MAX_SET_ELEMENTS_PER_DELTA,
   type SetElement,
   type SetWrite,
   setWrite,
