@@ -1,300 +1,207 @@
 /**
- * A gateway's schema with the numbers under which rows are stored. A table or a column keeps its
- * number for ever, so stored rows survive every later version of the schema.
+ * A gateway's schema in all versions that are served, with the numbers under which rows are stored.
+ * A table or a column keeps its number for ever, whatever it is called, so stored rows survive every
+ * later version and clients of several versions write and read the same cells under their own names.
  *
  * @module
  */
 
+import { LakeSyncError, parseSchema, type Schema, type Shape } from "@lakesync/core";
+import { checkSuccessor, lossOf } from "./catalog_losses.ts";
 import {
-  type CellKind,
-  type Column,
-  type Delta,
-  keyOf,
-  kindOf,
-  LakeSyncError,
-  type Op,
-  parseSchema,
-  type Schema,
-  type SchemaSpec,
-  type Shape,
-  type Table,
-  toPlainJson,
-  type Value,
-  writtenMisfit,
-} from "@lakesync/core";
+  type Given,
+  type NumberedSchema,
+  type NumberedSpec,
+  numberSchema,
+} from "./catalog_numbers.ts";
+import { type CatalogTable, CatalogVersion, type CompiledShape } from "./catalog_version.ts";
+import { type Census, seenSince } from "./census.ts";
 
-/** A column and its number. */
-export interface CatalogColumn {
-  /** Its number within the table, from 0. */
-  readonly id: number;
-  /** Its name. */
-  readonly name: string;
-  /** The schema version that added it. */
-  readonly since: number;
-}
+export {
+  type CatalogColumn,
+  type CatalogTable,
+  CatalogVersion,
+  type CompiledShape,
+  deltaMisfit,
+  writtenValues,
+} from "./catalog_version.ts";
 
-/** A table and its number. */
-export interface CatalogTable {
-  /** Its number, from 1. */
-  readonly id: number;
-  /** The schema version that added it. */
-  readonly since: number;
-  /** The table as the schema has it. */
-  readonly table: Table;
-  /** Columns by number, the key's included. */
-  readonly columns: readonly CatalogColumn[];
-  /** Columns by name. */
-  readonly byName: ReadonlyMap<string, CatalogColumn>;
-}
-
-/** A shape, judged and translated once for all deltas that share it. */
-export interface CompiledShape {
-  /** What its deltas do. */
-  readonly op: Op;
-  /** The table. */
-  readonly table: CatalogTable;
-  /** The numbers of the columns it writes, without the key's. */
-  readonly columns: readonly number[];
-  /** How the writes of each of those merge; undefined when all are `lww`. */
-  readonly kinds: readonly CellKind[] | undefined;
-  /** For each of those, its place among the delta's values. */
-  readonly places: readonly number[];
-  /** Whether `places` is 0, 1, 2 … over all values. */
-  readonly direct: boolean;
-  /** For each value of the delta, its column. */
-  readonly specs: readonly Column[];
-  /** Where the key's columns are among the values, by their place in the key. */
-  readonly keys: readonly (readonly [place: number, key: number])[];
-}
+/** How many versions are served; with more of them the oldest is the first to go. */
+export const MAX_VERSIONS = 32;
 
 interface StoredCatalog {
-  readonly spec: SchemaSpec;
-  readonly tables: Readonly<Record<string, StoredTable>>;
+  readonly given: Given;
+  /** Ascending; the last one is the newest. */
+  readonly versions: readonly NumberedSpec[];
 }
 
-interface StoredTable {
-  readonly id: number;
-  readonly since: number;
-  readonly columns: readonly (readonly [name: string, since: number])[];
+/** What decides whether a schema may take something from the clients of earlier versions. */
+export interface Deprecation {
+  /** Which versions clients still use. */
+  readonly census: Census;
+  /** Where the kept history begins, in milliseconds since 1970. */
+  readonly sinceMs: number;
+  /** Whether they lose it all the same. */
+  readonly force: boolean;
 }
 
-function sameType(a: Column, b: Column): boolean {
-  return a.type === b.type && a.merge === b.merge && a.key === b.key;
-}
-
-/** A gateway's schema with its numbers. */
+/** A gateway's schema in all served versions. */
 export class Catalog {
-  /** The schema. */
-  readonly schema: Schema;
-  readonly #byName = new Map<string, CatalogTable>();
-  readonly #byId = new Map<number, CatalogTable>();
-  readonly #compiled = new WeakMap<Shape, CompiledShape | string>();
+  readonly #stored: StoredCatalog;
+  readonly #newest: CatalogVersion;
+  readonly #views = new Map<number, CatalogVersion>();
 
-  private constructor(schema: Schema, stored: StoredCatalog["tables"]) {
-    this.schema = schema;
-    for (const table of schema.tables.values()) {
-      const entry = stored[table.name];
-      if (entry === undefined) continue;
-      const columns = entry.columns.map(([name, since], id) => ({
-        id,
-        name,
-        since,
-      }));
-      const byName = new Map(columns.map((column) => [column.name, column]));
-      const catalogTable = { id: entry.id, since: entry.since, table, columns, byName };
-      this.#byName.set(table.name, catalogTable);
-      this.#byId.set(entry.id, catalogTable);
-    }
+  private constructor(stored: StoredCatalog) {
+    const last = stored.versions.at(-1);
+    if (last === undefined) throw new Error("A stored catalog has no version");
+    this.#stored = stored;
+    this.#newest = new CatalogVersion(numbered(last), stored.given);
+    this.#views.set(this.schema.version, this.#newest);
   }
 
   /** Reads a catalog from what {@linkcode Catalog.store} wrote. */
   static load(text: string): Catalog {
-    const stored: StoredCatalog = JSON.parse(text);
-    return new Catalog(parseSchema(stored.spec), stored.tables);
+    return new Catalog(JSON.parse(text));
   }
 
   /**
-   * Makes the catalog of a schema that follows another.
+   * Makes the catalog of a schema that follows another. Versions whose clients would lose something
+   * are not served any more.
    *
+   * @param current the catalog so far
+   * @param input the new schema
+   * @param deprecation who is still there to lose something; unless given, everyone
    * @throws {LakeSyncError} `SCHEMA_CONFLICT` when the version is not newer, `SCHEMA_ERROR` when the
-   * schema is not valid or would lose data
+   * schema is not valid, would lose data, or would take something from clients that are still there
    */
-  static next(current: Catalog | undefined, input: unknown): Catalog {
+  static next(
+    current: Catalog | undefined,
+    input: unknown,
+    deprecation?: Deprecation,
+  ): Catalog {
     const schema = parseSchema(input);
-    if (current !== undefined) checkSuccessor(current.schema, schema);
-    const tables: Record<string, StoredTable> = {};
-    let nextId = 1 + Math.max(0, ...(current ? [...current.#byId.keys()] : []));
-    for (const table of schema.tables.values()) {
-      const known = current?.table(table.name);
-      const columns = known?.columns.map(({ name, since }) => [name, since] as const) ?? [];
-      const names = new Set(columns.map(([name]) => name));
-      const added = table.columns.filter(({ name }) => !names.has(name));
-      tables[table.name] = {
-        id: known?.id ?? nextId++,
-        since: known?.since ?? schema.version,
-        columns: [
-          ...columns,
-          ...added.map(({ name }) => [name, schema.version] as const),
-        ],
-      };
-    }
-    return new Catalog(schema, tables);
+    if (current !== undefined) return current.#successor(schema, deprecation);
+    const { numbers, given } = numberSchema(undefined, [], schema);
+    return new Catalog({ given, versions: [{ spec: schema.spec, numbers }] });
+  }
+
+  #successor(schema: Schema, deprecation: Deprecation | undefined): Catalog {
+    checkNewer(this.schema, schema);
+    const { numbers, given } = numberSchema(this.#newest, this.#stored.given, schema);
+    const next = { schema, numbers };
+    checkSuccessor(this.#newest, next);
+    const versions = [...this.#kept(next, deprecation), { spec: schema.spec, numbers }];
+    return new Catalog({ given, versions });
+  }
+
+  /** The versions that are served beside a new one. */
+  #kept(next: NumberedSchema, deprecation: Deprecation | undefined): readonly NumberedSpec[] {
+    const { versions } = this.#stored;
+    const tooMany = versions.length + 1 - MAX_VERSIONS;
+    return versions.filter((stored, at) => {
+      const { version } = stored.spec;
+      const loss = at < tooMany
+        ? `leaves more than ${MAX_VERSIONS} versions to serve`
+        : lossOf(this.version(version) ?? numbered(stored), next);
+      if (loss !== undefined) checkGone(version, loss, deprecation);
+      return loss === undefined;
+    });
   }
 
   /** Writes the catalog as a text. */
   store(): string {
-    const tables: Record<string, StoredTable> = {};
-    for (const [name, { id, since, columns }] of this.#byName) {
-      tables[name] = {
-        id,
-        since,
-        columns: columns.map((column) => [column.name, column.since]),
-      };
-    }
-    return JSON.stringify(
-      { spec: this.schema.spec, tables } satisfies StoredCatalog,
-    );
+    return JSON.stringify(this.#stored);
   }
 
-  /** A table by its name. */
-  table(name: string): CatalogTable | undefined {
-    return this.#byName.get(name);
+  /** The newest schema. */
+  get schema(): Schema {
+    return this.#newest.schema;
   }
 
-  /** A table by its number. */
-  tableById(id: number): CatalogTable | undefined {
-    return this.#byId.get(id);
-  }
-
-  /** All tables. */
-  tables(): Iterable<CatalogTable> {
-    return this.#byName.values();
+  /** The versions that are served, ascending. */
+  get versions(): readonly number[] {
+    return this.#stored.versions.map(({ spec }) => spec.version);
   }
 
   /**
-   * Judges and translates a shape.
+   * The schema as the clients of a version know it.
    *
-   * @returns the compiled shape, or a text that says why no delta can have it
+   * @param version a client's schema version; 0, or one that the gateway does not have yet, stands
+   * for the newest
+   * @returns undefined when the version is not served, or not any more
    */
+  version(version: number): CatalogVersion | undefined {
+    if (version === 0 || version > this.schema.version) return this.#newest;
+    const known = this.#views.get(version);
+    if (known !== undefined) return known;
+    const stored = this.#stored.versions.find(({ spec }) => spec.version === version);
+    if (stored === undefined) return undefined;
+    const view = new CatalogVersion(numbered(stored), this.#stored.given, this.#newest);
+    this.#views.set(version, view);
+    return view;
+  }
+
+  /** A table of the newest version by its name. */
+  table(name: string): CatalogTable | undefined {
+    return this.#newest.table(name);
+  }
+
+  /** A table of the newest version by its number. */
+  tableById(id: number): CatalogTable | undefined {
+    return this.#newest.tableById(id);
+  }
+
+  /** All tables of the newest version. */
+  tables(): Iterable<CatalogTable> {
+    return this.#newest.tables();
+  }
+
+  /** Judges and translates a shape by the newest version, as {@linkcode CatalogVersion.compile}. */
   compile(shape: Shape): CompiledShape | string {
-    let compiled = this.#compiled.get(shape);
-    if (compiled === undefined) {
-      compiled = this.#compile(shape);
-      this.#compiled.set(shape, compiled);
-    }
-    return compiled;
+    return this.#newest.compile(shape);
   }
-
-  #compile(shape: Shape): CompiledShape | string {
-    const table = this.table(shape.table);
-    if (table === undefined) {
-      return `No table ${JSON.stringify(shape.table.slice(0, 64))} in the schema`;
-    }
-    const columns: number[] = [];
-    const places: number[] = [];
-    const kinds: CellKind[] = [];
-    const specs: Column[] = [];
-    const keys: [number, number][] = [];
-    for (const [place, name] of shape.columns.entries()) {
-      const spec = table.table.byName.get(name);
-      const column = table.byName.get(name);
-      if (spec === undefined || column === undefined) {
-        return `No column ${JSON.stringify(name.slice(0, 64))} in table ${shape.table}`;
-      }
-      specs.push(spec);
-      if (spec.key) keys.push([place, table.table.primaryKey.indexOf(spec)]);
-      else {
-        columns.push(column.id);
-        places.push(place);
-        kinds.push(kindOf(spec));
-      }
-    }
-    const direct = keys.length === 0;
-    return {
-      op: shape.op,
-      table,
-      columns,
-      kinds: kinds.some((kind) => kind !== "lww") ? kinds : undefined,
-      places,
-      direct,
-      specs,
-      keys,
-    };
-  }
-}
-
-function checkSuccessor(current: Schema, next: Schema): void {
-  if (next.version <= current.version) {
-    throw new LakeSyncError(
-      "SCHEMA_CONFLICT",
-      `The gateway has schema version ${current.version} with other content, put a changed schema under a higher version`,
-    );
-  }
-  for (const table of current.tables.values()) {
-    const successor = next.tables.get(table.name);
-    if (successor === undefined) throw losing(`table ${table.name} is missing`);
-    for (const column of table.columns) {
-      const kept = successor.byName.get(column.name);
-      if (kept === undefined) {
-        throw losing(`column ${table.name}.${column.name} is missing`);
-      }
-      if (!sameType(column, kept)) {
-        throw losing(`column ${table.name}.${column.name} has another type`);
-      }
-    }
-    const key = (of: Table) => of.primaryKey.map(({ name }) => name).join(",");
-    if (key(table) !== key(successor)) {
-      throw losing(`table ${table.name} has another key`);
-    }
-  }
-}
-
-function losing(what: string): LakeSyncError {
-  return new LakeSyncError(
-    "SCHEMA_ERROR",
-    `The new schema would lose data: ${what}`,
-  );
 }
 
 /**
- * Judges the content of a delta by the schema.
+ * Finds the version of a client that pushes or pulls.
  *
- * @returns a text that says what is wrong, or undefined
+ * @param catalog the gateway's schema
+ * @param version the client's schema version
+ * @returns the schema as that client knows it
+ * @throws {LakeSyncError} `SCHEMA_CONFLICT` when the version is not served
  */
-export function deltaMisfit(
-  compiled: CompiledShape,
-  delta: Delta,
-): string | undefined {
-  if (compiled.op === "DELETE" && delta.values.length > 0) return "A DELETE carries no columns";
-  const key = keyOf(compiled.table.table, delta.rowId);
-  if (typeof key === "string") return key;
-  for (let place = 0; place < compiled.specs.length; place++) {
-    const value = delta.values[place] ?? null;
-    if (value === null) continue;
-    const spec = compiled.specs[place] as Column;
-    const misfit = writtenMisfit(spec, compiled.op, value);
-    if (misfit !== undefined) {
-      return `Column ${spec.name} of type ${spec.type} ${misfit}`;
-    }
-  }
-  for (const [place, at] of compiled.keys) {
-    if (!sameValue(delta.values[place] ?? null, key[at] ?? null)) {
-      return `Column ${compiled.specs[place]?.name} is part of the key and must be what rowId says`;
-    }
-  }
-  return undefined;
+export function servedVersion(catalog: Catalog, version: number): CatalogVersion {
+  const served = catalog.version(version);
+  if (served !== undefined) return served;
+  throw new LakeSyncError("SCHEMA_CONFLICT", notServed(version));
 }
 
-function sameValue(a: Value, b: Value): boolean {
-  return toPlainJson(a) === toPlainJson(b);
+/** What the client of a version that is not served is told. */
+export function notServed(version: number): string {
+  return `This app's schema version ${version} is no longer served, update the app`;
 }
 
-/** The values a delta writes, in the order of its compiled shape's columns. */
-export function writtenValues(
-  compiled: CompiledShape,
-  delta: Delta,
-): readonly Value[] {
-  return compiled.direct
-    ? delta.values
-    : compiled.places.map((place) => delta.values[place] ?? null);
+function numbered({ spec, numbers }: NumberedSpec): NumberedSchema {
+  return { schema: parseSchema(spec), numbers };
+}
+
+function checkNewer(current: Schema, next: Schema): void {
+  if (next.version > current.version) return;
+  throw new LakeSyncError(
+    "SCHEMA_CONFLICT",
+    `The gateway has schema version ${current.version} with other content, put a changed schema under a higher version`,
+  );
+}
+
+function checkGone(version: number, loss: string, deprecation: Deprecation | undefined): void {
+  const { census, sinceMs, force } = deprecation ?? { census: new Map(), sinceMs: 0, force: false };
+  const lastMs = seenSince(census, version, sinceMs);
+  if (force || (deprecation !== undefined && lastMs === undefined)) return;
+  const when = lastMs === undefined
+    ? "may still be there"
+    : `were seen on ${new Date(lastMs).toISOString().slice(0, 10)}`;
+  throw new LakeSyncError(
+    "SCHEMA_ERROR",
+    `The new schema ${loss}, and clients of schema version ${version} ${when}; put it when they are gone, or with force=true`,
+  );
 }

@@ -16,7 +16,7 @@ import {
   type Stop,
   type Transaction,
 } from "@lakesync/core";
-import { type Catalog, type CompiledShape, deltaMisfit } from "./catalog.ts";
+import { type Catalog, type CompiledShape, deltaMisfit, notServed } from "./catalog.ts";
 import { type GatewayEnvironment, limitsOf, retentionOf } from "./environment.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -45,7 +45,7 @@ export interface JudgeContext {
   readonly env: GatewayEnvironment;
   /** Who sent it. */
   readonly clientId: string;
-  /** The schema version it was written by; 0: not said. */
+  /** The schema version whose names it uses; 0: not said, the newest. */
   readonly schemaVersion: number;
 }
 
@@ -80,6 +80,11 @@ export function judge(
       `The gateway has schema version ${catalog.schema.version}, push again when it has ${schemaVersion}`;
     return { stop: { mutationId, code: "SCHEMA_AHEAD", message } };
   }
+  const version = catalog.version(schemaVersion);
+  if (version === undefined) {
+    // Whoever takes pushes in refuses them whole; this one was on its way when the version went.
+    return { stop: { mutationId, code: "SCHEMA_AHEAD", message: notServed(schemaVersion) } };
+  }
   const stop = drift(context, transaction, limits);
   if (stop !== undefined) return { stop };
   if (deltas.length > limits.maxPushDeltas) {
@@ -90,7 +95,7 @@ export function judge(
   const staleMs = env.now() - retentionOf(env).tombstoneDays * DAY_MS;
   const judged: JudgedDelta[] = [];
   for (const [i, delta] of deltas.entries()) {
-    const compiled = catalog.compile(delta.shape);
+    const compiled = version.compile(delta.shape);
     if (typeof compiled === "string") {
       return reject(mutationId, offset + i, "SCHEMA_ERROR", compiled);
     }

@@ -176,7 +176,7 @@ function learnsColumns(
   }
   const isNew = (since: number) => since > cursor.version && known(since, version);
   for (const table of catalog.tables()) {
-    if (isNew(table.since) || table.columns.some(({ since }) => isNew(since))) {
+    if (isNew(table.since) || [...table.byName.values()].some(({ since }) => isNew(since))) {
       return true;
     }
   }
@@ -266,7 +266,7 @@ class PageReader {
     columns: string[],
     values: Value[],
   ): void {
-    for (const { id, name, since } of table.columns) {
+    for (const { id, name, since } of table.byName.values()) {
       if (
         told.has(id) || table.table.byName.get(name)?.key ||
         !known(since, this.version)
