@@ -3,12 +3,16 @@
  * whoever reads the log need not merge again.
  *
  * Bytes: four for the length of the deltas (big-endian), the deltas, then for each delta one byte of
- * flags and, where only some of its columns won, a bit for each column, least significant first.
+ * flags and, where only some of its columns won, a bit for each column, least significant first. What
+ * follows is what the merge made of columns that are not `lww`, UTF-8 JSON with one array
+ * `[place, value, place, value, …]` for each delta that has such columns, in order; nothing follows
+ * where no delta has any.
  *
  * @module
  */
 
-import { decodeDeltas, type Delta, encodeDeltas } from "@lakesync/core";
+import { decodeDeltas, type Delta, encodeDeltas, type Value } from "@lakesync/core";
+import { readValue, type StoredValue, writeValue } from "./record_value.ts";
 
 /** What the merge made of a delta. */
 export interface Outcome {
@@ -18,20 +22,29 @@ export interface Outcome {
   readonly isVisible: boolean;
   /** For each value of the delta, whether it is the cell's now; "all" or "none" for short. */
   readonly won: "all" | "none" | readonly boolean[];
+  /**
+   * For each counter, `max`, `min` or set column of the delta its place among the delta's values and
+   * its value as merged, null when nothing is known of it; not there when all columns are `lww`.
+   */
+  readonly merged?: readonly (readonly [place: number, value: Value])[];
 }
 
 const WAS_VISIBLE = 1;
 const IS_VISIBLE = 2;
 const ALL_WON = 4;
 const SOME_WON = 8;
+const MERGED = 16;
+
+type StoredMerged = readonly StoredValue[];
 
 function writeOutcome(outcome: Outcome, bytes: number[]): void {
-  const { won } = outcome;
+  const { won, merged } = outcome;
   const some = won !== "all" && won !== "none";
   bytes.push(
     (outcome.wasVisible ? WAS_VISIBLE : 0) |
       (outcome.isVisible ? IS_VISIBLE : 0) |
-      (won === "all" ? ALL_WON : 0) | (some ? SOME_WON : 0),
+      (won === "all" ? ALL_WON : 0) | (some ? SOME_WON : 0) |
+      (merged === undefined ? 0 : MERGED),
   );
   if (!some) return;
   for (let i = 0; i < won.length; i += 8) {
@@ -39,6 +52,25 @@ function writeOutcome(outcome: Outcome, bytes: number[]): void {
     for (let bit = 0; bit < 8; bit++) if (won[i + bit]) bits |= 1 << bit;
     bytes.push(bits);
   }
+}
+
+const NO_BYTES = new Uint8Array();
+
+function writeMerged(outcomes: readonly Outcome[]): Uint8Array {
+  const all: StoredMerged[] = [];
+  for (const { merged } of outcomes) {
+    if (merged === undefined) continue;
+    all.push(merged.flatMap(([place, value]) => [place, writeValue(value)]));
+  }
+  return all.length === 0 ? NO_BYTES : new TextEncoder().encode(JSON.stringify(all));
+}
+
+function readMerged(stored: StoredMerged): NonNullable<Outcome["merged"]> {
+  const merged: (readonly [number, Value])[] = [];
+  for (let i = 0; i < stored.length; i += 2) {
+    merged.push([Number(stored[i]), readValue(stored[i + 1] ?? null)]);
+  }
+  return merged;
 }
 
 /** Writes a log entry's payload. */
@@ -49,10 +81,12 @@ export function writeLogPayload(
   const rows = encodeDeltas(deltas);
   const flags: number[] = [];
   for (const outcome of outcomes) writeOutcome(outcome, flags);
-  const payload = new Uint8Array(4 + rows.length + flags.length);
+  const merged = writeMerged(outcomes);
+  const payload = new Uint8Array(4 + rows.length + flags.length + merged.length);
   new DataView(payload.buffer).setUint32(0, rows.length);
   payload.set(rows, 4);
   payload.set(flags, 4 + rows.length);
+  payload.set(merged, 4 + rows.length + flags.length);
   return payload;
 }
 
@@ -62,8 +96,9 @@ export function readLogPayload(
 ): readonly { readonly delta: Delta; readonly outcome: Outcome }[] {
   const length = new DataView(payload.buffer, payload.byteOffset).getUint32(0);
   const deltas = decodeDeltas(payload.subarray(4, 4 + length));
+  const merging: number[] = [];
   let at = 4 + length;
-  return deltas.map((delta) => {
+  const entries = deltas.map((delta, place): { delta: Delta; outcome: Outcome } => {
     const flags = payload[at++] ?? 0;
     let won: Outcome["won"] = flags & ALL_WON ? "all" : "none";
     if (flags & SOME_WON) {
@@ -74,10 +109,21 @@ export function readLogPayload(
       at += Math.ceil(delta.values.length / 8);
       won = bits;
     }
+    if (flags & MERGED) merging.push(place);
     const wasVisible = (flags & WAS_VISIBLE) !== 0;
     return {
       delta,
       outcome: { wasVisible, isVisible: (flags & IS_VISIBLE) !== 0, won },
     };
   });
+  if (merging.length === 0) return entries;
+  const stored: readonly StoredMerged[] = JSON.parse(
+    new TextDecoder().decode(payload.subarray(at)),
+  );
+  for (const [i, place] of merging.entries()) {
+    const entry = entries[place];
+    if (entry === undefined) continue;
+    entry.outcome = { ...entry.outcome, merged: readMerged(stored[i] ?? []) };
+  }
+  return entries;
 }

@@ -2,24 +2,18 @@
  * A row's record: its cells with their stamps, and where it is and was in the bucket index. One
  * text, positional JSON:
  *
- * `[born, died, groups, memberships, checksum, orphanOf]` with stamps as `[hlc, clientId]` (born as
- * the index of the group with the same stamp where there is one, else 0-length), groups as
- * `[hlc, clientId, seq, columns, values]`, memberships as `[bucket, seq, entered, left, …]`, the
- * last span open when its `left` is missing.
+ * `[born, died, groups, memberships, cutSeq, orphanOf, merged]` with stamps as `[hlc, clientId]` (born
+ * as the index of the group with the same stamp where there is one, else null), groups as
+ * `[hlc, clientId, seq, columns, values]`, memberships as `[bucket, seq, entered, left, …, values]`,
+ * the last span open when its `left` is missing and the values only there where each span has some.
+ * What stands at the end and is 0 or null is left out.
  *
  * @module
  */
 
-import {
-  type CellGroup,
-  decodeBase64,
-  encodeBase64,
-  type Hlc,
-  type JsonValue,
-  type RowState,
-  type Stamp,
-  type Value,
-} from "@lakesync/core";
+import type { CellGroup, Hlc, RowState, Stamp, Value } from "@lakesync/core";
+import { readMerged, type StoredCell, writeMerged } from "./record_merged.ts";
+import { readValue, type StoredValue, writeValues } from "./record_value.ts";
 
 /** Where a row is and was in one bucket. */
 export interface Membership {
@@ -29,6 +23,11 @@ export interface Membership {
   readonly seq: number;
   /** Pairs of seqs `entered, left`; the last one is open when its `left` is missing. */
   readonly spans: readonly number[];
+  /**
+   * For each span the values that the bucket's residual conditions read; not there for buckets
+   * without such conditions.
+   */
+  readonly values?: readonly (readonly Value[])[];
 }
 
 /** All that is stored of a row. */
@@ -37,13 +36,15 @@ export interface RowRecord {
   readonly state: RowState;
   /** Its buckets. */
   readonly memberships: readonly Membership[];
-  /** What it adds to a bucket's checksum while it is visible. */
-  readonly checksum: number;
+  /**
+   * The last commit at which a DELETE took away cells or ended that the row was visible; 0 if none
+   * did.
+   */
+  readonly cutSeq: number;
   /** The client whose UPDATE came before the row's INSERT. */
   readonly orphanOf: string | undefined;
 }
 
-type StoredValue = JsonValue;
 type StoredStamp = readonly [hlc: string, clientId: string];
 type StoredGroup = readonly [
   string,
@@ -56,10 +57,12 @@ type StoredRecord = readonly [
   born: number | StoredStamp | null,
   died: StoredStamp | null,
   groups: readonly StoredGroup[],
-  memberships: readonly (readonly number[])[],
-  checksum: number,
-  orphanOf?: string,
+  memberships: readonly StoredMembership[],
+  cutSeq?: number | null,
+  orphanOf?: string | null,
+  merged?: readonly StoredCell[] | null,
 ];
+type StoredMembership = readonly (number | readonly (readonly StoredValue[])[])[];
 
 /** Whether the row is in the bucket now. */
 export function isMember(membership: Membership): boolean {
@@ -84,39 +87,6 @@ export function wasMemberAfter(membership: Membership, seq: number): boolean {
   return isMember(membership) || (left !== undefined && left > seq);
 }
 
-function writeValue(value: Value): StoredValue {
-  if (typeof value === "number") {
-    return Object.is(value, -0) ? { $n: "-0" } : value;
-  }
-  if (typeof value === "bigint") return { $i: value.toString() };
-  if (typeof value !== "object" || value === null) return value;
-  return value instanceof Uint8Array ? { $b: encodeBase64(value) } : { $j: value };
-}
-
-function readValue(value: StoredValue): Value {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return value;
-  }
-  const tagged = value as { readonly [tag: string]: JsonValue };
-  if (typeof tagged["$i"] === "string") return BigInt(tagged["$i"]);
-  if (typeof tagged["$b"] === "string") {
-    return decodeBase64(tagged["$b"]) ?? new Uint8Array();
-  }
-  if (typeof tagged["$n"] === "string") return -0;
-  return tagged["$j"] ?? null;
-}
-
-const PLAIN_ONLY = new Set(["string", "boolean"]);
-
-function writeValues(values: readonly Value[]): readonly StoredValue[] {
-  for (const value of values) {
-    if (value !== null && !PLAIN_ONLY.has(typeof value)) {
-      return values.map(writeValue);
-    }
-  }
-  return values as readonly StoredValue[];
-}
-
 function writeBorn(
   born: Stamp | undefined,
   cells: readonly CellGroup[],
@@ -126,10 +96,29 @@ function writeBorn(
   return at >= 0 ? at : [born.hlc.toString(), born.clientId];
 }
 
+function writeMembership({ bucket, seq, spans, values }: Membership): StoredMembership {
+  return values === undefined
+    ? [bucket, seq, ...spans]
+    : [bucket, seq, ...spans, values.map(writeValues)];
+}
+
+function readMembership(stored: StoredMembership): Membership {
+  const numbers: number[] = [];
+  let values: readonly (readonly StoredValue[])[] | undefined;
+  for (const item of stored) {
+    if (typeof item === "number") numbers.push(item);
+    else values = item;
+  }
+  const [bucket = 0, seq = 0, ...spans] = numbers;
+  return values === undefined
+    ? { bucket, seq, spans }
+    : { bucket, seq, spans, values: values.map((span) => span.map(readValue)) };
+}
+
 /** Writes a record as a text. */
 export function writeRecord(record: RowRecord): string {
-  const { born, died, cells } = record.state;
-  const stored: StoredRecord = [
+  const { born, died, cells, merged } = record.state;
+  const stored: [...StoredRecord] = [
     writeBorn(born, cells),
     died === undefined ? null : [died.hlc.toString(), died.clientId],
     cells.map(({ hlc, clientId, seq, columns, values }) => [
@@ -139,21 +128,31 @@ export function writeRecord(record: RowRecord): string {
       columns,
       writeValues(values),
     ]),
-    record.memberships.map(({ bucket, seq, spans }) => [bucket, seq, ...spans]),
-    record.checksum,
+    record.memberships.map(writeMembership),
+    record.cutSeq,
+    record.orphanOf ?? null,
+    merged === undefined ? null : writeMerged(merged, born),
   ];
-  return JSON.stringify(
-    record.orphanOf === undefined ? stored : [...stored, record.orphanOf],
-  );
+  while (stored.length > 4 && (stored.at(-1) === null || stored.at(-1) === 0)) stored.pop();
+  return JSON.stringify(stored);
 }
 
 function readStamp(stamp: StoredStamp): Stamp {
   return { hlc: BigInt(stamp[0]) as Hlc, clientId: stamp[1] };
 }
 
+function readBorn(stored: StoredRecord[0], cells: readonly CellGroup[]): Stamp | undefined {
+  if (stored === null) return undefined;
+  if (typeof stored !== "number") return readStamp(stored);
+  const group = cells[stored];
+  return group && { hlc: group.hlc, clientId: group.clientId };
+}
+
 /** Reads a record from its text. */
 export function readRecord(text: string): RowRecord {
-  const [born, died, groups, memberships, checksum, orphanOf]: StoredRecord = JSON.parse(text);
+  const [born, died, groups, memberships, cutSeq, orphanOf, merged]: StoredRecord = JSON.parse(
+    text,
+  );
   const cells = groups.map((
     [hlc, clientId, seq, columns, values],
   ): CellGroup => ({
@@ -163,23 +162,17 @@ export function readRecord(text: string): RowRecord {
     columns,
     values: values.map(readValue),
   }));
-  const bornGroup = typeof born === "number" ? cells[born] : undefined;
+  const bornAt = readBorn(born, cells);
+  const state: RowState = {
+    born: bornAt,
+    died: died === null ? undefined : readStamp(died),
+    cells,
+    ...(merged ? { merged: readMerged(merged, bornAt) } : {}),
+  };
   return {
-    state: {
-      born: bornGroup
-        ? { hlc: bornGroup.hlc, clientId: bornGroup.clientId }
-        : born === null || typeof born === "number"
-        ? undefined
-        : readStamp(born),
-      died: died === null ? undefined : readStamp(died),
-      cells,
-    },
-    memberships: memberships.map(([bucket = 0, seq = 0, ...spans]) => ({
-      bucket,
-      seq,
-      spans,
-    })),
-    checksum,
-    orphanOf,
+    state,
+    memberships: memberships.map(readMembership),
+    cutSeq: cutSeq ?? 0,
+    orphanOf: orphanOf ?? undefined,
   };
 }
