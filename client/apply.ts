@@ -7,13 +7,15 @@
  * @module
  */
 
-import type { ChangeShape, PullResult, RowChange } from "@lakesync/core";
+import type { BucketState, ChangeShape, PullResult, RowChange } from "@lakesync/core";
 import { rowIdSql } from "./capture.ts";
 import { toCell } from "./convert.ts";
 import type { SqliteConnection, SqlValue } from "./database/driver.ts";
 import type { Layout, PlacedColumn, SyncedTable } from "./layout.ts";
+import { type Leaving, rowsLeaving, rowsThere } from "./leaving.ts";
 import { absent, type Base, CHUNK, dropBase, groupRows, Overlay, putBase } from "./overlay.ts";
 import { deleteRows, type Failed, keyCells, keyWhere, putRows } from "./rows.ts";
+import { Scope } from "./scope.ts";
 import { quoteName } from "./sql.ts";
 
 /** How many outbox numbers are looked through in one go. */
@@ -33,6 +35,8 @@ export interface ApplyPlan {
   readonly newest: number;
   /** Whether rows that the checkpoint does not mention are to go. */
   readonly replacing: boolean;
+  /** The checkpoint's buckets. */
+  readonly buckets: readonly BucketState[];
   /** Awaited between two steps, so that the event loop is not held up. */
   readonly pause: () => Promise<void>;
 }
@@ -56,6 +60,7 @@ export class Applier {
   readonly #layout: Layout;
   readonly #plan: ApplyPlan;
   readonly #overlay: Overlay;
+  readonly #scope: Scope;
   #anySpecial = false;
 
   /**
@@ -68,6 +73,7 @@ export class Applier {
     this.#layout = layout;
     this.#plan = plan;
     this.#overlay = new Overlay(db, layout);
+    this.#scope = new Scope(db, plan.buckets, plan.replacing);
   }
 
   /** Prepares; then come the pages. */
@@ -82,6 +88,7 @@ export class Applier {
     if (this.#plan.replacing) {
       await this.#db.run("UPDATE _lakesync_base SET present = 0");
     }
+    await this.#scope.begin();
   }
 
   /** Applies one page. What the schema does not know is passed over. */
@@ -100,7 +107,9 @@ export class Applier {
       if (table === undefined) continue;
       this.touched.add(table);
       for (let i = 0; i < changes.length; i += CHUNK) {
-        await this.#chunk(table, shape, changes.slice(i, i + CHUNK));
+        const chunk = changes.slice(i, i + CHUNK);
+        await this.#chunk(table, shape, chunk);
+        await this.#rescope(table, shape, chunk);
         await this.#plan.pause();
       }
     }
@@ -126,6 +135,16 @@ export class Applier {
     if (shape.op === "REMOVE") await this.#removePlain(table, plain);
     else await this.#putPlain(table, columns, plain);
     if (special.size > 0) await this.#special(table, shape, columns, rows, special);
+  }
+
+  async #rescope(
+    table: SyncedTable,
+    shape: ChangeShape,
+    changes: readonly RowChange[],
+  ): Promise<void> {
+    const rowIds = changes.map(({ rowId }) => rowId);
+    if (shape.op === "REMOVE") await this.#scope.forget(table, rowIds);
+    else await this.#scope.put(table, shape, rowIds);
   }
 
   /** For each column that is written, where its value stands in a change; -1: it becomes NULL. */
@@ -159,7 +178,7 @@ export class Applier {
     rows: readonly Change[],
   ): Promise<void> {
     const failed = await putRows(this.#db, table, columns, rows);
-    if (this.#plan.replacing) {
+    if (this.#plan.replacing || this.#scope.comparesMentioned) {
       await this.#see(table, rows.map(({ rowId }) => rowId));
     }
     if (failed.length > 0) await this.#block(table, columns, failed);
@@ -283,10 +302,43 @@ export class Applier {
   /** After the last page: what left the overlay, what is gone, what was blocked. */
   async end(): Promise<void> {
     const { coveredBefore, coveredAfter, newest, replacing } = this.#plan;
+    await this.#leaveBuckets();
     if (replacing) await this.#sweep();
-    if (!this.#anySpecial && !replacing) return;
-    await this.#showUnseen(coveredBefore, replacing ? newest : coveredAfter);
-    await this.#retryBlocked();
+    if (this.#anySpecial || replacing) {
+      await this.#showUnseen(coveredBefore, replacing ? newest : coveredAfter);
+      await this.#retryBlocked();
+    }
+    await this.#scope.end();
+  }
+
+  /** Takes rows out of buckets that are gone, or came whole without them. */
+  async #leaveBuckets(): Promise<void> {
+    const covered = Math.min(this.#plan.coveredBefore, this.#plan.coveredAfter);
+    for (const left of this.#scope.left) {
+      const rows = rowsLeaving(this.#db, this.#layout, this.#scope, left, covered);
+      for await (const leaving of rows) {
+        await this.#leave(leaving, left.n);
+        await this.#plan.pause();
+      }
+    }
+  }
+
+  /** Rows leave a bucket: their cells that no other bucket shows, or all of them. */
+  async #leave({ table, rowIds, stays }: Leaving, bucket: number): Promise<void> {
+    const change = (rowId: string): RowChange => ({ shape, rowId, values: [] });
+    let shape: ChangeShape = { op: "REMOVE", table: table.name, columns: [] };
+    this.touched.add(table);
+    if (stays.length === 0) {
+      await this.#chunk(table, shape, rowIds.map(change));
+      return await this.#scope.forget(table, rowIds);
+    }
+    const unset = this.#scope.hidden(table, bucket, stays);
+    if (unset.length > 0) {
+      shape = { op: "PUT", table: table.name, columns: [], unset };
+      const there = await rowsThere(this.#db, table, rowIds);
+      await this.#chunk(table, shape, there.map(change));
+    }
+    await this.#scope.assign(table, stays, rowIds);
   }
 
   /** Deletes rows that are not special and that no page mentioned. */

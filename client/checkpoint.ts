@@ -7,6 +7,7 @@
 
 import { decodePullResult, encodePullResult, type PullResult } from "@lakesync/core";
 import { Applier } from "./apply.ts";
+import { readDues } from "./buckets.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import { makePendingAgain } from "./pending_again.ts";
 import type { Layout, SyncedTable } from "./layout.ts";
@@ -72,6 +73,16 @@ async function settleCovered(
   return { before: after, after };
 }
 
+/** What an applied checkpoint did. */
+export interface AppliedCheckpoint {
+  /** The tables that changed. */
+  readonly touched: ReadonlySet<SyncedTable>;
+  /** Whether buckets are to be asked for again. */
+  readonly repair: boolean;
+  /** Whether and when the base is to be compared with the checksums that were told. */
+  readonly verify: "now" | "later" | undefined;
+}
+
 /**
  * Applies the stored pages and the last one. Runs inside a transaction with capture off.
  *
@@ -79,14 +90,14 @@ async function settleCovered(
  * @param layout where columns are kept
  * @param page the last page
  * @param keepMs how long accepted transactions are kept, in milliseconds
- * @returns the tables that changed
+ * @returns what changed, and what is to be done
  */
 export async function applyCheckpoint(
   db: SqliteConnection,
   layout: Layout,
   page: PullResult,
   keepMs: number,
-): Promise<ReadonlySet<SyncedTable>> {
+): Promise<AppliedCheckpoint> {
   const state = await readState(db);
   const pause = slicer();
   const { before, after } = await settleCovered(
@@ -101,6 +112,7 @@ export async function applyCheckpoint(
     coveredAfter: after,
     newest: state.n,
     replacing: state.replacing,
+    buckets: page.checkpoint?.buckets ?? [],
     pause,
   });
   await applier.begin();
@@ -123,5 +135,8 @@ export async function applyCheckpoint(
     ],
   );
   await purge(db, keepMs);
-  return applier.touched;
+  const { repair, due, small } = await readDues(db);
+  const first = state.replacing || state.cursor === undefined;
+  const now = first || small || page.checkpoint?.buckets.some(({ whole }) => whole);
+  return { touched: applier.touched, repair, verify: due ? now ? "now" : "later" : undefined };
 }

@@ -11,6 +11,7 @@ import type { Replica } from "./replica.ts";
 import { StatusValue, type Subscribable, type SyncStatus } from "./status.ts";
 import { Sync } from "./sync.ts";
 import type { GetToken } from "./transport/token.ts";
+import type { Verified } from "./verify.ts";
 
 /** How to make a client. */
 export interface ClientOptions<S extends SchemaSpec = SchemaSpec> {
@@ -32,6 +33,9 @@ export interface ClientOptions<S extends SchemaSpec = SchemaSpec> {
   /** Days for which accepted transactions are kept, so that a gateway restored from a backup can
    * be given back what it lost; 7 unless given. */
   readonly keepAcceptedDays?: number;
+  /** The time between two comparisons of many rows with the gateway's checksums, in milliseconds;
+   * ten minutes unless given. Few rows are compared after each checkpoint. */
+  readonly verifyEveryMs?: number;
   /** Captures rows that were in a table before it was synced for the first time. */
   readonly captureExisting?: boolean;
   /** Clock, randomness, timers and network, in place of the runtime's. */
@@ -57,6 +61,12 @@ export interface Client<S extends SchemaSpec = SchemaSpec>
    * @throws {LakeSyncError} `AUTH_ERROR` when a token is needed, `DRAINING` when it is closed
    */
   synced(signal?: AbortSignal): Promise<void>;
+  /**
+   * Compares the rows here with the gateway's checksums now, and fetches again what differs.
+   *
+   * @returns what was found; undefined before the first checkpoint
+   */
+  verify(): Promise<Verified | undefined>;
   /** Stops syncing and closes the database. */
   close(): Promise<void>;
 }
@@ -105,7 +115,16 @@ export async function createClient<const S extends SchemaSpec>(
   });
   const status = new StatusValue();
   const { url, gateway, getToken } = options;
-  const sync = new Sync({ env, replica: local, url, gateway, getToken, status });
+  const { verifyEveryMs } = options;
+  const sync = new Sync({
+    env,
+    replica: local,
+    url,
+    gateway,
+    getToken,
+    status,
+    ...(verifyEveryMs === undefined ? {} : { verifyEveryMs }),
+  });
   if (options.autoStart !== false) sync.resume();
   return assemble(local, sync, status);
 }
@@ -144,6 +163,7 @@ function assemble<S extends SchemaSpec>(
     pause: () => sync.pause(),
     resume: () => sync.resume(),
     synced: (signal) => synced(local, status, signal),
+    verify: () => sync.verify(),
     close,
     [Symbol.asyncDispose]: close,
   };

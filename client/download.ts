@@ -63,6 +63,13 @@ export interface DownloadContext {
   readonly onCheckpoint: (applied: Applied) => void;
 }
 
+/** Where the pages of one connection go on from, and what was asked for with them. */
+interface Stream {
+  readonly clientId: string;
+  cursor: string | undefined;
+  readonly repair: readonly string[];
+}
+
 /** What a failure is called in the status. */
 export function problemOf(error: unknown, atMs: number): SyncProblem {
   if (error instanceof LakeSyncError) return { code: error.code, message: error.message, atMs };
@@ -81,6 +88,8 @@ export class Download {
   #failures = 0;
   #socketFailures = 0;
   #atLeastMs = 0;
+  /** Whether the last page left buckets to be asked for again. */
+  #repairs = false;
   #working: Promise<void> = Promise.resolve();
 
   /** @param context what it works with */
@@ -213,10 +222,10 @@ export class Download {
     const { openSocket } = env;
     if (openSocket === undefined) return this.fire("blocked");
     const token = await tokens.get(signal);
-    const { clientId, cursor, schemaVersion, refusalsSeen } = await replica.state();
+    const { clientId, cursor, schemaVersion, refusalsSeen, repair } = await replica.state();
     if (signal.aborted) return;
     const sentMs = env.now();
-    const stream = { clientId, cursor };
+    const stream: Stream = { clientId, cursor, repair };
     let socket: LiveSocket;
     try {
       socket = new LiveSocket(env, openSocket, liveUrl, token, {
@@ -231,7 +240,13 @@ export class Download {
     this.#socket = socket;
     socket.hello({
       type: "hello",
-      hello: { clientId, schemaVersion, refusalsSeen, ...(cursor === undefined ? {} : { cursor }) },
+      hello: {
+        clientId,
+        schemaVersion,
+        refusalsSeen,
+        ...(cursor === undefined ? {} : { cursor }),
+        ...(repair.length === 0 ? {} : { repair }),
+      },
     });
   }
 
@@ -270,9 +285,9 @@ export class Download {
     frame: ServerFrame,
     socket: LiveSocket,
     sentMs: number,
-    stream: { clientId: string; cursor: string | undefined },
+    stream: Stream,
   ): Promise<void> {
-    const { replica, onServerTime } = this.#context;
+    const { onServerTime } = this.#context;
     if (socket !== this.#socket) return;
     switch (frame.type) {
       case "welcome":
@@ -283,10 +298,12 @@ export class Download {
         return this.#reached();
       case "changes":
         if (!(await this.#receive(frame.result, stream))) return this.fire("lost");
+        if (socket !== this.#socket) return;
         stream.cursor = frame.result.cursor;
-        return socket.send({ type: "ack", cursor: frame.result.cursor });
+        socket.send({ type: "ack", cursor: frame.result.cursor });
+        return await this.#askAgain(stream);
       case "resync":
-        await replica.resync();
+        await this.#resync();
         return this.fire("lost");
       case "error":
         throw toError(frame.error);
@@ -299,18 +316,34 @@ export class Download {
     }
   }
 
+  async #resync(): Promise<void> {
+    await this.#context.replica.resync();
+    this.#context.status.set({ progress: undefined });
+  }
+
+  /** Connects again when there are buckets to ask for that this connection did not ask for. */
+  async #askAgain({ repair: asked }: Stream): Promise<void> {
+    if (!this.#repairs) return;
+    const { repair } = await this.#context.replica.state();
+    if (repair.some((bucket) => !asked.includes(bucket))) this.fire("repair");
+  }
+
   /** Gives whether the page was taken: it is not when the database has gone on without it. */
-  async #receive(page: PullResult, origin: PageOrigin): Promise<boolean> {
+  async #receive(
+    page: PullResult,
+    { clientId, cursor }: PageOrigin,
+  ): Promise<boolean> {
     const { env, replica, status, onCheckpoint } = this.#context;
-    const applied = await replica.receive(page, { ...origin });
+    const applied = await replica.receive(page, { clientId, cursor });
     if (applied.dropped) return false;
+    this.#repairs = applied.complete && applied.repair === true;
     if (!applied.complete) {
-      status.set({ receiving: status.value.receiving + applied.rows });
+      status.set({ progress: { rows: (status.value.progress?.rows ?? 0) + applied.rows } });
       return true;
     }
     const { seq } = applied;
     const checkpoint = seq === undefined ? {} : { lastCheckpoint: { seq, atMs: env.now() } };
-    status.setProblem("down", undefined, { receiving: 0, ...checkpoint });
+    status.setProblem("down", undefined, { progress: undefined, ...checkpoint });
     onCheckpoint(applied);
     return true;
   }
@@ -319,7 +352,7 @@ export class Download {
     const { replica, http } = this.#context;
     let wait = 0;
     while (!signal.aborted) {
-      const { clientId, cursor, schemaVersion } = await replica.state();
+      const { clientId, cursor, schemaVersion, repair } = await replica.state();
       try {
         const page = await http.pull({
           clientId,
@@ -327,6 +360,7 @@ export class Download {
           wait,
           limit: PAGE_ROWS,
           ...(cursor === undefined ? {} : { cursor }),
+          ...(repair.length === 0 ? {} : { repair }),
         }, signal);
         if (signal.aborted) return;
         this.#failures = 0;
@@ -335,7 +369,7 @@ export class Download {
         wait = taken && page.complete ? WAIT_SECONDS : 0;
       } catch (error) {
         if (!(error instanceof LakeSyncError) || error.code !== "RESYNC_REQUIRED") throw error;
-        await replica.resync();
+        await this.#resync();
         wait = 0;
       }
     }

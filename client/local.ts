@@ -42,6 +42,7 @@ export type { DeadChange } from "./refusals.ts";
 export type { Transacted } from "./app_sql.ts";
 export type { ColumnTypeOf, KeyValue, TableHelper, Tables, Writable } from "./tables.ts";
 export type { Timer } from "./timer.ts";
+export type { Drift, DriftRemedy, Verified } from "./verify.ts";
 
 /** How to open a local database. */
 export interface LocalOptions<S extends SchemaSpec = SchemaSpec> {
@@ -268,6 +269,7 @@ class Local<S extends SchemaSpec> extends LocalReplica implements LocalDatabase<
     this.#live.close();
     this.#sql.close();
     await this.#session.close();
+    await this.verified();
   }
 }
 
@@ -327,10 +329,17 @@ export async function openLocal<const S extends SchemaSpec>(
       newClientId(),
       options.captureExisting ?? false,
     );
-    if (!inMemory) {
-      reader = await driver.open(options.database);
-      await reader.script("PRAGMA busy_timeout = 5000; PRAGMA query_only = ON");
-    }
+    const openReader = async () => {
+      const connection = await driver.open(options.database);
+      try {
+        await connection.script("PRAGMA busy_timeout = 5000; PRAGMA query_only = ON");
+        return connection;
+      } catch (error) {
+        await connection.close();
+        throw error;
+      }
+    };
+    if (!inMemory) reader = await openReader();
     const timer = options.timer ?? systemTimer;
     const session = new Session({
       writer,
@@ -353,6 +362,7 @@ export async function openLocal<const S extends SchemaSpec>(
       hash: await loadHash(),
       keepMs: (options.keepAcceptedDays ?? KEEP_ACCEPTED_DAYS) * DAY_MS,
       newClientId,
+      ...(inMemory ? {} : { openReader }),
     });
   } catch (error) {
     if (reader !== writer) await reader.close();

@@ -7,9 +7,13 @@
 import type { Hlc, PullResult, PushResult } from "@lakesync/core";
 import { callApp } from "./callback.ts";
 import { BatchReader } from "./batch.ts";
+import { bucketsToRepair } from "./buckets.ts";
 import { applyCheckpoint, forgetCheckpoint, storePage } from "./checkpoint.ts";
+import type { SqliteConnection } from "./database/driver.ts";
 import type { HashFactory } from "./hash.ts";
 import type { SyncedTable } from "./layout.ts";
+import { measure, type Measured } from "./measure.ts";
+import { Mutex } from "./mutex.ts";
 import { readDeadLetters, storeAnswer } from "./refusals.ts";
 import { forkAfter, restampFrom } from "./renumber.ts";
 import type {
@@ -26,6 +30,8 @@ import { deleteSql, upsertSql } from "./rows.ts";
 import { seal } from "./seal.ts";
 import type { Session } from "./session.ts";
 import { readState, receiveStamp, type State } from "./state.ts";
+import { slicer } from "./timer.ts";
+import { storeMeasured, type Verified } from "./verify.ts";
 
 /** What the sync side needs beside the session. */
 export interface LocalReplicaOptions {
@@ -39,6 +45,8 @@ export interface LocalReplicaOptions {
   readonly keepMs: number;
   /** Makes a new clientId. */
   readonly newClientId: () => string;
+  /** Opens one more connection that reads; undefined for a database in memory. */
+  readonly openReader?: () => Promise<SqliteConnection>;
 }
 
 /** The local database as the sync loop sees it. */
@@ -47,6 +55,7 @@ export class LocalReplica implements Replica {
   readonly #session: Session;
   readonly #batches: BatchReader;
   readonly #commitListeners = new Set<() => void>();
+  readonly #verifying = new Mutex();
   readonly #refusalListeners = new Set<(letter: DeadLetter) => void>();
 
   /** @param options the session and what goes with it */
@@ -61,7 +70,11 @@ export class LocalReplica implements Replica {
   }
 
   async state(): Promise<ReplicaState> {
-    const state = await this.#session.peek(readState);
+    const { state, repair } = await this.#session.peek(async (db) => {
+      const state = await readState(db);
+      const whole = state.stagedCursor === undefined && !state.replacing;
+      return { state, repair: whole ? await bucketsToRepair(db) : [] };
+    });
     return {
       clientId: state.clientId,
       cursor: state.stagedCursor ?? state.cursor,
@@ -70,6 +83,7 @@ export class LocalReplica implements Replica {
       highestMutationId: state.highestMutationId,
       refusalsSeen: state.refusalsSeen,
       schemaVersion: this.#options.schemaVersion,
+      repair,
     };
   }
 
@@ -110,16 +124,57 @@ export class LocalReplica implements Replica {
   async receive(page: PullResult, origin?: PageOrigin): Promise<Applied> {
     const rows = page.changes.length;
     const { layout } = this.#session;
-    const touched = await this.#session.step(async (db) => {
+    const done = await this.#session.step(async (db) => {
       if (origin !== undefined && !follows(await readState(db), origin)) return "dropped";
       if (page.complete) return await applyCheckpoint(db, layout, page, this.#options.keepMs);
       await storePage(db, page);
       return "stored";
     }, false);
-    if (touched === "dropped") return { complete: false, rows: 0, seq: undefined, dropped: true };
-    if (touched === "stored") return { complete: false, rows, seq: undefined };
+    if (done === "dropped") return { complete: false, rows: 0, seq: undefined, dropped: true };
+    if (done === "stored") return { complete: false, rows, seq: undefined };
+    const { touched, repair, verify } = done;
     await this.#announce(touched);
-    return { complete: true, rows, seq: page.checkpoint?.seq };
+    return {
+      complete: true,
+      rows,
+      seq: page.checkpoint?.seq,
+      ...(repair ? { repair } : {}),
+      ...(verify === undefined ? {} : { verify }),
+    };
+  }
+
+  async verify(): Promise<Verified | undefined> {
+    return await this.#verifying.hold(async () => {
+      this.#session.checkOpen();
+      const measured = await this.#measure();
+      if (measured === undefined) return undefined;
+      return await this.#session.step((db) => storeMeasured(db, measured), false);
+    });
+  }
+
+  async #measure(): Promise<Measured | undefined> {
+    const session = this.#session;
+    const slice = slicer();
+    const pause = async () => {
+      session.checkOpen();
+      await slice();
+    };
+    const { openReader } = this.#options;
+    if (openReader === undefined) {
+      return await session.lock.hold(() => measure(session.writer, session.layout, pause));
+    }
+    const db = await openReader();
+    try {
+      await db.script("BEGIN");
+      return await measure(db, session.layout, pause);
+    } finally {
+      await db.close();
+    }
+  }
+
+  /** Resolves when no comparison is under way; the session is to be closing. */
+  protected async verified(): Promise<void> {
+    await this.#verifying.hold(() => Promise.resolve());
   }
 
   async #announce(touched: ReadonlySet<SyncedTable>): Promise<void> {

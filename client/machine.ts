@@ -55,7 +55,9 @@ export type ConnectionEvent =
   /** The app says that something has changed: a new token, a network. */
   | "retry"
   /** This database has another clientId from now on. */
-  | "renamed";
+  | "renamed"
+  /** Buckets are to be asked for again, which is said when connecting. */
+  | "repair";
 
 type Row = Readonly<Record<ConnectionEvent, ConnectionState>>;
 
@@ -81,6 +83,7 @@ const still = (state: ConnectionState): Row => ({
   timer: state,
   retry: state,
   renamed: state,
+  repair: state,
 });
 
 /** For each state and event the state that follows. */
@@ -96,6 +99,7 @@ export const TRANSITIONS: Readonly<Record<ConnectionState, Row>> = {
     timer: "polling",
     retry: "connecting",
     renamed: "connecting",
+    repair: "connecting",
   },
   live: {
     ...away,
@@ -107,6 +111,7 @@ export const TRANSITIONS: Readonly<Record<ConnectionState, Row>> = {
     timer: "live",
     retry: "live",
     renamed: "connecting",
+    repair: "connecting",
   },
   polling: {
     ...away,
@@ -118,6 +123,7 @@ export const TRANSITIONS: Readonly<Record<ConnectionState, Row>> = {
     timer: "polling",
     retry: "connecting",
     renamed: "connecting",
+    repair: "connecting",
   },
   waiting: {
     ...still("waiting"),

@@ -30,5 +30,5 @@ export type {
   Replica,
   ReplicaState,
 } from "./replica.ts";
-export type { Subscribable, SyncProblem, SyncStatus } from "./status.ts";
+export type { Progress, Repair, Subscribable, SyncProblem, SyncStatus } from "./status.ts";
 export type { GetToken } from "./transport/token.ts";

@@ -5,6 +5,7 @@
  */
 
 import type { Hlc, PullResult, PushResult, RejectionCode, Transaction } from "@lakesync/core";
+import type { Verified } from "./verify.ts";
 
 /** Where a replica stands. */
 export interface ReplicaState {
@@ -22,6 +23,11 @@ export interface ReplicaState {
   readonly refusalsSeen: number;
   /** The schema version of this database. */
   readonly schemaVersion: number;
+  /**
+   * Ids of buckets that the next pull is to ask for again, at most 100; none between the pages of
+   * a checkpoint.
+   */
+  readonly repair: readonly string[];
 }
 
 /** How much one push may hold. */
@@ -60,6 +66,10 @@ export interface Applied {
   readonly seq: number | undefined;
   /** Whether the page was dropped, because it does not go on from where the replica stands. */
   readonly dropped?: true;
+  /** Whether buckets are to be asked for again. */
+  readonly repair?: true;
+  /** Whether the base is to be compared with what was told: at once, or when there is time. */
+  readonly verify?: "now" | "later";
 }
 
 /** What a page was asked for with. */
@@ -121,6 +131,13 @@ export interface Replica {
    * process with the same file has gone on) the page is dropped, since it would turn rows back
    */
   receive(page: PullResult, origin?: PageOrigin): Promise<Applied>;
+  /**
+   * Compares the base with the checksums that the gateway told, in slices and on a connection of
+   * its own, and marks what differs to be asked for again.
+   *
+   * @returns what was found; undefined where there is no checkpoint to compare with
+   */
+  verify(): Promise<Verified | undefined>;
   /** Forgets the cursor and stored pages: the next checkpoint replaces the base. Pending writes stay. */
   resync(): Promise<void>;
   /** Gives new stamps to every transaction from this one on, which the gateway has not consumed. */

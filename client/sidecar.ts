@@ -9,6 +9,8 @@
  * | `_lakesync_outbox` | a row for each captured change, in the order of writing |
  * | `_lakesync_base` | the server's version of rows with pending writes that had one |
  * | `_lakesync_page` | pages of a checkpoint that is not complete yet |
+ * | `_lakesync_bucket` | the buckets of the last checkpoint (buckets.ts) |
+ * | `_lakesync_set`, `_lakesync_home`, `_lakesync_scope` | which of them hold which row (scope.ts) |
  * | `_lakesync_dead`, `_lakesync_dead_change` | refused transactions and what they had written |
  *
  * @module
@@ -63,6 +65,32 @@ CREATE TABLE IF NOT EXISTS _lakesync_page (
   id INTEGER PRIMARY KEY,
   bytes BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS _lakesync_bucket (
+  n INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  rows INTEGER NOT NULL DEFAULT 0,
+  checksum INTEGER,
+  columns TEXT NOT NULL DEFAULT '{}',
+  due INTEGER NOT NULL DEFAULT 0,
+  told INTEGER NOT NULL DEFAULT 0,
+  sent INTEGER NOT NULL DEFAULT 0,
+  repair INTEGER NOT NULL DEFAULT 0,
+  tries INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS _lakesync_set (
+  set_id INTEGER PRIMARY KEY AUTOINCREMENT,
+  buckets TEXT NOT NULL UNIQUE
+);
+CREATE TABLE IF NOT EXISTS _lakesync_home (
+  tbl INTEGER PRIMARY KEY,
+  set_id INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS _lakesync_scope (
+  tbl INTEGER NOT NULL,
+  row_id TEXT NOT NULL,
+  set_id INTEGER NOT NULL,
+  PRIMARY KEY (tbl, row_id)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _lakesync_dead (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   mutation_id INTEGER NOT NULL,

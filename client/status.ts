@@ -7,15 +7,41 @@
 import type { ErrorCode, StopCode } from "@lakesync/core";
 import { callApp } from "./callback.ts";
 import type { ConnectionState } from "./machine.ts";
+import type { DriftRemedy } from "./verify.ts";
 
 /** What went wrong last. */
 export interface SyncProblem {
-  /** From the gateway's list; `OFFLINE` when nobody was reached, `LOCAL` for this database. */
-  readonly code: ErrorCode | StopCode | "OFFLINE" | "LOCAL";
+  /**
+   * From the gateway's list; `OFFLINE` when nobody was reached, `LOCAL` for this database, `DRIFT`
+   * while rows here differ from the gateway's.
+   */
+  readonly code: ErrorCode | StopCode | "OFFLINE" | "LOCAL" | "DRIFT";
   /** For a person. */
   readonly message: string;
   /** When, in milliseconds since 1970. */
   readonly atMs: number;
+}
+
+/** How far a checkpoint has been received. */
+export interface Progress {
+  /** Rows received. */
+  readonly rows: number;
+  /** All its rows, where that is known before its end. */
+  readonly totalRows?: number;
+}
+
+/** What was done last because rows here differed from the gateway's. */
+export interface Repair {
+  /** The bucket that differed. */
+  readonly bucket: string;
+  /** When it was found, in milliseconds since 1970. */
+  readonly atMs: number;
+  /** Rows in it, as the gateway told. */
+  readonly rows: number;
+  /** Rows that were here. */
+  readonly rowsHere: number;
+  /** What was done. */
+  readonly remedy: DriftRemedy;
 }
 
 /** A client's state at a moment. */
@@ -32,9 +58,15 @@ export interface SyncStatus {
   readonly pending: number;
   /** The last complete checkpoint. */
   readonly lastCheckpoint: { readonly seq: number; readonly atMs: number } | undefined;
-  /** Rows received of a checkpoint that is not complete yet; 0 between checkpoints. */
-  readonly receiving: number;
-  /** What went wrong last, up or down; undefined after that way went well again. */
+  /** How far a checkpoint of several pages has been received; undefined between checkpoints. */
+  readonly progress: Progress | undefined;
+  /** Buckets that were fetched again since the client was opened, because they differed. */
+  readonly repairs: number;
+  /** The last of them. */
+  readonly lastRepair: Repair | undefined;
+  /**
+   * What went wrong last, up or down, or with the rows here; undefined after that went well again.
+   */
   readonly lastError: SyncProblem | undefined;
 }
 
@@ -50,8 +82,11 @@ export interface Subscribable<T> {
   subscribe(listener: (value: T) => void): () => void;
 }
 
-/** The two ways between client and gateway, which fail and heal apart from each other. */
-export type Way = "up" | "down";
+/**
+ * The two ways between client and gateway, and the rows here: each fails and heals apart from the
+ * others.
+ */
+export type Way = "up" | "down" | "data";
 
 /** The status and the way to change it. */
 export class StatusValue implements Subscribable<SyncStatus> {
@@ -62,11 +97,17 @@ export class StatusValue implements Subscribable<SyncStatus> {
     uploading: false,
     pending: 0,
     lastCheckpoint: undefined,
-    receiving: 0,
+    progress: undefined,
+    repairs: 0,
+    lastRepair: undefined,
     lastError: undefined,
   };
   readonly #listeners = new Set<(value: SyncStatus) => void>();
-  readonly #problems: Record<Way, SyncProblem | undefined> = { up: undefined, down: undefined };
+  readonly #problems: Record<Way, SyncProblem | undefined> = {
+    up: undefined,
+    data: undefined,
+    down: undefined,
+  };
 
   get value(): SyncStatus {
     return this.#value;
@@ -85,8 +126,10 @@ export class StatusValue implements Subscribable<SyncStatus> {
     fields: Partial<Omit<SyncStatus, "lastError">> = {},
   ): void {
     this.#problems[way] = problem;
-    const { up, down } = this.#problems;
-    const newest = up === undefined || (down !== undefined && down.atMs >= up.atMs) ? down : up;
+    let newest: SyncProblem | undefined;
+    for (const problem of Object.values(this.#problems)) {
+      if (problem !== undefined && problem.atMs >= (newest?.atMs ?? -Infinity)) newest = problem;
+    }
     this.set({ ...fields, lastError: newest });
   }
 

@@ -12,6 +12,8 @@ import type { StatusValue } from "./status.ts";
 import { HttpTransport } from "./transport/http.ts";
 import { type GetToken, TokenKeeper } from "./transport/token.ts";
 import { Upload } from "./upload.ts";
+import { Verification } from "./verification.ts";
+import type { Verified } from "./verify.ts";
 
 /** The clock offset is stored anew when it moved by more than this, in milliseconds. */
 const OFFSET_STEP_MS = 250;
@@ -30,7 +32,12 @@ export interface SyncOptions {
   readonly getToken: GetToken;
   /** Where the state is shown. */
   readonly status: StatusValue;
+  /** The time between two comparisons of many rows with the gateway's checksums, in milliseconds;
+   * ten minutes unless given. */
+  readonly verifyEveryMs?: number;
 }
+
+const VERIFY_EVERY_MS = 10 * 60_000;
 
 function liveUrlOf(url: string, gateway: string): string {
   const live = new URL(`${url.replace(/\/+$/, "")}/v1/sync/${encodeURIComponent(gateway)}`);
@@ -44,6 +51,7 @@ export class Sync {
   readonly #tokens: TokenKeeper;
   readonly #download: Download;
   readonly #upload: Upload;
+  readonly #verification: Verification;
   readonly #stopListening: () => void;
   #offsetMs: number | undefined;
 
@@ -59,6 +67,13 @@ export class Sync {
     const http = new HttpTransport(env, url, gateway, this.#tokens);
     const onServerTime = (serverTime: string, sentMs: number) =>
       this.#serverTime(serverTime, sentMs);
+    this.#verification = new Verification({
+      env,
+      replica,
+      status,
+      everyMs: options.verifyEveryMs ?? VERIFY_EVERY_MS,
+      onRepair: () => this.#download.fire("repair"),
+    });
     this.#download = new Download({
       env,
       replica,
@@ -69,7 +84,10 @@ export class Sync {
       onServerTime,
       onOnline: () => this.#upload.reached(),
       onNeedsToken: () => this.#upload.hold(),
-      onCheckpoint: () => this.#countPending(),
+      onCheckpoint: (applied) => {
+        this.#countPending();
+        this.#verification.checkpoint(applied);
+      },
     });
     this.#upload = new Upload({
       env,
@@ -99,12 +117,18 @@ export class Sync {
     this.#download.fire("pause");
   }
 
+  /** Compares the rows here with what the gateway told, and fetches again what differs. */
+  async verify(): Promise<Verified | undefined> {
+    return await this.#verification.run();
+  }
+
   /** Ends it for ever. */
   async close(): Promise<void> {
     this.#stopListening();
     this.#download.fire("close");
     await this.#upload.close();
     await this.#download.settled();
+    await this.#verification.close();
     await this.#counting;
   }
 

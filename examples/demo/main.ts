@@ -153,7 +153,7 @@ async function receiveUnderKills(receivers: Readonly<Record<string, DemoClient>>
   while (received < cities.length) {
     const counts = await Promise.all(
       Object.entries(receivers).map(async ([name, client]) => {
-        const { receiving } = client.status.value;
+        const receiving = client.status.value.progress?.rows ?? 0;
         const rows = await count(client);
         progress.set(
           name,

@@ -1,0 +1,121 @@
+/**
+ * Rows that leave a bucket without being named: those of a bucket that is gone, and those that a
+ * bucket had here and that were not mentioned when it came whole.
+ *
+ * @module
+ */
+
+import { rowIdSql } from "./capture.ts";
+import type { SqliteConnection } from "./database/driver.ts";
+import type { Layout, SyncedTable } from "./layout.ts";
+import { CHUNK } from "./overlay.ts";
+import { keyCells, keyWhere } from "./rows.ts";
+import type { LeftBucket, Scope } from "./scope.ts";
+import { quoteName } from "./sql.ts";
+
+/** Rows of one table that leave a bucket together. */
+export interface Leaving {
+  /** Their table. */
+  readonly table: SyncedTable;
+  /** The rows. */
+  readonly rowIds: readonly string[];
+  /** The buckets that still hold them. */
+  readonly stays: readonly number[];
+}
+
+const UNSEEN = `NOT EXISTS (SELECT 1 FROM temp._lakesync_seen s
+  WHERE s.tbl = r.tbl AND s.row_id = r.row_id)`;
+
+/** Collects the rows that leave a bucket in `temp._lakesync_leaving`. */
+async function collect(
+  db: SqliteConnection,
+  layout: Layout,
+  scope: Scope,
+  { n, keepsMentioned }: LeftBucket,
+  covered: number,
+): Promise<void> {
+  await db.script(
+    `CREATE TEMP TABLE IF NOT EXISTS _lakesync_leaving
+       (tbl INTEGER, row_id TEXT, set_id INTEGER, PRIMARY KEY (tbl, set_id, row_id)) WITHOUT ROWID;
+     DELETE FROM temp._lakesync_leaving`,
+  );
+  const sets = scope.setsWith(n);
+  const unseen = keepsMentioned ? `AND ${UNSEEN}` : "";
+  await db.run(
+    `INSERT INTO temp._lakesync_leaving SELECT tbl, row_id, set_id FROM _lakesync_scope r
+     WHERE set_id IN (SELECT value FROM json_each(?)) ${unseen}`,
+    [JSON.stringify(sets)],
+  );
+  for (const table of layout.byName.values()) {
+    const home = scope.homeOf(table);
+    if (home === undefined || !sets.includes(home)) continue;
+    const rowId = rowIdSql(table, table.table.primaryKey.map(({ name }) => quoteName(name)));
+    await db.run(
+      `INSERT INTO temp._lakesync_leaving SELECT tbl, row_id, ?2 FROM
+        (SELECT ?1 AS tbl, ${rowId} AS row_id FROM ${quoteName(table.name)}) r
+       WHERE NOT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = r.tbl AND row_id = r.row_id)
+         AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = r.tbl AND row_id = r.row_id)
+         AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
+           WHERE tbl = r.tbl AND row_id = r.row_id AND n > ?3) ${unseen}`,
+      [table.id, home, covered],
+    );
+    await db.run(
+      `INSERT INTO temp._lakesync_leaving SELECT tbl, row_id, ?2 FROM _lakesync_base r
+       WHERE tbl = ?1 AND present = 1 ${unseen}
+         AND NOT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = r.tbl AND row_id = r.row_id)`,
+      [table.id, home],
+    );
+  }
+}
+
+/**
+ * Finds the rows that leave a bucket, a few hundred at a time.
+ *
+ * @param db the writer, in a transaction
+ * @param layout where columns are kept
+ * @param scope the scope, after the last page
+ * @param left the bucket
+ * @param covered the outbox number beyond which writes are not in the base
+ */
+export async function* rowsLeaving(
+  db: SqliteConnection,
+  layout: Layout,
+  scope: Scope,
+  left: LeftBucket,
+  covered: number,
+): AsyncGenerator<Leaving> {
+  await collect(db, layout, scope, left, covered);
+  for (;;) {
+    const rows = await db.values(
+      `SELECT tbl, row_id, set_id FROM temp._lakesync_leaving
+       WHERE (tbl, set_id) = (SELECT tbl, set_id FROM temp._lakesync_leaving LIMIT 1)
+       ORDER BY row_id LIMIT ${CHUNK}`,
+    );
+    const [id, , set] = rows[0] ?? [];
+    if (id === undefined || set === undefined) return;
+    const rowIds = rows.map(([, rowId]) => String(rowId));
+    const table = layout.byName.get(layout.byId.get(Number(id))?.name ?? "");
+    const stays = scope.bucketsOf(Number(set)).filter((bucket) => bucket !== left.n);
+    if (table !== undefined) yield { table, rowIds, stays };
+    await db.run(
+      "DELETE FROM temp._lakesync_leaving WHERE tbl = ? AND set_id = ? AND row_id <= ?",
+      [id, set, rowIds.at(-1) ?? ""],
+    );
+  }
+}
+
+/** Of some rows, those that are there, for the app or in the base. */
+export async function rowsThere(
+  db: SqliteConnection,
+  table: SyncedTable,
+  rowIds: readonly string[],
+): Promise<string[]> {
+  const sql = `SELECT EXISTS (SELECT 1 FROM ${quoteName(table.name)} WHERE ${keyWhere(table)})
+    OR EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = ? AND row_id = ? AND present = 1)`;
+  const there: string[] = [];
+  for (const rowId of rowIds) {
+    const [row] = await db.values(sql, [...keyCells(table, rowId), table.id, rowId]);
+    if (row?.[0] === 1) there.push(rowId);
+  }
+  return there;
+}

@@ -1,0 +1,204 @@
+/**
+ * Measuring the base: how many rows each bucket has here and by which checksum. One pass over all
+ * rows, in slices; cells are summed for each set of buckets, so that a row in many of them is
+ * hashed once.
+ *
+ * @module
+ */
+
+import { cellHash, combine, type InnerSums, rowHash } from "@lakesync/core";
+import { readBuckets, type ShownColumns, type StoredBucket } from "./buckets.ts";
+import { rowIdSql } from "./capture.ts";
+import { toValue } from "./convert.ts";
+import type { SqliteConnection, SqlValue } from "./database/driver.ts";
+import type { Layout, SyncedTable } from "./layout.ts";
+import { readSets } from "./scope.ts";
+import { quoteName } from "./sql.ts";
+import { readState } from "./state.ts";
+
+/** Rows that are read in one go. */
+const STEP = 500;
+
+/** A bucket as it was told and as it is here. */
+export interface MeasuredBucket {
+  /** What was told. */
+  readonly told: StoredBucket;
+  /** Rows here. */
+  readonly rows: number;
+  /** Their checksum. */
+  readonly checksum: number;
+}
+
+/** What was measured. */
+export interface Measured {
+  /** Rows of the base. */
+  readonly rows: number;
+  /** The buckets that have a checksum. */
+  readonly buckets: readonly MeasuredBucket[];
+}
+
+/** The sums of one table's rows that the same buckets hold. */
+interface Sums {
+  readonly table: SyncedTable;
+  readonly set: number;
+  count: number;
+  rows: number;
+  readonly cells: number[];
+}
+
+class Measuring {
+  readonly #db: SqliteConnection;
+  readonly #layout: Layout;
+  readonly #pause: () => Promise<void>;
+  readonly #sums: Sums[] = [];
+
+  constructor(db: SqliteConnection, layout: Layout, pause: () => Promise<void>) {
+    this.#db = db;
+    this.#layout = layout;
+    this.#pause = pause;
+  }
+
+  async run(): Promise<Measured | undefined> {
+    const state = await readState(this.#db);
+    if (state.replacing || state.cursor === undefined) return undefined;
+    const buckets = await readBuckets(this.#db);
+    const { sets, homes } = await readSets(this.#db);
+    for (const table of this.#layout.byName.values()) {
+      const bySet = new Map<number, Sums>();
+      // Without a home the table has no row that the gateway sent.
+      const home = homes.get(table.id);
+      await this.#plainRows(table, home, bySet, state.coveredN);
+      await this.#specialRows(table, home, bySet);
+      this.#sums.push(...bySet.values());
+    }
+    const measured = [...buckets.values()].filter(({ checksum }) => checksum !== undefined)
+      .map((told) => this.#bucket(told, sets));
+    const rows = this.#sums.reduce((sum, { count }) => sum + count, 0);
+    return { rows, buckets: measured };
+  }
+
+  #bucket(told: StoredBucket, sets: ReadonlyMap<number, readonly number[]>): MeasuredBucket {
+    const held = this.#sums.filter(({ set }) => sets.get(set)?.includes(told.n));
+    const rows = held.reduce((sum, { count }) => sum + count, 0);
+    return { told, rows, checksum: combine(held.map((sums) => inner(sums, told.columns))) };
+  }
+
+  /** Rows for which the app's table is the base. */
+  async #plainRows(
+    table: SyncedTable,
+    home: number | undefined,
+    bySet: Map<number, Sums>,
+    covered: number,
+  ): Promise<void> {
+    const keys = table.table.primaryKey.map(({ name }) => quoteName(name));
+    const exact = keys.map((key) => `${key} COLLATE BINARY`).join(", ");
+    const rowId = rowIdSql(table, keys);
+    const columns = table.columns.map(({ name }) => `, ${quoteName(name)}`).join("");
+    const special = await this.#anySpecial(table, covered)
+      ? `AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = ${table.id} AND row_id = ${rowId})
+         AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
+           WHERE tbl = ${table.id} AND row_id = ${rowId} AND n > ${covered})`
+      : "";
+    const set = await this.#anyOutside(table)
+      ? `(SELECT set_id FROM _lakesync_scope WHERE tbl = ${table.id} AND row_id = ${rowId})`
+      : "NULL";
+    const sql = (after: string) =>
+      `SELECT ${keys.join(", ")}, ${rowId}, ${set}${columns} FROM ${quoteName(table.name)}
+       WHERE ${after} ${special} ORDER BY ${exact} LIMIT ${STEP}`;
+    const next = sql(`(${exact}) > (${keys.map(() => "?").join(", ")})`);
+    let rows = await this.#db.values(sql("1"));
+    while (rows.length > 0) {
+      for (const row of rows) add(table, row.slice(keys.length), home, bySet);
+      await this.#pause();
+      rows = await this.#db.values(next, rows.at(-1)?.slice(0, keys.length));
+    }
+  }
+
+  /** Rows for which the base is kept aside. */
+  async #specialRows(
+    table: SyncedTable,
+    home: number | undefined,
+    bySet: Map<number, Sums>,
+  ): Promise<void> {
+    const columns = table.columns.map(({ position }) => `, b.v${position}`).join("");
+    let after: SqlValue = "";
+    for (;;) {
+      const rows = await this.#db.values(
+        `SELECT b.row_id, s.set_id${columns} FROM _lakesync_base b
+         LEFT JOIN _lakesync_scope s ON s.tbl = b.tbl AND s.row_id = b.row_id
+         WHERE b.tbl = ? AND b.row_id > ? AND b.present = 1 ORDER BY b.row_id LIMIT ${STEP}`,
+        [table.id, after],
+      );
+      if (rows.length === 0) return;
+      for (const row of rows) add(table, row, home, bySet);
+      after = rows.at(-1)?.[0] ?? "";
+      await this.#pause();
+    }
+  }
+
+  async #anySpecial({ id }: SyncedTable, covered: number): Promise<boolean> {
+    const [row] = await this.#db.values(
+      `SELECT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = ?)
+        OR EXISTS (SELECT 1 FROM _lakesync_outbox WHERE n > ?)`,
+      [id, covered],
+    );
+    return row?.[0] === 1;
+  }
+
+  async #anyOutside({ id }: SyncedTable): Promise<boolean> {
+    const [row] = await this.#db.values(
+      "SELECT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = ?)",
+      [id],
+    );
+    return row?.[0] === 1;
+  }
+}
+
+/** Adds a row: its rowId, its set or null for home, its cells. */
+function add(
+  table: SyncedTable,
+  [rowId, outside, ...cells]: readonly SqlValue[],
+  home: number | undefined,
+  bySet: Map<number, Sums>,
+): void {
+  const set = typeof outside === "number" ? outside : home ?? -1;
+  let sums = bySet.get(set);
+  if (sums === undefined) {
+    sums = { table, set, count: 0, rows: 0, cells: table.columns.map(() => 0) };
+    bySet.set(set, sums);
+  }
+  const row = rowHash(String(rowId));
+  sums.count++;
+  sums.rows = (sums.rows + row) | 0;
+  for (const [i, { type }] of table.columns.entries()) {
+    const hash = cellHash(row, toValue(cells[i] ?? null, type));
+    sums.cells[i] = ((sums.cells[i] ?? 0) + hash) | 0;
+  }
+}
+
+/** What a bucket counts of the rows of one set. */
+function inner({ table, rows, cells }: Sums, shown: ShownColumns): InnerSums {
+  const only = Object.hasOwn(shown, table.name) ? shown[table.name] : undefined;
+  return {
+    table: table.name,
+    rows,
+    columns: table.columns.map(({ name }, i) => [name, cells[i] ?? 0] as const)
+      .filter(([name]) => only === undefined || only.includes(name)),
+  };
+}
+
+/**
+ * Measures the base. Runs inside a transaction, so that it sees one checkpoint.
+ *
+ * @param db any connection
+ * @param layout where columns are kept
+ * @param pause awaited between two steps; what it throws ends the measuring
+ * @returns what is here beside what was told; undefined between a resync and its checkpoint
+ */
+export async function measure(
+  db: SqliteConnection,
+  layout: Layout,
+  pause: () => Promise<void>,
+): Promise<Measured | undefined> {
+  return await new Measuring(db, layout, pause).run();
+}

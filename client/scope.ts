@@ -1,0 +1,251 @@
+/**
+ * Which buckets hold which rows of the base. Rows are told apart by the set of buckets that hold
+ * them; the set that a table's rows had first is its home, and rows of it take no space.
+ *
+ * | table | holds |
+ * | --- | --- |
+ * | `_lakesync_set` | each set of buckets that rows have, as a JSON array of numbers |
+ * | `_lakesync_home` | for each table the set of rows without an entry in `_lakesync_scope` |
+ * | `_lakesync_scope` | the set of every other row |
+ *
+ * @module
+ */
+
+import type { BucketState, ChangeShape } from "@lakesync/core";
+import {
+  addBucket,
+  forgetBuckets,
+  readBuckets,
+  type ShownColumns,
+  storeBucket,
+  type StoredBucket,
+} from "./buckets.ts";
+import type { SqliteConnection } from "./database/driver.ts";
+import type { SyncedTable } from "./layout.ts";
+
+const FIRST: readonly number[] = [0];
+
+/** The sets of buckets, both ways, and the home of each table. */
+export interface StoredSets {
+  /** For each set its buckets' numbers, ascending. */
+  readonly sets: Map<number, readonly number[]>;
+  /** For each table's number its home. */
+  readonly homes: Map<number, number>;
+}
+
+/** Reads the sets and the homes. */
+export async function readSets(db: SqliteConnection): Promise<StoredSets> {
+  const sets = await db.values("SELECT set_id, buckets FROM _lakesync_set");
+  const homes = await db.values("SELECT tbl, set_id FROM _lakesync_home");
+  return {
+    sets: new Map(sets.map(([id, buckets]) => [Number(id), JSON.parse(String(buckets))])),
+    homes: new Map(homes.map(([table, id]) => [Number(table), Number(id)])),
+  };
+}
+
+/** A bucket that rows leave with a checkpoint. */
+export interface LeftBucket {
+  /** Its number. */
+  readonly n: number;
+  /** Whether rows that the checkpoint mentioned stay in it. */
+  readonly keepsMentioned: boolean;
+}
+
+/** Follows the rows through one checkpoint. */
+export class Scope {
+  /** The buckets that rows leave though no page says it of them. */
+  readonly left: LeftBucket[] = [];
+  readonly #db: SqliteConnection;
+  readonly #told: readonly BucketState[];
+  readonly #replacing: boolean;
+  #stored: ReadonlyMap<string, StoredBucket> = new Map();
+  readonly #added = new Map<string, number>();
+  /** For each index of the checkpoint's list the bucket's number; undefined: it is gone. */
+  #numbers: (number | undefined)[] = [];
+  #sets: Map<number, readonly number[]> = new Map();
+  #homes: Map<number, number> = new Map();
+  readonly #byBuckets = new Map<string, number>();
+  readonly #anyOutside = new Map<number, boolean>();
+  readonly #columns = new Map<number, ShownColumns>();
+
+  /**
+   * @param db the writer, in a transaction
+   * @param told the checkpoint's buckets
+   * @param replacing whether the checkpoint replaces the base
+   */
+  constructor(db: SqliteConnection, told: readonly BucketState[], replacing: boolean) {
+    this.#db = db;
+    this.#told = told;
+    this.#replacing = replacing;
+  }
+
+  /** Whether it must be known afterwards which rows were mentioned. */
+  get comparesMentioned(): boolean {
+    return this.left.some(({ keepsMentioned }) => keepsMentioned);
+  }
+
+  /** Prepares; then come the rows. */
+  async begin(): Promise<void> {
+    if (this.#replacing) await this.#forgetRows();
+    this.#stored = await readBuckets(this.#db);
+    const { sets, homes } = await readSets(this.#db);
+    this.#sets = sets;
+    this.#homes = homes;
+    for (const [id, buckets] of sets) this.#byBuckets.set(buckets.join(), id);
+    for (const { n, columns } of this.#stored.values()) this.#columns.set(n, columns);
+    for (const bucket of this.#told) this.#numbers.push(await this.#numberOf(bucket));
+  }
+
+  async #forgetRows(): Promise<void> {
+    for (const table of ["_lakesync_scope", "_lakesync_set", "_lakesync_home"]) {
+      await this.#db.run(`DELETE FROM ${table}`);
+    }
+  }
+
+  async #numberOf({ id, gone, whole, columns }: BucketState): Promise<number | undefined> {
+    const known = this.#stored.get(id)?.n;
+    if (gone) {
+      if (known !== undefined && !this.#replacing) {
+        this.left.push({ n: known, keepsMentioned: false });
+      }
+      return undefined;
+    }
+    if (known !== undefined && whole && !this.#replacing) {
+      this.left.push({ n: known, keepsMentioned: true });
+    }
+    const n = known ?? this.#added.get(id) ?? await addBucket(this.#db, id);
+    if (known === undefined) this.#added.set(id, n);
+    this.#columns.set(n, columns ?? {});
+    return n;
+  }
+
+  /** The buckets of a set. */
+  bucketsOf(set: number): readonly number[] {
+    return this.#sets.get(set) ?? [];
+  }
+
+  /** The sets that a bucket is in. */
+  setsWith(bucket: number): number[] {
+    return [...this.#sets].filter(([, buckets]) => buckets.includes(bucket)).map(([id]) => id);
+  }
+
+  /** A table's home, once it has one. */
+  homeOf(table: SyncedTable): number | undefined {
+    return this.#homes.get(table.id);
+  }
+
+  /**
+   * Tells which of a table's columns are hidden when a bucket does not hold a row any more.
+   *
+   * @param table the table
+   * @param left the bucket
+   * @param stays those that still do
+   * @returns the columns' names
+   */
+  hidden(table: SyncedTable, left: number, stays: readonly number[]): string[] {
+    const shows = (bucket: number, column: string) => {
+      const shown = this.#columns.get(bucket) ?? {};
+      return !Object.hasOwn(shown, table.name) || shown[table.name]?.includes(column) === true;
+    };
+    return table.columns.map(({ name }) => name).filter((name) =>
+      shows(left, name) && !stays.some((bucket) => shows(bucket, name))
+    );
+  }
+
+  /** Rows are held by the buckets of a shape and by no others. */
+  async put(table: SyncedTable, shape: ChangeShape, rowIds: readonly string[]): Promise<void> {
+    const numbers = (shape.buckets ?? FIRST).flatMap((index) => this.#numbers[index] ?? []);
+    await this.assign(table, numbers, rowIds);
+  }
+
+  /**
+   * Rows are held by some buckets and by no others.
+   *
+   * @param table their table
+   * @param buckets the buckets' numbers
+   * @param rowIds the rows
+   */
+  async assign(
+    table: SyncedTable,
+    buckets: readonly number[],
+    rowIds: readonly string[],
+  ): Promise<void> {
+    const set = await this.#setOf(buckets);
+    let home = this.#homes.get(table.id);
+    if (home === undefined) {
+      home = set;
+      this.#homes.set(table.id, set);
+      await this.#db.run("INSERT INTO _lakesync_home VALUES (?, ?)", [table.id, set]);
+    }
+    if (set === home) return await this.forget(table, rowIds);
+    this.#anyOutside.set(table.id, true);
+    await this.#db.run(
+      `INSERT INTO _lakesync_scope SELECT ?1, value, ?2 FROM json_each(?3) WHERE true
+       ON CONFLICT DO UPDATE SET set_id = excluded.set_id WHERE set_id <> excluded.set_id`,
+      [table.id, set, JSON.stringify(rowIds)],
+    );
+  }
+
+  /** Rows are not in the base any more, or at home. */
+  async forget(table: SyncedTable, rowIds: readonly string[]): Promise<void> {
+    if (!await this.#hasOutside(table)) return;
+    await this.#db.run(
+      `DELETE FROM _lakesync_scope WHERE tbl = ?1
+       AND row_id IN (SELECT value FROM json_each(?2))`,
+      [table.id, JSON.stringify(rowIds)],
+    );
+  }
+
+  async #hasOutside({ id }: SyncedTable): Promise<boolean> {
+    let any = this.#anyOutside.get(id);
+    if (any === undefined) {
+      const [row] = await this.#db.values(
+        "SELECT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = ?)",
+        [id],
+      );
+      any = row?.[0] === 1;
+      this.#anyOutside.set(id, any);
+    }
+    return any;
+  }
+
+  async #setOf(buckets: readonly number[]): Promise<number> {
+    const [only] = buckets;
+    const sorted = buckets.length === 1 && only !== undefined
+      ? buckets
+      : [...new Set(buckets)].sort((a, b) => a - b);
+    const key = sorted.join();
+    let set = this.#byBuckets.get(key);
+    if (set === undefined) {
+      const { lastInsertRowid } = await this.#db.run(
+        "INSERT INTO _lakesync_set (buckets) VALUES (?)",
+        [JSON.stringify(sorted)],
+      );
+      set = Number(lastInsertRowid);
+      this.#byBuckets.set(key, set);
+      this.#sets.set(set, sorted);
+    }
+    return set;
+  }
+
+  /** After the last row: stores what was said of the buckets, forgets those that are gone. */
+  async end(): Promise<void> {
+    const listed = new Set(this.#told.map(({ id }) => id));
+    const gone = new Set<number>();
+    for (const { id, n } of this.#stored.values()) {
+      if (this.#replacing && !listed.has(id)) gone.add(n);
+    }
+    for (const [i, told] of this.#told.entries()) {
+      const n = this.#numbers[i];
+      const stored = this.#stored.get(told.id);
+      const whole = this.#replacing || told.whole === true || stored === undefined;
+      if (n !== undefined) await storeBucket(this.#db, stored, n, told, whole);
+      else if (stored !== undefined) gone.add(stored.n);
+    }
+    if (gone.size === 0) return;
+    await forgetBuckets(this.#db, [...gone]);
+    const dead = [...gone].flatMap((n) => this.setsWith(n)).map((set) => [set]);
+    await this.#db.runMany("DELETE FROM _lakesync_home WHERE set_id = ?", dead);
+    await this.#db.runMany("DELETE FROM _lakesync_set WHERE set_id = ?", dead);
+  }
+}
