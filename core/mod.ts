@@ -18,6 +18,7 @@ export * from "./protocol/messages.ts";
 export { compareValues, keyText } from "./rules/compare.ts";
 export * from "./rules/compile.ts";
 export * from "./rules/define.ts";
+export * from "./rules/explain.ts";
 export type { Judged, RowReader } from "./rules/judge.ts";
 export type * from "./rules/model.ts";
 export * from "./rules/parse.ts";
