@@ -12,6 +12,7 @@ import {
   type Change,
   compareStamps,
   EMPTY_ROW,
+  forEachCell,
   isVisible,
   type RowState,
   type Stamp,
@@ -36,9 +37,7 @@ export type Written = Omit<Change, "seq">;
 export function viewOf(row: RowState): View {
   if (!isVisible(row)) return undefined;
   const view = new Map<number, Value>();
-  for (const group of row.cells) {
-    group.columns.forEach((column, i) => view.set(column, group.values[i] ?? null));
-  }
+  forEachCell(row, (column, value) => view.set(column, value));
   return new Map([...view].sort(([a], [b]) => a - b));
 }
 
@@ -123,12 +122,22 @@ export const written: fc.Arbitrary<Written> = fc.tuple(
   fc.tuple(...VALUES.map((value) => fc.array(value, { maxLength: 1 }))),
 ).map(([op, stamp, cells]) => changeOf(op, stamp, cells));
 
-/** A history of one row and the same history in another order. */
-export const shuffled: fc.Arbitrary<readonly [Written[], Written[]]> = fc
-  .array(written, { minLength: 1, maxLength: 9 })
-  .chain((history) =>
+/**
+ * A history of one row and the same history in another order.
+ *
+ * @param change the changes it is made of
+ * @returns the two histories
+ */
+export function shuffledOf(
+  change: fc.Arbitrary<Written>,
+): fc.Arbitrary<readonly [Written[], Written[]]> {
+  return fc.array(change, { minLength: 1, maxLength: 9 }).chain((history) =>
     fc.tuple(
       fc.constant(history),
       fc.shuffledSubarray(history, { minLength: history.length }),
     )
   );
+}
+
+/** {@linkcode shuffledOf} changes of `lww` columns. */
+export const shuffled: fc.Arbitrary<readonly [Written[], Written[]]> = shuffledOf(written);
