@@ -6,10 +6,12 @@
 
 import { canonicalJson, type JsonValue, LakeSyncError, type Schema } from "@lakesync/core";
 import { adoptTables } from "./adopt.ts";
+import { alterTables } from "./alter.ts";
 import { installTriggers } from "./capture.ts";
 import { captureExisting } from "./capture_existing.ts";
+import { forgetCheckpoint } from "./checkpoint.ts";
 import type { SqliteConnection } from "./database/driver.ts";
-import { type Layout, placedTable, placeSchema } from "./layout.ts";
+import { type Layout, placedTable, placeSchema, type TableChange } from "./layout.ts";
 import { seal } from "./seal.ts";
 import { createSidecars, type Stored, widenSidecars } from "./sidecar.ts";
 
@@ -30,7 +32,8 @@ export async function setUpWriter(
   );
 }
 
-function checkVersion(stored: Stored, schema: Schema): void {
+/** Checks that a schema may follow the stored one, and gives the stored version, 0 for none. */
+function checkVersion(stored: Stored, schema: Schema): number {
   const before: JsonValue = JSON.parse(stored.schema);
   const version = before !== null && typeof before === "object" &&
       "version" in before
@@ -51,6 +54,25 @@ function checkVersion(stored: Stored, schema: Schema): void {
       `This database knows schema version ${version} with other tables; raise the version with every change`,
     );
   }
+  return version;
+}
+
+/**
+ * Pages that are stored use the names before the change, so they are pulled again. Where versions
+ * were skipped, a name that is gone may have been renamed in between without this schema saying so:
+ * then the base is replaced by the next checkpoint.
+ */
+async function forgetNames(
+  db: SqliteConnection,
+  changes: readonly TableChange[],
+  skipped: boolean,
+): Promise<void> {
+  if (changes.length === 0) return;
+  if (skipped && changes.some(({ to, dropped }) => to === undefined || dropped.length > 0)) {
+    return await forgetCheckpoint(db);
+  }
+  await db.run("DELETE FROM _lakesync_page");
+  await db.run("UPDATE _lakesync_state SET staged_cursor = NULL");
 }
 
 async function bring(
@@ -60,15 +82,18 @@ async function bring(
   withExisting: boolean,
 ): Promise<Layout> {
   const stored = await createSidecars(db, clientId);
-  checkVersion(stored, schema);
-  const { layout, stored: places } = placeSchema(stored.layout, schema);
+  const version = checkVersion(stored, schema);
+  const { layout, stored: places, changes } = placeSchema(stored.layout, schema);
   await widenSidecars(db, layout);
+  await alterTables(db, changes);
+  await forgetNames(db, changes, schema.version > version + 1);
   const adopted = await adoptTables(db, schema);
   await installTriggers(db, layout);
-  const known = new Set(stored.layout.map(({ name }) => name));
+  const known = new Set(stored.layout.filter(({ gone }) => !gone).map(({ id }) => id));
   for (const name of adopted) {
-    if (!withExisting || known.has(name)) continue;
-    await captureExisting(db, layout, placedTable(layout, name));
+    const table = placedTable(layout, name);
+    if (!withExisting || known.has(table.id)) continue;
+    await captureExisting(db, layout, table);
   }
   await db.run("UPDATE _lakesync_state SET schema = ?, layout = ?", [
     JSON.stringify(schema.spec),
