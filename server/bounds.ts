@@ -47,7 +47,7 @@ export function checkClientId(clientId: string): void {
  * @throws {LakeSyncError} `VALIDATION_ERROR`
  */
 export function boundPull(request: PullRequest): PullRequest {
-  const { clientId, cursor, limit, wait, schemaVersion } = request;
+  const { clientId, cursor, limit, wait, schemaVersion, repair } = request;
   checkClientId(clientId);
   return {
     clientId,
@@ -55,5 +55,6 @@ export function boundPull(request: PullRequest): PullRequest {
     ...(cursor === undefined || cursor === "" ? {} : { cursor }),
     ...(wait === undefined ? {} : { wait: Math.min(wait, MAX_WAIT_SECONDS) }),
     ...(schemaVersion === undefined ? {} : { schemaVersion }),
+    ...(repair === undefined ? {} : { repair }),
   };
 }

@@ -5,14 +5,17 @@
  * @module
  */
 
-import type { BucketRecord, Head, Store, Writes } from "../store/store.ts";
+import type { Head, Store, Writes } from "../store/store.ts";
+import type { Catalog } from "./catalog.ts";
 import { type Life, readLives, writeLives } from "./lives.ts";
-import { ALL_BUCKET } from "./placement.ts";
+import { RuleBook } from "./rule_book.ts";
 import type { TableCounts } from "./working.ts";
 
 /** The name of the record that holds the catalog. */
 export const SCHEMA_META = "schema";
 const COUNTS_META = "counts";
+const BUCKETS_META = "buckets";
+const RULES_META = "rules";
 const MARKS_META = "marks";
 const HORIZON_META = "horizon";
 const LIVES_META = "lives";
@@ -23,8 +26,10 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export interface Base {
   /** The head. */
   readonly head: Head;
-  /** The sums of all buckets there are. */
-  readonly buckets: readonly BucketRecord[];
+  /** The number that the next new bucket gets. */
+  readonly nextBucket: number;
+  /** The rules, once there is a schema. */
+  readonly book: RuleBook | undefined;
   /** Visible rows by the table's number. */
   readonly counts: TableCounts;
   /** For each day with a commit, its first moment in milliseconds and the seq before it. */
@@ -35,10 +40,17 @@ export interface Base {
   readonly lives: readonly Life[];
 }
 
+/** The rules of a gateway, by what is stored of them. */
+function loadBook(text: string | undefined, catalog: Catalog | undefined): RuleBook | undefined {
+  if (catalog === undefined) return undefined;
+  return text === undefined ? RuleBook.open(catalog) : RuleBook.load(text, catalog);
+}
+
 /** Reads a gateway's own records. */
-export async function loadBase(store: Store): Promise<Base> {
+export async function loadBase(store: Store, catalog: Catalog | undefined): Promise<Base> {
   const head = await store.head();
-  const [all] = await store.readBuckets([ALL_BUCKET.id]);
+  const nextBucket = Number((await store.readMeta(BUCKETS_META)) ?? "1");
+  const book = loadBook(await store.readMeta(RULES_META), catalog);
   const counts: [number, number][] = JSON.parse(
     (await store.readMeta(COUNTS_META)) ?? "[]",
   );
@@ -49,7 +61,8 @@ export async function loadBase(store: Store): Promise<Base> {
   const lives = readLives(await store.readMeta(LIVES_META), head.epoch);
   return {
     head,
-    buckets: [all ?? { ...ALL_BUCKET, rows: 0, checksum: 0 }],
+    nextBucket,
+    book,
     counts: new Map(counts),
     marks,
     horizonSeq,
@@ -67,7 +80,7 @@ export function markDay(base: Base, nowMs: number): Base["marks"] {
 export function baseWrites(
   before: Base,
   after: Base,
-): Pick<Writes, "buckets" | "meta"> {
+): Pick<Writes, "meta"> {
   const meta: [string, string][] = [];
   if (after.counts !== before.counts) {
     meta.push([COUNTS_META, JSON.stringify([...after.counts])]);
@@ -81,5 +94,11 @@ export function baseWrites(
   if (after.lives !== before.lives) {
     meta.push([LIVES_META, writeLives(after.lives)]);
   }
-  return { buckets: after.buckets, meta };
+  if (after.nextBucket !== before.nextBucket) {
+    meta.push([BUCKETS_META, String(after.nextBucket)]);
+  }
+  if (after.book !== before.book && after.book !== undefined) {
+    meta.push([RULES_META, after.book.store()]);
+  }
+  return { meta };
 }

@@ -17,13 +17,16 @@ import {
   type Stop,
   ZERO_HLC,
 } from "@lakesync/core";
-import type { ClientRecord, KeptAnswer, Store } from "../store/store.ts";
-import { type Base, loadBase, SCHEMA_META } from "./base.ts";
+import type { BucketRecord, ClientRecord, KeptAnswer, RowWrite, Store } from "../store/store.ts";
+import { type Base, baseWrites, loadBase, markDay, SCHEMA_META } from "./base.ts";
 import { Catalog } from "./catalog.ts";
 import { refusalsOf } from "./clients.ts";
 import type { GatewayEnvironment } from "./environment.ts";
-import type { CommitListener, Idempotency, PushOutcome } from "./gateway.ts";
+import type { Caller, CommitListener, Idempotency, PushOutcome } from "./gateway.ts";
 import { Group, type Verdict } from "./group.ts";
+import { withLife } from "./lives.ts";
+import { LookupCache } from "./lookups.ts";
+import { RuleBook } from "./rule_book.ts";
 import { commitInSteps, needsSteps } from "./steps.ts";
 import { GROUP_WEIGHT, weightOfAll } from "./weight.ts";
 
@@ -38,8 +41,8 @@ const MAX_QUEUED_DELTAS = 200_000;
 
 /** A push that waits for its commit. */
 export interface PushJob {
-  /** The user. */
-  readonly sub: string;
+  /** Who sent it. */
+  readonly caller: Caller;
   /** What to commit. */
   readonly request: PushRequest;
   /** How to keep its answer. */
@@ -61,12 +64,23 @@ interface Queued {
 /** What happened to a gateway, as the committer's owner is told. */
 export type Committed = Parameters<CommitListener>[0];
 
+/** What a commit touched. */
+export type Touched = Omit<Committed, "seq">;
+
+/** What a gateway is told of after a commit that changed no rows. */
+const NOTHING: Touched = { buckets: new Set(), clientIds: new Set() };
+
+/** What a gateway is told of when its rules or its schema are others. */
+const EVERYTHING: Touched = { ...NOTHING, everything: true };
+
 /** The one writer of a gateway. */
 export class Committer {
   readonly store: Store;
   readonly env: GatewayEnvironment;
   /** The gateway's hybrid clock, at least every stamp it has accepted. */
   readonly clock: HybridClock;
+  /** What parameters looked up. */
+  readonly lookups: LookupCache = new LookupCache();
   /** The life that begins with this process's first commit. */
   readonly life: string;
   readonly #opened: { readonly life: string; readonly seq: number };
@@ -100,9 +114,9 @@ export class Committer {
     env: GatewayEnvironment,
     onCommitted: (committed: Committed) => void,
   ): Promise<Committer> {
-    const base = await loadBase(store);
     const stored = await store.readMeta(SCHEMA_META);
     const catalog = stored === undefined ? undefined : Catalog.load(stored);
+    const base = await loadBase(store, catalog);
     return new Committer(store, env, base, catalog, onCommitted);
   }
 
@@ -113,7 +127,7 @@ export class Committer {
 
   /** The gateway's own records; read anew after a commit failed. */
   async base(): Promise<Base> {
-    this.#base ??= await loadBase(this.store);
+    this.#base ??= await loadBase(this.store, this.#catalog);
     return this.#base;
   }
 
@@ -172,16 +186,88 @@ export class Committer {
     if (current !== undefined && sameSchema(current, input)) {
       return current.schema.spec;
     }
-    const { head } = await this.base();
+    const before = await this.base();
+    const book = before.book === undefined
+      ? RuleBook.open(next)
+      : RuleBook.load(before.book.store(), next);
+    const after: Base = { ...before, book };
     await this.guarded(() =>
       this.store.commit({
-        expectedSeq: head.seq,
-        head: { seq: head.seq, hlc: head.hlc },
-        meta: [[SCHEMA_META, next.store()]],
+        expectedSeq: before.head.seq,
+        head: { seq: before.head.seq, hlc: before.head.hlc },
+        meta: [[SCHEMA_META, next.store()], ...(baseWrites(before, after).meta ?? [])],
       })
     );
     this.#catalog = next;
+    this.published(after, EVERYTHING);
     return next.schema.spec;
+  }
+
+  /**
+   * Stores rules beside those that hold, or puts them in force at once when no row has to be placed;
+   * must run {@linkcode Committer.alone}.
+   *
+   * @returns whether rows have to be placed before they hold
+   * @throws {LakeSyncError} `VALIDATION_ERROR`, `SCHEMA_ERROR` (no schema yet)
+   */
+  async putRules(input: unknown): Promise<boolean> {
+    const before = await this.base();
+    if (this.#catalog === undefined || before.book === undefined) {
+      throw new LakeSyncError(
+        "SCHEMA_ERROR",
+        "The gateway has no schema yet, put one at /v1/admin/schema before its rules",
+      );
+    }
+    const { book, builds } = before.book.with(input, this.#catalog);
+    if (!builds || before.head.seq === 0) {
+      await this.switchRules({ ...before, book });
+      return false;
+    }
+    await this.replaceBook({ ...before, book }, []);
+    return true;
+  }
+
+  /** Stores another book, with rows and buckets that were placed by it; the seq stays. */
+  async replaceBook(
+    after: Base,
+    rows: readonly RowWrite[],
+    buckets: readonly BucketRecord[] = [],
+  ): Promise<void> {
+    const before = await this.base();
+    const { seq, hlc } = before.head;
+    await this.guarded(() =>
+      this.store.commit({
+        expectedSeq: seq,
+        head: { seq, hlc },
+        rows,
+        buckets,
+        ...baseWrites(before, after),
+      })
+    );
+    this.published(after, NOTHING);
+  }
+
+  /** Puts the rules that were built in force, in a commit of its own. */
+  async switchRules(built: Base): Promise<void> {
+    const before = await this.base();
+    const seq = before.head.seq + 1;
+    const switched = built.book?.switched(seq);
+    const after: Base = {
+      ...built,
+      head: { ...before.head, seq },
+      book: switched?.book,
+      horizonSeq: Math.max(before.horizonSeq, switched?.horizonSeq ?? 0),
+      marks: markDay(before, this.env.now()),
+      lives: withLife(before.lives, this.life, before.head.seq),
+    };
+    await this.guarded(() =>
+      this.store.commit({
+        expectedSeq: before.head.seq,
+        head: { seq, hlc: before.head.hlc },
+        ...baseWrites(before, after),
+      })
+    );
+    this.published(after, EVERYTHING);
   }
 
   /** Whether a commit is under way or queued. */
@@ -320,6 +406,8 @@ export class Committer {
       );
     }
     const before = await this.base();
+    const { book } = before;
+    if (book === undefined) throw new Error("A schema has no rules");
     const ids = [...new Set(jobs.map(({ request }) => request.clientId))];
     const clients = new Map<string, ClientRecord>();
     for (const client of await this.store.readClients(ids)) {
@@ -328,13 +416,17 @@ export class Committer {
     const group = new Group(
       this,
       catalog,
+      book,
       before,
       clients,
       await this.#answers(jobs),
     );
     const judged = jobs.map((job) => group.judge(job));
     await group.loadRows(judged);
-    const verdicts = jobs.map((job, i) => group.take(job, judged[i] ?? new Map()));
+    const verdicts: Verdict[] = [];
+    for (const [i, job] of jobs.entries()) {
+      verdicts.push(await group.take(job, judged[i] ?? new Map()));
+    }
     const after = await this.#commit(group, before);
     return verdicts.map((verdict, i) => this.#answer(verdict, jobs[i]?.request, after));
   }
@@ -355,18 +447,14 @@ export class Committer {
     if (!group.dirty) return before;
     const { after, batch } = await group.finish();
     await this.guarded(() => this.store.commit(batch));
-    this.published(after, group.rowsChanged, group.advanced);
+    this.published(after, { buckets: group.changedBuckets, clientIds: group.advanced });
     return after;
   }
 
   /** Takes in what a commit made of the gateway and tells whoever listens. */
-  published(
-    after: Base,
-    changed: boolean,
-    clientIds: ReadonlySet<string>,
-  ): void {
+  published(after: Base, touched: Touched): void {
     this.#base = after;
-    this.#onCommitted({ seq: after.head.seq, changed, clientIds });
+    this.#onCommitted({ seq: after.head.seq, ...touched });
   }
 
   #answer(

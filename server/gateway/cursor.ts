@@ -1,10 +1,64 @@
 /**
- * Cursors: opaque to clients, here the place a pull goes on from.
+ * Cursors: opaque to clients, here what a client holds and the place a pull goes on from.
+ *
+ * As a text: positional JSON in URL-safe base64,
+ * `[2, life, base, lastMutationId, version, held, paging?]`. `held` is the numbers of the buckets,
+ * each as the difference to the one before, then the exceptions `[bucket, base, residual]`. `paging`
+ * is `[start, version, order, groups, current, position?]`: scans that stand at the same place are one
+ * group, so a client of a thousand buckets has a cursor of some kilobytes.
  *
  * @module
  */
 
+import { decodeBase64, encodeBase64, type JsonValue } from "@lakesync/core";
 import type { ScanPosition } from "../store/store.ts";
+
+/** A longer text was never a cursor. */
+const MAX_CHARS = 1024 * 1024;
+
+/** A bucket of which a client holds the content. */
+export interface HeldBucket {
+  /** Its number. */
+  readonly bucket: number;
+  /** The commit at which the client's content of it is true. */
+  readonly base: number;
+  /** What its residual conditions compared with. */
+  readonly residual: readonly JsonValue[];
+}
+
+/** How far one bucket was scanned for the checkpoint under way. */
+export interface ScanState {
+  /** The bucket's number. */
+  readonly bucket: number;
+  /** Whether it is granted. */
+  readonly granted: boolean;
+  /** Whether it is to be sent whole because the client asked for that. */
+  readonly repair: boolean;
+  /** The head when it began to be granted, or ceased to be, for this checkpoint. */
+  readonly since: number;
+  /** The head from which on pages may have brought its rows; -1: none has. */
+  readonly sentFrom: number;
+  /** Rows in it that last changed through this commit were told. */
+  readonly memberAfter: number;
+  /** Rows that left it through this commit were told. */
+  readonly goneAfter: number;
+  /** What its residual conditions compare with. */
+  readonly residual: readonly JsonValue[];
+}
+
+/** Where a checkpoint of several pages stands. */
+export interface Paging {
+  /** The head when the first page was read. */
+  readonly start: number;
+  /** The schema version the pages are read for. */
+  readonly version: number;
+  /** The buckets; one added later is at the end. */
+  readonly scans: readonly ScanState[];
+  /** The scan that the next page goes on with, by its place. */
+  readonly current: number;
+  /** Where that scan stands, when it has begun. */
+  readonly position?: { readonly gone: boolean; readonly after: ScanPosition };
+}
 
 /** Where a pull goes on from. */
 export interface Cursor {
@@ -16,74 +70,165 @@ export interface Cursor {
   readonly lastMutationId: number;
   /** The schema version of the client at that checkpoint; 0: it did not say. */
   readonly version: number;
+  /** The buckets the client held at that checkpoint. */
+  readonly held: readonly HeldBucket[];
   /** Set between the pages of one checkpoint. */
-  readonly paging?: {
-    /** The head when the first page was read. */
-    readonly start: number;
-    /** The schema version the pages are read for. */
-    readonly version: number;
-    /** Where the next page begins. */
-    readonly after: ScanPosition;
-  };
+  readonly paging?: Paging;
+}
+
+/** The cursor of a client that has nothing. */
+export const NO_CURSOR: Cursor = { life: "", base: 0, lastMutationId: 0, version: 0, held: [] };
+
+function writeHeld(held: readonly HeldBucket[], base: number): JsonValue {
+  const sorted = [...held].sort((a, b) => a.bucket - b.bucket);
+  let last = 0;
+  const numbers = sorted.map(({ bucket }) => {
+    const step = bucket - last;
+    last = bucket;
+    return step;
+  });
+  const others = sorted.filter((bucket) => bucket.base !== base || bucket.residual.length > 0);
+  return [numbers, others.map(({ bucket, base, residual }) => [bucket, base, residual])];
+}
+
+function writePaging(paging: Paging): JsonValue {
+  const { start, version, scans, current, position } = paging;
+  const groups = Map.groupBy(
+    scans.keys(),
+    (i) => {
+      const { granted, repair, since, sentFrom, memberAfter, goneAfter, residual } =
+        scans[i] as ScanState;
+      const flags = (granted ? 1 : 0) + (repair ? 2 : 0);
+      return JSON.stringify([flags, since, sentFrom, memberAfter, goneAfter, residual]);
+    },
+  );
+  const order = scans.map(({ bucket }) => bucket);
+  const written = [...groups].map(([state, places]) => {
+    let last = 0;
+    const steps = places.map((place) => {
+      const step = place - last;
+      last = place;
+      return step;
+    });
+    return [JSON.parse(state), steps];
+  });
+  const at = position === undefined ? [] : [
+    position.gone,
+    position.after.seq,
+    position.after.tie,
+  ];
+  return [start, version, order, written, current, ...at];
 }
 
 /** Writes a cursor as a text of URL-safe characters. */
 export function writeCursor(cursor: Cursor): string {
-  const { life, base, lastMutationId, version, paging } = cursor;
-  const fields = [1, life, base, lastMutationId, version];
-  if (paging) {
-    fields.push(
-      paging.start,
-      paging.version,
-      paging.after.seq,
-      paging.after.tie,
-    );
-  }
-  return btoa(JSON.stringify(fields)).replaceAll("+", "-").replaceAll("/", "_")
-    .replaceAll("=", "");
+  const { life, base, lastMutationId, version, held, paging } = cursor;
+  const fields: JsonValue[] = [2, life, base, lastMutationId, version, writeHeld(held, base)];
+  if (paging !== undefined) fields.push(writePaging(paging));
+  const text = encodeBase64(new TextEncoder().encode(JSON.stringify(fields)));
+  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-const isCount = (value: unknown): value is number =>
-  typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+class NoCursor extends Error {}
+
+function count(value: unknown, least = 0): number {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= least) return value;
+  throw new NoCursor();
+}
+
+function list(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new NoCursor();
+}
+
+function text(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new NoCursor();
+}
+
+function json(value: unknown): readonly JsonValue[] {
+  return list(value) as readonly JsonValue[];
+}
+
+function readHeld(input: unknown, base: number): readonly HeldBucket[] {
+  const [numbers, others] = list(input);
+  const exceptions = new Map(
+    list(others).map((other) => {
+      const [bucket, base, residual] = list(other);
+      return [count(bucket), { base: count(base), residual: json(residual) }] as const;
+    }),
+  );
+  let last = 0;
+  return list(numbers).map((step) => {
+    const bucket = last + count(step, 1);
+    last = bucket;
+    return { bucket, base, residual: [], ...exceptions.get(bucket) };
+  });
+}
+
+function readPaging(input: unknown): Paging {
+  const [start, version, order, groups, current, gone, seq, tie] = list(input);
+  const buckets = list(order).map((bucket) => count(bucket, 1));
+  const scans: (ScanState | undefined)[] = buckets.map(() => undefined);
+  for (const group of list(groups)) {
+    const [state, steps] = list(group);
+    const [flags, since, sentFrom, memberAfter, goneAfter, residual] = list(state);
+    let place = 0;
+    for (const step of list(steps)) {
+      place += count(step);
+      if (place >= scans.length) throw new NoCursor();
+      scans[place] = {
+        bucket: buckets[place] ?? 0,
+        granted: (count(flags) & 1) !== 0,
+        repair: (count(flags) & 2) !== 0,
+        since: count(since),
+        sentFrom: count(sentFrom, -1),
+        memberAfter: count(memberAfter),
+        goneAfter: count(goneAfter),
+        residual: json(residual),
+      };
+    }
+  }
+  const all = scans.filter((scan) => scan !== undefined);
+  if (all.length !== buckets.length || count(current) > all.length) throw new NoCursor();
+  const paging = {
+    start: count(start),
+    version: count(version),
+    scans: all,
+    current: count(current),
+  };
+  if (gone === undefined) return paging;
+  if (typeof gone !== "boolean") throw new NoCursor();
+  return { ...paging, position: { gone, after: { seq: count(seq), tie: text(tie) } } };
+}
+
+function parse(fields: readonly unknown[]): Cursor {
+  const [format, life, base, lastMutationId, version, held, paging] = fields;
+  if (format !== 2) throw new NoCursor();
+  const cursor = {
+    life: text(life),
+    base: count(base),
+    lastMutationId: count(lastMutationId),
+    version: count(version),
+    held: readHeld(held, count(base)),
+  };
+  return paging === undefined ? cursor : { ...cursor, paging: readPaging(paging) };
+}
 
 /**
  * Reads a cursor.
  *
  * @returns the cursor, or undefined for a text that was never one
  */
-export function readCursor(text: string): Cursor | undefined {
-  if (text.length > 1024 || !/^[A-Za-z0-9_-]+$/.test(text)) return undefined;
-  let fields: unknown;
+export function readCursor(written: string): Cursor | undefined {
+  if (written.length > MAX_CHARS || !/^[A-Za-z0-9_-]+$/.test(written)) return undefined;
+  const padded = written.replaceAll("-", "+").replaceAll("_", "/") +
+    "=".repeat((4 - (written.length % 4)) % 4);
+  const bytes = decodeBase64(padded);
+  if (bytes === undefined) return undefined;
   try {
-    fields = JSON.parse(atob(text.replaceAll("-", "+").replaceAll("_", "/")));
+    return parse(list(JSON.parse(new TextDecoder().decode(bytes))));
   } catch {
     return undefined;
   }
-  if (
-    !Array.isArray(fields) || (fields.length !== 5 && fields.length !== 9) ||
-    fields[0] !== 1
-  ) {
-    return undefined;
-  }
-  const [, life, base, lastMutationId, version, start, pageVersion, seq, tie] = fields;
-  if (
-    typeof life !== "string" || !isCount(base) || !isCount(lastMutationId) ||
-    !isCount(version)
-  ) {
-    return undefined;
-  }
-  if (fields.length === 5) return { life, base, lastMutationId, version };
-  if (
-    !isCount(start) || !isCount(pageVersion) || !isCount(seq) ||
-    typeof tie !== "string"
-  ) {
-    return undefined;
-  }
-  return {
-    life,
-    base,
-    lastMutationId,
-    version,
-    paging: { start, version: pageVersion, after: { seq, tie } },
-  };
 }

@@ -45,6 +45,8 @@ export interface GatewayEnvironment {
   readonly randomId: () => string;
   /** SHA-256 of a text in lower-case hex; a runtime's own is faster. */
   readonly hash: TextHash;
+  /** Whether clients may read and write everything in a gateway that was given no rules. */
+  readonly openAccess?: boolean;
   /** The limits of the protocol. */
   readonly limits?: Limits;
   /** What keeps history in bounds. */

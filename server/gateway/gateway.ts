@@ -11,6 +11,7 @@ import type {
   PullResult,
   PushRequest,
   PushResult,
+  RulesSpec,
   Schema,
   SchemaSpec,
 } from "@lakesync/core";
@@ -58,15 +59,55 @@ export interface GatewayStats {
   readonly log: { readonly entries: number; readonly bytes: number };
 }
 
-/** Told after a commit: the new seq, whether rows changed, and whose transactions it contains. */
+/** Told after a commit: the new seq, the buckets it changed, and whose transactions it contains. */
 export type CommitListener = (commit: {
   /** The head's seq. */
   readonly seq: number;
-  /** Whether any row in a bucket changed. */
-  readonly changed: boolean;
+  /** The ids, within the gateway, of the buckets in which a row changed. */
+  readonly buckets: ReadonlySet<string>;
   /** The clients whose lastMutationId advanced. */
   readonly clientIds: ReadonlySet<string>;
+  /** Whether anyone may be concerned: schema or rules are others. */
+  readonly everything?: boolean;
 }) => void;
+
+/** A page of changes, and what it depends on. */
+export interface ScopedPull {
+  /** The page. */
+  readonly result: PullResult;
+  /** The ids, within the gateway, of the buckets whose change may give the caller something new. */
+  readonly watched: ReadonlySet<string>;
+}
+
+/** The rules of a gateway. */
+export interface RulesState {
+  /** The rules that hold; undefined when none were put. */
+  readonly rules: RulesSpec | undefined;
+  /** Rules that were put and hold as soon as all rows are placed by them. */
+  readonly building: RulesSpec | undefined;
+}
+
+/** What to explain: whether a user sees a row and may write it. */
+export interface ExplainRequest {
+  /** The claims of the user's token, `sub` among them. */
+  readonly claims: Readonly<Record<string, unknown>>;
+  /** The table. */
+  readonly table: string;
+  /** The row. */
+  readonly rowId: string;
+}
+
+/** Why a user sees a row or not, and may write it or not. */
+export interface RowExplanation {
+  /** Whether the row is there. */
+  readonly exists: boolean;
+  /** Whether the user sees it. */
+  readonly visible: boolean;
+  /** Whether the user may write it as it is, by operation. */
+  readonly writable: Readonly<Record<"INSERT" | "UPDATE" | "DELETE", boolean>>;
+  /** The reasons, line by line. */
+  readonly lines: readonly string[];
+}
 
 /** One isolated sync space. */
 export interface Gateway {
@@ -94,13 +135,20 @@ export interface Gateway {
    * Reads the next page of changes. With `wait` an answer that would be empty is held until there
    * is something, the time is over or the signal aborts.
    *
-   * @throws {LakeSyncError} `VALIDATION_ERROR`, `CLIENT_NOT_YOURS`, `RESYNC_REQUIRED`
+   * @throws {LakeSyncError} `VALIDATION_ERROR`, `CLIENT_NOT_YOURS`, `RESYNC_REQUIRED`, `FORBIDDEN`
+   * (the gateway has no rules)
    */
   pull(
     caller: Caller,
     request: PullRequest,
     signal?: AbortSignal,
   ): Promise<PullResult>;
+  /**
+   * Reads the next page of changes, without waiting, and tells which commits may bring another.
+   *
+   * @throws {LakeSyncError} what `pull` throws
+   */
+  pullScoped(caller: Caller, request: PullRequest): Promise<ScopedPull>;
   /** Forgets refusals that a client says it has seen (a live hello; push does it by itself). */
   refusalsSeen(
     caller: Caller,
@@ -113,6 +161,25 @@ export interface Gateway {
    * @throws {LakeSyncError} `SCHEMA_ERROR` (invalid, or it would lose data), `SCHEMA_CONFLICT`
    */
   putSchema(spec: unknown): Promise<SchemaSpec>;
+  /** The rules. */
+  rules(): Promise<RulesState>;
+  /**
+   * Stores rules. They hold when all rows have been placed by them, which happens beside reads and
+   * writes; until then the rules before hold.
+   *
+   * @param spec the rules
+   * @param waitMs how long to wait until they hold, in milliseconds
+   * @returns the rules that hold then, and those still being built
+   * @throws {LakeSyncError} `VALIDATION_ERROR`, with the place in the message; `SCHEMA_ERROR` when
+   * the gateway has no schema yet
+   */
+  putRules(spec: unknown, waitMs?: number): Promise<RulesState>;
+  /**
+   * Tells why a user sees a row or not, and may write it or not.
+   *
+   * @throws {LakeSyncError} `VALIDATION_ERROR` (no such table), `SCHEMA_ERROR` (no schema yet)
+   */
+  explain(request: ExplainRequest): Promise<RowExplanation>;
   /** Counts, at a cost that does not grow with what is stored. */
   stats(): Promise<GatewayStats>;
   /**

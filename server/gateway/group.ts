@@ -28,10 +28,14 @@ import {
 } from "./clients.ts";
 import type { Committer, PushJob } from "./committer.ts";
 import { limitsOf, retentionOf } from "./environment.ts";
-import { judge, type Judgment } from "./judge.ts";
+import { judge, type JudgedDelta, type Judgment } from "./judge.ts";
 import { withLife } from "./lives.ts";
+import { BucketLedger } from "./ledger.ts";
 import { writeLogPayload } from "./log.ts";
+import { Lookups } from "./lookups.ts";
+import type { RuleBook } from "./rule_book.ts";
 import { keyText, WorkingSet } from "./working.ts";
+import { MissingLookups, WriteGuard } from "./write_guard.ts";
 
 /** What one push came to within its group, before the group is committed. */
 export type Verdict =
@@ -44,6 +48,8 @@ export type Judged = ReadonlyMap<Transaction, Judgment>;
 
 /** Pushes that are committed together. */
 export class Group {
+  readonly #ledger: BucketLedger;
+  readonly #lookups: Lookups;
   readonly #working: WorkingSet;
   readonly #log: LogEntry[] = [];
   readonly #answers: KeptAnswer[] = [];
@@ -57,16 +63,25 @@ export class Group {
   constructor(
     readonly committer: Committer,
     readonly catalog: Catalog,
+    readonly book: RuleBook,
     readonly before: Base,
     readonly clients: Map<string, ClientRecord>,
     readonly kept: Map<string, KeptAnswer>,
   ) {
+    this.#ledger = new BucketLedger(book, before.nextBucket);
+    this.#lookups = new Lookups(book, catalog, committer.lookups);
     this.#working = new WorkingSet(
-      before.buckets,
+      this.#ledger,
+      this.#lookups,
       before.counts,
       before.horizonSeq,
     );
     this.#seq = before.head.seq;
+  }
+
+  /** The stored ids of the buckets that were changed. */
+  get changedBuckets(): ReadonlySet<string> {
+    return new Set(this.#ledger.changed());
   }
 
   /** Whether there is anything to commit. */
@@ -101,6 +116,7 @@ export class Group {
       for (const judgment of push.values()) {
         if (!("deltas" in judgment)) continue;
         for (const { compiled, delta } of judgment.deltas) {
+          if (this.book.active.modeOf(compiled.table.table.name) === "upload-only") continue;
           const key = { table: compiled.table.id, rowId: delta.rowId };
           keys.set(keyText(key), key);
         }
@@ -113,8 +129,8 @@ export class Group {
   }
 
   /** Takes a push into the group, or says why not; a push that fails leaves nothing. */
-  take(job: PushJob, judged: Judged): Verdict {
-    const { request, idempotency, sub } = job;
+  async take(job: PushJob, judged: Judged): Promise<Verdict> {
+    const { request, idempotency, caller } = job;
     const replay = idempotency && this.kept.get(idempotency.key);
     if (replay !== undefined) {
       if (replay.bodyHash === idempotency?.bodyHash) {
@@ -125,13 +141,13 @@ export class Group {
     }
     try {
       const known = this.clients.get(request.clientId);
-      checkOwner(known, sub);
+      checkOwner(known, caller.sub);
       const client = forgetSeen(
-        known ?? newClient(request.clientId, sub),
+        known ?? newClient(request.clientId, caller.sub),
         request.refusalsSeen,
       );
       this.#check(client, request);
-      return this.#apply(client, known, job, judged);
+      return await this.#apply(client, known, job, judged);
     } catch (error) {
       if (error instanceof LakeSyncError) return { error };
       throw error;
@@ -152,12 +168,13 @@ export class Group {
     }
   }
 
-  #apply(
+  async #apply(
     start: ClientRecord,
     known: ClientRecord | undefined,
     job: PushJob,
     judged: Judged,
-  ): Verdict {
+  ): Promise<Verdict> {
+    const guard = new WriteGuard(job.caller, this.#lookups);
     let client = start;
     let stopped: Stop | undefined;
     for (const transaction of job.request.transactions) {
@@ -170,7 +187,7 @@ export class Group {
       }
       const rejection = "rejection" in judgment
         ? judgment.rejection
-        : this.#commitTransaction(client, transaction, judgment.deltas);
+        : await this.#commitTransaction(guard, client, transaction, judgment.deltas);
       client = consume(client, transaction, rejection);
       this.advanced.add(client.clientId);
     }
@@ -183,22 +200,21 @@ export class Group {
     return { client, stopped };
   }
 
-  #commitTransaction(
+  async #commitTransaction(
+    guard: WriteGuard,
     client: ClientRecord,
     transaction: Transaction,
-    deltas: Extract<Judgment, { deltas: unknown }>["deltas"],
-  ): Rejection | undefined {
+    deltas: readonly JudgedDelta[],
+  ): Promise<Rejection | undefined> {
     const { env, clock } = this.committer;
     const { clientId } = client;
     const { mutationId } = transaction;
     const seq = this.#seq + 1;
     const maxOrphans = limitsOf(env).maxOrphanRows - client.orphans;
-    const applied = this.#working.apply(
-      clientId,
-      mutationId,
-      deltas,
-      seq,
-      maxOrphans,
+    const applied = await withLookups(
+      this.committer,
+      this.#lookups,
+      () => this.#working.apply({ clientId, maxOrphans, guard }, mutationId, deltas, seq),
     );
     if ("rejection" in applied) return applied.rejection;
     this.#seq = seq;
@@ -260,14 +276,16 @@ export class Group {
       seq: this.#seq,
       hlc: committer.clock.last.toString(),
     };
-    const after: Base = {
+    const unplaced: Base = {
       ...before,
       head,
-      buckets: this.#working.buckets,
       counts: this.rowsChanged ? this.#working.counts : before.counts,
       marks: markDay(before, committer.env.now()),
       lives: withLife(before.lives, committer.life, before.head.seq),
     };
+    const { store } = committer;
+    const rows = await this.#working.takeRows((names) => store.readBuckets(names));
+    const after: Base = { ...unplaced, nextBucket: this.#ledger.next };
     const orphans = this.#working.orphans;
     await this.#loadClients([...orphans.keys()]);
     const clients = [...this.#changed].flatMap((clientId) => {
@@ -282,12 +300,34 @@ export class Group {
       batch: {
         expectedSeq: before.head.seq,
         head: { seq: head.seq, hlc: head.hlc },
-        rows: this.#working.takeRows(),
+        rows,
+        buckets: this.#ledger.writes(),
         log: this.#log,
         clients,
         answers: this.#answers,
         ...baseWrites(before, after),
       },
     };
+  }
+}
+
+/** Does something that may need look-ups, loading those that are missing. */
+export async function withLookups<T>(
+  { store }: Pick<Committer, "store">,
+  lookups: Lookups,
+  work: () => T,
+): Promise<T> {
+  for (;;) {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof MissingLookups)) throw error;
+      const view = await store.view();
+      try {
+        await lookups.load(view, error.missing);
+      } finally {
+        await view.end();
+      }
+    }
   }
 }

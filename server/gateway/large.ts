@@ -17,13 +17,19 @@ import {
 import type { ClientRecord, LargeCommit, RowKey, StagedSummary, Writes } from "../store/store.ts";
 import { type Base, baseWrites, markDay } from "./base.ts";
 import { checkNextChain, consume, deltaIdsOf, previousChain } from "./clients.ts";
+import type { Catalog } from "./catalog.ts";
 import type { Committer, PushJob } from "./committer.ts";
+import type { RuleBook } from "./rule_book.ts";
 import { limitsOf } from "./environment.ts";
 import { judge, type JudgeContext } from "./judge.ts";
 import { withLife } from "./lives.ts";
+import { withLookups } from "./group.ts";
+import { BucketLedger } from "./ledger.ts";
 import { writeLogPayload } from "./log.ts";
+import { Lookups } from "./lookups.ts";
 import { GROUP_WEIGHT, weightOf } from "./weight.ts";
 import { keyText, WorkingSet } from "./working.ts";
+import { WriteGuard } from "./write_guard.ts";
 
 /** Cuts deltas into slices. */
 export async function* slices(
@@ -73,6 +79,14 @@ export function judgeContext(committer: Committer, { request }: PushJob): JudgeC
   return { catalog, clock, env, clientId: request.clientId, schemaVersion: request.schemaVersion };
 }
 
+/** The schema and the rules that a commit goes by. */
+function rulesOf({ catalog }: Committer, { book }: Base): { catalog: Catalog; book: RuleBook } {
+  if (catalog === undefined || book === undefined) {
+    throw new Error("A commit was begun without a schema");
+  }
+  return { catalog, book };
+}
+
 /** Consumes a transaction as refused. */
 export async function refuse(
   committer: Committer,
@@ -96,8 +110,7 @@ export async function refuse(
   );
   committer.published(
     { ...(await committer.base()), head },
-    false,
-    new Set([clientId]),
+    { buckets: new Set(), clientIds: new Set([clientId]) },
   );
   return after;
 }
@@ -138,6 +151,9 @@ export async function commitLarge(
 
 /** One large transaction on its way. */
 class LargeTransaction {
+  readonly #ledger: BucketLedger;
+  readonly #lookups: Lookups;
+  readonly #guard: WriteGuard;
   readonly #working: WorkingSet;
   readonly #chain: RunningChain | undefined;
   readonly #seq: number;
@@ -152,8 +168,13 @@ class LargeTransaction {
     readonly before: Base,
     readonly large: LargeCommit,
   ) {
+    const { catalog, book } = rulesOf(committer, before);
+    this.#ledger = new BucketLedger(book, before.nextBucket);
+    this.#lookups = new Lookups(book, catalog, committer.lookups);
+    this.#guard = new WriteGuard(job.caller, this.#lookups);
     this.#working = new WorkingSet(
-      before.buckets,
+      this.#ledger,
+      this.#lookups,
       before.counts,
       before.horizonSeq,
     );
@@ -180,19 +201,18 @@ class LargeTransaction {
     if ("rejection" in judged) return judged.rejection;
     const keys = new Map<string, RowKey>();
     for (const { compiled, delta } of judged.deltas) {
+      if (this.#ledger.book.active.modeOf(compiled.table.table.name) === "upload-only") continue;
       const key = { table: compiled.table.id, rowId: delta.rowId };
       keys.set(keyText(key), key);
     }
     const list = [...keys.values()];
     this.#working.load(list, await this.large.readRows(list));
     const maxOrphans = limitsOf(env).maxOrphanRows - client.orphans;
-    const applied = this.#working.apply(
-      clientId,
-      mutationId,
-      judged.deltas,
-      this.#seq,
-      maxOrphans,
-      this.#deltas,
+    const writer = { clientId, maxOrphans, guard: this.#guard };
+    const applied = await withLookups(
+      committer,
+      this.#lookups,
+      () => this.#working.apply(writer, mutationId, judged.deltas, this.#seq, this.#deltas),
     );
     if ("rejection" in applied) return applied.rejection;
     const stamped = judged.deltas.map(({ delta }) => delta);
@@ -210,7 +230,7 @@ class LargeTransaction {
     };
     this.#deltas += deltas.length;
     const writes: Writes = {
-      rows: this.#working.takeRows(),
+      rows: await this.#working.takeRows((names) => committer.store.readBuckets(names)),
       log: [{ ...entry, committedMs: env.now() }],
     };
     await this.large.write(writes);
@@ -226,7 +246,7 @@ class LargeTransaction {
     const after: Base = {
       ...before,
       head: { ...before.head, seq: this.#seq, hlc: clock.last.toString() },
-      buckets: this.#working.buckets,
+      nextBucket: this.#ledger.next,
       counts: this.#working.counts,
       marks: markDay(before, env.now()),
       lives: withLife(before.lives, committer.life, before.head.seq),
@@ -260,10 +280,14 @@ class LargeTransaction {
           clientId: client.clientId,
           mutationId: transaction.mutationId,
         }],
+        buckets: this.#ledger.writes(),
         ...baseWrites(before, after),
       })
     );
-    committer.published(after, true, new Set([client.clientId]));
+    committer.published(after, {
+      buckets: new Set(this.#ledger.changed()),
+      clientIds: new Set([client.clientId]),
+    });
     return client;
   }
 }

@@ -24,13 +24,20 @@ import { type GatewayEnvironment, limitsOf } from "./environment.ts";
 import type {
   Caller,
   CommitListener,
+  ExplainRequest,
   Gateway,
   GatewayStats,
   Idempotency,
   PushOutcome,
+  RowExplanation,
+  RulesState,
+  ScopedPull,
 } from "./gateway.ts";
+import { explainRow } from "./explain.ts";
 import { isOurs } from "./lives.ts";
 import { pullPage } from "./pull.ts";
+import { buildRules } from "./rebuild.ts";
+import { checkOpen } from "./scope.ts";
 
 /** How often history is compacted while there are commits, in milliseconds. */
 const COMPACT_EVERY_MS = 60_000;
@@ -44,10 +51,20 @@ function checkClientId(clientId: string): void {
   }
 }
 
+/** Whether a commit may have brought something new to a client. */
+function concerns(
+  { buckets, clientIds, everything }: Committed,
+  clientId: string,
+  watched: ReadonlySet<string>,
+): boolean {
+  return everything === true || clientIds.has(clientId) || !watched.isDisjointFrom(buckets);
+}
+
 /** A gateway on its open store. */
 export class OpenGateway implements Gateway {
   readonly #listeners = new Set<CommitListener>();
   #compactedMs: number;
+  #building: Promise<void> | undefined;
 
   private constructor(
     readonly id: string,
@@ -58,6 +75,13 @@ export class OpenGateway implements Gateway {
   ) {
     this.#compactedMs = env.now();
     committed.tell = (event) => this.#committed(event);
+  }
+
+  /** Goes on with rules that were being built when the gateway was closed. */
+  async #resume(): Promise<this> {
+    const { book } = await this.committer.base();
+    if (book?.buildingSpec !== undefined) void this.#built(0);
+    return this;
   }
 
   static async open(
@@ -71,7 +95,7 @@ export class OpenGateway implements Gateway {
       env,
       (event) => committed.tell(event),
     );
-    return new OpenGateway(id, store, env, committer, committed);
+    return await new OpenGateway(id, store, env, committer, committed).#resume();
   }
 
   get schema(): Schema | undefined {
@@ -88,10 +112,10 @@ export class OpenGateway implements Gateway {
 
   /** Whether anyone listens, waits or pushes at this moment. */
   get busy(): boolean {
-    return this.#listeners.size > 0 || this.committer.busy;
+    return this.#listeners.size > 0 || this.committer.busy ||
+      this.#building !== undefined;
   }
 
-  // deno-lint-ignore require-await
   async push(
     caller: Caller,
     request: PushRequest,
@@ -116,7 +140,8 @@ export class OpenGateway implements Gateway {
         `A push holds at most ${maxPushDeltas} deltas`,
       );
     }
-    return this.committer.push({ sub: caller.sub, request, idempotency });
+    checkOpen((await this.committer.base()).book, caller, this.env.openAccess ?? false);
+    return await this.committer.push({ caller, request, idempotency });
   }
 
   async pull(
@@ -135,16 +160,21 @@ export class OpenGateway implements Gateway {
     const waitMs = Math.min(wait, MAX_WAIT_SECONDS) * 1000;
     const untilMs = this.env.now() + waitMs;
     for (;;) {
-      const commit = this.#nextCommit(signal);
+      const commit = this.#nextCommit(request.clientId, signal);
       try {
-        const { result, news } = await this.#page(caller, request);
+        const { result, news, watched } = await this.#page(caller, request);
         const leftMs = untilMs - this.env.now();
         if (news || leftMs <= 0 || signal?.aborted) return result;
-        await commit.wait(leftMs);
+        await commit.wait(watched, leftMs);
       } finally {
         commit.cancel();
       }
     }
+  }
+
+  async pullScoped(caller: Caller, request: PullRequest): Promise<ScopedPull> {
+    checkClientId(request.clientId);
+    return await this.#page(caller, request);
   }
 
   async #page(caller: Caller, request: PullRequest) {
@@ -154,31 +184,37 @@ export class OpenGateway implements Gateway {
         retryAfterSeconds: 1,
       });
     }
-    const { horizonSeq, lives } = await committer.base();
+    const { horizonSeq, lives, book } = await committer.base();
+    checkOpen(book, caller, this.env.openAccess ?? false);
     const context = {
       store,
       catalog: committer.catalog,
+      book,
+      lookups: committer.lookups,
       horizonSeq,
       isOurs: (life: string, seq: number) => life === committer.life || isOurs(lives, life, seq),
       lifeAt: (headSeq: number) => committer.lifeAt(headSeq),
     };
-    return await pullPage(context, caller.sub, request);
+    return await pullPage(context, caller, request);
   }
 
-  /** Listens for a commit from now on, so that none between a read and the waiting is missed. */
-  #nextCommit(signal: AbortSignal | undefined) {
-    let seen = false;
+  /** Listens for commits from now on, so that none between a read and the waiting is missed. */
+  #nextCommit(clientId: string, signal: AbortSignal | undefined) {
+    const seen: Committed[] = [];
+    let watched: ReadonlySet<string> | undefined;
     let wake = () => {};
-    const happened = () => {
-      seen = true;
-      wake();
-    };
-    const stop = this.onCommit(happened);
+    const happened = () => wake();
+    const stop = this.onCommit((commit) => {
+      if (watched === undefined) seen.push(commit);
+      else if (concerns(commit, clientId, watched)) wake();
+    });
     signal?.addEventListener("abort", happened);
     return {
-      wait: (ms: number) =>
+      wait: (buckets: ReadonlySet<string>, ms: number) =>
         new Promise<void>((resolve) => {
-          if (seen) return resolve();
+          watched = buckets;
+          const missed = seen.some((commit) => concerns(commit, clientId, buckets));
+          if (missed || signal?.aborted) return resolve();
           const cancelTimer = this.env.setTimer(ms, () => wake());
           wake = () => {
             cancelTimer();
@@ -212,6 +248,46 @@ export class OpenGateway implements Gateway {
 
   putSchema(spec: unknown): Promise<SchemaSpec> {
     return this.committer.alone(() => this.committer.putSchema(spec));
+  }
+
+  async rules(): Promise<RulesState> {
+    const { book } = await this.committer.base();
+    return {
+      rules: book === undefined || book.isOpen ? undefined : book.spec,
+      building: book?.buildingSpec,
+    };
+  }
+
+  async putRules(spec: unknown, waitMs = 0): Promise<RulesState> {
+    const builds = await this.committer.alone(() => this.committer.putRules(spec));
+    if (builds) await this.#built(waitMs);
+    return await this.rules();
+  }
+
+  /** Builds what is not built yet, and waits for it so long. */
+  async #built(waitMs: number): Promise<void> {
+    this.#building ??= buildRules(this.committer).catch((error) => {
+      if (error instanceof LakeSyncError && error.code === "DRAINING") return;
+      this.env.onError?.("New rules could not be built", error);
+    }).finally(() => this.#building = undefined);
+    const timeout = Promise.withResolvers<void>();
+    const cancel = this.env.setTimer(waitMs, timeout.resolve);
+    await Promise.race([this.#building, timeout.promise]);
+    cancel();
+  }
+
+  async explain(request: ExplainRequest): Promise<RowExplanation> {
+    const { book } = await this.committer.base();
+    const { catalog } = this.committer;
+    if (catalog === undefined || book === undefined) {
+      throw new LakeSyncError("SCHEMA_ERROR", "The gateway has no schema yet");
+    }
+    const view = await this.store.view();
+    try {
+      return await explainRow(view, catalog, book, this.committer.lookups, request);
+    } finally {
+      await view.end();
+    }
   }
 
   async stats(): Promise<GatewayStats> {
@@ -250,6 +326,7 @@ export class OpenGateway implements Gateway {
 
   async close(): Promise<void> {
     await this.committer.close();
+    await this.#building;
     await this.store.close();
   }
 }

@@ -1,77 +1,165 @@
 /**
- * Which buckets a row is in, and what a change of that does to its memberships. Today there is one
- * bucket, which holds every visible row of the gateway.
+ * Which buckets a row is in, and what a change of that does to its memberships.
  *
  * @module
  */
 
-import { isVisible, type RowState } from "@lakesync/core";
+import { canonicalJson, forEachCell, keyOf, type RowReader, type RowState } from "@lakesync/core";
+import type { Value } from "@lakesync/core";
 import type { BucketEntry } from "../store/store.ts";
+import type { CatalogTable } from "./catalog.ts";
 import { isMember, type Membership } from "./record.ts";
-
-/** The bucket of every row. */
-export const ALL_BUCKET = { bucket: 1, id: "all" } as const;
+import { bucketId, type PlacedFamily } from "./rule_book.ts";
 
 /** How many spans a row keeps in one bucket; older ones run together. */
 const MAX_SPANS = 8;
 
-const ALL: readonly number[] = [ALL_BUCKET.bucket];
-const NONE: readonly number[] = [];
+/** The same where spans also end when a value changes that residual conditions read. */
+const MAX_VALUE_SPANS = 32;
 
-/** The numbers of the buckets that a row belongs to. */
-export function bucketsOf(state: RowState): readonly number[] {
-  return isVisible(state) ? ALL : NONE;
+/** A bucket that a row belongs to. */
+export interface Placement {
+  /** The bucket's stored id. */
+  readonly id: string;
+  /** Values of the columns that the family's residual conditions read; undefined without those. */
+  readonly values: readonly Value[] | undefined;
+}
+
+/** Reads a row's columns by name: its key, and its visible cells. */
+export function rowReader(table: CatalogTable, rowId: string, state: RowState): RowReader {
+  let cells: Map<string, Value> | undefined;
+  return (column) => {
+    if (cells === undefined) {
+      cells = new Map();
+      const key = keyOf(table.table, rowId);
+      for (const [i, { name }] of table.table.primaryKey.entries()) {
+        if (typeof key !== "string") cells.set(name, key[i] ?? null);
+      }
+      const found = cells;
+      forEachCell(state, (id, value) => {
+        const name = table.columns[id]?.name;
+        if (name !== undefined) found.set(name, value);
+      });
+    }
+    return cells.get(column) ?? null;
+  };
+}
+
+/** The buckets of some families that a row belongs to. */
+export function placementsOf(
+  families: readonly PlacedFamily[],
+  table: string,
+  row: RowReader,
+): readonly Placement[] {
+  const placements: Placement[] = [];
+  for (const { number, family } of families) {
+    const rule = family.tables.get(table);
+    if (rule === undefined) continue;
+    const values = rule.residualColumns.length === 0
+      ? undefined
+      : rule.residualColumns.map((column) => row(column));
+    for (const key of rule.keysOf(row)) placements.push({ id: bucketId(number, key), values });
+  }
+  return placements;
+}
+
+/** A bucket, by its number, that a row belongs to. */
+export interface NumberedPlacement {
+  /** The bucket's number. */
+  readonly bucket: number;
+  /** Values of the columns that the family's residual conditions read. */
+  readonly values: readonly Value[] | undefined;
+}
+
+function sameValues(a: readonly Value[] | undefined, b: readonly Value[] | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.every((value, i) => canonicalJson(value) === canonicalJson(b[i] ?? null));
 }
 
 /**
  * Moves a row in the bucket index after a change.
  *
  * @param memberships where it is and was
- * @param buckets where it belongs now
+ * @param placements where it belongs now
  * @param seq the commit of the change
  * @param horizonSeq spans that ended at or before it are forgotten
  * @returns where it is and was then
  */
 export function place(
   memberships: readonly Membership[],
-  buckets: readonly number[],
+  placements: readonly NumberedPlacement[],
   seq: number,
   horizonSeq: number,
 ): readonly Membership[] {
   const moved: Membership[] = [];
   for (const membership of memberships) {
-    const { bucket, spans } = membership;
-    if (buckets.includes(bucket)) {
-      moved.push({
-        bucket,
-        seq,
-        spans: isMember(membership) ? spans : [...kept(spans, horizonSeq), seq],
-      });
-    } else if (!isMember(membership)) {
-      moved.push(membership);
-    } else {
-      const closed = spans.at(-1) === seq ? spans.slice(0, -1) : [...spans, seq];
-      if (closed.length > 0) moved.push({ bucket, seq, spans: closed });
-    }
+    const now = placements.find(({ bucket }) => bucket === membership.bucket);
+    const next = now === undefined
+      ? left(membership, seq)
+      : stays(membership, now.values, seq, horizonSeq);
+    if (next !== undefined) moved.push(next);
   }
-  for (const bucket of buckets) {
-    if (!memberships.some((membership) => membership.bucket === bucket)) {
-      moved.push({ bucket, seq, spans: [seq] });
-    }
+  for (const { bucket, values } of placements) {
+    if (memberships.some((membership) => membership.bucket === bucket)) continue;
+    moved.push({
+      bucket,
+      seq,
+      spans: [seq],
+      ...(values === undefined ? {} : { values: [values] }),
+    });
   }
   return moved;
 }
 
-/**
- * The closed spans that are still needed. The oldest two become one when there are too many, the
- * time between them included: a client of that time is told of the row as if it had had it, whole.
- */
-function kept(spans: readonly number[], horizonSeq: number): readonly number[] {
+function left(membership: Membership, seq: number): Membership | undefined {
+  if (!isMember(membership)) return membership;
+  const { bucket, spans, values } = membership;
+  if (spans.at(-1) !== seq) return { ...membership, seq, spans: [...spans, seq] };
+  if (spans.length === 1) return undefined;
+  const earlier = values === undefined ? {} : { values: values.slice(0, -1) };
+  return { bucket, seq, spans: spans.slice(0, -1), ...earlier };
+}
+
+function stays(
+  membership: Membership,
+  values: readonly Value[] | undefined,
+  seq: number,
+  horizonSeq: number,
+): Membership {
+  const { bucket, spans } = membership;
+  if (!isMember(membership)) return enters(membership, values, seq, horizonSeq);
+  if (values === undefined || sameValues(membership.values?.at(-1), values)) {
+    return { ...membership, seq };
+  }
+  if (spans.at(-1) === seq) {
+    return { ...membership, seq, values: [...(membership.values ?? []).slice(0, -1), values] };
+  }
+  return enters({ ...membership, bucket, spans: [...spans, seq] }, values, seq, horizonSeq);
+}
+
+function enters(
+  { bucket, spans, values: earlier }: Membership,
+  values: readonly Value[] | undefined,
+  seq: number,
+  horizonSeq: number,
+): Membership {
   let from = 0;
   while ((spans[from + 1] ?? Infinity) <= horizonSeq) from += 2;
-  const recent = from === 0 ? spans : spans.slice(from);
-  if (recent.length < 2 * MAX_SPANS) return recent;
-  return [...recent.slice(0, 1), ...recent.slice(3)];
+  const recent = spans.slice(from);
+  const recentValues = earlier?.slice(from / 2);
+  const most = values === undefined ? MAX_SPANS : MAX_VALUE_SPANS;
+  if (recent.length >= 2 * most) {
+    // The oldest two run together, the time between them included: a client of that time is told
+    // of the row as if it had had it. Of two lists of values the later one stays.
+    recent.splice(1, 2);
+    recentValues?.shift();
+  }
+  return {
+    bucket,
+    seq,
+    spans: [...recent, seq],
+    ...(values === undefined ? {} : { values: [...(recentValues ?? []), values] }),
+  };
 }
 
 /** The entry of the bucket index that a membership stands for. */

@@ -5,7 +5,12 @@ import { isMember, type Membership, wasMemberAt } from "./record.ts";
 Deno.test("place keeps few spans of a row that comes and goes, and forgets no time it was there", () => {
   let memberships: readonly Membership[] = [];
   for (let seq = 1; seq <= 2_000; seq++) {
-    memberships = place(memberships, seq % 2 === 1 ? [1] : [], seq, 0);
+    memberships = place(
+      memberships,
+      seq % 2 === 1 ? [{ bucket: 1, values: undefined }] : [],
+      seq,
+      0,
+    );
   }
   const [membership] = memberships;
   assert.ok(membership !== undefined && !isMember(membership));

@@ -1,27 +1,37 @@
 /**
- * Pages of changes: what a scan of the bucket index means to one client, by the rules of
- * docs/adr/0001-spine.md.
+ * Pages of changes: what scans of the bucket index mean to one client, by the rules of
+ * docs/adr/0008-rules-and-buckets.md.
  *
  * @module
  */
 
 import {
-  type ChangeShape,
+  type BucketState,
   LakeSyncError,
   parseHlc,
   PULL_LIMIT,
   type PullRequest,
   type PullResult,
   type RowChange,
-  type Value,
   ZERO_HLC,
 } from "@lakesync/core";
-import type { BucketPage, ScannedRow, Store } from "../store/store.ts";
-import type { Catalog, CatalogColumn, CatalogTable } from "./catalog.ts";
+import type { BucketRecord, Head, ReadView, ScannedRow, Store } from "../store/store.ts";
+import { type Catalog, type CatalogVersion, servedVersion } from "./catalog.ts";
 import { checkOwner } from "./clients.ts";
-import { type Cursor, readCursor, writeCursor } from "./cursor.ts";
-import { ALL_BUCKET } from "./placement.ts";
-import { isMember, type Membership, readRecord, wasMemberAfter, wasMemberAt } from "./record.ts";
+import { type Cursor, NO_CURSOR, readCursor, type ScanState, writeCursor } from "./cursor.ts";
+import type { Caller } from "./gateway.ts";
+import { type LookupCache, Lookups } from "./lookups.ts";
+import { familyOfBucket, publicBucketId, type RuleBook } from "./rule_book.ts";
+import { bucketStateOf } from "./bucket_state.ts";
+import { type HeldFamily, RowTeller, type ToldRow } from "./row_teller.ts";
+import { type CheckpointPlan, isWhole, planPage } from "./scans.ts";
+import { type GrantedBucket, type ReadScope, readScope } from "./scope.ts";
+
+/** A page looks at so many rows for each that it may tell. */
+const LOOKED_AT = 4;
+
+/** How often a page is read anew because another process has written meanwhile. */
+const MAX_TRIES = 8;
 
 /** What a pull needs of the gateway. */
 export interface PullContext {
@@ -29,6 +39,10 @@ export interface PullContext {
   readonly store: Store;
   /** Its schema, once there is one. */
   readonly catalog: Catalog | undefined;
+  /** Its rules, once there is a schema. */
+  readonly book: RuleBook | undefined;
+  /** What parameters looked up. */
+  readonly lookups: LookupCache;
   /** History at or before this seq is forgotten. */
   readonly horizonSeq: number;
   /** Whether a seq that a client saw in a life of the data is part of its history. */
@@ -43,6 +57,8 @@ export interface PulledPage {
   readonly result: PullResult;
   /** Whether there are changes, more pages, or newly consumed transactions. */
   readonly news: boolean;
+  /** The stored ids of the buckets whose change may give the caller something new. */
+  readonly watched: ReadonlySet<string>;
 }
 
 function resync(why: string): LakeSyncError {
@@ -54,9 +70,7 @@ function resync(why: string): LakeSyncError {
 
 function start(request: PullRequest, context: PullContext): Cursor {
   const { isOurs, horizonSeq } = context;
-  if (request.cursor === undefined || request.cursor === "") {
-    return { life: "", base: 0, lastMutationId: 0, version: 0 };
-  }
+  if (request.cursor === undefined || request.cursor === "") return NO_CURSOR;
   const cursor = readCursor(request.cursor);
   if (cursor === undefined) {
     throw new LakeSyncError(
@@ -64,11 +78,12 @@ function start(request: PullRequest, context: PullContext): Cursor {
       "The cursor was never one of this gateway's",
     );
   }
-  const { base, paging } = cursor;
-  if (!isOurs(cursor.life, Math.max(base, paging?.start ?? 0, paging?.after.seq ?? 0))) {
+  const { base, held, paging } = cursor;
+  const latest = Math.max(base, paging?.start ?? 0, paging?.position?.after.seq ?? 0);
+  if (!isOurs(cursor.life, latest)) {
     throw resync("The gateway's data is another than the cursor's, or was restored");
   }
-  if (cursor.base > 0 && cursor.base < horizonSeq) {
+  if (held.some((bucket) => bucket.base < horizonSeq) || (base > 0 && base < horizonSeq)) {
     throw resync("The cursor is older than the kept history");
   }
   return cursor;
@@ -78,215 +93,343 @@ function start(request: PullRequest, context: PullContext): Cursor {
  * Reads one page.
  *
  * @param context the gateway
- * @param sub the user who asks
+ * @param caller who asks
  * @param request what is asked
  * @returns the page
- * @throws {LakeSyncError} `VALIDATION_ERROR`, `CLIENT_NOT_YOURS`, `RESYNC_REQUIRED`
+ * @throws {LakeSyncError} `VALIDATION_ERROR`, `CLIENT_NOT_YOURS`, `RESYNC_REQUIRED`,
+ * `SCHEMA_CONFLICT` (the client's schema version is not served)
  */
 export async function pullPage(
   context: PullContext,
-  sub: string,
+  caller: Caller,
   request: PullRequest,
 ): Promise<PulledPage> {
-  const cursor = start(request, context);
-  const limit = Math.min(request.limit ?? PULL_LIMIT.default, PULL_LIMIT.max);
-  const version = request.schemaVersion ?? 0;
-  const paging = cursor.paging?.version === version ? cursor.paging : undefined;
-  const learns = learnsColumns(context.catalog, cursor, version);
-  const firstSeq = learns ? 0 : cursor.base;
-  const page = await context.store.scanBucket({
-    bucket: ALL_BUCKET.bucket,
-    after: paging?.after ?? { seq: firstSeq + 1, tie: "" },
-    goneAfterSeq: cursor.base > 0 ? cursor.base : cursor.paging?.start ?? Number.MAX_SAFE_INTEGER,
-    clientId: request.clientId,
-    limit,
-  });
-  checkOwner(page.client, sub);
-  if (cursor.base > page.head.seq) {
-    throw resync("The gateway was restored to an earlier state");
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const view = await context.store.view();
+    let ended = false;
+    try {
+      const page = await new PageReader(context, caller, request, view).read();
+      ended = true;
+      if (await view.end()) return page;
+    } finally {
+      if (!ended) await view.end();
+    }
   }
-  const pageStart = cursor.paging?.start ?? page.head.seq;
-  const reader = new PageReader(
-    context.catalog,
-    cursor,
-    pageStart,
-    version,
-    learns,
-  );
-  const changes = page.rows.flatMap((row) => reader.change(row) ?? []);
-  const life = context.lifeAt(page.head.seq);
-  const result = finish(page, { ...cursor, life }, changes, pageStart, version);
-  const news = changes.length > 0 || !page.complete || request.cursor === undefined ||
-    result.lastMutationId > cursor.lastMutationId;
-  return { result, news };
-}
-
-function finish(
-  page: BucketPage,
-  cursor: Cursor,
-  changes: readonly RowChange[],
-  pageStart: number,
-  version: number,
-): PullResult {
-  const { head, client, bucket } = page;
-  const lastMutationId = client?.lastMutationId ?? 0;
-  const common = {
-    changes,
-    lastMutationId,
-    serverHlc: parseHlc(head.hlc) ?? ZERO_HLC,
-  };
-  const after = page.rows.at(-1)?.position;
-  if (!page.complete && after !== undefined) {
-    const { paging: _, ...base } = cursor;
-    const next = writeCursor({
-      ...base,
-      paging: { start: pageStart, version, after },
-    });
-    return { ...common, cursor: next, complete: false };
-  }
-  const { rows = 0, checksum = 0 } = bucket ?? {};
-  return {
-    ...common,
-    cursor: writeCursor({
-      life: cursor.life,
-      base: head.seq,
-      lastMutationId,
-      version,
-    }),
-    complete: true,
-    checkpoint: {
-      seq: head.seq,
-      buckets: [{ id: ALL_BUCKET.id, rows, checksum }],
+  throw new LakeSyncError(
+    "BACKPRESSURE",
+    "The data changes faster than it can be read, try again",
+    {
+      retryAfterSeconds: 1,
     },
-  };
+  );
 }
 
-function known(since: number, version: number): boolean {
-  return version === 0 || since <= version;
+/** Reads one page in one snapshot. */
+class PageReader {
+  readonly #context: PullContext;
+  readonly #caller: Caller;
+  readonly #request: PullRequest;
+  readonly #view: ReadView;
+  readonly #head: Head;
+
+  constructor(context: PullContext, caller: Caller, request: PullRequest, view: ReadView) {
+    this.#context = context;
+    this.#caller = caller;
+    this.#request = request;
+    this.#view = view;
+    this.#head = view.head;
+  }
+
+  async read(): Promise<PulledPage> {
+    const { catalog, book } = this.#context;
+    const cursor = start(this.#request, this.#context);
+    const [client] = await this.#view.clients([this.#request.clientId]);
+    checkOwner(client, this.#caller.sub);
+    if (cursor.base > this.#head.seq) {
+      throw resync("The gateway was restored to an earlier state");
+    }
+    const lastMutationId = client?.lastMutationId ?? 0;
+    if (catalog === undefined || book === undefined) return this.#nothing(cursor, lastMutationId);
+    const { schemaVersion: version = 0 } = this.#request;
+    const names = servedVersion(catalog, version);
+    const lookups = new Lookups(book, catalog, this.#context.lookups);
+    const scope = await readScope(this.#view, this.#caller, lookups);
+    const plan = this.#plan(cursor, version, names, scope);
+    const records = await this.#records(plan, scope);
+    const heldFamilies = this.#heldFamilies(cursor, records);
+    const teller = new RowTeller(catalog, names, cursor, plan, scope, heldFamilies);
+    const told = await this.#scan(plan, records, teller);
+    return this.#page({ cursor, lastMutationId, scope, plan, records, told, names, version });
+  }
+
+  /** What a gateway without a schema answers. */
+  #nothing(cursor: Cursor, lastMutationId: number): PulledPage {
+    const life = this.#context.lifeAt(this.#head.seq);
+    const { seq } = this.#head;
+    const next = { ...NO_CURSOR, life, base: seq, lastMutationId };
+    const result: PullResult = {
+      changes: [],
+      cursor: writeCursor(next),
+      complete: true,
+      lastMutationId,
+      serverHlc: parseHlc(this.#head.hlc) ?? ZERO_HLC,
+      checkpoint: { seq, buckets: [] },
+    };
+    return { result, news: cursor.base === 0, watched: new Set() };
+  }
+
+  #plan(
+    cursor: Cursor,
+    version: number,
+    names: CatalogVersion,
+    scope: ReadScope,
+  ): CheckpointPlan {
+    const learns = learnsColumns(names, cursor, version);
+    const repair = new Set(this.#request.repair ?? []);
+    const repaired = (bucket: number) => {
+      const granted = repair.size === 0 ? undefined : scope.buckets.get(bucket);
+      return granted !== undefined &&
+        repair.has(publicBucketId(granted.record.id, granted.placed));
+    };
+    const restart = cursor.paging !== undefined && cursor.paging.version !== version;
+    return planPage(
+      cursor,
+      { head: this.#head.seq, learns, restart, repair: repaired },
+      scope.buckets,
+    );
+  }
+
+  /** The records of the buckets that are scanned: those granted, and those held that no longer are. */
+  async #records(
+    plan: CheckpointPlan,
+    scope: ReadScope,
+  ): Promise<ReadonlyMap<number, BucketRecord>> {
+    const records = new Map<number, BucketRecord>();
+    for (const [bucket, { record }] of scope.buckets) records.set(bucket, record);
+    const others = plan.scans.map(({ bucket }) => bucket).filter((bucket) => !records.has(bucket));
+    for (const record of await this.#view.buckets(others)) {
+      if (record !== undefined) records.set(record.bucket, record);
+    }
+    return records;
+  }
+
+  #heldFamilies(
+    { held }: Cursor,
+    records: ReadonlyMap<number, BucketRecord>,
+  ): ReadonlyMap<number, HeldFamily> {
+    const families = new Map<number, HeldFamily>();
+    for (const { bucket, base, residual } of held) {
+      const record = records.get(bucket);
+      const placed = record && this.#context.book?.family(familyOfBucket(record.id));
+      if (placed === undefined) throw resync("The rules the cursor was written by are forgotten");
+      families.set(bucket, { family: placed.family, base, residual });
+    }
+    return families;
+  }
+
+  /** Scans the buckets in turn until the page is full. */
+  async #scan(
+    plan: CheckpointPlan,
+    records: ReadonlyMap<number, BucketRecord>,
+    teller: RowTeller,
+  ): Promise<Told> {
+    const limit = Math.min(this.#request.limit ?? PULL_LIMIT.default, PULL_LIMIT.max);
+    const scans = [...plan.scans];
+    const rows: ToldRow[] = [];
+    let lookedAt = 0;
+    let { position } = plan;
+    const head = this.#head.seq;
+    // A page that begins among the rows that left one bucket looks at its members once more at the end.
+    const turns = scans.length + (position?.gone === true ? 1 : 0);
+    for (let turn = 0; turn < turns; turn++) {
+      const place = (plan.current + turn) % scans.length;
+      let scan = scans[place] as ScanState;
+      const changedSeq = records.get(scan.bucket)?.seq ?? 0;
+      for (const gone of [false, true]) {
+        if (position?.gone === true && !gone) continue;
+        const from = gone ? scan.goneAfter : scan.memberAfter;
+        let after = position ?? { after: { seq: from + 1, tie: "" } };
+        position = undefined;
+        while (changedSeq > from) {
+          const room = Math.min(limit - rows.length, LOOKED_AT * limit - lookedAt);
+          if (room <= 0) {
+            return {
+              rows,
+              scans,
+              stopped: { current: place, position: { gone, after: after.after } },
+            };
+          }
+          const page = await this.#view.scan({
+            bucket: scan.bucket,
+            gone,
+            after: after.after,
+            limit: room,
+          });
+          lookedAt += page.rows.length;
+          for (const row of page.rows) {
+            const told = teller.tell(scan.bucket, row);
+            if (told !== undefined) rows.push(told);
+          }
+          const last: ScannedRow | undefined = page.rows.at(-1);
+          if (page.complete || last === undefined) break;
+          after = { after: last.position };
+        }
+        scan = gone ? { ...scan, goneAfter: head } : { ...scan, memberAfter: head };
+        scans[place] = scan;
+      }
+    }
+    return { rows, scans, stopped: undefined };
+  }
+
+  #page({ cursor, lastMutationId, scope, plan, records, told, names, version }: Read): PulledPage {
+    const life = this.#context.lifeAt(this.#head.seq);
+    const { seq } = this.#head;
+    const { watched } = scope;
+    const common = { lastMutationId, serverHlc: parseHlc(this.#head.hlc) ?? ZERO_HLC };
+    const first = cursor.paging === undefined;
+    if (told.stopped !== undefined) {
+      const places = new Map(plan.scans.map(({ bucket }, place) => [bucket, place]));
+      const changes = withBuckets(told.rows, (bucket) => places.get(bucket) ?? 0, places.size);
+      const paging = { start: plan.start, version, scans: told.scans, ...told.stopped };
+      const next = writeCursor({ ...cursor, life, paging });
+      const result = { ...common, changes, cursor: next, complete: false };
+      return { result, news: true, watched };
+    }
+    const listed = first ? listedBuckets(cursor, plan, records, told.rows) : plan.scans;
+    const places = new Map(listed.map(({ bucket }, place) => [bucket, place]));
+    const changes = withBuckets(told.rows, (bucket) => places.get(bucket) ?? 0, scopeSize(plan));
+    const buckets = listed.flatMap((scan) =>
+      this.#listed(scan, cursor, plan, scope, records, names)
+    );
+    const result: PullResult = {
+      ...common,
+      changes,
+      cursor: writeCursor({
+        life,
+        base: seq,
+        lastMutationId,
+        version,
+        held: heldAfter(scope, seq),
+      }),
+      complete: true,
+      checkpoint: { seq, buckets },
+    };
+    const news = changes.length > 0 || !first || this.#isFirst || this.#asksRepair ||
+      lastMutationId > cursor.lastMutationId;
+    return { result, news, watched };
+  }
+
+  get #isFirst(): boolean {
+    const { cursor } = this.#request;
+    return cursor === undefined || cursor === "";
+  }
+
+  get #asksRepair(): boolean {
+    return (this.#request.repair?.length ?? 0) > 0;
+  }
+
+  #listed(
+    scan: ScanState,
+    cursor: Cursor,
+    plan: CheckpointPlan,
+    scope: ReadScope,
+    records: ReadonlyMap<number, BucketRecord>,
+    names: CatalogVersion,
+  ): readonly BucketState[] {
+    const granted: GrantedBucket | undefined = scope.buckets.get(scan.bucket);
+    if (granted !== undefined) {
+      const state = bucketStateOf(granted, this.#context.catalog, names);
+      return [cursor.base > 0 && isWhole(scan, plan) ? { ...state, whole: true } : state];
+    }
+    const record = records.get(scan.bucket);
+    const placed = record && this.#context.book?.family(familyOfBucket(record.id));
+    if (record === undefined || placed === undefined) return [];
+    return [{ id: publicBucketId(record.id, placed), rows: 0, gone: true }];
+  }
+}
+
+interface Told {
+  readonly rows: readonly ToldRow[];
+  readonly scans: readonly ScanState[];
+  readonly stopped: {
+    readonly current: number;
+    readonly position: NonNullable<CheckpointPlan["position"]>;
+  } | undefined;
+}
+
+interface Read {
+  readonly cursor: Cursor;
+  readonly lastMutationId: number;
+  readonly scope: ReadScope;
+  readonly plan: CheckpointPlan;
+  readonly records: ReadonlyMap<number, BucketRecord>;
+  readonly told: Told;
+  readonly names: CatalogVersion;
+  readonly version: number;
+}
+
+function scopeSize({ scans }: CheckpointPlan): number {
+  return scans.length;
+}
+
+/** Of a checkpoint of one page: all buckets the first time, then those that changed. */
+function listedBuckets(
+  cursor: Cursor,
+  plan: CheckpointPlan,
+  records: ReadonlyMap<number, BucketRecord>,
+  rows: readonly ToldRow[],
+): readonly ScanState[] {
+  if (cursor.base === 0 || plan.learns) return plan.scans;
+  const mentioned = new Set(rows.flatMap(({ buckets }) => buckets));
+  return plan.scans.filter((scan) => {
+    const held = plan.held.get(scan.bucket);
+    return held === undefined || !scan.granted || mentioned.has(scan.bucket) ||
+      isWhole(scan, plan) || (records.get(scan.bucket)?.seq ?? 0) > held.base;
+  });
+}
+
+function heldAfter(scope: ReadScope, base: number): Cursor["held"] {
+  return [...scope.buckets.values()].map(({ record, residual }) => ({
+    bucket: record.bucket,
+    base,
+    residual,
+  }));
+}
+
+/** Writes the buckets of each row as places in the checkpoint's list, where there are several. */
+function withBuckets(
+  rows: readonly ToldRow[],
+  placeOf: (bucket: number) => number,
+  buckets: number,
+): readonly RowChange[] {
+  if (buckets <= 1) return rows.map(({ change }) => change);
+  const shapes = new Map<unknown, Map<string, RowChange["shape"]>>();
+  return rows.map(({ change, buckets }) => {
+    if (change.shape.op === "REMOVE") return change;
+    const places = buckets.map(placeOf).sort((a, b) => a - b);
+    let variants = shapes.get(change.shape);
+    if (variants === undefined) {
+      variants = new Map();
+      shapes.set(change.shape, variants);
+    }
+    const key = places.join(" ");
+    let shape = variants.get(key);
+    if (shape === undefined) {
+      shape = { ...change.shape, buckets: places };
+      variants.set(key, shape);
+    }
+    return { ...change, shape };
+  });
 }
 
 /** Whether the client's schema has columns now that it did not have at its checkpoint. */
-function learnsColumns(
-  catalog: Catalog | undefined,
-  cursor: Cursor,
-  version: number,
-): boolean {
-  if (catalog === undefined || cursor.base === 0 || cursor.version === 0) {
-    return false;
-  }
-  const isNew = (since: number) => since > cursor.version && known(since, version);
-  for (const table of catalog.tables()) {
-    if (isNew(table.since) || [...table.byName.values()].some(({ since }) => isNew(since))) {
+function learnsColumns(names: CatalogVersion, cursor: Cursor, version: number): boolean {
+  if (cursor.base === 0 || cursor.version === 0) return false;
+  const isNew = (since: number) => since > cursor.version && (version === 0 || since <= version);
+  for (const table of names.tables()) {
+    if (isNew(table.since) || table.columns.some((column) => column && isNew(column.since))) {
       return true;
     }
   }
   return false;
-}
-
-/** Turns rows of a scan into what one client is told. */
-class PageReader {
-  readonly #shapes = new Map<string, ChangeShape>();
-
-  constructor(
-    readonly catalog: Catalog | undefined,
-    readonly cursor: Cursor,
-    readonly start: number,
-    readonly version: number,
-    readonly learns: boolean,
-  ) {}
-
-  change(row: ScannedRow): RowChange | undefined {
-    const table = this.catalog?.tableById(row.table);
-    if (table === undefined || !known(table.since, this.version)) {
-      return undefined;
-    }
-    const record = readRecord(row.data);
-    const membership = record.memberships.find(({ bucket }) => bucket === ALL_BUCKET.bucket);
-    if (membership === undefined) return undefined;
-    if (!isMember(membership)) return this.#remove(row, table, membership);
-    const had = this.cursor.base > 0 &&
-      wasMemberAt(membership, this.cursor.base);
-    const reborn = this.#reborn(membership, had);
-    const columns: string[] = [];
-    const values: Value[] = [];
-    const told = new Set<number>();
-    for (const group of record.state.cells) {
-      for (let i = 0; i < group.columns.length; i++) {
-        const column = table.columns[group.columns[i] as number];
-        if (column === undefined || !known(column.since, this.version)) {
-          continue;
-        }
-        told.add(column.id);
-        if (had && !reborn && group.seq <= this.cursor.base && !this.#isNew(column)) {
-          continue;
-        }
-        columns.push(column.name);
-        values.push(group.values[i] ?? null);
-      }
-    }
-    if (reborn) this.#hide(table, told, columns, values);
-    if (had && columns.length === 0 && membership.seq <= this.cursor.base) {
-      return undefined;
-    }
-    return {
-      shape: this.#shape("PUT", table.table.name, columns),
-      rowId: row.rowId,
-      values,
-    };
-  }
-
-  #remove(
-    row: ScannedRow,
-    table: CatalogTable,
-    membership: Membership,
-  ): RowChange | undefined {
-    const had = this.cursor.base > 0 &&
-      wasMemberAt(membership, this.cursor.base);
-    if (!had && !wasMemberAfter(membership, this.start)) return undefined;
-    return {
-      shape: this.#shape("REMOVE", table.table.name, []),
-      rowId: row.rowId,
-      values: [],
-    };
-  }
-
-  #isNew({ since }: CatalogColumn): boolean {
-    return this.learns && since > this.cursor.version;
-  }
-
-  /** Whether the client may hold cells of this row from before a deletion. */
-  #reborn({ spans }: Membership, had: boolean): boolean {
-    const entered = spans.at(-1) ?? 0;
-    return spans.length > 1 && entered > (had ? this.cursor.base : this.start);
-  }
-
-  #hide(
-    table: CatalogTable,
-    told: ReadonlySet<number>,
-    columns: string[],
-    values: Value[],
-  ): void {
-    for (const { id, name, since } of table.byName.values()) {
-      if (
-        told.has(id) || table.table.byName.get(name)?.key ||
-        !known(since, this.version)
-      ) continue;
-      columns.push(name);
-      values.push(null);
-    }
-  }
-
-  #shape(
-    op: "PUT" | "REMOVE",
-    table: string,
-    columns: readonly string[],
-  ): ChangeShape {
-    const key = `${op} ${table} ${columns.join(" ")}`;
-    let shape = this.#shapes.get(key);
-    if (shape === undefined) {
-      shape = { op, table, columns };
-      this.#shapes.set(key, shape);
-    }
-    return shape;
-  }
 }

@@ -52,7 +52,8 @@ export async function commitInSteps(
   committer: Committer,
   job: PushJob,
 ): Promise<PushOutcome> {
-  const { request, sub, idempotency } = job;
+  const { request, caller, idempotency } = job;
+  const { sub } = caller;
   const replayed = await kept(committer, job);
   if (replayed !== undefined) return { replayed };
   const [known] = await committer.store.readClients([request.clientId]);
@@ -71,7 +72,7 @@ export async function commitInSteps(
     else {
       isKept = i === all.length - 1;
       result = await commitStep(committer, {
-        sub,
+        caller,
         request: step,
         whole: request,
         idempotency: isKept ? idempotency : undefined,
@@ -129,10 +130,10 @@ async function keep(
 
 async function summary(
   committer: Committer,
-  { request, sub }: PushJob,
+  { request, caller }: PushJob,
   last: StepResult | undefined,
 ): Promise<StepResult> {
-  const [client = newClient(request.clientId, sub)] = await committer.store
+  const [client = newClient(request.clientId, caller.sub)] = await committer.store
     .readClients([request.clientId]);
   return committer.result(
     client,
@@ -190,10 +191,10 @@ async function commitLargeStep(
   job: PushJob,
   transaction: Transaction,
 ): Promise<StepResult> {
-  const { request, sub } = job;
+  const { request, caller } = job;
   const [known] = await committer.store.readClients([request.clientId]);
   const client = forgetSeen(
-    known ?? newClient(request.clientId, sub),
+    known ?? newClient(request.clientId, caller.sub),
     request.refusalsSeen,
   );
   const answer = async (now: ClientRecord, stopped?: StepResult["stopped"]) =>

@@ -67,6 +67,7 @@ export async function openFixture(
     },
     randomId: () => crypto.randomUUID(),
     hash: (text) => String(hash("sha256", text)),
+    openAccess: true,
     ...settings,
   });
   const gateway = await gateways.create("default");

@@ -1,30 +1,36 @@
 /**
- * The rows, clients and sums that one commit touches, as they are while it is put together.
+ * The rows that one commit touches, as they are while it is put together.
  *
  * @module
  */
 
 import {
-  cellSum,
+  type Change,
   EMPTY_ROW,
   isVisible,
   merge,
   type Rejection,
-  rowSeed,
+  type RejectionCode,
   type RowState,
-  rowSum,
+  type Value,
 } from "@lakesync/core";
-import type { BucketRecord, RowKey, RowWrite, StoredRow } from "../store/store.ts";
+import type { RowKey, RowWrite, StoredRow } from "../store/store.ts";
+import { type RowSums, sumsOf } from "./bucket_sums.ts";
 import { type CatalogTable, writtenValues } from "./catalog.ts";
 import { type JudgedDelta, reject } from "./judge.ts";
+import type { BucketLedger, BucketReader, LedgerBucket } from "./ledger.ts";
 import type { Outcome } from "./log.ts";
-import { bucketsOf, entryOf, place } from "./placement.ts";
+import type { Lookups } from "./lookups.ts";
+import { mergedOf } from "./merged.ts";
+import { entryOf, place, placementsOf, rowReader } from "./placement.ts";
 import { isMember, type Membership, readRecord, type RowRecord, writeRecord } from "./record.ts";
+import { bucketId } from "./rule_book.ts";
+import { MissingLookups, type WriteGuard } from "./write_guard.ts";
 
 const NEW_ROW: RowRecord = {
   state: EMPTY_ROW,
   memberships: [],
-  checksum: 0,
+  cutSeq: 0,
   orphanOf: undefined,
 };
 
@@ -32,7 +38,10 @@ interface WorkingRow {
   readonly key: RowKey;
   readonly ref: unknown;
   readonly stored: RowRecord;
+  table: CatalogTable | undefined;
   record: RowRecord;
+  /** The commit of its last change here. */
+  seq: number;
 }
 
 /** Counts of visible rows by the table's number. */
@@ -43,20 +52,14 @@ export function keyText(key: RowKey): string {
   return `${key.table}:${key.rowId}`;
 }
 
-function checksumOf(
-  table: CatalogTable,
-  rowId: string,
-  state: RowState,
-): number {
-  const seed = rowSeed(table.table.name, rowId);
-  let sum = rowSum(seed);
-  for (const { columns, values } of state.cells) {
-    for (let i = 0; i < columns.length; i++) {
-      const name = table.columns[columns[i] as number]?.name ?? "";
-      sum += cellSum(seed, name, values[i] ?? null);
-    }
-  }
-  return sum % 2 ** 32;
+/** Who writes, and within which bounds. */
+export interface Writer {
+  /** The client. */
+  readonly clientId: string;
+  /** How many more rows it may update before their INSERT. */
+  readonly maxOrphans: number;
+  /** Judges by the write rules. */
+  readonly guard: WriteGuard;
 }
 
 function wonOf(
@@ -66,54 +69,57 @@ function wonOf(
   seq: number,
 ): Outcome["won"] {
   if (after === before) return "none";
-  const { columns, places } = delta.compiled;
+  const { columns, places, kinds } = delta.compiled;
   const last = after.cells.at(-1);
   const { hlc } = delta.delta;
-  if (
-    columns.length === 0 || last === undefined || last.hlc !== hlc ||
-    last.seq !== seq
-  ) return "none";
-  if (last.columns.length === columns.length) return "all";
+  const isLast = last !== undefined && last.hlc === hlc && last.seq === seq &&
+    !before.cells.includes(last);
+  if (kinds === undefined) {
+    if (columns.length === 0 || !isLast) return "none";
+    if (last.columns.length === columns.length) return "all";
+  }
   const won = new Array<boolean>(delta.delta.values.length).fill(false);
-  columns.forEach((column, i) => won[places[i] ?? 0] = last.columns.includes(column));
+  columns.forEach((column, i) => {
+    const plain = kinds === undefined || kinds[i] === "lww";
+    won[places[i] ?? 0] = plain ? isLast && last.columns.includes(column) : true;
+  });
   return won;
 }
 
-interface Sums {
-  readonly bucket: number;
-  readonly id: string;
-  rows: number;
-  checksum: number;
+/** A change that can be taken back. */
+type Undo = () => void;
+
+/** A delta that cannot be applied. */
+interface Refused {
+  readonly code: RejectionCode;
+  readonly message: string;
 }
 
-/** Rows as one commit leaves them, with the sums of the buckets they are in. */
+/** Rows as one commit leaves them. */
 export class WorkingSet {
   readonly #rows = new Map<string, WorkingRow>();
   readonly #horizonSeq: number;
-  #buckets: Map<number, Sums>;
-  #counts: TableCounts;
-  #orphans = new Map<string, number>();
+  readonly #ledger: BucketLedger;
+  readonly #lookups: Lookups;
+  readonly #counts: TableCounts;
+  readonly #orphans = new Map<string, number>();
 
   /**
-   * @param buckets the buckets' sums before the commit
+   * @param ledger the buckets
+   * @param lookups what parameters look up, for this commit
    * @param counts visible rows by table before the commit
    * @param horizonSeq history at or before it is forgotten
    */
   constructor(
-    buckets: Iterable<BucketRecord>,
+    ledger: BucketLedger,
+    lookups: Lookups,
     counts: TableCounts,
     horizonSeq: number,
   ) {
-    this.#buckets = new Map(
-      [...buckets].map((bucket) => [bucket.bucket, { ...bucket }]),
-    );
+    this.#ledger = ledger;
+    this.#lookups = lookups;
     this.#counts = new Map(counts);
     this.#horizonSeq = horizonSeq;
-  }
-
-  /** The sums of the buckets as they are now. */
-  get buckets(): readonly BucketRecord[] {
-    return [...this.#buckets.values()];
   }
 
   /** Visible rows by table as they are now. */
@@ -138,7 +144,9 @@ export class WorkingSet {
         key,
         ref: row?.ref,
         stored,
+        table: undefined,
         record: stored,
+        seq: 0,
       });
     }
   }
@@ -146,36 +154,40 @@ export class WorkingSet {
   /**
    * Applies a transaction whose rows were all taken in, whole or not at all.
    *
-   * @param clientId who wrote it
+   * @param writer who wrote it
    * @param mutationId which of its transactions it is
    * @param deltas its valid deltas
    * @param seq the commit it gets
-   * @param maxOrphans how many more rows this client may update before their INSERT
    * @param offset how many deltas of the transaction came before these
    * @returns what the merge made of each delta, or a refusal
+   * @throws {MissingLookups} when a look-up must be loaded first; nothing is applied then
    */
   apply(
-    clientId: string,
+    writer: Writer,
     mutationId: number,
     deltas: readonly JudgedDelta[],
     seq: number,
-    maxOrphans: number,
     offset = 0,
   ): { readonly outcomes: readonly Outcome[] } | {
     readonly rejection: Rejection;
   } {
-    const rows = deltas.map((delta) => this.#row(delta));
-    const restore = this.#snapshotIfRefusable(deltas, rows);
+    const undo: Undo[] = [];
+    const takeBack = () => {
+      for (const step of undo.reverse()) step();
+    };
     const outcomes: Outcome[] = [];
-    for (const [i, delta] of deltas.entries()) {
-      const row = rows[i] as WorkingRow;
-      const outcome = this.#applyDelta(clientId, row, delta, seq, maxOrphans);
-      if (outcome === undefined) {
-        restore?.();
-        const message = "Too many updates of rows that were never inserted, insert the rows first";
-        return reject(mutationId, offset + i, "NO_SUCH_ROW", message);
+    try {
+      for (const [i, delta] of deltas.entries()) {
+        const outcome = this.#applyDelta(writer, delta, seq, undo);
+        if ("code" in outcome) {
+          takeBack();
+          return reject(mutationId, offset + i, outcome.code, outcome.message);
+        }
+        outcomes.push(outcome);
       }
-      outcomes.push(outcome);
+    } catch (error) {
+      if (error instanceof MissingLookups) takeBack();
+      throw error;
     }
     return { outcomes };
   }
@@ -185,125 +197,235 @@ export class WorkingSet {
     if (row === undefined) {
       throw new Error("A row was not taken in before it was changed");
     }
+    row.table = compiled.table;
     return row;
   }
 
-  /** Only an UPDATE of a row never seen can be refused here; other transactions pay nothing. */
-  #snapshotIfRefusable(
-    deltas: readonly JudgedDelta[],
-    rows: readonly WorkingRow[],
-  ): (() => void) | undefined {
-    if (
-      !deltas.some(({ compiled }, i) => compiled.op === "UPDATE" && rows[i]?.record === NEW_ROW)
-    ) {
-      return undefined;
-    }
-    const records = rows.map((row) => row.record);
-    const buckets = new Map(
-      [...this.#buckets].map(([number, sums]) => [number, { ...sums }]),
-    );
-    const counts = new Map(this.#counts);
-    const orphans = new Map(this.#orphans);
-    return () => {
-      for (const [i, row] of rows.entries()) {
-        row.record = records[i] ?? row.stored;
-      }
-      this.#buckets = buckets;
-      this.#counts = counts;
-      this.#orphans = orphans;
-    };
-  }
-
   #applyDelta(
-    clientId: string,
-    row: WorkingRow,
+    writer: Writer,
     judged: JudgedDelta,
     seq: number,
-    maxOrphans: number,
-  ): Outcome | undefined {
+    undo: Undo[],
+  ): Outcome | Refused {
     const { compiled, delta } = judged;
-    const before = row.record;
-    const { op, table, columns } = compiled;
+    const { op, table, columns, kinds } = compiled;
     const values = writtenValues(compiled, delta);
-    const state = merge(before.state, {
+    const { clientId } = writer;
+    const change: Change = {
       op,
       hlc: delta.hlc,
       clientId,
       seq,
       columns,
       values,
+      ...(kinds === undefined ? {} : { kinds }),
+    };
+    if (this.#ledger.book.active.modeOf(table.table.name) === "upload-only") {
+      return passThrough(writer, judged, change);
+    }
+    const row = this.#row(judged);
+    const before = row.record;
+    const state = merge(before.state, change);
+    const message = writer.guard.refusal({
+      op,
+      table,
+      rowId: delta.rowId,
+      before: before.state,
+      after: state,
+      own: () => merge(EMPTY_ROW, { ...change, op: "INSERT" }),
     });
+    if (message !== undefined) return { code: "FORBIDDEN_WRITE", message };
     const wasVisible = isVisible(before.state);
     if (state === before.state) {
-      return { wasVisible, isVisible: wasVisible, won: "none" };
+      return { wasVisible, isVisible: wasVisible, won: "none", ...mergedOf(judged, state) };
     }
-    const nowVisible = isVisible(state);
-    let { orphanOf } = before;
-    if (before === NEW_ROW && op === "UPDATE") {
-      if ((this.#orphans.get(clientId) ?? 0) >= maxOrphans) return undefined;
-      orphanOf = clientId;
-      this.#orphans.set(clientId, (this.#orphans.get(clientId) ?? 0) + 1);
-    } else if (orphanOf !== undefined && op !== "UPDATE") {
-      this.#orphans.set(orphanOf, (this.#orphans.get(orphanOf) ?? 0) - 1);
-      orphanOf = undefined;
-    }
-    const checksum = nowVisible ? checksumOf(table, delta.rowId, state) : 0;
-    const memberships = this.#placed(before, state, seq);
-    row.record = { state, memberships, checksum, orphanOf };
-    if (wasVisible !== nowVisible) {
-      this.#counts.set(
-        table.id,
-        (this.#counts.get(table.id) ?? 0) + (nowVisible ? 1 : -1),
-      );
-    }
-    this.#sum(before.memberships, -1, before.checksum);
-    this.#sum(memberships, 1, checksum);
+    const refused = this.#countOrphan(writer, row, op, undo);
+    if (refused !== undefined) return refused;
+    const cutSeq = state.died === before.state.died ? before.cutSeq : seq;
+    this.#replace(row, { ...row.record, state, cutSeq }, seq, undo);
     return {
       wasVisible,
-      isVisible: nowVisible,
+      isVisible: isVisible(state),
       won: wonOf(before.state, state, judged, seq),
+      ...mergedOf(judged, state),
     };
   }
 
-  /**
-   * A late DELETE may hide cells of a row that a later INSERT keeps visible. Who has the row must be
-   * told, so the row leaves its buckets and enters them again.
-   */
-  #placed(before: RowRecord, state: RowState, seq: number): readonly Membership[] {
-    const { memberships } = before;
-    const hides = state.cells.length < before.state.cells.length &&
-      state.died !== before.state.died;
-    const left = hides ? place(memberships, [], seq, this.#horizonSeq) : memberships;
-    return place(left, bucketsOf(state), seq, this.#horizonSeq);
+  /** Only so many rows may be updated by a client before their INSERT. */
+  #countOrphan(
+    { clientId, maxOrphans }: Writer,
+    row: WorkingRow,
+    op: Change["op"],
+    undo: Undo[],
+  ): Refused | undefined {
+    const before = row.record;
+    if (before === NEW_ROW && op === "UPDATE") {
+      if ((this.#orphans.get(clientId) ?? 0) >= maxOrphans) {
+        const message = "Too many updates of rows that were never inserted, insert the rows first";
+        return { code: "NO_SUCH_ROW", message };
+      }
+      this.#addOrphans(clientId, 1, undo);
+      row.record = { ...before, orphanOf: clientId };
+    } else if (before.orphanOf !== undefined && op !== "UPDATE") {
+      this.#addOrphans(before.orphanOf, -1, undo);
+      row.record = { ...before, orphanOf: undefined };
+    }
+    undo.push(() => row.record = before);
+    return undefined;
   }
 
-  #sum(
-    memberships: readonly Membership[],
-    sign: 1 | -1,
-    checksum: number,
+  #addOrphans(clientId: string, by: number, undo: Undo[]): void {
+    const count = this.#orphans.get(clientId) ?? 0;
+    this.#orphans.set(clientId, count + by);
+    undo.push(() => this.#orphans.set(clientId, count));
+  }
+
+  #replace(row: WorkingRow, record: RowRecord, seq: number, undo: Undo[]): void {
+    const { record: before, seq: beforeSeq, key, table } = row;
+    row.record = record;
+    row.seq = seq;
+    undo.push(() => {
+      row.record = before;
+      row.seq = beforeSeq;
+    });
+    const more = Number(isVisible(record.state)) - Number(isVisible(before.state));
+    if (more !== 0) {
+      const count = this.#counts.get(key.table) ?? 0;
+      this.#counts.set(key.table, count + more);
+      undo.push(() => this.#counts.set(key.table, count));
+    }
+    if (table === undefined) return;
+    this.#lookUp(table, key.rowId, before.state, -1, undo);
+    this.#lookUp(table, key.rowId, record.state, 1, undo);
+  }
+
+  /** A row that a parameter looks up is seen by the deltas after it. */
+  #lookUp(
+    table: CatalogTable,
+    rowId: string,
+    state: RowState,
+    by: 1 | -1,
+    undo: Undo[],
   ): void {
-    for (const membership of memberships) {
-      const sums = this.#buckets.get(membership.bucket);
-      if (sums === undefined || !isMember(membership)) continue;
-      sums.rows += sign;
-      sums.checksum = (sums.checksum + sign * checksum + 2 ** 32) % 2 ** 32;
+    const { name } = table.table;
+    const families = this.#ledger.book.placing(name)
+      .filter(({ family, liveSeq }) => family.kind === "lookup" && liveSeq !== undefined);
+    if (families.length === 0 || !isVisible(state)) return;
+    const row = rowReader(table, rowId, state);
+    for (const { number, family } of families) {
+      const rule = family.tables.get(name);
+      if (rule === undefined || family.yields === undefined) continue;
+      const value: Value = row(family.yields);
+      for (const key of rule.keysOf(row)) {
+        const id = bucketId(number, key);
+        this.#lookups.change(id, family, value, by);
+        undo.push(() => this.#lookups.change(id, family, value, by === 1 ? -1 : 1));
+      }
     }
   }
 
-  /** Gives what to write of the rows, and forgets the rows. */
-  takeRows(): readonly RowWrite[] {
-    const writes: RowWrite[] = [];
-    for (const { key, ref, stored, record } of this.#rows.values()) {
-      if (record === stored) continue;
-      const drop = stored.memberships.filter((old) => !record.memberships.includes(old)).map(
-        entryOf,
-      );
-      const add = record.memberships.filter((now) => !stored.memberships.includes(now)).map(
-        entryOf,
-      );
-      writes.push({ ...key, data: writeRecord(record), ref, drop, add });
-    }
+  /**
+   * Places the changed rows in their buckets, gives what to write of them, and forgets the rows.
+   *
+   * @param read reads the records of buckets
+   */
+  async takeRows(read: BucketReader): Promise<readonly RowWrite[]> {
+    const changed = [...this.#rows.values()].filter(({ record, stored }) => record !== stored);
+    const placed = changed.map((row) => ({ row, placements: this.#placements(row) }));
+    await this.#ledger.load(
+      placed.flatMap(({ row, placements }) => [
+        ...row.stored.memberships.map(({ bucket }) => bucket),
+        ...placements.map(({ id }) => id),
+      ]),
+      read,
+    );
+    const writes = placed.map(({ row, placements }) => this.#write(row, placements));
     this.#rows.clear();
     return writes;
   }
+
+  #placements({ key, table, record }: WorkingRow): ReturnType<typeof placementsOf> {
+    if (table === undefined || !isVisible(record.state)) return [];
+    const { name } = table.table;
+    const families = this.#ledger.book.placing(name);
+    if (families.length === 0) return [];
+    return placementsOf(families, name, rowReader(table, key.rowId, record.state));
+  }
+
+  #write(row: WorkingRow, placements: ReturnType<typeof placementsOf>): RowWrite {
+    const { key, ref, stored, seq } = row;
+    const resting: Membership[] = [];
+    const moving: Membership[] = [];
+    for (const membership of stored.memberships) {
+      const family = this.#ledger.byNumber(membership.bucket)?.placed;
+      if (family === undefined) continue;
+      (family.retiredSeq === undefined ? moving : resting).push(membership);
+    }
+    const now = placements.map(({ id, values }) => ({
+      bucket: this.#ledger.byId(id).bucket,
+      values,
+    }));
+    const moved = place(moving, now, seq, this.#horizonSeq);
+    this.#sum(row, moving, moved);
+    const memberships = resting.length === 0 ? moved : [...resting, ...moved];
+    const drop = stored.memberships.filter((old) => !memberships.includes(old)).map(entryOf);
+    const add = memberships.filter((next) => !stored.memberships.includes(next)).map(entryOf);
+    return { ...key, data: writeRecord({ ...row.record, memberships }), ref, drop, add };
+  }
+
+  #sum(row: WorkingRow, before: readonly Membership[], after: readonly Membership[]): void {
+    const { key, stored, record, seq } = row;
+    let was: RowSums | undefined;
+    let is: RowSums | undefined;
+    for (const bucketNumber of new Set([...before, ...after].map(({ bucket }) => bucket))) {
+      const old = before.find(({ bucket }) => bucket === bucketNumber);
+      const now = after.find(({ bucket }) => bucket === bucketNumber);
+      const bucket = this.#ledger.byNumber(bucketNumber);
+      if (old === now || bucket === undefined) continue;
+      const wasIn = old !== undefined && isMember(old);
+      const isIn = now !== undefined && isMember(now);
+      if (needsSums(bucket)) {
+        if (wasIn) was ??= sumsOf(key.rowId, stored.state);
+        if (isIn) is ??= sumsOf(key.rowId, record.state);
+      }
+      this.#ledger.change(
+        bucket,
+        seq,
+        key.table,
+        wasIn ? was ?? NO_SUMS : undefined,
+        isIn ? is ?? NO_SUMS : undefined,
+      );
+    }
+  }
+}
+
+function needsSums({ placed }: LedgerBucket): boolean {
+  return placed?.family.kind === "bucket";
+}
+
+const NO_SUMS: RowSums = { row: 0, cells: new Map() };
+
+/** A row of an upload-only table goes to the log alone. */
+function passThrough(
+  { guard, clientId }: Writer,
+  judged: JudgedDelta,
+  change: Change,
+): Outcome | Refused {
+  const { compiled, delta } = judged;
+  const { op, table } = compiled;
+  if (op !== "INSERT") {
+    const message = `Table ${table.table.name} is upload-only, it takes nothing but INSERTs`;
+    return { code: "VALIDATION_ERROR", message };
+  }
+  const after = merge(EMPTY_ROW, { ...change, clientId });
+  const message = guard.refusal({
+    op,
+    table,
+    rowId: delta.rowId,
+    before: EMPTY_ROW,
+    after,
+    own: () => after,
+  });
+  if (message !== undefined) return { code: "FORBIDDEN_WRITE", message };
+  return { wasVisible: false, isVisible: true, won: "all", ...mergedOf(judged, after) };
 }

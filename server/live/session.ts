@@ -21,6 +21,7 @@ import {
   type Hello,
   LakeSyncError,
   type PullRequest,
+  type PullResult,
   type PushRequest,
   type ServerFrame,
 } from "@lakesync/core";
@@ -81,6 +82,10 @@ export class Session {
   #clientId = "";
   #schemaVersion = 0;
   #limit = PAGE_ROWS;
+  /** Buckets that the client wants sent whole. */
+  #repair: readonly string[] = [];
+  /** The buckets whose change may bring something new; undefined before the first page. */
+  #watched: ReadonlySet<string> | undefined;
   #processing: Promise<void> | undefined;
   #pushing: Promise<void> | undefined;
   #cancelTimer: () => void;
@@ -95,16 +100,7 @@ export class Session {
     });
     this.#delivery = new Delivery({
       turn: options.turn,
-      read: (cursor) => {
-        const limit = this.#limit;
-        this.#limit = PAGE_ROWS;
-        return options.gateway.pull(this.#caller, {
-          clientId: this.#clientId,
-          schemaVersion: this.#schemaVersion,
-          limit,
-          ...(cursor === undefined ? {} : { cursor }),
-        });
-      },
+      read: (cursor) => this.#read(cursor),
       settled: async () => await this.#pushing,
       send: (result) => this.#send({ type: "changes", result }),
       failed: (error) => this.#readFailed(error),
@@ -205,6 +201,7 @@ export class Session {
     const { gateway } = this.#options;
     this.#clientId = hello.clientId;
     this.#schemaVersion = hello.schemaVersion;
+    this.#repair = hello.repair ?? [];
     if (hello.refusalsSeen !== undefined) {
       await gateway.refusalsSeen(
         this.#caller,
@@ -215,8 +212,12 @@ export class Session {
     if (this.#state !== "greeting") return;
     this.#state = "live";
     this.#armTokenTimer();
-    this.#stopListening = gateway.onCommit(({ changed, clientIds }) => {
-      if (changed || clientIds.has(this.#clientId)) this.#delivery.changed();
+    this.#stopListening = gateway.onCommit(({ buckets, clientIds, everything }) => {
+      const watched = this.#watched;
+      if (
+        everything === true || watched === undefined || clientIds.has(this.#clientId) ||
+        !watched.isDisjointFrom(buckets)
+      ) this.#delivery.changed();
     });
     this.#send({
       type: "welcome",
@@ -232,6 +233,24 @@ export class Session {
       "VALIDATION_ERROR",
       "A connection is for the one client that said hello",
     );
+  }
+
+  async #read(cursor: string | undefined): Promise<PullResult> {
+    const limit = this.#limit;
+    const repair = this.#repair;
+    this.#limit = PAGE_ROWS;
+    // Until it is known what the page depends on, every commit may concern it.
+    this.#watched = undefined;
+    const { result, watched } = await this.#options.gateway.pullScoped(this.#caller, {
+      clientId: this.#clientId,
+      schemaVersion: this.#schemaVersion,
+      limit,
+      ...(repair.length === 0 ? {} : { repair }),
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    this.#watched = watched;
+    if (this.#repair === repair) this.#repair = [];
+    return result;
   }
 
   async #push(request: PushRequest): Promise<void> {
@@ -251,7 +270,8 @@ export class Session {
 
   #pull(request: PullRequest): void {
     this.#checkSameClient(request.clientId);
-    const { cursor, limit, schemaVersion } = boundPull(request);
+    const { cursor, limit, schemaVersion, repair } = boundPull(request);
+    if (repair !== undefined) this.#repair = repair;
     if (limit !== undefined) this.#limit = limit;
     if (schemaVersion !== undefined) this.#schemaVersion = schemaVersion;
     this.#delivery.seek(cursor);
@@ -265,7 +285,9 @@ export class Session {
     }
     this.#token = token;
     this.#caller = caller;
-    if (this.#state === "live") this.#armTokenTimer();
+    if (this.#state !== "live") return;
+    this.#armTokenTimer();
+    this.#delivery.changed();
   }
 
   #armTokenTimer(): void {

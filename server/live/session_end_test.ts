@@ -5,7 +5,7 @@ import { Bench, NOW, PUSHED, token } from "./testing_session.ts";
 const PUSH = {
   push: { clientId: "phone", schemaVersion: 1, transactions: [] },
 };
-const ROWS = { seq: 2, changed: true, clientIds: new Set(["other"]) };
+const ROWS = { seq: 2, buckets: new Set(["1:[]"]), clientIds: new Set(["other"]) };
 
 const MALFORMED: [what: string, frame: object | string][] = [
   ["no JSON", "{"],

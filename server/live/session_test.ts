@@ -5,9 +5,9 @@ import { Bench, NOW, PUSHED, turn } from "./testing_session.ts";
 const PUSH = {
   push: { clientId: "phone", schemaVersion: 1, transactions: [] },
 };
-const MINE = { seq: 2, changed: false, clientIds: new Set(["phone"]) };
-const ROWS = { seq: 2, changed: true, clientIds: new Set(["other"]) };
-const NEITHER = { seq: 2, changed: false, clientIds: new Set(["other"]) };
+const MINE = { seq: 2, buckets: new Set<string>(), clientIds: new Set(["phone"]) };
+const ROWS = { seq: 2, buckets: new Set(["1:[]"]), clientIds: new Set(["other"]) };
+const NEITHER = { seq: 2, buckets: new Set<string>(), clientIds: new Set(["other"]) };
 
 Deno.test("hello is answered by welcome and the first page", async () => {
   const bench = new Bench();

@@ -80,7 +80,14 @@ export class Bench {
         this.pulls.push(request);
         return this.pull(request);
       },
+      pullScoped: async (_, request) => {
+        this.pulls.push(request);
+        return { result: await this.pull(request), watched: new Set(["1:[]"]) };
+      },
       refusalsSeen: () => Promise.resolve(),
+      rules: () => Promise.reject(new Error("not here")),
+      putRules: () => Promise.reject(new Error("not here")),
+      explain: () => Promise.reject(new Error("not here")),
       putSchema: () => Promise.reject(new Error("not here")),
       stats: () => Promise.reject(new Error("not here")),
       onCommit: (listener) => {

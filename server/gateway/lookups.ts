@@ -1,0 +1,186 @@
+/**
+ * What parameters look up: the values that the rows of a look-up bucket yield. Read from the store
+ * once and kept while the bucket does not change.
+ *
+ * @module
+ */
+
+import {
+  type Family,
+  keyText,
+  type LookupReader,
+  type ParamValues,
+  type Value,
+} from "@lakesync/core";
+import type { BucketRecord, ReadView, ScannedRow } from "../store/store.ts";
+import type { Catalog } from "./catalog.ts";
+import { rowReader } from "./placement.ts";
+import { readRecord } from "./record.ts";
+import { bucketId, type RuleBook } from "./rule_book.ts";
+
+/** Rows read at once. */
+const PAGE = 1_000;
+
+/** How many values are kept in memory. */
+const MAX_VALUES = 500_000;
+
+/** How often each value is yielded, by its key text. */
+type Counts = Map<string, { readonly value: Value; count: number }>;
+
+class Values implements ParamValues {
+  constructor(readonly counts: Counts) {}
+
+  has(text: string): boolean {
+    return (this.counts.get(text)?.count ?? 0) > 0;
+  }
+
+  *values(): Iterable<Value> {
+    for (const { value, count } of this.counts.values()) if (count > 0) yield value;
+  }
+}
+
+const NOTHING: ParamValues = new Values(new Map());
+
+/** Look-ups that are remembered between requests. */
+export class LookupCache {
+  readonly #kept = new Map<number, { readonly seq: number; readonly values: Values }>();
+  #size = 0;
+
+  /** What is remembered of a bucket as it is at its last change. */
+  get({ bucket, seq }: BucketRecord): ParamValues | undefined {
+    const kept = this.#kept.get(bucket);
+    if (kept === undefined || kept.seq !== seq) return undefined;
+    this.#kept.delete(bucket);
+    this.#kept.set(bucket, kept);
+    return kept.values;
+  }
+
+  /** Remembers; forgets what was asked for longest ago. */
+  put({ bucket, seq }: BucketRecord, values: Values): void {
+    this.#forget(bucket);
+    this.#kept.set(bucket, { seq, values });
+    this.#size += 1 + values.counts.size;
+    for (const oldest of this.#kept.keys()) {
+      if (this.#size <= MAX_VALUES || oldest === bucket) break;
+      this.#forget(oldest);
+    }
+  }
+
+  #forget(bucket: number): void {
+    const kept = this.#kept.get(bucket);
+    if (kept === undefined) return;
+    this.#kept.delete(bucket);
+    this.#size -= 1 + kept.values.counts.size;
+  }
+}
+
+function textOf({ yieldsType }: Family, value: Value): string {
+  return keyText(value, yieldsType ?? "json");
+}
+
+function add(counts: Counts, family: Family, value: Value, by: number): void {
+  if (value === null) return;
+  const text = textOf(family, value);
+  const known = counts.get(text);
+  if (known === undefined) counts.set(text, { value, count: by });
+  else known.count += by;
+}
+
+/** The look-ups that one request needs. */
+export class Lookups {
+  readonly #loaded = new Map<string, ParamValues>();
+  readonly #overlay = new Map<string, Counts>();
+
+  constructor(
+    readonly book: RuleBook,
+    readonly catalog: Catalog,
+    readonly cache: LookupCache,
+  ) {}
+
+  /** The stored ids of the buckets that were looked at. */
+  get ids(): Iterable<string> {
+    return this.#loaded.keys();
+  }
+
+  /** Reads what is loaded, with the changes of the commit under way laid over it. */
+  readonly reader: LookupReader = (family, key) => {
+    const id = bucketId(this.book.numberOf(family), key);
+    const loaded = this.#loaded.get(id);
+    const overlay = this.#overlay.get(id);
+    if (loaded === undefined || overlay === undefined) return loaded;
+    return overlaid(family, loaded, overlay);
+  };
+
+  /** Loads look-ups that were missing. */
+  async load(
+    view: ReadView,
+    missing: readonly { readonly family: Family; readonly key: string }[],
+  ): Promise<void> {
+    const wanted = missing.map(({ family, key }) => ({
+      family,
+      id: bucketId(this.book.numberOf(family), key),
+    }));
+    const records = await view.buckets(wanted.map(({ id }) => id));
+    for (const [i, { family, id }] of wanted.entries()) {
+      const record = records[i];
+      this.#loaded.set(
+        id,
+        record === undefined ? NOTHING : await this.#values(view, family, record),
+      );
+    }
+  }
+
+  async #values(view: ReadView, family: Family, record: BucketRecord): Promise<ParamValues> {
+    const kept = this.cache.get(record);
+    if (kept !== undefined) return kept;
+    const counts: Counts = new Map();
+    let after = { seq: 0, tie: "" };
+    for (;;) {
+      const page = await view.scan({ bucket: record.bucket, gone: false, after, limit: PAGE });
+      for (const row of page.rows) add(counts, family, this.#yieldOf(family, row), 1);
+      const last = page.rows.at(-1);
+      if (page.complete || last === undefined) break;
+      after = last.position;
+    }
+    const values = new Values(counts);
+    this.cache.put(record, values);
+    return values;
+  }
+
+  #yieldOf(family: Family, row: ScannedRow): Value {
+    const table = this.catalog.tableById(row.table);
+    if (table === undefined || family.yields === undefined) return null;
+    return rowReader(table, row.rowId, readRecord(row.data).state)(family.yields);
+  }
+
+  /** Takes in that a row of the commit under way yields a value in a bucket, or no longer does. */
+  change(id: string, family: Family, value: Value, by: 1 | -1): void {
+    let counts = this.#overlay.get(id);
+    if (counts === undefined) {
+      counts = new Map();
+      this.#overlay.set(id, counts);
+    }
+    add(counts, family, value, by);
+  }
+}
+
+function overlaid(family: Family, loaded: ParamValues, overlay: Counts): ParamValues {
+  const counts: Counts = new Map();
+  if (loaded instanceof Values) {
+    for (const [text, { value, count }] of overlay) {
+      counts.set(text, { value, count: count + (loaded.counts.get(text)?.count ?? 0) });
+    }
+  }
+  return {
+    has: (text) => {
+      const changed = counts.get(text);
+      return changed === undefined ? loaded.has(text) : changed.count > 0;
+    },
+    *values() {
+      for (const value of loaded.values()) {
+        if (!overlay.has(textOf(family, value))) yield value;
+      }
+      for (const { value, count } of counts.values()) if (count > 0) yield value;
+    },
+  };
+}
