@@ -132,7 +132,7 @@ export function checkValue(
 export function checkIncrement(table: string, column: string): string {
   const name = quoteName(column);
   return `WHEN typeof(${incrementSql(`NEW.${name}`, `OLD.${name}`)}) <> 'integer' THEN ${
-    raise(table, column, "changes by at most 64 bits at once, for it is a counter")
+    raise(table, column, "a change of at most 64 bits at once, for it is a counter")
   }`;
 }
 

@@ -3,7 +3,17 @@
  * wherever it crashes, the app sees base + pending writes.
  */
 
-import { defineSchema, type Delta, type Hlc, parseSchema, rowIdOf } from "@lakesync/core";
+import {
+  defineSchema,
+  type Delta,
+  type Hlc,
+  type JsonValue,
+  parseSchema,
+  rowIdOf,
+  toInteger,
+  toPlainJson,
+  type Value,
+} from "@lakesync/core";
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
@@ -25,7 +35,16 @@ const SCHEMA = defineSchema({
   tables: {
     items: {
       primaryKey: ["id"],
-      columns: { id: "string", a: "string", b: "integer", c: "boolean" },
+      columns: {
+        id: "string",
+        a: "string",
+        b: "integer",
+        c: "boolean",
+        hits: { type: "integer", merge: "counter" },
+        tags: { type: "json", merge: "set" },
+        top: { type: "integer", merge: "max" },
+        low: { type: "date", merge: "min" },
+      },
     },
     links: {
       primaryKey: ["x", "y"],
@@ -35,17 +54,24 @@ const SCHEMA = defineSchema({
 });
 
 const APP_TABLES = `
-CREATE TABLE items (id TEXT PRIMARY KEY, a TEXT, b INTEGER, c INTEGER);
+CREATE TABLE items (id TEXT PRIMARY KEY, a TEXT, b INTEGER, c INTEGER,
+  hits INTEGER, tags TEXT, top INTEGER, low TEXT);
 CREATE TABLE links (x TEXT, y INTEGER, v TEXT,
   item TEXT REFERENCES items (id) ON DELETE SET NULL ON UPDATE CASCADE,
   PRIMARY KEY (x, y)) WITHOUT ROWID;
 CREATE TRIGGER app_touch AFTER UPDATE OF a ON items WHEN NEW.b IS OLD.b
-  BEGIN UPDATE items SET b = coalesce(b, 0) + 1 WHERE id = NEW.id; END;
+  BEGIN UPDATE items SET b = coalesce(b, 0) + 1, hits = coalesce(hits, 0) + 10
+    WHERE id = NEW.id; END;
 `;
 
 const id = fc.constantFrom("i1", "i2", "i3");
 const word = fc.constantFrom("red", "green", "é😀", "");
 const small = fc.integer({ min: 0, max: 3 });
+const increment = fc.constantFrom(-3n, 1n, 5n, 2n ** 53n);
+const day = small.map((n) => `2026-01-0${n + 1}`);
+const element = fc.constantFrom<string | number | boolean>("x", "1", 1, 0.1, true, 'é😀"');
+const elements = fc.uniqueArray(element, { maxLength: 3 });
+const array = elements.map((list) => `'${JSON.stringify(list)}'`);
 
 /** A statement of the app. */
 const statement = fc.oneof(
@@ -59,6 +85,23 @@ const statement = fc.oneof(
   fc.tuple(id, id).map(([i, j]) => `UPDATE OR IGNORE items SET id = '${j}' WHERE id = '${i}'`),
   fc.constant("UPDATE items SET c = NOT coalesce(c, 0)"),
   id.map((i) => `DELETE FROM items WHERE id = '${i}'`),
+  fc.tuple(id, increment).map(([i, n]) =>
+    `INSERT INTO items (id, hits) VALUES ('${i}', ${n})
+     ON CONFLICT DO UPDATE SET hits = coalesce(hits, 0) + excluded.hits`
+  ),
+  increment.map((n) => `UPDATE items SET hits = hits + ${n}, b = 0`),
+  fc.tuple(id, small).map(([i, n]) => `UPDATE items SET hits = ${n} WHERE id = '${i}'`),
+  fc.tuple(id, array).map(([i, list]) =>
+    `INSERT INTO items (id, tags) VALUES ('${i}', ${list})
+     ON CONFLICT DO UPDATE SET tags = excluded.tags`
+  ),
+  fc.tuple(id, array).map(([i, list]) =>
+    `INSERT OR REPLACE INTO items (id, hits, tags) VALUES ('${i}', 7, ${list})`
+  ),
+  fc.tuple(id, small, day).map(([i, n, d]) =>
+    `UPDATE items SET top = max(coalesce(top, ${n}), ${n}), low = min(coalesce(low, '${d}'), '${d}')
+     WHERE id = '${i}'`
+  ),
   fc.tuple(word, small, id).map(([w, n, i]) =>
     `INSERT OR IGNORE INTO links VALUES ('${w}', ${n}, 'new', (SELECT id FROM items WHERE id = '${i}'))`
   ),
@@ -74,6 +117,11 @@ type Step =
     readonly op: "INSERT" | "UPDATE" | "DELETE";
     readonly id: string;
     readonly a: string;
+    readonly hits: bigint;
+    readonly add: readonly JsonValue[];
+    readonly remove: readonly JsonValue[];
+    readonly top: number;
+    readonly low: string;
   }
   | { readonly do: "pull"; readonly pageRows: number; readonly crashAfter: number | undefined }
   | { readonly do: "resync" }
@@ -105,6 +153,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       op: fc.constantFrom("INSERT" as const, "UPDATE" as const, "DELETE" as const),
       id,
       a: word,
+      hits: increment,
+      add: elements,
+      remove: elements,
+      top: small,
+      low: day,
     }),
   },
   {
@@ -142,16 +195,22 @@ async function visibleRows(db: AnyLocalDatabase): Promise<Rows> {
   return rows;
 }
 
+/** The order in which the app wrote a set's elements does not matter. */
+function sorted(list: Value): unknown {
+  return (list as readonly JsonValue[]).map((element) => JSON.stringify(element)).sort();
+}
+
 function comparable(rows: Rows): unknown {
   return [...rows].map(([name, cells]) => [
     name,
-    Object.entries(cells).filter(([, value]) => value !== null).sort(),
+    Object.entries(cells).filter(([, value]) => value !== null)
+      .map(([column, value]) => [column, column === "tags" ? sorted(value) : value]).sort(),
   ]).sort();
 }
 
 /** The client under test, its gateway, and what the model knows of both. */
 class Run {
-  readonly gateway = new MemoryGateway();
+  readonly gateway = new MemoryGateway(parsed);
   readonly #folder: string;
   #files = 0;
   #path: string;
@@ -221,12 +280,15 @@ class Run {
     if (!lost) await this.db.pushed(result);
   }
 
-  #other({ op, id, a }: Extract<Step, { do: "other" }>): void {
+  #other({ op, id, a, hits, add, remove, top, low }: Extract<Step, { do: "other" }>): void {
     this.#others++;
     const now = BigInt(Date.now()) << 16n;
     const hlc = (now > this.gateway.hlc ? now : this.gateway.hlc + 1n) as Hlc;
-    const columns = op === "DELETE" ? [] : ["a", "b"];
-    const values = op === "DELETE" ? [] : [a, Number(this.#others)];
+    const columns = op === "DELETE" ? [] : ["a", "b", "hits", "tags", "top", "low"];
+    const increment = { add: toPlainJson(toInteger(hits)) };
+    const values = op === "DELETE"
+      ? []
+      : [a, Number(this.#others), increment, { add, remove }, top, low];
     const delta: Delta = {
       shape: { op, table: "items", columns },
       rowId: id,
@@ -287,7 +349,7 @@ class Run {
   async check(): Promise<void> {
     const { lastMutationId } = await this.db.state();
     const pending = await this.db.nextBatch({ mutationId: lastMutationId, part: 0 }, WIDE);
-    const expected = layOver(this.#base, pending?.transactions ?? []);
+    const expected = layOver(this.#base, pending?.transactions ?? [], parsed);
     assert.deepEqual(comparable(await visibleRows(this.db)), comparable(expected));
   }
 }

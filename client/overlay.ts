@@ -110,7 +110,10 @@ function lay(
     entry.cells.fill(null);
     return;
   }
-  if (op === OP.INSERT) entry.present = true;
+  if (op === OP.INSERT && !entry.present) {
+    entry.present = true;
+    entry.cells.fill(null);
+  }
   for (const [i, { position }] of table.columns.entries()) {
     const mask = Number(masks[Math.floor(position / MASK_BITS)] ?? 0);
     if (mask & (1 << (position % MASK_BITS))) {

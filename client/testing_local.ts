@@ -7,18 +7,23 @@
 
 import {
   type BucketState,
+  canonicalJson,
   type Change,
-  compareStamps,
   type Delta,
   EMPTY_ROW,
+  forEachCell,
   type Hlc,
   isVisible,
+  type JsonValue,
+  kindOf,
   merge,
+  type MergeKind,
   type PullResult,
   type PushResult,
   type Rejection,
   type RowChange,
   type RowState,
+  type Schema,
   type Transaction,
   type Value,
   ZERO_HLC,
@@ -120,6 +125,12 @@ export class MemoryGateway {
   #refused = new Map<string, Rejection[]>();
   #snapshots = new Map<number, Rows>([[0, new Map()]]);
   #hlc: Hlc = ZERO_HLC;
+  readonly #schema: Schema | undefined;
+
+  /** @param schema tells the columns' merge kinds; without it the last write wins everywhere */
+  constructor(schema?: Schema) {
+    this.#schema = schema;
+  }
 
   /** The last commit number. */
   get seq(): number {
@@ -166,6 +177,11 @@ export class MemoryGateway {
   #commit(clientId: string, deltas: readonly Delta[]): void {
     this.#seq++;
     for (const { shape, rowId, hlc, values } of deltas) {
+      const columns = this.#schema?.tables.get(shape.table)?.byName;
+      const kinds = shape.columns.map((name) => {
+        const column = columns?.get(name);
+        return column === undefined ? "lww" : kindOf(column);
+      });
       const change: Change = {
         op: shape.op,
         seq: this.#seq,
@@ -173,6 +189,7 @@ export class MemoryGateway {
         clientId,
         columns: shape.columns.map((name) => this.#column(name)),
         values,
+        kinds: kinds.every((kind) => kind === "lww") ? undefined : kinds,
       };
       if (change.hlc > this.#hlc) this.#hlc = change.hlc;
       const name = rowName(shape.table, rowId);
@@ -187,12 +204,9 @@ export class MemoryGateway {
     for (const [name, row] of this.#rows) {
       if (!isVisible(row)) continue;
       const cells: Record<string, Value> = {};
-      for (const group of row.cells) {
-        if (row.died && compareStamps(group, row.died) <= 0) continue;
-        for (const [i, column] of group.columns.entries()) {
-          cells[this.#names[column] ?? ""] = group.values[i] ?? null;
-        }
-      }
+      forEachCell(row, (column, value) => {
+        cells[this.#names[column] ?? ""] = value;
+      });
       visible.set(name, cells);
     }
     return visible;
@@ -263,6 +277,11 @@ export class MemoryGateway {
   }
 }
 
+function same(a: Value | undefined, b: Value | undefined): boolean {
+  if (a === b) return true;
+  return a !== undefined && b !== undefined && canonicalJson(a) === canonicalJson(b);
+}
+
 function difference(before: Rows, after: Rows): RowChange[] {
   const changes: RowChange[] = [];
   const shapes = new Map<string, RowChange["shape"]>();
@@ -279,7 +298,7 @@ function difference(before: Rows, after: Rows): RowChange[] {
   for (const [name, cells] of after) {
     const old = before.get(name);
     const changed = [...new Set([...Object.keys(cells), ...Object.keys(old ?? {})])]
-      .filter((column) => old === undefined || cells[column] !== old[column]);
+      .filter((column) => old === undefined || !same(cells[column], old[column]));
     if (old !== undefined && changed.length === 0) continue;
     const [table, rowId] = split(name);
     const values = changed.map((column) => cells[column] ?? null);
@@ -293,21 +312,53 @@ function difference(before: Rows, after: Rows): RowChange[] {
   return changes;
 }
 
-/** Lays pending transactions over rows, as docs/semantics.md says. */
+/** Lays what a delta carries over a value, by the words of the merge kinds. */
+function layValue(kind: MergeKind, value: Value, written: Value): Value {
+  if (kind === "lww") return written;
+  if (written === null) return value;
+  const fields = written as { readonly [list: string]: JsonValue };
+  if (kind === "counter") {
+    const sum = BigInt(value as number | bigint ?? 0) + BigInt(fields["add"] as number | string);
+    return Number.isSafeInteger(Number(sum)) ? Number(sum) : sum;
+  }
+  if (kind === "set") {
+    const texts = (list: Value | undefined) =>
+      new Set((list as readonly JsonValue[] ?? []).map((element) => JSON.stringify(element)));
+    const left = texts(value).difference(texts(fields["remove"]));
+    return [...left.union(texts(fields["add"]))].sort().map((text) => JSON.parse(text));
+  }
+  if (value === null) return written;
+  const [low, high] = value < written ? [value, written] : [written, value];
+  return kind === "max" ? high : low;
+}
+
+/**
+ * Lays pending transactions over rows, as docs/semantics.md says.
+ *
+ * @param base the rows of the gateway
+ * @param transactions what is pending
+ * @param schema tells merge kinds, of which `max` and `min` are for plain numbers and ASCII here
+ * @returns the rows
+ */
 export function layOver(
   base: Rows,
   transactions: readonly Transaction[],
+  schema?: Schema,
 ): Map<string, Cells> {
   const rows = new Map(base);
   for (const { shape, rowId, values } of transactions.flatMap(({ deltas }) => deltas)) {
     const name = rowName(shape.table, rowId);
-    const written = Object.fromEntries(
-      shape.columns.map((column, i) => [column, values[i] ?? null]),
-    );
     const row = rows.get(name);
     if (shape.op === "DELETE") rows.delete(name);
-    else if (shape.op === "INSERT") rows.set(name, { ...row, ...written });
-    else if (row !== undefined) rows.set(name, { ...row, ...written });
+    else if (shape.op === "INSERT" || row !== undefined) {
+      const columns = schema?.tables.get(shape.table)?.byName;
+      const cells: Record<string, Value> = { ...row };
+      for (const [i, column] of shape.columns.entries()) {
+        const kind = columns?.get(column)?.merge ?? "lww";
+        cells[column] = layValue(kind, cells[column] ?? null, values[i] ?? null);
+      }
+      rows.set(name, cells);
+    }
   }
   return rows;
 }
