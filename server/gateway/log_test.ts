@@ -11,7 +11,7 @@ const delta: fc.Arbitrary<Delta> = fc.record({
   hlc: fc.bigInt({ min: 1n, max: 9n }).map((hlc) => hlc as Hlc),
   values: fc.constantFrom<readonly Value[]>(["x", { add: 1 }, { remove: ["é"] }], [null, 1, []]),
   deltaId: fc.constant(undefined),
-});
+}, { noNullPrototype: true });
 
 const value = fc.constantFrom<Value>(null, 5, -0, 2n ** 63n - 1n, "é", ["a", 1, true], "", true);
 
@@ -23,7 +23,7 @@ const outcome: fc.Arbitrary<Outcome> = fc.record({
     fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
   ),
   merged: fc.array(fc.tuple(fc.integer({ min: 0, max: 2 }), value), { maxLength: 3 }),
-}, { requiredKeys: ["wasVisible", "isVisible", "won"] });
+}, { requiredKeys: ["wasVisible", "isVisible", "won"], noNullPrototype: true });
 
 Deno.test("readLogPayload reads what writeLogPayload wrote, merged values included", () => {
   fc.assert(

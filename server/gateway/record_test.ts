@@ -63,7 +63,7 @@ const membership: fc.Arbitrary<Membership> = fc.record({
   spans: fc.array(fc.nat(), { minLength: 1, maxLength: 4 }),
   residual: fc.boolean(),
   values: fc.array(values, { minLength: 2, maxLength: 2 }),
-}).map(({ residual, values, ...more }) => {
+}, { noNullPrototype: true }).map(({ residual, values, ...more }) => {
   if (!residual) return more;
   return { ...more, values: values.slice(0, Math.ceil(more.spans.length / 2)) };
 });
@@ -73,7 +73,7 @@ const record: fc.Arbitrary<RowRecord> = fc.record({
   memberships: fc.array(membership, { maxLength: 3 }),
   cutSeq: fc.oneof(fc.constant(0), fc.nat()),
   orphanOf: fc.option(fc.constantFrom("a", ""), { nil: undefined }),
-});
+}, { noNullPrototype: true });
 
 Deno.test("readRecord reads what writeRecord wrote", () => {
   fc.assert(
