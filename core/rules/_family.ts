@@ -9,7 +9,7 @@ import { fromPlainJson, type JsonValue, type Value } from "../value.ts";
 import { conditionId } from "./_disjunctive.ts";
 import { keyText } from "./compare.ts";
 import type { FamilyTable, Naming } from "./compile.ts";
-import { compareWith, type RowReader, takesList } from "./judge.ts";
+import { compareWith, type RowReader } from "./judge.ts";
 import type { Condition, Conjunct } from "./model.ts";
 
 /** One conjunct of a table, without its claim conditions. */
@@ -53,15 +53,16 @@ export function familyTable(
     },
     holds: (operands, values) =>
       tests.every(({ condition, operand, column }) => {
-        const values_ = readOperand(condition, operands[operand] ?? null);
-        return compareWith(condition.op, condition.type, values[column] ?? null, values_);
+        const { op, type } = condition;
+        const right = readOperand(operands[operand] ?? null, type);
+        return compareWith(op, type, values[column] ?? null, right);
       }),
   };
 }
 
-function readOperand({ op, type }: Condition, operand: JsonValue): readonly Value[] {
-  const list = takesList(op) && Array.isArray(operand) ? operand : [operand];
-  return list.map((item) => fromPlainJson(item, type));
+function readOperand(operand: JsonValue, type: string): readonly Value[] {
+  const values: readonly JsonValue[] = Array.isArray(operand) ? operand : [operand];
+  return values.map((value) => fromPlainJson(value, type));
 }
 
 function columnOf({ subject }: Condition): string {

@@ -31,6 +31,7 @@ export const EVERYTHING: Schema = parseSchema({
         price: "decimal(12,4)",
         blob: "bytes",
         tags: "json",
+        labels: { type: "json", merge: "set" },
       },
     },
     members: {

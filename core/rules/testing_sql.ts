@@ -9,8 +9,8 @@
  */
 
 import type { Column, Table } from "../schema.ts";
-import { toPlainJson, type Value } from "../value.ts";
-import { type Claims, type Condition, type Filter, readClaim, type Rules } from "./model.ts";
+import { fromPlainJson, type JsonValue, toPlainJson, type Value, valueCheck } from "../value.ts";
+import type { Claims, Condition, Filter, Rules } from "./model.ts";
 
 /** What SQLite is given for one value. */
 export type Bound = null | bigint | number | string | Uint8Array;
@@ -128,6 +128,24 @@ function rowIdSql(table: Table, alias: string): string {
       `THEN ${column} ELSE CAST(${column} AS TEXT) END`;
   });
   return table.primaryKey.length === 1 ? parts.join() : `json_array(${parts.join(", ")})`;
+}
+
+/** A claim's values that are of a type; undefined when it is missing or of another type. */
+function readClaim(
+  claims: Claims,
+  name: string,
+  type: string,
+): { readonly list: boolean; readonly values: readonly Value[] } | undefined {
+  const claim = new Map(Object.entries(claims)).get(name);
+  const list = Array.isArray(claim);
+  const values: Value[] = [];
+  for (const item of list ? claim : [claim]) {
+    if (!["string", "number", "boolean"].includes(typeof item)) continue;
+    const value = fromPlainJson(item as JsonValue, type);
+    const check = valueCheck(type);
+    if (check !== undefined && check(value) === undefined) values.push(value);
+  }
+  return list || values.length > 0 ? { list, values } : undefined;
 }
 
 const COMPARISON: Readonly<Record<string, string>> = {
