@@ -59,3 +59,61 @@ Deno.test("G8: Scope.allows where a rule for the table and the operation holds o
   assert.equal(scope.hasWriteRule("todos", "DELETE"), true);
   assert.equal(scope.hasWriteRule("lists", "DELETE"), false);
 });
+
+Deno.test("G8: Scope.allows nothing by nin while the look-up is missing", () => {
+  const blocked = compileRules(parseRules({
+    parameters: {
+      blocked: {
+        from: "members",
+        column: "user_id",
+        filters: [{ column: "role", op: "eq", value: "jwt:role" }],
+      },
+    },
+    buckets: [{
+      name: "some",
+      tables: ["todos"],
+      filters: [{ claim: "sub", op: "nin", value: "param:blocked" }],
+    }],
+    write: [{
+      tables: ["todos"],
+      ops: ["INSERT"],
+      filters: [{ column: "user_id", op: "nin", value: "param:blocked" }],
+    }],
+  }, LISTS));
+  const claims = { sub: "alice", role: "blocked" };
+  const row = rowReader({ user_id: "alice" });
+  const none = new Scope(blocked, claims, () => undefined);
+  assert.equal(none.allows("todos", "INSERT", row), false);
+  assert.equal(none.missing.length, 1);
+  assert.deepStrictEqual(none.grants(), []);
+  assert.equal(none.missing.length, 1);
+  const empty = new Scope(blocked, claims, lookupIn({}));
+  assert.equal(empty.allows("todos", "INSERT", row), true);
+  assert.equal(empty.allows("todos", "INSERT", rowReader({})), false);
+  assert.equal(empty.grants().length, 1);
+});
+
+Deno.test("G8: Scope sees look-ups change between two calls", () => {
+  const members: { id: string; list_id: string; user_id: string }[] = [];
+  const scope = new Scope(compiled, { sub: "alice" }, lookupIn({ members }));
+  const row = rowReader({ list_id: "l1" });
+  assert.equal(scope.allows("todos", "INSERT", row), false);
+  assert.equal(scope.grants().length, 1);
+  members.push({ id: "m1", list_id: "l1", user_id: "alice" });
+  assert.equal(scope.allows("todos", "INSERT", row), true);
+  assert.equal(scope.grants().length, 2);
+});
+
+Deno.test("G11: Scope.grants refuses a caller who is granted more than 10,000 buckets", () => {
+  const members = Array.from({ length: 10_000 }, (_, i) => ({
+    id: `m${i}`,
+    list_id: `l${i}`,
+    user_id: i === 0 ? "bob" : "alice",
+  }));
+  const scope = (sub: string, rows: typeof members) =>
+    new Scope(compiled, { sub }, lookupIn({ members: rows }));
+  assert.equal(scope("alice", members).grants().length, 10_000);
+  const more = [...members, { id: "m", list_id: "l", user_id: "alice" }];
+  assert.throws(() => scope("alice", more).grants(), { code: "FORBIDDEN" });
+  assert.equal(scope("bob", more).grants().length, 2);
+});
