@@ -197,7 +197,7 @@ export class RowTeller {
 
   #put(judged: Judged): ToldRow | undefined {
     const { row, record, names, was, is, maybe, whole } = judged;
-    const knew = was.any && !whole;
+    const knew = was.any && !whole && !this.#isNew(names.since);
     const reborn = record.cutSeq > (was.any ? judged.base : this.#plan.start) &&
       (was.any || maybe.any);
     const columns: string[] = [];

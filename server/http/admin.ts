@@ -26,7 +26,10 @@ async function admitAdmin(
   return gatewayId;
 }
 
-/** `PUT /v1/admin/schema/:gatewayId`: stores a schema, and makes the gateway if need be. */
+/**
+ * `PUT /v1/admin/schema/:gatewayId`: stores a schema, and makes the gateway if need be. With
+ * `?force=true` clients that are still there may lose what it drops.
+ */
 export function putSchemaHandler(context: ServerContext): Handler {
   return async (c) => {
     const gatewayId = await admitAdmin(context, c);
@@ -41,7 +44,8 @@ export function putSchemaHandler(context: ServerContext): Handler {
     const spec = parseJsonBody(utf8(body));
     parseSchema(spec);
     const gateway = await context.gateways.create(gatewayId);
-    return replyJson(c.req.raw, await gateway.putSchema(spec));
+    const force = c.req.query("force") === "true";
+    return replyJson(c.req.raw, await gateway.putSchema(spec, force));
   };
 }
 

@@ -76,6 +76,34 @@ Deno.test("PUT schema refuses another content under the same version", () =>
     assert.equal(body["code"], "SCHEMA_CONFLICT");
   }));
 
+Deno.test("G12: PUT schema drops a table only with force, and then tells its clients to update", () =>
+  withServer(async ({ json, admin }) => {
+    const tables = { lists: { primaryKey: ["id"], columns: { id: "string" } } };
+    const put = (query: string) =>
+      json(`${schemaPath("default")}${query}`, {
+        method: "PUT",
+        token: admin,
+        body: { version: 2, tables },
+      });
+    for (const query of ["", "?force=false", "?force"]) {
+      const { status, body } = await put(query);
+      assert.deepEqual([status, body["code"]], [422, "SCHEMA_ERROR"]);
+      assert.match(String(body["error"]), /drops table todos/);
+    }
+    assert.equal((await put("?force=true")).status, 200);
+    const push = { token: admin, body: insert("phone", 1, "t1") };
+    const pull = "/v1/sync/default/pull?clientId=phone&schemaVersion=1";
+    for (
+      const answer of [
+        await json("/v1/sync/default/push", push),
+        await json(pull, { token: admin }),
+      ]
+    ) {
+      assert.deepEqual([answer.status, answer.body["code"]], [409, "SCHEMA_CONFLICT"]);
+      assert.match(String(answer.body["error"]), /version 1 is no longer served, update the app/);
+    }
+  }));
+
 Deno.test("GET schema of default is 404 before there is one", () =>
   withServer(async ({ json, admin }) => {
     const { status, body } = await json(schemaPath("default"), { token: admin });
