@@ -177,11 +177,12 @@ export class Committer {
   }
 
   /** Stores a schema; must run {@linkcode Committer.alone}. */
-  async putSchema(input: unknown): Promise<SchemaSpec> {
+  async putSchema(input: unknown, force: boolean): Promise<SchemaSpec> {
     const current = this.#catalog;
     const next = Catalog.next(
       sameSchema(current, input) ? undefined : current,
       input,
+      force ? { census: new Map(), sinceMs: 0, force } : undefined,
     );
     if (current !== undefined && sameSchema(current, input)) {
       return current.schema.spec;

@@ -158,9 +158,11 @@ export interface Gateway {
   /**
    * Stores a schema. The stored one comes back; the same content again changes nothing.
    *
+   * @param spec the schema
+   * @param force whether clients that are still there may lose what it drops or widens
    * @throws {LakeSyncError} `SCHEMA_ERROR` (invalid, or it would lose data), `SCHEMA_CONFLICT`
    */
-  putSchema(spec: unknown): Promise<SchemaSpec>;
+  putSchema(spec: unknown, force?: boolean): Promise<SchemaSpec>;
   /** The rules. */
   rules(): Promise<RulesState>;
   /**

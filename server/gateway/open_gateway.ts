@@ -17,6 +17,7 @@ import {
   type SchemaSpec,
 } from "@lakesync/core";
 import type { Store } from "../store/store.ts";
+import { servedVersion } from "./catalog.ts";
 import { checkOwner, forgetSeen } from "./clients.ts";
 import { type Committed, Committer } from "./committer.ts";
 import { compact } from "./compaction.ts";
@@ -122,6 +123,8 @@ export class OpenGateway implements Gateway {
     idempotency?: Idempotency,
   ): Promise<PushOutcome> {
     checkClientId(request.clientId);
+    const { catalog } = this.committer;
+    if (catalog !== undefined) servedVersion(catalog, request.schemaVersion);
     const { maxPushTransactions, maxPushDeltas } = this.limits;
     const { transactions } = request;
     if (transactions.length > maxPushTransactions) {
@@ -246,8 +249,8 @@ export class OpenGateway implements Gateway {
     });
   }
 
-  putSchema(spec: unknown): Promise<SchemaSpec> {
-    return this.committer.alone(() => this.committer.putSchema(spec));
+  putSchema(spec: unknown, force = false): Promise<SchemaSpec> {
+    return this.committer.alone(() => this.committer.putSchema(spec, force));
   }
 
   async rules(): Promise<RulesState> {
