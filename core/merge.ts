@@ -23,6 +23,7 @@ import { compareStamps, type Stamp } from "./merge_stamp.ts";
 import type { Value } from "./value.ts";
 
 export {
+  type CellPlace,
   type CounterCell,
   type ExtremeCell,
   type MergedCell,

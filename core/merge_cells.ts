@@ -28,7 +28,8 @@ import type { Stamp } from "./merge_stamp.ts";
 import { counterAdd, setWrite } from "./merge_written.ts";
 import type { Value } from "./value.ts";
 
-interface CellPlace {
+/** Where a cell is, and since when it has its value. */
+export interface CellPlace {
   /** The column's id. */
   readonly column: number;
   /** The gateway's commit number at which its value last changed. */

@@ -100,15 +100,11 @@ function compareTimes(a: Value, b: Value): number {
 
 function compareDecimals(a: Value, b: Value): number {
   const [x, y] = [String(a), String(b)];
-  const [minusX, minusY] = [isNegative(x), isNegative(y)];
+  const [minusX, minusY] = [x.startsWith("-"), y.startsWith("-")];
   if (minusX !== minusY) return minusX ? -1 : 1;
   const magnitudes = compareMagnitudes(x, y);
   if (magnitudes !== 0) return minusX ? -magnitudes : magnitudes;
   return compareText(x, y);
-}
-
-function isNegative(decimal: string): boolean {
-  return decimal.startsWith("-") && /[1-9]/.test(decimal);
 }
 
 function compareMagnitudes(a: string, b: string): number {

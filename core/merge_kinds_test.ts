@@ -4,11 +4,13 @@ import type { Hlc } from "./clock.ts";
 import { canonicalJson } from "./delta.ts";
 import {
   type CellKind,
+  compareStamps,
   EMPTY_ROW,
   forEachCell,
   isVisible,
   merge,
   mergedValue,
+  orderOf,
   oversizedColumn,
   type RowState,
   tagOf,
@@ -119,7 +121,7 @@ Deno.test("a cell's seq is that of the last commit that changed its value", () =
   );
 });
 
-Deno.test("merge keeps merged cells by column, each once, none empty, and none where all are lww", () => {
+Deno.test("merge keeps merged cells by column, none empty, with no pair that cannot be seen, and none where all are lww", () => {
   fc.assert(
     fc.property(fc.array(tagged), (history) => {
       const { merged } = mergeAll(merge, history);
@@ -129,7 +131,16 @@ Deno.test("merge keeps merged cells by column, each once, none empty, and none w
         merged.map(({ column }) => column),
         [...new Set(merged.map(({ column }) => column))].sort(),
       );
-      for (const cell of merged) assert.ok(cell.kind === "set" || cell.pairs.length > 0);
+      for (const cell of merged) {
+        if (cell.kind === "set") continue;
+        assert.ok(cell.pairs.length > 0);
+        for (const [i, pair] of cell.pairs.entries()) {
+          const older = cell.pairs[i - 1];
+          if (older === undefined) continue;
+          assert.ok(compareStamps(older, pair) < 0);
+          assert.ok(cell.kind === "counter" || orderOf(cell.kind)(older.value, pair.value) > 0);
+        }
+      }
     }),
     RUNS,
   );
