@@ -7,6 +7,7 @@
 
 import {
   type BucketState,
+  type Family,
   LakeSyncError,
   parseHlc,
   PULL_LIMIT,
@@ -156,8 +157,9 @@ class PageReader {
     const scope = await readScope(this.#view, this.#caller, lookups);
     const plan = this.#plan(cursor, version, names, scope);
     const records = await this.#records(plan, scope);
-    const heldFamilies = this.#heldFamilies(cursor, records);
-    const teller = new RowTeller(catalog, names, cursor, plan, scope, heldFamilies);
+    const families = this.#families(records);
+    const held = heldFamilies(cursor, families);
+    const teller = new RowTeller(catalog, names, cursor, plan, scope, held, families);
     const told = await this.#scan(plan, records, teller);
     return this.#page({ cursor, lastMutationId, scope, plan, records, told, names, version });
   }
@@ -213,16 +215,11 @@ class PageReader {
     return records;
   }
 
-  #heldFamilies(
-    { held }: Cursor,
-    records: ReadonlyMap<number, BucketRecord>,
-  ): ReadonlyMap<number, HeldFamily> {
-    const families = new Map<number, HeldFamily>();
-    for (const { bucket, base, residual } of held) {
-      const record = records.get(bucket);
-      const placed = record && this.#context.book?.family(familyOfBucket(record.id));
-      if (placed === undefined) throw resync("The rules the cursor was written by are forgotten");
-      families.set(bucket, { family: placed.family, base, residual });
+  #families(records: ReadonlyMap<number, BucketRecord>): ReadonlyMap<number, Family> {
+    const families = new Map<number, Family>();
+    for (const { bucket, id } of records.values()) {
+      const placed = this.#context.book?.family(familyOfBucket(id));
+      if (placed !== undefined) families.set(bucket, placed.family);
     }
     return families;
   }
@@ -346,6 +343,17 @@ class PageReader {
     if (record === undefined || placed === undefined) return [];
     return [{ id: publicBucketId(record.id, placed), rows: 0, gone: true }];
   }
+}
+
+function heldFamilies(
+  { held }: Cursor,
+  families: ReadonlyMap<number, Family>,
+): ReadonlyMap<number, HeldFamily> {
+  return new Map(held.map(({ bucket, base, residual }) => {
+    const family = families.get(bucket);
+    if (family === undefined) throw resync("The rules the cursor was written by are forgotten");
+    return [bucket, { family, base, residual }];
+  }));
 }
 
 interface Told {

@@ -88,6 +88,7 @@ export class RowTeller {
   readonly #plan: CheckpointPlan;
   readonly #scope: ReadScope;
   readonly #held: ReadonlyMap<number, HeldFamily>;
+  readonly #families: ReadonlyMap<number, Family>;
   readonly #places: ReadonlyMap<number, number>;
   readonly #shapes = new Map<string, ChangeShape>();
   readonly #shown = new Map<Family, Map<number, ReadonlySet<number> | undefined>>();
@@ -98,7 +99,8 @@ export class RowTeller {
    * @param cursor where the client is
    * @param plan the checkpoint
    * @param scope what is granted
-   * @param held the families of the buckets that the client held
+   * @param held what the buckets that the client held go by
+   * @param families the families of all buckets that are scanned
    */
   constructor(
     catalog: Catalog,
@@ -107,6 +109,7 @@ export class RowTeller {
     plan: CheckpointPlan,
     scope: ReadScope,
     held: ReadonlyMap<number, HeldFamily>,
+    families: ReadonlyMap<number, Family>,
   ) {
     this.#catalog = catalog;
     this.#names = names;
@@ -114,6 +117,7 @@ export class RowTeller {
     this.#plan = plan;
     this.#scope = scope;
     this.#held = held;
+    this.#families = families;
     this.#places = new Map(plan.scans.map(({ bucket }, place) => [bucket, place]));
   }
 
@@ -161,7 +165,7 @@ export class RowTeller {
         base = Math.min(base, held.base);
       }
       const granted = this.#scope.buckets.get(bucket);
-      const family = granted?.placed.family ?? held?.family;
+      const family = this.#families.get(bucket);
       if (
         granted !== undefined && isIn(membership, granted.placed.family, granted.residual, newest)
       ) {

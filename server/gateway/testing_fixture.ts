@@ -132,6 +132,7 @@ export class Puller {
     readonly clientId: string,
     readonly limit = 1_000,
     readonly schemaVersion = 1,
+    public caller: Caller = ALICE,
   ) {}
 
   /** Pulls one page. */
@@ -139,7 +140,7 @@ export class Puller {
     const { clientId, limit, schemaVersion, cursor } = this;
     const request = { clientId, limit, schemaVersion };
     const page = await this.gateway.pull(
-      ALICE,
+      this.caller,
       cursor === undefined ? request : { ...request, cursor },
     );
     for (const { shape, rowId, values } of page.changes) {
@@ -149,6 +150,7 @@ export class Puller {
       else {
         const row = { ...this.rows.get(key) };
         shape.columns.forEach((column, i) => row[column] = values[i] ?? null);
+        for (const column of shape.unset ?? []) row[column] = null;
         this.rows.set(key, row);
       }
     }
