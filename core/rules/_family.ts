@@ -42,15 +42,16 @@ export function familyTable(
     operand,
     column: residualColumns.indexOf(columnOf(condition)),
   }));
+  const places = alternatives.map(({ keyed, fixed }) => ({ keyed, tests: fixed.map(testOf) }));
+  const [only] = places;
   return {
     table,
     columns,
     residualColumns,
-    keysOf: (row) => {
-      const [only] = alternatives;
-      if (only !== undefined && alternatives.length === 1) return keysOf(only, row);
-      return [...new Set(alternatives.flatMap((alternative) => keysOf(alternative, row)))];
-    },
+    keysOf: (row) =>
+      only !== undefined && places.length === 1
+        ? keysOf(only, row)
+        : [...new Set(places.flatMap((place) => keysOf(place, row)))],
     holds: (operands, values) =>
       tests.every(({ condition, operand, column }) => {
         const { op, type } = condition;
@@ -69,12 +70,26 @@ function columnOf({ subject }: Condition): string {
   return subject.kind === "column" ? subject.column.name : "";
 }
 
-function keysOf({ keyed, fixed }: Alternative, row: RowReader): readonly string[] {
-  for (const condition of fixed) {
-    const values = condition.operand.kind === "literal" ? condition.operand.values : [];
-    const value = row(columnOf(condition));
-    if (!compareWith(condition.op, condition.type, value, values)) return [];
-  }
+/** Judges the conditions on literals; long lists are looked up. */
+function testOf({ subject, op, type, operand }: Condition): (row: RowReader) => boolean {
+  const column = subject.kind === "column" ? subject.column.name : "";
+  const values = operand.kind === "literal" ? operand.values : [];
+  if (op !== "in" && op !== "nin") return (row) => compareWith(op, type, row(column), values);
+  const texts = new Set(values.map((value) => keyText(value, type)));
+  return (row) => {
+    const value = row(column);
+    return value !== null && texts.has(keyText(value, type)) === (op === "in");
+  };
+}
+
+/** An alternative made ready for rows. */
+interface Place {
+  readonly keyed: readonly Conjunct[];
+  readonly tests: readonly ((row: RowReader) => boolean)[];
+}
+
+function keysOf({ keyed, tests }: Place, row: RowReader): readonly string[] {
+  for (const test of tests) if (!test(row)) return [];
   let keys: readonly string[] = [""];
   for (const conditions of keyed) {
     const texts = sharedTexts(conditions, row);

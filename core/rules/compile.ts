@@ -10,7 +10,7 @@ import type { JsonValue, Value } from "../value.ts";
 import { conditionId } from "./_disjunctive.ts";
 import { type Alternative, familyTable, signatureOf } from "./_family.ts";
 import type { RowReader } from "./judge.ts";
-import type { BucketTable, Condition, Conjunct, Rules } from "./model.ts";
+import type { BucketTable, Condition, Conjunct, Rules, WriteRule } from "./model.ts";
 import type { Table } from "../schema.ts";
 import type { ExemptRole, TableMode } from "./spec.ts";
 
@@ -113,8 +113,8 @@ export interface CompiledRules {
   readonly ways: readonly Way[];
   /** How the values of each parameter are looked up. */
   readonly parameters: ReadonlyMap<string, readonly Way[]>;
-  /** The tables that write rules name. */
-  readonly writeTables: ReadonlySet<string>;
+  /** The write rules by the table they name; a table without has no entry. */
+  readonly writes: ReadonlyMap<string, readonly WriteRule[]>;
   /** Roles that write rules do not judge. */
   readonly exempt: ReadonlySet<ExemptRole>;
   /** In which directions a table is synced. */
@@ -157,7 +157,7 @@ export function compileRules(rules: Rules, naming: Naming = PLAIN): CompiledRule
     byTable: families.byTable(),
     ways,
     parameters,
-    writeTables: new Set(rules.writes.map((write) => write.table)),
+    writes: Map.groupBy(rules.writes, (write) => write.table),
     exempt: rules.exempt,
     modeOf: (table) => rules.modes.get(table) ?? "two-way",
   };

@@ -171,6 +171,8 @@ Deno.test("OPEN_RULES hold every row in one bucket, whose signature no added tab
   const [before, after] = [compile(OPEN_RULES), compileRules(parseRules(OPEN_RULES, more))];
   assert.equal(only(before.families).signature, only(after.families).signature);
   assert.equal(only(after.families).tables.size, 5);
+  const without = compile({ ...OPEN_RULES, tables: { lists: { mode: "upload-only" } } });
+  assert.notEqual(only(without.families).signature, only(before.families).signature);
   const scope = new Scope(after, {}, () => undefined);
   assert.deepStrictEqual(scope.grants().map(({ family, key }) => family.name + key), ["all[]"]);
   assert.ok(scope.allows("notes", "DELETE", rowReader({})));

@@ -116,8 +116,8 @@ export function explainWrite(
   op: Op,
 ): Explanation {
   const explain = new Explainer(new Scope(compiled, claims, lookup), row);
-  const rules = compiled.rules.writes
-    .filter((rule) => rule.table === table && rule.ops.includes(op))
+  const rules = (compiled.writes.get(table) ?? [])
+    .filter((rule) => rule.ops.includes(op))
     .map(({ place, filter }) => explain.rule(place, filter, undefined));
   return explain.answer(op, table, compiled.modeOf(table), rules);
 }

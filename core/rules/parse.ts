@@ -276,6 +276,7 @@ class Reader {
             : [this.#table(name, `${at}.tables[${j}]`)]
         ),
       );
+      this.#count(tables.size, at);
       return [...tables].map((table, j) => ({
         table: table.name,
         ops,
@@ -303,11 +304,16 @@ class Reader {
   #conjunctsOf(filter: Filter, place: string): readonly Conjunct[] {
     const conjuncts = disjunctiveForm(filter, RULE_LIMITS.maxConjuncts) ??
       fail(place, `any and all multiply to more than ${RULE_LIMITS.maxConjuncts} alternatives`);
-    this.#conjuncts += conjuncts.length;
-    if (this.#conjuncts > RULE_LIMITS.maxTotalConjuncts) {
-      fail(place, `at most ${RULE_LIMITS.maxTotalConjuncts} alternatives in a rule set`);
-    }
+    this.#count(conjuncts.length, place);
     return conjuncts;
+  }
+
+  #count(conjuncts: number, place: string): void {
+    this.#conjuncts += conjuncts;
+    if (this.#conjuncts > RULE_LIMITS.maxTotalConjuncts) {
+      const most = RULE_LIMITS.maxTotalConjuncts;
+      fail(place, `at most ${most} alternatives in a rule set, counted for each table`);
+    }
   }
 }
 

@@ -66,7 +66,7 @@ export function paramValues(family: Family, values: Iterable<Value>): ParamValue
 /** What the rules give one caller. */
 export class Scope implements Judged {
   /** No row while claims alone are judged. */
-  readonly row = undefined;
+  readonly row: undefined = undefined;
   /** The caller's claims. */
   readonly claims: Claims;
   readonly #compiled: CompiledRules;
@@ -140,9 +140,8 @@ export class Scope implements Judged {
       claims: this.claims,
       hasParam: (name, text) => this.hasParam(name, text),
     };
-    for (const rule of this.#compiled.rules.writes) {
-      if (rule.table !== table || !rule.ops.includes(op)) continue;
-      if (judge(rule.filter, judged) === true) {
+    for (const rule of this.#compiled.writes.get(table) ?? []) {
+      if (rule.ops.includes(op) && judge(rule.filter, judged) === true) {
         this.#missing.clear();
         return true;
       }
@@ -158,9 +157,7 @@ export class Scope implements Judged {
    * @returns whether one names both
    */
   hasWriteRule(table: string, op: Op): boolean {
-    return this.#compiled.rules.writes.some((rule) =>
-      rule.table === table && rule.ops.includes(op)
-    );
+    return this.#compiled.writes.get(table)?.some((rule) => rule.ops.includes(op)) ?? false;
   }
 
   /**

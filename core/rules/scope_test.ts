@@ -93,6 +93,19 @@ Deno.test("G8: Scope.allows nothing by nin while the look-up is missing", () => 
   assert.equal(empty.grants().length, 1);
 });
 
+Deno.test("Scope.allows asks for nothing more when another rule holds", () => {
+  const [write] = EXAMPLE.write ?? [];
+  assert.ok(write);
+  const own = { ...write, filters: [{ column: "user_id", op: "eq", value: "jwt:sub" }] };
+  const two = compileRules(parseRules({ ...EXAMPLE, write: [write, own] }, LISTS));
+  const scope = new Scope(two, { sub: "alice" }, () => undefined);
+  const row = { list_id: "l1", user_id: "alice" };
+  assert.equal(scope.allows("todos", "UPDATE", rowReader(row)), true);
+  assert.deepStrictEqual(scope.missing, []);
+  assert.equal(scope.allows("todos", "UPDATE", rowReader({ ...row, user_id: "bob" })), false);
+  assert.equal(scope.missing.length, 1);
+});
+
 Deno.test("G8: Scope sees look-ups change between two calls", () => {
   const members: { id: string; list_id: string; user_id: string }[] = [];
   const scope = new Scope(compiled, { sub: "alice" }, lookupIn({ members }));

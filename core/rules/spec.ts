@@ -140,7 +140,7 @@ export const RULE_LIMITS = {
   maxLiterals: 1_000,
   /** Conjuncts of one table's or parameter's filters in disjunctive form. */
   maxConjuncts: 64,
-  /** Conjuncts of all tables and parameters. */
+  /** Conjuncts of all tables and parameters, and write rules counted for each table they name. */
   maxTotalConjuncts: 20_000,
   /** Nesting of the JSON. */
   maxDepth: 16,
