@@ -6,9 +6,11 @@
 
 import {
   type Change,
+  DEFAULT_LIMITS,
   EMPTY_ROW,
   isVisible,
   merge,
+  oversizedColumn,
   type Rejection,
   type RejectionCode,
   type RowState,
@@ -235,6 +237,11 @@ export class WorkingSet {
       own: () => merge(EMPTY_ROW, { ...change, op: "INSERT" }),
     });
     if (message !== undefined) return { code: "FORBIDDEN_WRITE", message };
+    if (oversizedColumn(before.state, state) !== undefined) {
+      const message =
+        `A set is full, all its elements take at most ${DEFAULT_LIMITS.maxValueBytes} bytes`;
+      return { code: "VALIDATION_ERROR", message };
+    }
     const wasVisible = isVisible(before.state);
     if (state === before.state) {
       return { wasVisible, isVisible: wasVisible, won: "none", ...mergedOf(judged, state) };
