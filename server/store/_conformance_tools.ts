@@ -14,8 +14,11 @@ import type {
   ClientRecord,
   CommitBatch,
   LogEntry,
+  ReadView,
+  RowKey,
   RowWrite,
   ScannedRow,
+  ScanPosition,
   Store,
   StoreFactory,
   Writes,
@@ -142,8 +145,25 @@ export async function scanAll(
   }
 }
 
-/** The rowIds of scanned rows. */
-export function ids(rows: readonly ScannedRow[]): readonly string[] {
+/** Reads one side of a bucket page by page to the end. */
+export async function scanSide(
+  view: ReadView,
+  side: Omit<BucketEntry, "seq">,
+  limit: number,
+  after: ScanPosition = { seq: 0, tie: "" },
+): Promise<readonly ScannedRow[]> {
+  const { rows, complete } = await view.scan({ ...side, after, limit });
+  assert(rows.length <= limit, "a page is not larger than its limit");
+  const last = rows.at(-1);
+  if (complete || last === undefined) {
+    assert(complete, "a page that is not complete has rows");
+    return rows;
+  }
+  return [...rows, ...await scanSide(view, side, limit, last.position)];
+}
+
+/** The rowIds of rows. */
+export function ids(rows: readonly RowKey[]): readonly string[] {
   return rows.map(({ rowId }) => rowId);
 }
 

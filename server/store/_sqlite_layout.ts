@@ -14,9 +14,11 @@ export interface SqliteOptions {
    * exists to show that the tests of that promise fail without it.
    */
   readonly synchronous?: "FULL" | "OFF";
+  /** How long a view may hold a transaction before it is taken back, in milliseconds. */
+  readonly maxViewMs?: number;
 }
 
-const LAYOUT_VERSION = 2;
+const LAYOUT_VERSION = 3;
 
 /**
  * `rows.rid` is the handle of a row; an entry of `bucket_rows` is found by what it is ordered by.
@@ -62,8 +64,9 @@ CREATE TABLE clients (
 CREATE TABLE buckets (
   bucket INTEGER PRIMARY KEY,
   id TEXT NOT NULL UNIQUE,
+  seq INTEGER NOT NULL,
   row_count INTEGER NOT NULL,
-  checksum INTEGER NOT NULL
+  data TEXT NOT NULL
 ) STRICT;
 CREATE TABLE meta (
   name TEXT PRIMARY KEY,
@@ -98,6 +101,9 @@ const BUSY_TIMEOUT_MS = 5_000;
 
 /** Pages kept in memory by one connection, in KiB. */
 const CACHE_KIB = 8 * 1024;
+
+/** The same for a connection that only holds views. */
+const VIEW_CACHE_KIB = 1024;
 
 /**
  * Makes the file of a new gateway: under another name until it is whole, so that a crash leaves
@@ -159,6 +165,19 @@ export function openDatabase(
     db.close();
     throw error;
   }
+}
+
+/**
+ * Opens the file of a gateway once more, to read.
+ *
+ * @param file its path
+ * @param counters where executions are counted
+ * @returns the connection, which cannot write
+ */
+export function openForViews(file: string, counters: SqlCounters): Connection {
+  const db = openDatabase(file, counters, {});
+  db.upkeep(`PRAGMA cache_size = -${VIEW_CACHE_KIB}; PRAGMA query_only = ON`);
+  return db;
 }
 
 function checkLayout(db: Connection, file: string): void {

@@ -10,6 +10,7 @@ import {
   asText,
   type Connection,
   type SqlRow,
+  type SqlValue,
   type Statement,
 } from "./_sqlite.ts";
 import { parseTie } from "./_position.ts";
@@ -21,10 +22,14 @@ import type {
   BucketScan,
   ClientRecord,
   Head,
+  IndexPage,
+  IndexScan,
   KeptAnswer,
   LogEntry,
   LogPosition,
   RowKey,
+  RowPage,
+  RowScan,
   ScannedRow,
   StagedPart,
   StagedSummary,
@@ -35,10 +40,11 @@ import type {
 /** Row data above this many bytes is fetched row by row, so that a page stays within its bytes. */
 const INLINE_BYTES = 4_096;
 
+const DATA_COLUMNS =
+  `CASE WHEN octet_length(r.data) <= ${INLINE_BYTES} THEN r.data END, octet_length(r.data)`;
+
 const entries = (gone: 0 | 1, seq: string, rid: string) => `
-  SELECT e.seq, e.rid, ${gone}, r.tbl, r.row_id,
-    CASE WHEN octet_length(r.data) <= ${INLINE_BYTES} THEN r.data END,
-    octet_length(r.data)
+  SELECT e.seq, e.rid, ${gone}, r.tbl, r.row_id, ${DATA_COLUMNS}
   FROM bucket_rows e JOIN rows r ON r.rid = e.rid
   WHERE e.bucket = ?1 AND e.gone = ${gone} AND (e.seq, e.rid) > (${seq}, ${rid})`;
 
@@ -46,6 +52,18 @@ const entries = (gone: 0 | 1, seq: string, rid: string) => `
 export const SCAN_SQL: string = `${entries(0, "?2", "?3")}
   UNION ALL ${entries(1, "?4", "?5")}
   ORDER BY 1, 2 LIMIT ?6`;
+
+const side = (gone: 0 | 1) => `${entries(gone, "?2", "?3")} ORDER BY e.seq, e.rid LIMIT ?4`;
+
+/** Reads the rows that are in a bucket, in the order of the index. */
+export const PRESENT_SQL: string = side(0);
+
+/** Reads the rows that left a bucket, in the order of the index. */
+export const GONE_SQL: string = side(1);
+
+/** Reads all rows in the order of their numbers. */
+export const ROWS_SQL: string = `SELECT r.rid, r.tbl, r.row_id, ${DATA_COLUMNS} FROM rows r
+  WHERE r.rid > ? ORDER BY r.rid LIMIT ?`;
 
 const LOG_COLUMNS = "seq, slice, client_id, mutation_id, committed_ms, payload";
 
@@ -61,6 +79,9 @@ export class SqliteReads {
   readonly #meta: Statement;
   readonly #answer: Statement;
   readonly #scan: Statement;
+  readonly #present: Statement;
+  readonly #gone: Statement;
+  readonly #rows: Statement;
   readonly #log: Statement;
   readonly #staged: Statement;
   readonly #part: Statement;
@@ -75,12 +96,15 @@ export class SqliteReads {
     );
     this.#data = db.prepare("SELECT data FROM rows WHERE rid = ?");
     this.#client = db.prepare("SELECT record FROM clients WHERE client_id = ?");
-    const bucket = "SELECT bucket, id, row_count, checksum FROM buckets";
+    const bucket = "SELECT bucket, id, seq, row_count, data FROM buckets";
     this.#bucketById = db.prepare(`${bucket} WHERE id = ?`);
     this.#bucket = db.prepare(`${bucket} WHERE bucket = ?`);
     this.#meta = db.prepare("SELECT value FROM meta WHERE name = ?");
     this.#answer = db.prepare("SELECT record FROM answers WHERE key = ?");
     this.#scan = db.prepare(SCAN_SQL);
+    this.#present = db.prepare(PRESENT_SQL);
+    this.#gone = db.prepare(GONE_SQL);
+    this.#rows = db.prepare(ROWS_SQL);
     this.#log = db.prepare(
       `SELECT ${LOG_COLUMNS} FROM log WHERE (seq, slice) > (?, ?) ORDER BY seq, slice LIMIT ?`,
     );
@@ -105,25 +129,26 @@ export class SqliteReads {
     };
   }
 
-  /** Rows by key; inside a transaction that is open already when there is one. */
+  /** Rows by key. */
   rows(keys: readonly RowKey[]): readonly (StoredRow | undefined)[] {
-    const read = () =>
-      keys.map(({ table, rowId }) => {
-        const row = this.#row.get(table, rowId);
-        return row &&
-          { table, rowId, data: asText(row[1]), ref: asNumber(row[0]) };
-      });
-    return this.#db.inTransaction ? read() : this.#snapshot(read);
+    return this.#each(keys, ({ table, rowId }) => {
+      const row = this.#row.get(table, rowId);
+      return row &&
+        { table, rowId, data: asText(row[1]), ref: asNumber(row[0]) };
+    });
   }
 
   /** Clients by id. */
   clients(ids: readonly string[]): readonly (ClientRecord | undefined)[] {
-    return this.#snapshot(() => ids.map((id) => this.#clientOf(id)));
+    return this.#each(ids, (id) => this.#clientOf(id));
   }
 
-  /** Buckets by name. */
-  buckets(ids: readonly string[]): readonly (BucketRecord | undefined)[] {
-    return this.#snapshot(() => ids.map((id) => toBucket(this.#bucketById.get(id))));
+  /** Buckets by name or number. */
+  buckets(names: readonly (string | number)[]): readonly (BucketRecord | undefined)[] {
+    return this.#each(
+      names,
+      (name) => toBucket((typeof name === "number" ? this.#bucket : this.#bucketById).get(name)),
+    );
   }
 
   /** A small record. */
@@ -138,7 +163,41 @@ export class SqliteReads {
     return row && decodeAnswer(key, asText(row[0]));
   }
 
-  /** A page of a bucket. */
+  /** A page of one side of a bucket. */
+  scanSide({ bucket, gone, after, limit }: IndexScan): IndexPage {
+    return this.#snapshot(() => {
+      const scan = gone ? this.#gone : this.#present;
+      const found = scan.all(bucket, after.seq, parseTie(after.tie), limit + 1);
+      const fitting = fitPage(found, limit, (row) => asNumber(row[6]));
+      return {
+        rows: fitting.map((row) => this.#toScanned(row)),
+        complete: fitting.length === found.length,
+      };
+    });
+  }
+
+  /** A page of all rows. */
+  scanRows({ after, limit }: RowScan): RowPage {
+    return this.#snapshot(() => {
+      const found = this.#rows.all(parseTie(after), limit + 1);
+      const fitting = fitPage(found, limit, (row) => asNumber(row[4]));
+      return {
+        rows: fitting.map((row) => {
+          const rid = asNumber(row[0]);
+          return {
+            table: asNumber(row[1]),
+            rowId: asText(row[2]),
+            data: this.#dataOf(row[3], rid),
+            ref: rid,
+            position: String(rid),
+          };
+        }),
+        complete: fitting.length === found.length,
+      };
+    });
+  }
+
+  /** A page of a bucket, with head, client and record. */
   scan(scan: BucketScan): BucketPage {
     return this.#snapshot(() => {
       const { seq } = scan.after;
@@ -216,8 +275,19 @@ export class SqliteReads {
     };
   }
 
+  /** One read is one snapshot by itself. */
+  #each<K, T>(keys: readonly K[], read: (key: K) => T): readonly T[] {
+    const all = () => keys.map(read);
+    return keys.length < 2 ? all() : this.#snapshot(all);
+  }
+
+  /** Runs in a transaction: the one that is open, if there is one. */
   #snapshot<T>(read: () => T): T {
-    return this.#db.transaction("DEFERRED", read);
+    return this.#db.inTransaction ? read() : this.#db.transaction("DEFERRED", read);
+  }
+
+  #dataOf(inline: SqlValue | undefined, rid: number): string {
+    return asText(inline ?? this.#data.get(rid)?.[0]);
   }
 
   #clientOf(clientId: string): ClientRecord | undefined {
@@ -230,7 +300,7 @@ export class SqliteReads {
     return {
       table: asNumber(row[3]),
       rowId: asText(row[4]),
-      data: asText(row[5] ?? this.#data.get(rid)?.[0]),
+      data: this.#dataOf(row[5], rid),
       position: { seq: asNumber(row[0]), tie: String(rid) },
       gone: row[2] === 1,
     };
@@ -241,7 +311,8 @@ function toBucket(row: SqlRow | undefined): BucketRecord | undefined {
   return row && {
     bucket: asNumber(row[0]),
     id: asText(row[1]),
-    rows: asNumber(row[2]),
-    checksum: asNumber(row[3]),
+    seq: asNumber(row[2]),
+    rows: asNumber(row[3]),
+    data: asText(row[4]),
   };
 }

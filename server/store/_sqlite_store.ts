@@ -14,9 +14,10 @@ import { LakeSyncError } from "@lakesync/core";
 import { getLogger } from "@logtape/logtape";
 import { largeEnded, largeOpen, storeClosed } from "./_errors.ts";
 import { asNumber, type Connection, type SqlCounters, type Statement } from "./_sqlite.ts";
-import { openDatabase, type SqliteOptions } from "./_sqlite_layout.ts";
+import { openDatabase, openForViews, type SqliteOptions } from "./_sqlite_layout.ts";
 import { SqliteReads } from "./_sqlite_reads.ts";
 import type { SqliteThread } from "./_sqlite_thread.ts";
+import { SqliteViews } from "./_sqlite_views.ts";
 import { SqliteWrites } from "./_sqlite_writes.ts";
 import type {
   BucketPage,
@@ -29,7 +30,10 @@ import type {
   LargeCommit,
   LogEntry,
   LogPosition,
+  ReadView,
   RowKey,
+  RowPage,
+  RowScan,
   StagedPart,
   StagedSummary,
   Store,
@@ -77,6 +81,7 @@ export class SqliteStore implements Store {
   readonly #db: Connection;
   readonly #reads: SqliteReads;
   readonly #writes: SqliteWrites;
+  readonly #views: SqliteViews;
   readonly #walState: Statement;
   #checkpoint: Promise<void> | undefined;
   #logPages = 0;
@@ -94,6 +99,12 @@ export class SqliteStore implements Store {
     this.#walState = this.#db.prepare("PRAGMA wal_checkpoint(NOOP)");
     this.#reads = new SqliteReads(this.#db);
     this.#writes = new SqliteWrites(this.#db);
+    this.#views = new SqliteViews({
+      file,
+      reads: this.#reads,
+      maxHeldMs: context.options.maxViewMs,
+      connect: () => openForViews(file, this.#counters),
+    });
   }
 
   /** What this store has done. */
@@ -120,11 +131,11 @@ export class SqliteStore implements Store {
     return this.#read((reads) => reads.clients(clientIds));
   }
 
-  /** Reads buckets by name. */
+  /** Reads buckets by name or number. */
   readBuckets(
-    ids: readonly string[],
+    names: readonly (string | number)[],
   ): Promise<readonly (BucketRecord | undefined)[]> {
-    return this.#read((reads) => reads.buckets(ids));
+    return this.#read((reads) => reads.buckets(names));
   }
 
   /** Reads a small record. */
@@ -135,6 +146,19 @@ export class SqliteStore implements Store {
   /** Reads a kept answer. */
   readAnswer(key: string): Promise<KeptAnswer | undefined> {
     return this.#read((reads) => reads.answer(key));
+  }
+
+  /** Opens a view. */
+  view(): Promise<ReadView> {
+    return Promise.try(() => {
+      this.#assertOpen();
+      return this.#views.view();
+    });
+  }
+
+  /** Reads all rows page by page. */
+  scanRows(scan: RowScan): Promise<RowPage> {
+    return this.#read((reads) => reads.scanRows(scan));
   }
 
   /** Reads rows of a bucket in one snapshot. */
@@ -156,6 +180,7 @@ export class SqliteStore implements Store {
       this.#assertOpen();
       if (this.#large) throw largeOpen();
     }
+    this.#views.beforeCommit();
     this.#write(() => {
       this.#writes.moveHead(batch);
       this.#writes.apply(batch);
@@ -236,6 +261,7 @@ export class SqliteStore implements Store {
     this.#open = false;
     if (this.#large) await this.#endLarge(this.#large);
     await this.#checkpoint;
+    this.#views.close();
     this.#db.close();
     this.#context.closed();
   }
@@ -282,7 +308,7 @@ export class SqliteStore implements Store {
       readRows: (keys) => step(() => inner.readRows(keys)),
       write: (writes) => step(() => inner.write(writes)),
       commit: async (last) => {
-        await step(() => inner.commit(last));
+        await step(() => this.#views.during(() => inner.commit(last)));
         await this.#endLarge(large);
         this.#afterCommit();
       },

@@ -29,6 +29,7 @@ export class SqliteWrites {
   readonly #insertClient: Statement;
   readonly #updateClient: Statement;
   readonly #bucket: Statement;
+  readonly #dropBucket: Statement;
   readonly #meta: Statement;
   readonly #deleteMeta: Statement;
   readonly #dropParts: Statement;
@@ -62,10 +63,11 @@ export class SqliteWrites {
       "UPDATE clients SET record = ?2 WHERE client_id = ?1",
     );
     this.#bucket = db.prepare(
-      `INSERT INTO buckets VALUES (?, ?, ?, ?) ON CONFLICT (bucket)
-       DO UPDATE SET id = excluded.id, row_count = excluded.row_count,
-       checksum = excluded.checksum`,
+      `INSERT INTO buckets VALUES (?, ?, ?, ?, ?) ON CONFLICT (bucket)
+       DO UPDATE SET id = excluded.id, seq = excluded.seq, row_count = excluded.row_count,
+       data = excluded.data`,
     );
+    this.#dropBucket = db.prepare("DELETE FROM buckets WHERE bucket = ?");
     this.#meta = db.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)");
     this.#deleteMeta = db.prepare("DELETE FROM meta WHERE name = ?");
     this.#dropParts = db.prepare(
@@ -115,8 +117,9 @@ export class SqliteWrites {
     for (const client of writes.clients ?? []) {
       if (this.#client(client)) newClients++;
     }
-    for (const { bucket, id, rows, checksum } of writes.buckets ?? []) {
-      this.#bucket.run(bucket, text(id), rows, checksum);
+    for (const bucket of writes.dropBuckets ?? []) this.#dropBucket.run(bucket);
+    for (const { bucket, id, seq, rows, data } of writes.buckets ?? []) {
+      this.#bucket.run(bucket, text(id), seq, rows, text(data));
     }
     for (const [name, value] of writes.meta ?? []) {
       if (value === null) this.#deleteMeta.run(name);

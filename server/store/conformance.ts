@@ -10,10 +10,14 @@ import { lifecycleCases } from "./_conformance_lifecycle.ts";
 import { modelCases } from "./_conformance_model.ts";
 import { recordCases } from "./_conformance_records.ts";
 import { scanCases } from "./_conformance_scan.ts";
+import { viewCases } from "./_conformance_views.ts";
+import { walkCases } from "./_conformance_walk.ts";
 import type { StoreFactory } from "./store.ts";
 
 /** How the suite gets stores of one kind. */
 export interface StoreSubject {
+  /** Whether a view stays true whatever is committed while it is open. */
+  readonly versions: boolean;
   /** Opens stores in a new, empty place. */
   open(): Promise<StoreFactory>;
   /** Closes stores and opens those of the same place, as a process that starts again does. */
@@ -44,6 +48,8 @@ export function testStore(
     ...lifecycleCases,
     ...commitCases,
     ...scanCases,
+    ...viewCases,
+    ...walkCases,
     ...recordCases,
     ...largeCases,
     ...modelCases(modelRuns),

@@ -8,6 +8,7 @@ import type { StoreFactory } from "./store.ts";
 testStore("memory", () => {
   const opened: StoreFactory[] = [];
   return Promise.resolve({
+    versions: true,
     open() {
       const stores = memoryStores();
       opened.push(stores);

@@ -33,7 +33,7 @@ const MAX_ATTEMPTS = 50;
  * ```
  */
 export async function readSnapshot<T>(
-  store: Store,
+  store: Pick<Store, "view">,
   read: (view: ReadView) => Promise<T>,
 ): Promise<T> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {

@@ -26,7 +26,7 @@ function withLostViews(store: Store, lost: number): Pick<Store, "view"> & { ende
 Deno.test("readSnapshot reads anew, whatever was found, until it was one snapshot", async () => {
   const store = await openStore(memoryStores());
   await store.commit(next(0, { clients: [client("phone-1", 7)] }));
-  const torn = Object.assign(Object.create(store), withLostViews(store, 2));
+  const torn = withLostViews(store, 2);
   let attempts = 0;
   const seen = await readSnapshot(torn, async (view) => {
     if (++attempts === 1) throw new Error("Half of it is missing");
@@ -40,10 +40,7 @@ Deno.test("readSnapshot reads anew, whatever was found, until it was one snapsho
 Deno.test("readSnapshot ends its view when the reading throws", async () => {
   const store = await openStore(memoryStores());
   const torn = withLostViews(store, 0);
-  const failing = readSnapshot(
-    Object.assign(Object.create(store), { view: torn.view }),
-    () => Promise.reject(new Error("Not yours")),
-  );
+  const failing = readSnapshot(torn, () => Promise.reject(new Error("Not yours")));
   await assert.rejects(failing, /Not yours/);
   assert.equal(torn.ended, 1);
 });
@@ -51,10 +48,7 @@ Deno.test("readSnapshot ends its view when the reading throws", async () => {
 Deno.test("readSnapshot gives up when others write all the while", async () => {
   const store = await openStore(memoryStores());
   const torn = withLostViews(store, Infinity);
-  const failing = readSnapshot(
-    Object.assign(Object.create(store), { view: torn.view }),
-    () => Promise.resolve(1),
-  );
+  const failing = readSnapshot(torn, () => Promise.resolve(1));
   await assertCode(failing, "BACKPRESSURE");
   assert.equal(torn.ended, 50);
 });

@@ -12,12 +12,12 @@ import {
   scan,
 } from "./_conformance_tools.ts";
 import { Connection } from "./_sqlite.ts";
-import { SCAN_SQL } from "./_sqlite_reads.ts";
+import { GONE_SQL, PRESENT_SQL, ROWS_SQL, SCAN_SQL } from "./_sqlite_reads.ts";
 import { folderSubject, tempFolder } from "./testing_folders.ts";
 import { testStore } from "./conformance.ts";
 import { openSqliteStores } from "./sqlite.ts";
 
-testStore("sqlite", () => folderSubject((path) => openSqliteStores(path)), 20);
+testStore("sqlite", () => folderSubject((path) => openSqliteStores(path), true), 20);
 
 /** Runs SQL on the file of gateway `default` from outside the store. */
 function alter(folder: string, sql: string): void {
@@ -36,8 +36,11 @@ Deno.test("sqlite store scans a bucket by its index alone", async () => {
   await stores.close();
   const counters = { statements: 0, rowsRead: 0 };
   const db = new Connection(`${folder.path}/gateways/default.db`, counters);
-  const plan = db.prepare(`EXPLAIN QUERY PLAN ${SCAN_SQL}`)
-    .all(1, 2, 3, 4, 5, 6).map(([, , , detail]) => String(detail));
+  const planOf = (sql: string, ...values: readonly number[]) =>
+    db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...values).map(([, , , detail]) => String(detail));
+  const plan = planOf(SCAN_SQL, 1, 2, 3, 4, 5, 6);
+  const sides = [PRESENT_SQL, GONE_SQL].map((sql) => planOf(sql, 1, 2, 3, 4));
+  const walk = planOf(ROWS_SQL, 1, 2);
   db.close();
   const search = "SEARCH e USING PRIMARY KEY (bucket=? AND gone=? AND (seq,rid)>(?,?))";
   const row = "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)";
@@ -50,6 +53,8 @@ Deno.test("sqlite store scans a bucket by its index alone", async () => {
     search,
     row,
   ]);
+  assert.deepEqual(sides, [[search, row], [search, row]]);
+  assert.deepEqual(walk, ["SEARCH r USING INTEGER PRIMARY KEY (rowid>?)"]);
 });
 
 for (

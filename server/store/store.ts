@@ -248,8 +248,8 @@ export interface ReadView {
   /**
    * Gives back what the view holds; it cannot be read afterwards. Calling it again does nothing.
    *
-   * @returns false when what was read was not one snapshot, so that it must be read anew. Only
-   * stores that keep no versions (Deno KV) or took the view back say so
+   * @returns false when what was read was not one snapshot, so that it must be read anew; only a
+   * store that keeps no versions (Deno KV) says so
    */
   end(): Promise<boolean>;
 }

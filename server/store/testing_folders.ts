@@ -22,10 +22,12 @@ export async function tempFolder(): Promise<
  * Makes a subject of the conformance suite over folders.
  *
  * @param openStores opens the stores of a folder
+ * @param versions whether views stay true whatever is committed
  * @returns the subject
  */
 export async function folderSubject(
   openStores: (path: string) => Promise<StoreFactory>,
+  versions: boolean,
 ): Promise<StoreSubject & AsyncDisposable> {
   const root = await tempFolder();
   const opened = new Map<StoreFactory, string>();
@@ -35,6 +37,7 @@ export async function folderSubject(
     return stores;
   };
   return {
+    versions,
     open: () => open(`${root.path}/${opened.size}`),
     reopen: async (stores) => {
       await stores.close();
