@@ -11,7 +11,13 @@ import type { BucketState, ChangeShape, PullResult, RowChange } from "@lakesync/
 import { rowIdSql } from "./capture.ts";
 import { toCell } from "./convert.ts";
 import type { SqliteConnection, SqlValue } from "./database/driver.ts";
-import type { Layout, PlacedColumn, SyncedTable } from "./layout.ts";
+import {
+  columnTold,
+  type Layout,
+  type PlacedColumn,
+  type SyncedTable,
+  tableTold,
+} from "./layout.ts";
 import { type Leaving, rowsLeaving, rowsThere } from "./leaving.ts";
 import { absent, type Base, CHUNK, dropBase, groupRows, Overlay, putBase } from "./overlay.ts";
 import { deleteRows, type Failed, keyCells, keyWhere, putRows } from "./rows.ts";
@@ -103,16 +109,44 @@ export class Applier {
       Number(b.op === "REMOVE") - Number(a.op === "REMOVE")
     );
     for (const [shape, changes] of removesFirst) {
-      const table = this.#layout.byName.get(shape.table);
+      const table = tableTold(this.#layout, shape.table);
       if (table === undefined) continue;
       this.touched.add(table);
       for (let i = 0; i < changes.length; i += CHUNK) {
         const chunk = changes.slice(i, i + CHUNK);
-        await this.#chunk(table, shape, chunk);
+        await this.#tell(table, shape, chunk);
         await this.#rescope(table, shape, chunk);
         await this.#plan.pause();
       }
     }
+  }
+
+  /** Rows of a bucket that came whole have no cells but those that their first mention carries. */
+  async #tell(
+    table: SyncedTable,
+    shape: ChangeShape,
+    changes: readonly RowChange[],
+  ): Promise<void> {
+    const silent = shape.op === "PUT" && this.#scope.comparesMentioned
+      ? this.#scope.silent(table, shape)
+      : [];
+    if (silent.length === 0) return await this.#chunk(table, shape, changes);
+    const seen = await this.#seenOf(table, changes.map(({ rowId }) => rowId));
+    const [first = [], again = []] = [false, true].map((whether) =>
+      changes.filter(({ rowId }) => seen.has(rowId) === whether)
+    );
+    const whole = { ...shape, unset: [...shape.unset ?? [], ...silent] };
+    await this.#chunk(table, whole, first);
+    await this.#chunk(table, shape, again);
+  }
+
+  async #seenOf(table: SyncedTable, rowIds: readonly string[]): Promise<Set<string>> {
+    const rows = await this.#db.values(
+      `SELECT j.value FROM json_each(?) j
+       CROSS JOIN temp._lakesync_seen s ON s.tbl = ? AND s.row_id = j.value`,
+      [JSON.stringify(rowIds), table.id],
+    );
+    return new Set(rows.map(([rowId]) => String(rowId)));
   }
 
   async #chunk(
@@ -155,9 +189,9 @@ export class Applier {
     if (shape.op === "REMOVE") return [];
     const columns: PlacedColumn[] = [];
     for (const column of table.columns) {
-      const at = shape.columns.indexOf(column.name);
+      const at = columnTold(shape.columns, table, column);
       const clear = this.#plan.replacing ||
-        (shape.unset?.includes(column.name) ?? false);
+        columnTold(shape.unset ?? [], table, column) >= 0;
       if (at < 0 && !clear) continue;
       columns.push(column);
       this.#sources.push(at);
@@ -302,8 +336,8 @@ export class Applier {
   /** After the last page: what left the overlay, what is gone, what was blocked. */
   async end(): Promise<void> {
     const { coveredBefore, coveredAfter, newest, replacing } = this.#plan;
-    await this.#leaveBuckets();
     if (replacing) await this.#sweep();
+    else if (this.#scope.left.size > 0) await this.#leaveBuckets();
     if (this.#anySpecial || replacing) {
       await this.#showUnseen(coveredBefore, replacing ? newest : coveredAfter);
       await this.#retryBlocked();
@@ -314,17 +348,14 @@ export class Applier {
   /** Takes rows out of buckets that are gone, or came whole without them. */
   async #leaveBuckets(): Promise<void> {
     const covered = Math.min(this.#plan.coveredBefore, this.#plan.coveredAfter);
-    for (const left of this.#scope.left) {
-      const rows = rowsLeaving(this.#db, this.#layout, this.#scope, left, covered);
-      for await (const leaving of rows) {
-        await this.#leave(leaving, left.n);
-        await this.#plan.pause();
-      }
+    for await (const leaving of rowsLeaving(this.#db, this.#layout, this.#scope, covered)) {
+      await this.#leave(leaving);
+      await this.#plan.pause();
     }
   }
 
   /** Rows leave a bucket: their cells that no other bucket shows, or all of them. */
-  async #leave({ table, rowIds, stays }: Leaving, bucket: number): Promise<void> {
+  async #leave({ table, rowIds, held, stays }: Leaving): Promise<void> {
     const change = (rowId: string): RowChange => ({ shape, rowId, values: [] });
     let shape: ChangeShape = { op: "REMOVE", table: table.name, columns: [] };
     this.touched.add(table);
@@ -332,7 +363,7 @@ export class Applier {
       await this.#chunk(table, shape, rowIds.map(change));
       return await this.#scope.forget(table, rowIds);
     }
-    const unset = this.#scope.hidden(table, bucket, stays);
+    const unset = this.#scope.hidden(table, held, stays);
     if (unset.length > 0) {
       shape = { op: "PUT", table: table.name, columns: [], unset };
       const there = await rowsThere(this.#db, table, rowIds);

@@ -23,6 +23,8 @@ export interface StoredBucket {
   readonly checksum: number | undefined;
   /** The columns it shows. */
   readonly columns: ShownColumns;
+  /** Whether all that was said by the schema that the database has now, so under its names. */
+  readonly current: boolean;
   /** Whether it changed since it was found to agree. */
   readonly due: boolean;
   /** Counts what the gateway said of it. */
@@ -38,27 +40,30 @@ export interface StoredBucket {
 /** Buckets of up to so many rows in all are verified with each checkpoint. */
 const SMALL_ROWS = 1_000;
 
+const VERSION = "(SELECT json_extract(schema, '$.version') FROM _lakesync_state)";
+
 /** Reads the buckets by id. */
 export async function readBuckets(db: SqliteConnection): Promise<Map<string, StoredBucket>> {
   const rows = await db.values(
-    `SELECT n, id, rows, checksum, columns, due, told, sent, repair, tries
+    `SELECT n, id, rows, checksum, columns, version = ${VERSION}, due, told, sent, repair, tries
      FROM _lakesync_bucket ORDER BY n`,
   );
-  return new Map(rows.map(([n, id, rows, checksum, columns, due, told, sent, repair, tries]) => [
-    String(id),
-    {
+  return new Map(rows.map((row) => {
+    const [n, id, rows, checksum, columns, current, due, told, sent, repair, tries] = row;
+    return [String(id), {
       n: Number(n),
       id: String(id),
       rows: Number(rows),
       checksum: checksum === null ? undefined : Number(checksum),
       columns: JSON.parse(String(columns)),
+      current: current === 1,
       due: due === 1,
       told: Number(told),
       sent: Number(sent),
       repair: repair === 1,
       tries: Number(tries),
-    },
-  ]));
+    }];
+  }));
 }
 
 /** Reads the ids of buckets to be asked for again, at most as many as one request may name. */
@@ -120,12 +125,12 @@ export async function storeBucket(
   whole: boolean,
 ): Promise<void> {
   const columns = JSON.stringify(told.columns ?? {});
-  const same = stored !== undefined && !whole && stored.rows === told.rows &&
+  const same = stored?.current && !whole && stored.rows === told.rows &&
     stored.checksum === told.checksum && JSON.stringify(stored.columns) === columns;
   if (same) return;
   await db.run(
-    `UPDATE _lakesync_bucket SET rows = ?, checksum = ?, columns = ?, due = 1, told = told + 1,
-      sent = sent + ?, repair = CASE WHEN ? THEN 0 ELSE repair END WHERE n = ?`,
+    `UPDATE _lakesync_bucket SET rows = ?, checksum = ?, columns = ?, version = ${VERSION},
+      due = 1, told = told + 1, sent = sent + ?, repair = CASE WHEN ? THEN 0 ELSE repair END WHERE n = ?`,
     [told.rows, told.checksum ?? null, columns, whole ? 1 : 0, whole, n],
   );
 }

@@ -10,28 +10,29 @@ import type { SqliteConnection } from "./database/driver.ts";
 import type { Layout, SyncedTable } from "./layout.ts";
 import { CHUNK } from "./overlay.ts";
 import { keyCells, keyWhere } from "./rows.ts";
-import type { LeftBucket, Scope } from "./scope.ts";
+import type { Scope } from "./scope.ts";
 import { quoteName } from "./sql.ts";
 
-/** Rows of one table that leave a bucket together. */
+/** Rows of one table that the same buckets held and that leave some of them. */
 export interface Leaving {
   /** Their table. */
   readonly table: SyncedTable;
   /** The rows. */
   readonly rowIds: readonly string[];
-  /** The buckets that still hold them. */
+  /** The buckets that held them. */
+  readonly held: readonly number[];
+  /** Those of them that still do. */
   readonly stays: readonly number[];
 }
 
-const UNSEEN = `NOT EXISTS (SELECT 1 FROM temp._lakesync_seen s
+const UNMENTIONED = `NOT EXISTS (SELECT 1 FROM temp._lakesync_seen s
   WHERE s.tbl = r.tbl AND s.row_id = r.row_id)`;
 
-/** Collects the rows that leave a bucket in `temp._lakesync_leaving`. */
+/** Collects the rows that leave buckets in `temp._lakesync_leaving`. */
 async function collect(
   db: SqliteConnection,
   layout: Layout,
   scope: Scope,
-  { n, keepsMentioned }: LeftBucket,
   covered: number,
 ): Promise<void> {
   await db.script(
@@ -39,11 +40,10 @@ async function collect(
        (tbl INTEGER, row_id TEXT, set_id INTEGER, PRIMARY KEY (tbl, set_id, row_id)) WITHOUT ROWID;
      DELETE FROM temp._lakesync_leaving`,
   );
-  const sets = scope.setsWith(n);
-  const unseen = keepsMentioned ? `AND ${UNSEEN}` : "";
+  const sets = scope.setsWith(scope.left);
   await db.run(
     `INSERT INTO temp._lakesync_leaving SELECT tbl, row_id, set_id FROM _lakesync_scope r
-     WHERE set_id IN (SELECT value FROM json_each(?)) ${unseen}`,
+     WHERE set_id IN (SELECT value FROM json_each(?)) AND ${UNMENTIONED}`,
     [JSON.stringify(sets)],
   );
   for (const table of layout.byName.values()) {
@@ -56,12 +56,13 @@ async function collect(
        WHERE NOT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = r.tbl AND row_id = r.row_id)
          AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = r.tbl AND row_id = r.row_id)
          AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
-           WHERE tbl = r.tbl AND row_id = r.row_id AND n > ?3) ${unseen}`,
+           WHERE tbl = r.tbl AND row_id = r.row_id AND n > ?3)
+         AND ${UNMENTIONED}`,
       [table.id, home, covered],
     );
     await db.run(
       `INSERT INTO temp._lakesync_leaving SELECT tbl, row_id, ?2 FROM _lakesync_base r
-       WHERE tbl = ?1 AND present = 1 ${unseen}
+       WHERE tbl = ?1 AND present = 1 AND ${UNMENTIONED}
          AND NOT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = r.tbl AND row_id = r.row_id)`,
       [table.id, home],
     );
@@ -69,22 +70,20 @@ async function collect(
 }
 
 /**
- * Finds the rows that leave a bucket, a few hundred at a time.
+ * Finds the rows that leave buckets, a few hundred at a time.
  *
  * @param db the writer, in a transaction
  * @param layout where columns are kept
  * @param scope the scope, after the last page
- * @param left the bucket
  * @param covered the outbox number beyond which writes are not in the base
  */
 export async function* rowsLeaving(
   db: SqliteConnection,
   layout: Layout,
   scope: Scope,
-  left: LeftBucket,
   covered: number,
 ): AsyncGenerator<Leaving> {
-  await collect(db, layout, scope, left, covered);
+  await collect(db, layout, scope, covered);
   for (;;) {
     const rows = await db.values(
       `SELECT tbl, row_id, set_id FROM temp._lakesync_leaving
@@ -95,8 +94,9 @@ export async function* rowsLeaving(
     if (id === undefined || set === undefined) return;
     const rowIds = rows.map(([, rowId]) => String(rowId));
     const table = layout.byName.get(layout.byId.get(Number(id))?.name ?? "");
-    const stays = scope.bucketsOf(Number(set)).filter((bucket) => bucket !== left.n);
-    if (table !== undefined) yield { table, rowIds, stays };
+    const held = scope.bucketsOf(Number(set));
+    const stays = held.filter((bucket) => !scope.left.has(bucket));
+    if (table !== undefined) yield { table, rowIds, held, stays };
     await db.run(
       "DELETE FROM temp._lakesync_leaving WHERE tbl = ? AND set_id = ? AND row_id <= ?",
       [id, set, rowIds.at(-1) ?? ""],

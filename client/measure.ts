@@ -33,7 +33,7 @@ export interface MeasuredBucket {
 export interface Measured {
   /** Rows of the base. */
   readonly rows: number;
-  /** The buckets that have a checksum. */
+  /** The buckets that have a checksum by the schema of now. */
   readonly buckets: readonly MeasuredBucket[];
 }
 
@@ -71,7 +71,8 @@ class Measuring {
       await this.#specialRows(table, home, bySet);
       this.#sums.push(...bySet.values());
     }
-    const measured = [...buckets.values()].filter(({ checksum }) => checksum !== undefined)
+    const measured = [...buckets.values()]
+      .filter(({ checksum, current }) => checksum !== undefined && current)
       .map((told) => this.#bucket(told, sets));
     const rows = this.#sums.reduce((sum, { count }) => sum + count, 0);
     return { rows, buckets: measured };

@@ -43,18 +43,10 @@ export async function readSets(db: SqliteConnection): Promise<StoredSets> {
   };
 }
 
-/** A bucket that rows leave with a checkpoint. */
-export interface LeftBucket {
-  /** Its number. */
-  readonly n: number;
-  /** Whether rows that the checkpoint mentioned stay in it. */
-  readonly keepsMentioned: boolean;
-}
-
 /** Follows the rows through one checkpoint. */
 export class Scope {
-  /** The buckets that rows leave though no page says it of them. */
-  readonly left: LeftBucket[] = [];
+  readonly #whole = new Set<number>();
+  readonly #gone = new Set<number>();
   readonly #db: SqliteConnection;
   readonly #told: readonly BucketState[];
   readonly #replacing: boolean;
@@ -81,7 +73,12 @@ export class Scope {
 
   /** Whether it must be known afterwards which rows were mentioned. */
   get comparesMentioned(): boolean {
-    return this.left.some(({ keepsMentioned }) => keepsMentioned);
+    return this.#whole.size > 0;
+  }
+
+  /** The buckets that rows leave when no page mentions them: those that are gone or came whole. */
+  get left(): ReadonlySet<number> {
+    return this.#gone.union(this.#whole);
   }
 
   /** Prepares; then come the rows. */
@@ -105,14 +102,10 @@ export class Scope {
   async #numberOf({ id, gone, whole, columns }: BucketState): Promise<number | undefined> {
     const known = this.#stored.get(id)?.n;
     if (gone) {
-      if (known !== undefined && !this.#replacing) {
-        this.left.push({ n: known, keepsMentioned: false });
-      }
+      if (known !== undefined) this.#gone.add(known);
       return undefined;
     }
-    if (known !== undefined && whole && !this.#replacing) {
-      this.left.push({ n: known, keepsMentioned: true });
-    }
+    if (known !== undefined && whole && !this.#replacing) this.#whole.add(known);
     const n = known ?? this.#added.get(id) ?? await addBucket(this.#db, id);
     if (known === undefined) this.#added.set(id, n);
     this.#columns.set(n, columns ?? {});
@@ -124,9 +117,10 @@ export class Scope {
     return this.#sets.get(set) ?? [];
   }
 
-  /** The sets that a bucket is in. */
-  setsWith(bucket: number): number[] {
-    return [...this.#sets].filter(([, buckets]) => buckets.includes(bucket)).map(([id]) => id);
+  /** The sets that any of some buckets is in. */
+  setsWith(any: ReadonlySet<number>): number[] {
+    return [...this.#sets].filter(([, buckets]) => buckets.some((n) => any.has(n)))
+      .map(([id]) => id);
   }
 
   /** A table's home, once it has one. */
@@ -135,27 +129,46 @@ export class Scope {
   }
 
   /**
-   * Tells which of a table's columns are hidden when a bucket does not hold a row any more.
+   * Tells which of a table's columns are hidden when not all buckets hold a row any more.
    *
    * @param table the table
-   * @param left the bucket
-   * @param stays those that still do
+   * @param held the buckets that held the row
+   * @param stays those of them that still do
    * @returns the columns' names
    */
-  hidden(table: SyncedTable, left: number, stays: readonly number[]): string[] {
-    const shows = (bucket: number, column: string) => {
-      const shown = this.#columns.get(bucket) ?? {};
-      return !Object.hasOwn(shown, table.name) || shown[table.name]?.includes(column) === true;
-    };
+  hidden(table: SyncedTable, held: readonly number[], stays: readonly number[]): string[] {
     return table.columns.map(({ name }) => name).filter((name) =>
-      shows(left, name) && !stays.some((bucket) => shows(bucket, name))
+      held.some((n) => this.#shows(n, table, name)) &&
+      !stays.some((n) => this.#shows(n, table, name))
     );
+  }
+
+  /**
+   * Tells which columns of rows that came whole are null, since nothing was said of them.
+   *
+   * @param table the rows' table
+   * @param shape what they came with
+   * @returns the columns' names
+   */
+  silent(table: SyncedTable, shape: ChangeShape): string[] {
+    const holds = this.#numbersOf(shape).filter((n) => this.#whole.has(n));
+    return table.columns.map(({ name }) => name).filter((name) =>
+      !shape.columns.includes(name) && holds.some((n) => this.#shows(n, table, name))
+    );
+  }
+
+  #numbersOf({ buckets = FIRST }: ChangeShape): number[] {
+    return buckets.flatMap((index) => this.#numbers[index] ?? []);
+  }
+
+  #shows(bucket: number, table: SyncedTable, column: string): boolean {
+    const shown = this.#columns.get(bucket) ?? {};
+    return !Object.hasOwn(shown, table.name) || shown[table.name]?.includes(column) === true;
   }
 
   /** Rows are held by the buckets of a shape and by no others. */
   async put(table: SyncedTable, shape: ChangeShape, rowIds: readonly string[]): Promise<void> {
-    const numbers = (shape.buckets ?? FIRST).flatMap((index) => this.#numbers[index] ?? []);
-    await this.assign(table, numbers, rowIds);
+    await this.assign(table, this.#numbersOf(shape), rowIds);
   }
 
   /**
@@ -231,20 +244,18 @@ export class Scope {
   /** After the last row: stores what was said of the buckets, forgets those that are gone. */
   async end(): Promise<void> {
     const listed = new Set(this.#told.map(({ id }) => id));
-    const gone = new Set<number>();
     for (const { id, n } of this.#stored.values()) {
-      if (this.#replacing && !listed.has(id)) gone.add(n);
+      if (this.#replacing && !listed.has(id)) this.#gone.add(n);
     }
     for (const [i, told] of this.#told.entries()) {
       const n = this.#numbers[i];
       const stored = this.#stored.get(told.id);
       const whole = this.#replacing || told.whole === true || stored === undefined;
       if (n !== undefined) await storeBucket(this.#db, stored, n, told, whole);
-      else if (stored !== undefined) gone.add(stored.n);
     }
-    if (gone.size === 0) return;
-    await forgetBuckets(this.#db, [...gone]);
-    const dead = [...gone].flatMap((n) => this.setsWith(n)).map((set) => [set]);
+    if (this.#gone.size === 0) return;
+    await forgetBuckets(this.#db, [...this.#gone]);
+    const dead = this.setsWith(this.#gone).map((set) => [set]);
     await this.#db.runMany("DELETE FROM _lakesync_home WHERE set_id = ?", dead);
     await this.#db.runMany("DELETE FROM _lakesync_set WHERE set_id = ?", dead);
   }

@@ -112,8 +112,9 @@ export interface BucketState {
   /** Their order-free checksum, 0 to 2^32 - 1; left out: this bucket has none. */
   readonly checksum?: number;
   /**
-   * The bucket was sent whole in this checkpoint: a row that the client has in it and that was not
-   * mentioned is not in it.
+   * The bucket was sent whole in this checkpoint, each of its rows with all cells: a row that the
+   * client has in it and that was not mentioned is not in it, and a column that the bucket shows and
+   * that the row's first mention does not carry is null.
    */
   readonly whole?: true;
   /** The client is no longer granted it; its rows are 0. */
