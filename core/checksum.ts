@@ -135,38 +135,3 @@ export function combine(tables: Iterable<InnerSums>): number {
   }
   return checksum >>> 0;
 }
-
-/**
- * The seed of a row's hashes.
- *
- * @param table the table's name
- * @param rowId the row's id
- * @returns a 32-bit number for {@linkcode rowSum} and {@linkcode cellSum}
- */
-export function rowSeed(table: string, rowId: string): number {
-  return hash(rowId, hash(table, 0x811c9dc5) ^ 0x1f);
-}
-
-/**
- * What the presence of a row adds to a checksum.
- *
- * @param seed from {@linkcode rowSeed}
- * @returns 0 to 2^32 - 1
- */
-export function rowSum(seed: number): number {
-  return mix(seed);
-}
-
-/**
- * What a cell adds to a checksum.
- *
- * @param seed from {@linkcode rowSeed}
- * @param column the column's name
- * @param value the cell's value
- * @returns 0 to 2^32 - 1; 0 for null
- */
-export function cellSum(seed: number, column: string, value: Value): number {
-  if (value === null) return 0;
-  const text = typeof value === "string" ? `s${value}` : `v${canonicalJson(value)}`;
-  return mix(hash(text, hash(column, seed) ^ 0x1e));
-}
