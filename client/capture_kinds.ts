@@ -36,7 +36,7 @@ function identities(x: string): string {
 
 /** The elements of `x` that `y` lacks, as a row of an operation and a JSON array, or no row. */
 function lacking(operation: string, x: string, y: string): string {
-  // SQLite writes no more than 15 digits of a REAL, so fractions are copied as they are written.
+  // Older SQLites write 15 digits of a REAL, so fractions are copied as they are written.
   return `SELECT '${operation}' AS operation, json_group_array(json(written)) AS elements FROM
       (SELECT min(CASE WHEN type IN ('true', 'false') THEN type
           WHEN typeof(value) = 'real' THEN ${x} -> fullkey
