@@ -5,14 +5,11 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
-import { MIN_SECRET_CHARS, type Role } from "./auth/token.ts";
-import { SERVE_SETTINGS, type Setting, TOKEN_SETTINGS } from "./settings.ts";
+import type { Role } from "./auth/token.ts";
+import { SERVE_SETTINGS, TOKEN_SETTINGS } from "./settings.ts";
+import { UsageError, Values } from "./values.ts";
 
-/** The command was used wrongly; it ends with exit code 2. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
+export { UsageError } from "./values.ts";
 
 /** How a server is to be started. */
 export interface ServeConfig {
@@ -34,6 +31,8 @@ export interface ServeConfig {
   readonly issuer: string | undefined;
   /** The `aud` that tokens must have. */
   readonly audience: string | undefined;
+  /** Whether every valid token gets into gateways that have no sync rules. */
+  readonly dev: boolean;
   /** The least level that is logged. */
   readonly logLevel: "debug" | "info" | "warning" | "error";
   /** How log records are written. */
@@ -69,73 +68,6 @@ export type Command = ServeConfig | TokenConfig | {
   /** What to do. */
   readonly command: "help" | "version";
 };
-
-/** The values of flags, variables or defaults. */
-class Values {
-  readonly #flags: Readonly<Record<string, unknown>>;
-  readonly #settings: readonly Setting[];
-  readonly #env: (name: string) => string | undefined;
-
-  constructor(
-    args: readonly string[],
-    settings: readonly Setting[],
-    env: (name: string) => string | undefined,
-  ) {
-    try {
-      this.#flags = parseArgs({
-        args: [...args],
-        options: Object.fromEntries(settings.map(({ flag, multiple }) => [
-          flag,
-          { type: "string", multiple: multiple === true },
-        ])),
-      }).values;
-    } catch (error) {
-      throw new UsageError(error instanceof Error ? error.message : "");
-    }
-    this.#settings = settings;
-    this.#env = env;
-  }
-
-  optional(flag: string): string | undefined {
-    const value = this.#flags[flag];
-    if (typeof value === "string") return value;
-    const setting = this.#settings.find((setting) => setting.flag === flag);
-    const variable = setting?.env === undefined ? undefined : this.#env(setting.env);
-    return variable === undefined || variable === "" ? setting?.fallback : variable;
-  }
-
-  needed(flag: string): string {
-    const value = this.optional(flag);
-    if (value === undefined || value === "") {
-      throw new UsageError(`--${flag} is needed`);
-    }
-    return value;
-  }
-
-  oneOf<T extends string>(flag: string, choices: readonly T[]): T {
-    const value = this.needed(flag);
-    const choice = choices.find((choice) => choice === value);
-    if (choice === undefined) {
-      throw new UsageError(`--${flag} is one of ${choices.join(", ")}`);
-    }
-    return choice;
-  }
-
-  list(flag: string): readonly string[] {
-    const value = this.#flags[flag];
-    return Array.isArray(value) ? value.map(String) : [];
-  }
-
-  secret(): string | undefined {
-    const secret = this.optional("secret")?.trim();
-    if (secret !== undefined && secret.length < MIN_SECRET_CHARS) {
-      throw new UsageError(
-        `--secret has at least ${MIN_SECRET_CHARS} characters`,
-      );
-    }
-    return secret;
-  }
-}
 
 function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : NaN;
@@ -181,16 +113,20 @@ function parseClaims(list: readonly string[]): Record<string, string> {
 
 function serveConfig(values: Values): ServeConfig {
   const jwksUrl = values.optional("jwks-url");
+  const host = values.needed("host");
+  const secret = values.secret();
+  const dev = values.onOff("dev");
   const config: ServeConfig = {
     command: "serve",
-    host: values.needed("host"),
+    host,
     port: parsePort(values.needed("port")),
     data: values.needed("data"),
     store: values.oneOf("store", ["sqlite", "kv", "memory"]),
-    secret: values.secret(),
+    secret,
     jwksUrl: jwksUrl === undefined ? undefined : parseJwksUrl(jwksUrl),
     issuer: values.optional("issuer"),
     audience: values.optional("audience"),
+    dev: dev ?? (isLoopback(host) && secret === undefined && jwksUrl === undefined),
     logLevel: values.oneOf("log-level", ["debug", "info", "warning", "error"]),
     logFormat: values.oneOf("log-format", ["pretty", "json"]),
   };
@@ -203,6 +139,11 @@ function serveConfig(values: Values): ServeConfig {
   ) {
     throw new UsageError(
       `To listen on ${config.host}, which others can reach, give --secret or --jwks-url`,
+    );
+  }
+  if (config.dev && !isLoopback(host)) {
+    throw new UsageError(
+      `--dev would open gateways to all who can reach ${host}, it is for loopback only`,
     );
   }
   return config;

@@ -21,6 +21,7 @@ Deno.test("parseCommand with nothing serves the default gateway on loopback", ()
     jwksUrl: undefined,
     issuer: undefined,
     audience: undefined,
+    dev: true,
     logLevel: "info",
     logFormat: "pretty",
   };
@@ -51,11 +52,54 @@ Deno.test("parseCommand reads variables, and flags win", () => {
     jwksUrl: "https://keys.example/jwks",
     issuer: "me",
     audience: "you",
+    dev: false,
     logLevel: "debug",
     logFormat: "json",
   });
   const secret = parse("", { LAKESYNC_SECRET: `  ${SECRET}\n` });
   assert.equal(secret.command === "serve" && secret.secret, SECRET);
+});
+
+Deno.test("parseCommand opens gateways without rules on loopback only, and there on demand", () => {
+  const dev = (args: string, env: Record<string, string> = {}) => {
+    const command = parse(args, env);
+    return command.command === "serve" && command.dev;
+  };
+  const secret = `--secret ${SECRET.replaceAll(" ", "-")}`;
+  const open: [string, Record<string, string>?][] = [
+    [""],
+    ["--host ::1"],
+    [`${secret} --dev`],
+    ["--jwks-url https://keys.example/jwks --dev=true"],
+    [secret, { LAKESYNC_DEV: "1" }],
+    ["--dev", { LAKESYNC_DEV: "0" }],
+    ["", { LAKESYNC_DEV: "" }],
+  ];
+  for (const [args, env] of open) assert.equal(dev(args, env), true, args);
+  const closed: [string, Record<string, string>?][] = [
+    [secret],
+    ["--jwks-url https://keys.example/jwks"],
+    [`${secret} --host 0.0.0.0`],
+    [`${secret} --host 0.0.0.0 --no-dev`],
+    ["--dev=false"],
+    ["serve --no-dev --port 1"],
+    ["", { LAKESYNC_DEV: "0" }],
+    ["", { LAKESYNC_DEV: "false" }],
+    ["--no-dev", { LAKESYNC_DEV: "1" }],
+  ];
+  for (const [args, env] of closed) assert.equal(dev(args, env), false, args);
+  for (
+    const args of [
+      `${secret} --host 0.0.0.0 --dev`,
+      `--host 0.0.0.0 --dev --jwks-url https://keys.example/jwks`,
+      "--dev=maybe",
+      "--no-dev=true",
+      "token --sub a --dev",
+    ]
+  ) {
+    assert.throws(() => dev(args), UsageError, args);
+  }
+  assert.throws(() => dev(`${secret} --host 0.0.0.0`, { LAKESYNC_DEV: "1" }), UsageError);
 });
 
 Deno.test("parseCommand reads which token to make", () => {

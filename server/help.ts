@@ -10,8 +10,8 @@ function lines(settings: readonly Setting[]): string {
   return settings.map(({ flag, value, help, env, fallback }) => {
     const facts = [env, fallback === undefined ? undefined : `= ${fallback}`];
     const shown = facts.filter((fact) => fact !== undefined).join(" ");
-    return `  ${`--${flag} ${value}`.padEnd(26)}${help}` +
-      (shown === "" ? "" : `\n${" ".repeat(28)}[${shown}]`);
+    const text = shown === "" ? help : `${help}\n[${shown}]`;
+    return `  ${`--${flag} ${value}`.padEnd(26)}${text.replaceAll("\n", `\n${" ".repeat(28)}`)}`;
   }).join("\n");
 }
 

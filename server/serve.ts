@@ -107,6 +107,7 @@ export async function serve(config: ServeConfig): Promise<void> {
       trust,
       hostname: config.host,
       port: config.port,
+      openAccess: config.dev,
     });
   } catch (error) {
     await stores.close();
@@ -118,6 +119,7 @@ export async function serve(config: ServeConfig): Promise<void> {
     version: VERSION,
     url: server.url,
     hasSchema: server.hasSchema,
+    hasRules: server.hasRules,
     ...(development === undefined ? {} : { token: await developmentToken(config, development) }),
   }));
   logger.info("{signal}: stopping", { signal: await signal });

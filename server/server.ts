@@ -31,6 +31,11 @@ export interface ServerOptions {
   readonly hostname?: string;
   /** The port to listen on, 0 for any; 8787 unless given. */
   readonly port?: number;
+  /**
+   * Whether any valid token reads and writes everything in gateways that have no sync rules:
+   * development mode. Without it such a gateway refuses all tokens but those of role admin.
+   */
+  readonly openAccess?: boolean;
 }
 
 /** A server that runs. */
@@ -41,6 +46,8 @@ export interface RunningServer {
   readonly port: number;
   /** Whether the gateway `default` had a schema when the server started. */
   readonly hasSchema: boolean;
+  /** Whether it had sync rules. */
+  readonly hasRules: boolean;
   /** Answers what is under way, closes live connections and stores, and stops. */
   close(): Promise<void>;
 }
@@ -82,8 +89,8 @@ async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
 export async function startServer(
   options: ServerOptions,
 ): Promise<RunningServer> {
-  const { stores, hostname = "127.0.0.1", port = 8787 } = options;
-  const gateways = openGateways(stores, DENO_ENVIRONMENT);
+  const { stores, hostname = "127.0.0.1", port = 8787, openAccess = false } = options;
+  const gateways = openGateways(stores, { ...DENO_ENVIRONMENT, openAccess });
   const stopping = new AbortController();
   const cut = new AbortController();
   let phase: Phase = "starting";
@@ -117,9 +124,11 @@ export async function startServer(
     };
 
     let hasSchema: boolean;
+    let hasRules: boolean;
     try {
       const gateway = await gateways.create(DEFAULT_GATEWAY);
       hasSchema = gateway.schema !== undefined;
+      hasRules = (await gateway.rules()).rules !== undefined;
     } catch (error) {
       await server.shutdown();
       throw error;
@@ -132,6 +141,7 @@ export async function startServer(
       url: `http://${host}:${addr.port}`,
       port: addr.port,
       hasSchema,
+      hasRules,
       close: () => closing ??= close(),
     };
   } catch (error) {

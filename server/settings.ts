@@ -13,7 +13,7 @@ export interface Setting {
   readonly flag: string;
   /** The environment variable. */
   readonly env?: string;
-  /** What stands for its value in the help. */
+  /** What stands for its value in the help; empty for a switch. */
   readonly value: string;
   /** What it is for. */
   readonly help: string;
@@ -21,6 +21,8 @@ export interface Setting {
   readonly fallback?: string;
   /** Whether it may be given several times. */
   readonly multiple?: boolean;
+  /** Whether it is on or off: `--flag`, `--flag=false`, `--no-flag`, variables `1` and `0`. */
+  readonly onOff?: boolean;
 }
 
 const DATA: Setting = {
@@ -85,6 +87,14 @@ export const SERVE_SETTINGS: readonly Setting[] = [
   },
   ISSUER,
   AUDIENCE,
+  {
+    flag: "dev",
+    env: "LAKESYNC_DEV",
+    value: "",
+    help: "lets every token into gateways without sync rules; --no-dev does not;\n" +
+      "on unless given, on loopback without --secret and --jwks-url",
+    onOff: true,
+  },
   {
     flag: "log-level",
     env: "LAKESYNC_LOG_LEVEL",

@@ -1,6 +1,6 @@
 /**
- * What a server prints when it has started: where it is, and in development mode a command to
- * try it with.
+ * What a server prints when it has started: where it is, whether clients get in, and with a secret
+ * of its own a command to try it with.
  *
  * @module
  */
@@ -15,10 +15,12 @@ export interface StartFacts {
   readonly version: string;
   /** Where it listens. */
   readonly url: string;
-  /** A token to try it with; only in development mode. */
+  /** A token to try it with; only where the data folder's own secret signs tokens. */
   readonly token?: string;
   /** Whether the gateway `default` has a schema. */
   readonly hasSchema: boolean;
+  /** Whether the gateway `default` has sync rules. */
+  readonly hasRules: boolean;
 }
 
 const EXAMPLE_SCHEMA = {
@@ -42,6 +44,19 @@ function curl(url: string, token: string, hasSchema: boolean): string {
   -d '${JSON.stringify(EXAMPLE_SCHEMA)}'`;
 }
 
+function access({ config, hasRules }: StartFacts): string {
+  if (config.dev) {
+    return `  mode     development: gateways without sync rules are open to every valid token;
+           put rules to close one, or start with --no-dev to close all
+`;
+  }
+  return hasRules
+    ? ""
+    : `  rules    none: gateway default is closed to clients until they are put at
+           /v1/admin/sync-rules/default
+`;
+}
+
 /**
  * Writes the text.
  *
@@ -56,9 +71,9 @@ export function startText(facts: StartFacts): string {
   const text = `LakeSync ${version} on ${url}
   gateway  default
   data     ${data}
-`;
+${access(facts)}`;
   if (token === undefined) return text;
-  return `${text}  mode     development: this machine only, tokens by ${config.data}/secret
+  return `${text}  tokens   this machine only, signed by ${config.data}/secret
 
 Try it, with a token that is valid for a day:
 

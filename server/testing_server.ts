@@ -62,15 +62,23 @@ function isBody(body: unknown): body is BodyInit {
     body instanceof ReadableStream;
 }
 
-/** Runs a test against a server that is closed afterwards. */
+/**
+ * Runs a test against a server that is closed afterwards.
+ *
+ * @param test the test
+ * @param schema whether {@linkcode SCHEMA} is put to `default`
+ * @param openAccess whether gateways without sync rules are open
+ */
 export async function withServer(
   test: (server: TestServer) => Promise<void>,
   schema = true,
+  openAccess = true,
 ): Promise<void> {
   const running = await startServer({
     stores: memoryStores(),
     trust: { secrets: [SECRET] },
     port: 0,
+    openAccess,
   });
   const request: TestServer["request"] = (path, options = {}) => {
     const { token, body, method, headers = {} } = options;

@@ -21,6 +21,7 @@ import { livezHandler, readyHandler, startupzHandler } from "./health.ts";
 import { pullHandler } from "./pull.ts";
 import { pushHandler } from "./push.ts";
 import { replyError } from "./reply.ts";
+import { explainHandler, getRulesHandler, putRulesHandler } from "./rules.ts";
 
 /** Answers requests. */
 export type RequestHandler = (request: Request) => Promise<Response>;
@@ -32,7 +33,8 @@ const SUNSET = "Mon, 01 Nov 2027 00:00:00 GMT";
 const METHODS = ["GET", "POST", "PUT"] as const;
 
 /** Routes whose middle or end must be a gateway id; what else stands there is no gateway id. */
-const GATEWAY_ROUTE = /^\/v1\/(?:sync\/(.*)\/(?:push|pull)|admin\/(?:schema|stats|flush)\/(.*))$/;
+const GATEWAY_ROUTE =
+  /^\/v1\/(?:sync\/(.*)\/(?:push|pull)|admin\/(?:schema|stats|flush|sync-rules)\/(.*?)(?:\/explain)?)$/;
 
 function route(
   app: App,
@@ -98,6 +100,11 @@ export function createApp(context: ServerContext): RequestHandler {
     GET: getSchemaHandler(context),
     PUT: putSchemaHandler(context),
   });
+  route(app, "/v1/admin/sync-rules/:gatewayId", {
+    GET: getRulesHandler(context),
+    PUT: putRulesHandler(context),
+  });
+  route(app, "/v1/admin/sync-rules/:gatewayId/explain", { POST: explainHandler(context) });
   route(app, "/v1/admin/stats/:gatewayId", { GET: statsHandler(context) });
   route(app, "/v1/admin/flush/:gatewayId", { POST: flushHandler(context) });
   route(app, "/v1/admin/gateways", { GET: gatewaysHandler(context) });

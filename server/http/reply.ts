@@ -42,6 +42,7 @@ const COMPRESS: readonly (readonly [
  * @param type the content type
  * @param body text or bytes
  * @param headers further headers
+ * @param status the status code
  * @returns the answer
  */
 export function reply(
@@ -49,6 +50,7 @@ export function reply(
   type: string,
   body: string | Uint8Array,
   headers: Record<string, string> = {},
+  status = 200,
 ): Response {
   const all = new Headers({
     ...headers,
@@ -64,12 +66,12 @@ export function reply(
       if (!names.includes(name)) continue;
       all.set("Content-Encoding", name);
       const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-      return new Response(new Uint8Array(compress(bytes)), { headers: all });
+      return new Response(new Uint8Array(compress(bytes)), { status, headers: all });
     }
   }
   return new Response(
     typeof body === "string" ? body : new Uint8Array(body),
-    { headers: all },
+    { status, headers: all },
   );
 }
 
@@ -78,8 +80,9 @@ export function replyJson(
   request: Request,
   value: JsonValue | object,
   headers: Record<string, string> = {},
+  status = 200,
 ): Response {
-  return reply(request, CONTENT_TYPE.json, JSON.stringify(value), headers);
+  return reply(request, CONTENT_TYPE.json, JSON.stringify(value), headers, status);
 }
 
 /**

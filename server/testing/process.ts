@@ -12,6 +12,8 @@ export interface ServerProcessOptions {
   readonly secret: string;
   /** Which store; `sqlite` unless given. */
   readonly store?: "sqlite" | "kv" | "memory";
+  /** Whether gateways without sync rules are open to every valid token; true unless given. */
+  readonly dev?: boolean;
   /** The port; 0 for any, which later starts keep. */
   readonly port?: number;
   /** A command before deno's own, for instance a tracer and its flags. */
@@ -58,6 +60,7 @@ export class ServerProcess implements AsyncDisposable {
    */
   async start(): Promise<this> {
     const { data, secret, store = "sqlite", port = 0, wrapper = [], env = {} } = this.#options;
+    const { dev = true } = this.#options;
     const listen = this.#url === "" ? String(port) : new URL(this.#url).port;
     const main = new URL("../main.ts", import.meta.url);
     const [command, ...args] = [
@@ -69,6 +72,7 @@ export class ServerProcess implements AsyncDisposable {
       "--unstable-kv",
       main.protocol === "file:" ? decodeURIComponent(main.pathname) : main.href,
       ...["serve", "--port", listen, "--data", data, "--secret", secret, "--store", store],
+      `--dev=${dev}`,
     ];
     if (command === undefined) throw new Error("There is no command to start");
     const child = new Deno.Command(command, { args, env, stdout: "null", stderr: "piped" }).spawn();

@@ -97,6 +97,7 @@ Deno.test(`a push and a pull of 100 changes cost the same at ${SMALL} and at ${L
     setTimer: () => () => {},
     randomId: () => crypto.randomUUID(),
     hash: (text) => String(hash("sha256", text)),
+    openAccess: true,
   });
   const gateway = await gateways.create("default");
   const columns = {

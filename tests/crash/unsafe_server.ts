@@ -7,5 +7,10 @@ import { openSqliteStores, startServer } from "@lakesync/server";
 
 const [data = "", secret = ""] = Deno.args;
 const stores = await openSqliteStores(data, { synchronous: "OFF" });
-const server = await startServer({ stores, trust: { secrets: [secret] }, port: 0 });
+const server = await startServer({
+  stores,
+  trust: { secrets: [secret] },
+  port: 0,
+  openAccess: true,
+});
 console.error(`Unsafe LakeSync on ${server.url}`);

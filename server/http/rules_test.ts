@@ -1,0 +1,162 @@
+import { PROTOBUF_TYPE } from "@lakesync/core";
+import assert from "node:assert/strict";
+import { insert, tokenFor, withServer } from "../testing_server.ts";
+
+const RULES = {
+  buckets: [{
+    name: "titled",
+    tables: ["todos"],
+    filters: [{ column: "title", op: "eq", value: "jwt:sub" }],
+  }],
+  write: [{
+    tables: ["todos"],
+    ops: ["INSERT", "UPDATE"],
+    filters: [{ column: "title", op: "eq", value: "jwt:sub" }],
+  }],
+} as const;
+
+const rulesPath = (gatewayId: string) => `/v1/admin/sync-rules/${gatewayId}`;
+const EXPLAIN = "/v1/admin/sync-rules/default/explain";
+
+Deno.test("G7: a gateway without rules is closed to clients and open to admins", () =>
+  withServer(
+    async ({ json, alice, admin }) => {
+      const push = { body: insert("phone", 1, "t1") };
+      const pull = "/v1/sync/default/pull?clientId=phone";
+      for (
+        const answer of [
+          await json("/v1/sync/default/push", { token: alice, ...push }),
+          await json(pull, { token: alice }),
+        ]
+      ) {
+        assert.deepEqual([answer.status, answer.body["code"]], [403, "FORBIDDEN"]);
+        assert.match(String(answer.body["error"]), /no sync rules/);
+      }
+      assert.equal((await json("/v1/sync/default/push", { token: admin, ...push })).status, 200);
+      assert.equal((await json(pull, { token: admin })).status, 200);
+    },
+    true,
+    false,
+  ));
+
+Deno.test("PUT sync-rules answers 200 once they hold, and GET gives them back", () =>
+  withServer(
+    async ({ request, json, admin, alice, bob }) => {
+      const missing = await json(rulesPath("default"), { token: admin });
+      assert.deepEqual([missing.status, missing.body["code"]], [404, "NOT_FOUND"]);
+      for (const rowId of ["alice", "bob"]) {
+        const mutationId = rowId === "alice" ? 1 : 2;
+        const body = insert("root", mutationId, rowId, rowId);
+        assert.equal((await json("/v1/sync/default/push", { token: admin, body })).status, 200);
+      }
+      for (const method of ["PUT", "GET"]) {
+        const body = method === "PUT" ? { body: RULES } : {};
+        const answer = await request(rulesPath("default"), { method, token: admin, ...body });
+        assert.equal(answer.status, 200);
+        assert.equal(answer.headers.get("X-LakeSync-Rules"), "active");
+        assert.equal(answer.headers.get("Content-Type"), "application/json");
+        assert.deepEqual(await answer.json(), RULES);
+      }
+      for (const [sub, token] of [["alice", alice], ["bob", bob]] as const) {
+        const pull = await json(`/v1/sync/default/pull?clientId=${sub}`, { token });
+        assert.equal(pull.status, 200);
+        assert.deepEqual(JSON.stringify(pull.body).match(/"rowId":"\w+"/g), [`"rowId":"${sub}"`]);
+      }
+    },
+    true,
+    false,
+  ));
+
+Deno.test("PUT sync-rules refuses what are no rules, with the place, and keeps those before", () =>
+  withServer(async ({ json, admin, alice }) => {
+    const put = (body: BodyInit | object, token = admin, headers: Record<string, string> = {}) =>
+      json(rulesPath("default"), {
+        method: "PUT",
+        token,
+        body,
+        headers: { "Content-Type": "application/json", ...headers },
+      });
+    assert.equal((await put(RULES)).status, 200);
+    const protobuf = { "Content-Type": PROTOBUF_TYPE, Accept: "application/json" };
+    const cases = [
+      [await put("{"), 400, "VALIDATION_ERROR", /JSON/],
+      [
+        await put({ buckets: [{ name: "a", tables: ["lists"] }] }),
+        400,
+        "VALIDATION_ERROR",
+        /\$\.buckets\[0\]\.tables\[0\]/,
+      ],
+      [await put({ ...RULES, colour: 1 }), 400, "VALIDATION_ERROR", /colour/],
+      [await put("x", admin, protobuf), 415, "UNSUPPORTED_MEDIA_TYPE", /application\/json/],
+      [await put(" ".repeat(17 * 1024 * 1024)), 413, "PAYLOAD_TOO_LARGE", /larger/],
+      [await put(RULES, alice), 403, "FORBIDDEN", /admin/],
+      [await put(RULES, await tokenFor("root", "notes", "admin")), 403, "FORBIDDEN", /another/],
+    ] as const;
+    for (const [answer, status, code, text] of cases) {
+      assert.deepEqual([answer.status, answer.body["code"]], [status, code]);
+      assert.match(String(answer.body["error"]), text);
+    }
+    assert.deepEqual((await json(rulesPath("default"), { token: admin })).body, RULES);
+  }));
+
+Deno.test("sync-rules needs a gateway, a schema and a method that is there", () =>
+  withServer(async ({ request, json, admin }) => {
+    const put = (gatewayId: string) =>
+      json(rulesPath(gatewayId), { method: "PUT", token: admin, body: RULES });
+    const unknown = await put("notes");
+    assert.deepEqual([unknown.status, unknown.body["code"]], [404, "NOT_FOUND"]);
+    const bare = await put("default");
+    assert.deepEqual([bare.status, bare.body["code"]], [422, "SCHEMA_ERROR"]);
+    for (const path of ["-", "a/b", "a/b/explain"]) {
+      const { status, body } = await json(rulesPath(path), { token: admin });
+      assert.deepEqual([status, body["code"]], [400, "VALIDATION_ERROR"], path);
+    }
+    const post = await request(rulesPath("default"), { token: admin, method: "POST" });
+    assert.deepEqual([post.status, post.headers.get("Allow")], [405, "GET, PUT"]);
+    await post.body?.cancel();
+    const get = await request(EXPLAIN, { token: admin });
+    assert.deepEqual([get.status, get.headers.get("Allow")], [405, "POST"]);
+    await get.body?.cancel();
+  }, false));
+
+Deno.test("POST explain says who sees and writes a row", () =>
+  withServer(async ({ json, admin, alice }) => {
+    const path = rulesPath("default");
+    assert.equal((await json(path, { method: "PUT", token: admin, body: RULES })).status, 200);
+    const push = { token: alice, body: insert("phone", 1, "t1", "alice") };
+    assert.equal((await json("/v1/sync/default/push", push)).status, 200);
+    const explain = async (sub: string) => {
+      const body = { claims: { sub }, table: "todos", rowId: "t1" };
+      const answer = await json(EXPLAIN, { token: admin, body });
+      assert.equal(answer.status, 200);
+      const { lines, ...rest } = answer.body;
+      assert.match(JSON.stringify(lines), /titled/);
+      return rest;
+    };
+    assert.deepEqual(await explain("alice"), {
+      exists: true,
+      visible: true,
+      writable: { INSERT: true, UPDATE: true, DELETE: false },
+    });
+    assert.deepEqual(await explain("bob"), {
+      exists: true,
+      visible: false,
+      writable: { INSERT: false, UPDATE: false, DELETE: false },
+    });
+    for (
+      const body of [
+        [],
+        { table: "todos", rowId: "t1" },
+        { claims: [], table: "todos", rowId: "t1" },
+        { claims: {}, table: 1, rowId: "t1" },
+        { claims: {}, table: "todos" },
+        { claims: {}, table: "todos", rowId: "t1", more: 1 },
+        { claims: {}, table: "lists", rowId: "t1" },
+      ]
+    ) {
+      const answer = await json(EXPLAIN, { token: admin, body });
+      assert.deepEqual([answer.status, answer.body["code"]], [400, "VALIDATION_ERROR"]);
+    }
+    const body = { claims: { sub: "bob" }, table: "todos", rowId: "t1" };
+    assert.equal((await json(EXPLAIN, { token: alice, body })).status, 403);
+  }));
