@@ -73,7 +73,7 @@ export interface OperandSource {
   readonly kind: "claim" | "param";
   /** The name of it. */
   readonly name: string;
-  /** Whether a claim may be an array. */
+  /** Whether it may be several values. */
   readonly list: boolean;
   /** The type its values are read by. */
   readonly type: string;
@@ -237,10 +237,11 @@ function draft(tables: readonly DraftTable[]): readonly Draft[] {
   for (const source of tables) {
     for (const conjunct of source.conjuncts) {
       const claims = conjunct.filter((item) => item.subject.kind === "claim");
-      const keyed = sourcesOf(conjunct.filter(isKeyed));
+      const operands = keyedOf(conjunct);
+      const keyed = operands.map((operand) => operand.source);
       const residual = sourcesOf(conjunct.filter(isResidual));
       const ids = [claims.map((item) => conditionId(item)).sort(), idsOf(keyed), idsOf(residual)];
-      const entry = place(
+      const entry = draftFor(
         drafts,
         JSON.stringify(ids),
         source.table.name,
@@ -254,7 +255,9 @@ function draft(tables: readonly DraftTable[]): readonly Draft[] {
       );
       const table = entry.tables.get(source.table.name) ?? { source, alternatives: [] };
       entry.tables.set(source.table.name, table);
-      table.alternatives.push(alternativeOf(conjunct, keyed, residual));
+      table.alternatives.push(
+        alternativeOf(conjunct, operands.map((operand) => operand.conditions), residual),
+      );
     }
   }
   return [...drafts.values()];
@@ -264,7 +267,7 @@ function draft(tables: readonly DraftTable[]): readonly Draft[] {
  * Finds the draft for a conjunct. Two conjuncts of one table may share a draft unless they have
  * residual conditions, which must be one conjunction for each row.
  */
-function place(
+function draftFor(
   drafts: Map<string, Draft>,
   id: string,
   table: string,
@@ -281,16 +284,37 @@ function place(
   }
 }
 
+/** An operand of the key and the conditions that it stands in. */
+interface KeyedOperand {
+  readonly source: OperandSource;
+  readonly conditions: readonly Condition[];
+}
+
+/**
+ * The operands of the key. Conditions share an operand that is one value; where it may be many,
+ * each of them can hold by another one and has an operand of its own.
+ */
+function keyedOf(conjunct: Conjunct): readonly KeyedOperand[] {
+  const byId = new Map<string, KeyedOperand>();
+  for (const condition of conjunct.filter(isKeyed)) {
+    const source = sourceOf(condition);
+    if (source === undefined) continue;
+    let { id } = source;
+    for (let n = 2; source.list && byId.has(id); n++) id = `${source.id}#${n}`;
+    const conditions = [...byId.get(id)?.conditions ?? [], condition];
+    byId.set(id, { source: { ...source, id }, conditions });
+  }
+  return [...byId.values()].sort((a, b) => a.source.id < b.source.id ? -1 : 1);
+}
+
 function alternativeOf(
   conjunct: Conjunct,
-  keyed: readonly OperandSource[],
+  keyed: readonly Conjunct[],
   residual: readonly OperandSource[],
 ): Alternative {
   const residuals = conjunct.filter(isResidual);
   return {
-    keyed: keyed.map(({ id }) =>
-      conjunct.filter((item) => isKeyed(item) && sourceOf(item)?.id === id)
-    ),
+    keyed,
     fixed: conjunct.filter((item) =>
       item.subject.kind === "column" && item.operand.kind === "literal"
     ),

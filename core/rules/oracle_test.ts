@@ -159,6 +159,21 @@ const CORNERS: Readonly<Record<string, RulesSpec>> = {
     { column: "name", op: "nin", value: "jwt:string" },
     { column: "tags", op: "contains", value: "jwt:element" },
   ),
+  "two columns keyed by one array claim": oneBucket(
+    { column: "id", op: "in", value: "jwt:string" },
+    { column: "name", op: "in", value: "jwt:string" },
+  ),
+  "two columns keyed by one parameter": {
+    ...oneBucket(
+      { column: "size", op: "in", value: "param:sizes" },
+      { any: [{ column: "name", op: "in", value: "param:names" }] },
+      { column: "id", op: "in", value: "param:names" },
+    ),
+    parameters: {
+      sizes: { from: "members", column: "size" },
+      names: { from: "members", column: "name" },
+    },
+  },
   "two columns keyed by one claim": oneBucket(
     { column: "labels", op: "contains", value: "jwt:element" },
     { column: "tags", op: "contains", value: "jwt:element" },
