@@ -12,6 +12,7 @@ import { captureExisting } from "./capture_existing.ts";
 import { forgetCheckpoint } from "./checkpoint.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import { type Layout, placedTable, placeSchema, type TableChange } from "./layout.ts";
+import { keepOwn } from "./scope.ts";
 import { seal } from "./seal.ts";
 import { createSidecars, type Stored, widenSidecars } from "./sidecar.ts";
 
@@ -92,8 +93,9 @@ async function bring(
   const known = new Set(stored.layout.filter(({ gone }) => !gone).map(({ id }) => id));
   for (const name of adopted) {
     const table = placedTable(layout, name);
-    if (!withExisting || known.has(table.id)) continue;
-    await captureExisting(db, layout, table);
+    if (known.has(table.id)) continue;
+    if (withExisting) await captureExisting(db, layout, table);
+    else await keepOwn(db, table);
   }
   await db.run("UPDATE _lakesync_state SET schema = ?, layout = ?", [
     JSON.stringify(schema.spec),

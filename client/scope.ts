@@ -20,8 +20,10 @@ import {
   storeBucket,
   type StoredBucket,
 } from "./buckets.ts";
+import { rowIdSql } from "./capture.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import type { SyncedTable } from "./layout.ts";
+import { quoteName } from "./sql.ts";
 
 const FIRST: readonly number[] = [0];
 
@@ -41,6 +43,23 @@ export async function readSets(db: SqliteConnection): Promise<StoredSets> {
     sets: new Map(sets.map(([id, buckets]) => [Number(id), JSON.parse(String(buckets))])),
     homes: new Map(homes.map(([table, id]) => [Number(table), Number(id)])),
   };
+}
+
+/**
+ * Notes that all rows of a table are in no bucket: they were there before it was synced.
+ *
+ * @param db the writer, in a transaction
+ * @param table the table
+ */
+export async function keepOwn(db: SqliteConnection, table: SyncedTable): Promise<void> {
+  const rowId = rowIdSql(table, table.table.primaryKey.map(({ name }) => quoteName(name)));
+  await db.run("INSERT OR IGNORE INTO _lakesync_set (buckets) VALUES ('[]')");
+  await db.run(
+    `INSERT OR IGNORE INTO _lakesync_scope
+     SELECT ?, ${rowId}, (SELECT set_id FROM _lakesync_set WHERE buckets = '[]')
+     FROM ${quoteName(table.name)} WHERE ${rowId} IS NOT NULL`,
+    [table.id],
+  );
 }
 
 /** Follows the rows through one checkpoint. */

@@ -1,0 +1,354 @@
+import { type BucketState, defineSchema, type PullResult, type RowChange } from "@lakesync/core";
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { type LocalDatabase, openLocal } from "./local.ts";
+import { BucketGateway, type Projection } from "./testing_buckets.ts";
+import { WIDE, withFolder } from "./testing_local.ts";
+
+const SCHEMA = defineSchema({
+  version: 1,
+  tables: {
+    todos: { primaryKey: ["id"], columns: { id: "string", title: "string", n: "integer" } },
+  },
+});
+
+type Local = LocalDatabase<typeof SCHEMA>;
+
+interface World {
+  readonly db: Local;
+  readonly gateway: BucketGateway;
+  readonly path: string;
+  /** Asks for what is to be asked for and receives it. */
+  pull(pageRows?: number): Promise<void>;
+  /** Changes rows behind the client's back. */
+  drift(sql: string): void;
+  rows(): Promise<unknown>;
+}
+
+async function withWorld(
+  work: (world: World) => Promise<void>,
+  options: { readonly projections?: Record<string, Projection>; readonly tables?: string } = {},
+): Promise<void> {
+  await withFolder(async (folder) => {
+    const path = `${folder}/a.db`;
+    if (options.tables !== undefined) execute(path, options.tables);
+    const db = await openLocal({ database: path, schema: SCHEMA, watchMs: 0 });
+    const gateway = new BucketGateway(new Map(Object.entries(options.projections ?? {})));
+    try {
+      await work({
+        db,
+        gateway,
+        path,
+        pull: async (pageRows) => {
+          const { repair } = await db.state();
+          for (const page of gateway.pull(repair, pageRows)) await db.receive(page);
+        },
+        drift: (sql) =>
+          execute(
+            path,
+            `BEGIN IMMEDIATE; UPDATE _lakesync_clock SET applying = 1; ${sql};
+             UPDATE _lakesync_clock SET applying = 0; COMMIT`,
+          ),
+        rows: async () => {
+          const rows = await db.query("SELECT * FROM todos ORDER BY id");
+          return rows.map(({ id, title, n }) => [id, title, n]);
+        },
+      });
+    } finally {
+      await db.close();
+    }
+  });
+}
+
+function execute(path: string, sql: string): void {
+  const other = new DatabaseSync(path);
+  other.exec(sql);
+  other.close();
+}
+
+async function count(db: Local, table: string): Promise<unknown> {
+  const [row] = await db.query(`SELECT count(*) AS n FROM ${table}`);
+  return row?.["n"];
+}
+
+Deno.test("G7: a row goes when the last of its buckets has lost it, wherever it was in between", async () => {
+  await withWorld(async ({ db, gateway, pull, rows }) => {
+    for (const id of ["a", "b"]) gateway.granted.add(id);
+    gateway.put("todos", "t", { title: "x", n: 1 }, ["a"]);
+    gateway.put("todos", "u", { title: "y", n: 1 }, ["a"]);
+    await pull();
+    assert.equal(await count(db, "_lakesync_scope"), 0);
+    for (const buckets of [["b"], ["a", "b"], ["b"]]) {
+      gateway.put("todos", "t", { title: "x", n: 1 }, buckets);
+      await pull();
+      assert.deepEqual(await rows(), [["t", "x", 1], ["u", "y", 1]]);
+      assert.equal(await count(db, "_lakesync_scope"), 1);
+      assert.deepEqual((await db.verify())?.drifts, []);
+    }
+    gateway.put("todos", "t", { title: "x", n: 1 }, ["a"]);
+    await pull();
+    assert.equal(await count(db, "_lakesync_scope"), 0);
+    gateway.put("todos", "t", { title: "x", n: 1 }, ["elsewhere"]);
+    await pull();
+    assert.deepEqual(await rows(), [["u", "y", 1]]);
+    assert.deepEqual(await db.verify(), { buckets: 2, rows: 1, drifts: [] });
+  });
+});
+
+Deno.test("G11: rows of a client's only bucket take no space beside the app's", async () => {
+  await withWorld(async ({ db, gateway, pull }) => {
+    gateway.granted.add("all");
+    for (let i = 0; i < 1_200; i++) gateway.put("todos", `t${i}`, { title: "x", n: i }, ["all"]);
+    await pull(500);
+    for (let i = 0; i < 9; i++) gateway.put("todos", `t${i}`, { title: "y", n: i }, ["all"]);
+    await pull();
+    assert.equal(await count(db, "_lakesync_scope"), 0);
+    assert.deepEqual(await db.verify(), { buckets: 1, rows: 1_200, drifts: [] });
+  });
+});
+
+Deno.test("G7: cells that are unset become null, and come again when they may be seen again", async () => {
+  const projections = { narrow: { todos: ["title"] } };
+  await withWorld(async ({ db, gateway, pull, rows }) => {
+    for (const id of ["narrow", "wide"]) gateway.granted.add(id);
+    gateway.put("todos", "t", { title: "x", n: 7 }, ["narrow", "wide"]);
+    await pull();
+    gateway.granted.delete("wide");
+    await pull();
+    assert.deepEqual(await rows(), [["t", "x", null]]);
+    assert.deepEqual((await db.verify())?.drifts, []);
+    gateway.granted.add("wide");
+    await pull();
+    assert.deepEqual(await rows(), [["t", "x", 7]]);
+    assert.deepEqual((await db.verify())?.drifts, []);
+  }, { projections });
+});
+
+Deno.test("G6: a row that keeps a cell that was unset, because the app wants one, is blocked", async () => {
+  const tables = "CREATE TABLE todos (id TEXT PRIMARY KEY, title TEXT, n INTEGER NOT NULL)";
+  const projections = { narrow: { todos: ["title"] } };
+  await withWorld(async ({ db, gateway, pull, rows }) => {
+    for (const id of ["narrow", "wide"]) gateway.granted.add(id);
+    gateway.put("todos", "t", { title: "x", n: 7 }, ["narrow", "wide"]);
+    await pull();
+    gateway.granted.delete("wide");
+    await pull();
+    assert.equal(await db.pendingOf("todos", "t"), "blocked");
+    assert.deepEqual((await db.verify())?.drifts, [], "its base has lost the cell");
+    gateway.granted.add("wide");
+    await pull();
+    assert.deepEqual(await rows(), [["t", "x", 7]]);
+    assert.equal(await db.pendingOf("todos", "t"), "synced");
+  }, { projections, tables });
+});
+
+Deno.test("G7: rows of a bucket that is gone go though no page names them", async () => {
+  await withWorld(async ({ db, gateway, pull, rows }) => {
+    for (const id of ["a", "b"]) gateway.granted.add(id);
+    gateway.put("todos", "t", { title: "x", n: 1 }, ["a"]);
+    gateway.put("todos", "u", { title: "y", n: 1 }, ["a", "b"]);
+    gateway.put("todos", "v", { title: "z", n: 1 }, ["b"]);
+    gateway.put("todos", "w", { title: "w", n: 1 }, ["a"]);
+    await pull();
+    await db.exec("UPDATE todos SET n = 5 WHERE id = 't'");
+    gateway.granted.delete("a");
+    const [page] = gateway.pull();
+    assert.ok(page !== undefined);
+    await db.receive({ ...page, changes: [] });
+    assert.deepEqual(await rows(), [["u", "y", 1], ["v", "z", 1]]);
+    assert.deepEqual((await db.verify())?.drifts, []);
+    assert.equal(await db.pendingOf("todos", "t"), "pending");
+    gateway.put("todos", "s", { title: "s", n: 1 }, ["b"]);
+    await pull();
+    const home = await db.query(
+      "SELECT buckets FROM _lakesync_home JOIN _lakesync_set USING (set_id)",
+    );
+    assert.deepEqual(home, [{ buckets: "[2]" }], "new rows have another home");
+  });
+});
+
+Deno.test("G9: rows that were there before the table was synced are the app's own, until a resync", async () => {
+  const tables = `CREATE TABLE todos (id TEXT PRIMARY KEY, title TEXT, n INTEGER);
+    INSERT INTO todos VALUES ('own', 'o', 1), ('t', 'o', 1)`;
+  await withWorld(async ({ db, gateway, pull, rows }) => {
+    gateway.granted.add("a");
+    gateway.put("todos", "t", { title: "x", n: 2 }, ["a"]);
+    await pull();
+    assert.deepEqual(await rows(), [["own", "o", 1], ["t", "x", 2]]);
+    assert.deepEqual((await db.verify())?.drifts, []);
+    await db.resync();
+    gateway.forget();
+    await pull();
+    assert.deepEqual(await rows(), [["t", "x", 2]]);
+    assert.deepEqual((await db.verify())?.drifts, []);
+  }, { tables });
+});
+
+/** Receives a checkpoint by hand. */
+async function receive(
+  db: Local,
+  changes: readonly RowChange[],
+  buckets: readonly BucketState[],
+): Promise<void> {
+  const checkpoint = { seq: 9, buckets };
+  const [page] = new BucketGateway().pull();
+  assert.ok(page !== undefined);
+  const whole: PullResult = { ...page, changes, checkpoint };
+  await db.receive(whole);
+}
+
+Deno.test("G9: what a bucket that came whole did not mention has left it, and nothing else", async () => {
+  const projections = { narrow: { todos: ["title"] } };
+  await withWorld(async ({ db, gateway, pull, rows }) => {
+    for (const id of ["narrow", "wide"]) gateway.granted.add(id);
+    gateway.put("todos", "both", { title: "x", n: 1 }, ["narrow", "wide"]);
+    gateway.put("todos", "narrow", { title: "x", n: 1 }, ["narrow"]);
+    gateway.put("todos", "stays", { title: "x", n: 1 }, ["wide"]);
+    gateway.put("todos", "goes", { title: "x", n: 1 }, ["wide"]);
+    await pull();
+    const shape = { op: "PUT", table: "todos", columns: ["title"], buckets: [1] } as const;
+    await receive(db, [{ shape, rowId: "stays", values: ["y"] }], [
+      { id: "narrow", rows: 2, columns: projections.narrow },
+      { id: "wide", rows: 1, whole: true },
+    ]);
+    assert.deepEqual(await rows(), [
+      ["both", "x", null],
+      ["narrow", "x", null],
+      ["stays", "y", null],
+    ]);
+  }, { projections });
+});
+
+Deno.test("G6 G9: pending writes outlive a bucket that comes whole without their rows", async () => {
+  await withWorld(async ({ db, gateway, pull, rows }) => {
+    gateway.granted.add("a");
+    gateway.put("todos", "t", { title: "x", n: 1 }, ["a"]);
+    gateway.put("todos", "u", { title: "y", n: 1 }, ["a"]);
+    await pull();
+    await db.exec("UPDATE todos SET title = 'mine' WHERE id = 't'");
+    await db.exec("INSERT INTO todos VALUES ('v', 'new', 2)");
+    const shape = { op: "PUT", table: "todos", columns: ["title"] } as const;
+    const whole = { id: "a", rows: 1, whole: true } as const;
+    await receive(db, [{ shape, rowId: "t", values: ["theirs"] }], [whole]);
+    assert.deepEqual(await rows(), [["t", "mine", null], ["v", "new", 2]]);
+    await receive(db, [], [{ ...whole, rows: 0 }]);
+    assert.deepEqual(await rows(), [["v", "new", 2]], "an UPDATE does not bring a row back");
+    const batch = await db.nextBatch({ mutationId: 0, part: 0 }, WIDE);
+    assert.equal(batch?.transactions.length, 2);
+  });
+});
+
+Deno.test("G9: rows changed by a connection without triggers are found, and their bucket alone comes again", async () => {
+  await withWorld(async ({ db, gateway, pull, rows, drift }) => {
+    for (const id of ["a", "b"]) gateway.granted.add(id);
+    gateway.put("todos", "t", { title: "x", n: 1 }, ["a"]);
+    gateway.put("todos", "u", { title: "y", n: 1 }, ["b"]);
+    gateway.put("todos", "v", { title: "z", n: 1 }, ["b"]);
+    await pull();
+    const right = await rows();
+    assert.deepEqual((await db.verify())?.drifts, []);
+    for (
+      const [sql, bucket, told, here] of [
+        ["UPDATE todos SET n = 2 WHERE id = 't'", "a", 1, 1],
+        ["DELETE FROM todos WHERE id = 'v'", "b", 2, 1],
+        ["INSERT INTO todos VALUES ('ghost', 'g', 1)", "a", 1, 2],
+      ] as const
+    ) {
+      drift(sql);
+      await db.exec("UPDATE todos SET title = title WHERE 0");
+      const drifted = { bucket, rows: told, rowsHere: here, remedy: "repair" };
+      assert.deepEqual((await db.verify())?.drifts, [drifted]);
+      assert.deepEqual((await db.verify())?.drifts, [{ ...drifted, remedy: "asked" }]);
+      assert.deepEqual((await db.state()).repair, [bucket]);
+      await pull(1);
+      assert.deepEqual(await rows(), right);
+      assert.deepEqual((await db.state()).repair, []);
+      assert.deepEqual((await db.verify())?.drifts, []);
+    }
+  });
+});
+
+Deno.test("G9: nothing is asked for between the pages of a checkpoint", async () => {
+  await withWorld(async ({ db, gateway, pull, drift }) => {
+    gateway.granted.add("a");
+    gateway.put("todos", "t", { title: "x", n: 1 }, ["a"]);
+    await pull();
+    drift("UPDATE todos SET n = 2");
+    await db.verify();
+    gateway.put("todos", "u", { title: "x", n: 1 }, ["a"]);
+    gateway.put("todos", "v", { title: "x", n: 1 }, ["a"]);
+    const [first, last] = gateway.pull([], 1);
+    assert.ok(first !== undefined && last !== undefined);
+    await db.receive(first);
+    assert.deepEqual((await db.state()).repair, []);
+    const applied = await db.receive(last);
+    assert.equal(applied.repair, true);
+    assert.deepEqual((await db.state()).repair, ["a"]);
+  });
+});
+
+Deno.test("G9: a bucket that always differs comes three times, then everything once, then it is given up", async () => {
+  await withWorld(async ({ db, gateway }) => {
+    gateway.granted.add("a");
+    gateway.put("todos", "t", { title: "x", n: 1 }, ["a"]);
+    const remedies: unknown[] = [];
+    for (let round = 0; round < 7; round++) {
+      const { repair, cursor } = await db.state();
+      if (cursor === undefined) gateway.forget();
+      for (const page of gateway.pull(repair)) {
+        const buckets = page.checkpoint?.buckets.map((told) => ({ ...told, checksum: 1 })) ?? [];
+        await db.receive({ ...page, checkpoint: { seq: round, buckets } });
+      }
+      remedies.push((await db.verify())?.drifts[0]?.remedy);
+    }
+    const given = "given-up";
+    assert.deepEqual(remedies, ["repair", "repair", "repair", "resync", given, given, given]);
+    for (const page of gateway.pull()) await db.receive(page);
+    assert.deepEqual((await db.verify())?.drifts, [], "it heals when the gateway does");
+  });
+});
+
+Deno.test("G12: what was told under an older schema is not compared with rows of a newer one", async () => {
+  await withFolder(async (folder) => {
+    const database = `${folder}/a.db`;
+    const gateway = new BucketGateway();
+    gateway.granted.add("a");
+    gateway.put("todos", "t", { title: "x", n: 1 }, ["a"]);
+    const before = await openLocal({ database, schema: SCHEMA, watchMs: 0 });
+    for (const page of gateway.pull()) await before.receive(page);
+    await before.close();
+    const { todos } = SCHEMA.tables;
+    const columns = { ...todos.columns, more: "string" } as const;
+    const schema = { version: 2, tables: { todos: { ...todos, columns } } } as const;
+    const after = await openLocal({ database, schema, watchMs: 0 });
+    assert.equal((await after.verify())?.buckets, 0);
+    gateway.put("todos", "t", { title: "x", n: 1, more: "y" }, ["a"]);
+    for (const page of gateway.pull()) await after.receive(page);
+    assert.deepEqual(await after.verify(), { buckets: 1, rows: 1, drifts: [] });
+    await after.close();
+  });
+});
+
+Deno.test("verify compares in slices and sees one checkpoint, in memory too", async () => {
+  const db = await openLocal({ database: ":memory:", schema: SCHEMA });
+  const gateway = new BucketGateway();
+  assert.equal(await db.verify(), undefined);
+  gateway.granted.add("a");
+  for (let i = 0; i < 20_000; i++) gateway.put("todos", `t${i}`, { title: "x", n: i }, ["a"]);
+  for (const page of gateway.pull()) await db.receive(page);
+  let longest = 0;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+  }, 1);
+  const verifying = db.verify();
+  const write = db.exec("UPDATE todos SET n = -1 WHERE id = 't5'");
+  assert.deepEqual(await verifying, { buckets: 1, rows: 20_000, drifts: [] });
+  await write;
+  clearInterval(timer);
+  assert.ok(longest < 200, `${longest} ms`);
+  const closing = db.verify();
+  await db.close();
+  await assert.rejects(closing, { code: "DRAINING" });
+});
