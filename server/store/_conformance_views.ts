@@ -375,6 +375,7 @@ export const viewCases: readonly ConformanceCase[] = [
         rows: newRows("a", 400, 2),
         clients: Array.from({ length: 100 }, (_, index) => client(`c${index}`)),
       }));
+      await store.head();
       const before = store.counters;
       await readSnapshot(store, async (view) => {
         await view.clients(["c7"]);

@@ -9,7 +9,7 @@
  * g <id> in <bucket> <gone> <seq> <rid> [table, rowId]
  * g <id> log <seq> <slice>              LogRecord
  * g <id> client <clientId>              Content (JSON)
- * g <id> bucket <number>                BucketRecord
+ * g <id> bucket <number>                BucketFields
  * g <id> bucketId <hash of id>          number
  * g <id> meta <name>                    Content (text)
  * g <id> answer <hash of key>           AnswerRecord
@@ -64,6 +64,11 @@ export function entryAt(
   rid: number,
 ): GatewayKey {
   return ["in", bucket, gone, seq, rid];
+}
+
+/** The key of a bucket. */
+export function bucketAt(bucket: number): GatewayKey {
+  return ["bucket", bucket];
 }
 
 /** The key of a bucket's number by its name, which may be longer than a key. */

@@ -8,6 +8,7 @@ import { wrongRef } from "./_errors.ts";
 import { type KvDraft, trashOf } from "./_kv_content.ts";
 import {
   answerAt,
+  bucketAt,
   bucketIdAt,
   entryAt,
   expiryAt,
@@ -112,11 +113,7 @@ export class KvPlan {
       ({ clientId }) => ["client", clientId],
       (client, old) => this.#client(client, old),
     );
-    await this.#each(
-      writes.buckets ?? [],
-      ({ bucket }) => ["bucket", bucket],
-      (bucket, old) => this.#bucket(bucket, old),
-    );
+    await this.#buckets(writes.dropBuckets ?? [], writes.buckets ?? []);
     await this.#each(
       writes.meta ?? [],
       ([name]) => ["meta", name],
@@ -182,10 +179,23 @@ export class KvPlan {
     this.#set(["client", client.clientId], content);
   }
 
-  #bucket(bucket: BucketRecord, old: unknown): void {
-    if (old !== undefined) this.#set(bucketIdAt(asBucket(old).id), null);
-    this.#set(["bucket", bucket.bucket], bucket);
-    this.#set(bucketIdAt(bucket.id), bucket.bucket);
+  /** Forgets what was at all of them before any is written, since a name may go to another. */
+  async #buckets(drop: readonly number[], records: readonly BucketRecord[]): Promise<void> {
+    const numbers = new Set([...drop, ...records.map(({ bucket }) => bucket)]);
+    await this.#each([...numbers], bucketAt, (bucket, old) => this.#dropBucket(bucket, old));
+    for (const { bucket, id, seq, rows, data } of records) {
+      const content = await this.#draft.keepText(data);
+      this.#set(bucketAt(bucket), { id, seq, rows, data: content });
+      this.#set(bucketIdAt(id), bucket);
+    }
+  }
+
+  #dropBucket(bucket: number, old: unknown): void {
+    if (old === undefined) return;
+    const { id, data } = asBucket(old);
+    this.#discard(data);
+    this.#set(bucketIdAt(id), null);
+    this.#set(bucketAt(bucket), null);
   }
 
   async #meta(name: string, value: string | null, old: unknown): Promise<void> {

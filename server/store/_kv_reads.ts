@@ -6,7 +6,7 @@
  */
 
 import { readBytes, readText } from "./_kv_content.ts";
-import { answerAt, bucketIdAt, type GatewayKey, partAt, rowAt } from "./_kv_keys.ts";
+import { answerAt, bucketAt, bucketIdAt, type GatewayKey, partAt, rowAt } from "./_kv_keys.ts";
 import { KvRef } from "./_kv_plan.ts";
 import {
   asAnswer,
@@ -29,12 +29,15 @@ import type {
   BucketRecord,
   BucketScan,
   ClientRecord,
+  IndexPage,
+  IndexScan,
   KeptAnswer,
   LogEntry,
   LogPosition,
   RowKey,
+  RowPage,
+  RowScan,
   ScannedRow,
-  ScanPosition,
   StagedPart,
   StagedSummary,
   StoredRow,
@@ -89,15 +92,27 @@ export async function readClients(
   }));
 }
 
-/** Buckets by name. */
+/** Buckets by name or number. */
 export async function readBuckets(
   session: KvSession,
-  ids: readonly string[],
+  names: readonly (string | number)[],
 ): Promise<readonly (BucketRecord | undefined)[]> {
-  const numbers = await session.getMany(ids.map(bucketIdAt));
-  return Promise.all(
-    numbers.map(({ value }) => value === null ? undefined : readBucket(session, asNumber(value))),
-  );
+  const ids = names.filter((name) => typeof name === "string");
+  const byId = (await session.getMany(ids.map(bucketIdAt))).values();
+  const numbers = names.map((name) => {
+    if (typeof name === "number") return name;
+    const value = byId.next().value?.value ?? undefined;
+    return value === undefined ? undefined : asNumber(value);
+  });
+  const known = numbers.filter((bucket) => bucket !== undefined);
+  const records = (await session.getMany(known.map(bucketAt))).values();
+  return await Promise.all(numbers.map(async (bucket) => {
+    if (bucket === undefined) return undefined;
+    const value = records.next().value?.value ?? undefined;
+    if (value === undefined) return undefined;
+    const { data, ...fields } = asBucket(value);
+    return { ...fields, bucket, data: await readText(session, data) };
+  }));
 }
 
 /** A small record. */
@@ -127,15 +142,55 @@ export async function scanBucket(
   scan: BucketScan,
 ): Promise<BucketPage> {
   const entries = await readEntries(session, scan);
+  const [bucket] = await readBuckets(session, [scan.bucket]);
   const rows = await fillPage(session, entries.slice(0, scan.limit));
   const [client] = await readClients(session, [scan.clientId]);
   return {
     head: { epoch: head.epoch, seq: head.seq, hlc: head.hlc },
     client,
-    bucket: await readBucket(session, scan.bucket),
+    bucket,
     rows,
     complete: rows.length === entries.length,
   };
+}
+
+/** A page of one side of a bucket. */
+export async function scanSide(session: KvSession, scan: IndexScan): Promise<IndexPage> {
+  const entries = await readSide(session, scan);
+  const rows = await fillPage(session, entries.slice(0, scan.limit));
+  return { rows, complete: rows.length === entries.length };
+}
+
+/** A page of all rows, in the order of their keys. */
+export async function scanRows(
+  session: KvSession,
+  { after, limit }: RowScan,
+): Promise<RowPage> {
+  const rows: RowPage["rows"][number][] = [];
+  let bytes = 0;
+  while (true) {
+    const start = startAfter(rows.at(-1)?.position ?? after);
+    const asked = Math.min(limit - rows.length + 1, ROWS_AT_ONCE);
+    const found = await session.list({
+      prefix: ["row"],
+      ...start && { start },
+      limit: asked,
+    });
+    for (const { key, value } of found) {
+      if (rows.length >= limit || bytes >= MAX_PAGE_BYTES) return { rows, complete: false };
+      const [table, rowId] = [asNumber(key[1]), asString(key[2])];
+      const { rid, data } = asRow(value);
+      bytes += bytesOf(data);
+      rows.push({
+        table,
+        rowId,
+        data: await readText(session, data),
+        ref: new KvRef(rid, data),
+        position: `${table}:${rowId}`,
+      });
+    }
+    if (found.length < asked) return { rows, complete: true };
+  }
 }
 
 /** Log entries after a seq. */
@@ -203,36 +258,34 @@ export async function readPart(
   };
 }
 
-async function readBucket(
-  session: KvSession,
-  bucket: number,
-): Promise<BucketRecord | undefined> {
-  const { value } = await session.get(["bucket", bucket]);
-  return value === null ? undefined : asBucket(value);
-}
-
 /** Merges the entries that are in the bucket and those that left it: one more than the limit. */
 async function readEntries(
   session: KvSession,
   { bucket, after, goneAfterSeq, limit }: BucketScan,
 ): Promise<readonly IndexEntry[]> {
-  const read = async (gone: boolean, { seq, tie }: ScanPosition) => {
-    const prefix: GatewayKey = ["in", bucket, gone];
-    const found = await session.list({
-      prefix,
-      start: [...prefix, seq, parseTie(tie) + 1],
-      limit: limit + 1,
-    });
-    return found.map(toEntry);
-  };
-  const present = await read(false, after);
-  const gone = await read(
-    true,
-    goneAfterSeq < after.seq ? after : { seq: goneAfterSeq + 1, tie: "" },
-  );
+  const goneAfter = goneAfterSeq < after.seq ? after : { seq: goneAfterSeq + 1, tie: "" };
+  const present = await readSide(session, { bucket, gone: false, after, limit });
+  const gone = await readSide(session, { bucket, gone: true, after: goneAfter, limit });
   return [...present, ...gone]
     .sort((a, b) => a.seq - b.seq || a.rid - b.rid)
     .slice(0, limit + 1);
+}
+
+/** The entries of one side of a bucket: one more than the limit. */
+async function readSide(
+  session: KvSession,
+  { bucket, gone, after: { seq, tie }, limit }: IndexScan,
+): Promise<readonly IndexEntry[]> {
+  const prefix: GatewayKey = ["in", bucket, gone];
+  const start: GatewayKey = [...prefix, seq, parseTie(tie) + 1];
+  const found = await session.list({ prefix, start, limit: limit + 1 });
+  return found.map(toEntry);
+}
+
+/** The first key that is greater than that of a row; none for a position that is no row's. */
+function startAfter(position: string): GatewayKey | undefined {
+  const [, table, rowId] = /^(\d{1,15}):(.*)$/s.exec(position) ?? [];
+  return rowId === undefined ? undefined : rowAt({ table: Number(table), rowId: `${rowId}\0` });
 }
 
 function toEntry({ key, value }: KvListed): IndexEntry {

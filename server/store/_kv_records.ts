@@ -5,7 +5,6 @@
  */
 
 import { LakeSyncError } from "@lakesync/core";
-import type { BucketRecord } from "./store.ts";
 
 /** Bytes too large for one value, in chunks under the id of the write that made them. */
 export interface Blob {
@@ -45,6 +44,18 @@ export interface RowRecord {
   /** The row's number. */
   readonly rid: number;
   /** Its record, UTF-8. */
+  readonly data: Content;
+}
+
+/** A bucket without its key. */
+export interface BucketFields {
+  /** Its name. */
+  readonly id: string;
+  /** The commit at which a row last changed in it. */
+  readonly seq: number;
+  /** Rows in it. */
+  readonly rows: number;
+  /** Its sums, UTF-8. */
   readonly data: Content;
 }
 
@@ -124,10 +135,10 @@ function isAnswer(value: unknown): value is AnswerRecord {
     isContent(value.json);
 }
 
-function isBucket(value: unknown): value is BucketRecord {
-  return isFields(value) && typeof value.bucket === "number" &&
-    typeof value.id === "string" && typeof value.rows === "number" &&
-    typeof value.checksum === "number";
+function isBucket(value: unknown): value is BucketFields {
+  return isFields(value) && typeof value.id === "string" &&
+    typeof value.seq === "number" && typeof value.rows === "number" &&
+    isContent(value.data);
 }
 
 function reader<T>(is: (value: unknown) => value is T): (value: unknown) => T {
@@ -151,7 +162,7 @@ export const asPart: (value: unknown) => PartRecord = reader(isPart);
 /** Reads a kept answer. */
 export const asAnswer: (value: unknown) => AnswerRecord = reader(isAnswer);
 /** Reads a bucket. */
-export const asBucket: (value: unknown) => BucketRecord = reader(isBucket);
+export const asBucket: (value: unknown) => BucketFields = reader(isBucket);
 /** Reads bytes or where they are. */
 export const asContent: (value: unknown) => Content = reader(isContent);
 /** Reads a number. */

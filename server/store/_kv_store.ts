@@ -31,10 +31,12 @@ import {
   readPart,
   readRows,
   scanBucket,
+  scanRows,
   stagedSummary,
 } from "./_kv_reads.ts";
 import type { HeadRecord } from "./_kv_records.ts";
 import type { KvSession } from "./_kv_session.ts";
+import { openView } from "./_kv_view.ts";
 import { stagePart, sweepAnswers, sweepParts, trimLog } from "./_kv_upkeep.ts";
 import type {
   BucketPage,
@@ -47,7 +49,10 @@ import type {
   LargeCommit,
   LogEntry,
   LogPosition,
+  ReadView,
   RowKey,
+  RowPage,
+  RowScan,
   StagedPart,
   StagedSummary,
   Store,
@@ -119,11 +124,11 @@ export class KvStore implements Store {
     return this.#read(() => readClients(this.#session, clientIds));
   }
 
-  /** Reads buckets by name. */
+  /** Reads buckets by name or number. */
   readBuckets(
-    ids: readonly string[],
+    names: readonly (string | number)[],
   ): Promise<readonly (BucketRecord | undefined)[]> {
-    return this.#read(() => readBuckets(this.#session, ids));
+    return this.#read(() => readBuckets(this.#session, names));
   }
 
   /** Reads a small record. */
@@ -134,6 +139,23 @@ export class KvStore implements Store {
   /** Reads a kept answer. */
   readAnswer(key: string): Promise<KeptAnswer | undefined> {
     return this.#read(() => readAnswer(this.#session, key));
+  }
+
+  /** Opens a view. */
+  view(): Promise<ReadView> {
+    return this.#untilCarried(() =>
+      openView({
+        session: this.#session,
+        gate: this.#gate,
+        shared: this.capabilities.shared,
+        isOpen: () => this.#open,
+      })
+    );
+  }
+
+  /** Reads all rows page by page. */
+  scanRows(scan: RowScan): Promise<RowPage> {
+    return this.#read(() => scanRows(this.#session, scan));
   }
 
   /** Reads rows of a bucket in one snapshot. */
@@ -253,9 +275,15 @@ export class KvStore implements Store {
   }
 
   async #read<T>(work: (head: HeadRecord) => Promise<T>): Promise<T> {
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const outcome = await this.#gate.shared(() => this.#attempt(work));
-      if (outcome) return outcome.result;
+    const { result } = await this.#untilCarried(() => this.#gate.shared(() => this.#attempt(work)));
+    return result;
+  }
+
+  /** Tries until there is an answer, and finishes meanwhile what others have published. */
+  async #untilCarried<T>(attempt: () => Promise<T | undefined>): Promise<T> {
+    for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts++) {
+      const answer = await attempt();
+      if (answer !== undefined) return answer;
       await this.#write(() => Promise.resolve());
     }
     throw headMoved();
