@@ -59,6 +59,8 @@ export interface DownloadContext {
   readonly onOnline: () => void;
   /** Told when the connection needs a new token. */
   readonly onNeedsToken: () => void;
+  /** Told with the first checkpoint after a refusal. */
+  readonly onAllowed: () => void;
   /** Told after each checkpoint. */
   readonly onCheckpoint: (applied: Applied) => void;
 }
@@ -88,6 +90,8 @@ export class Download {
   #failures = 0;
   #socketFailures = 0;
   #atLeastMs = 0;
+  /** Whether the gateway refused and has given no checkpoint since. */
+  #refused = false;
   /** Whether the last page left buckets to be asked for again. */
   #repairs = false;
   #working: Promise<void> = Promise.resolve();
@@ -159,6 +163,7 @@ export class Download {
       case "waiting":
         return this.#retryAfter(RECONNECT, signal);
       case "refused":
+        this.#refused = true;
         return this.#retryAfter(REFUSED, signal);
       case "live":
         return this.#after(STEADY_MS, signal, () => this.#failures = 0);
@@ -333,7 +338,7 @@ export class Download {
     page: PullResult,
     { clientId, cursor }: PageOrigin,
   ): Promise<boolean> {
-    const { env, replica, status, onCheckpoint } = this.#context;
+    const { env, replica, status, onAllowed, onCheckpoint } = this.#context;
     const applied = await replica.receive(page, { clientId, cursor });
     if (applied.dropped) return false;
     this.#repairs = applied.complete && applied.repair === true;
@@ -345,6 +350,8 @@ export class Download {
     const checkpoint = seq === undefined ? {} : { lastCheckpoint: { seq, atMs: env.now() } };
     status.setProblem("down", undefined, { progress: undefined, ...checkpoint });
     onCheckpoint(applied);
+    if (this.#refused) onAllowed();
+    this.#refused = false;
     return true;
   }
 

@@ -84,6 +84,7 @@ export class Sync {
       onServerTime,
       onOnline: () => this.#upload.reached(),
       onNeedsToken: () => this.#upload.hold(),
+      onAllowed: () => this.#upload.resume(),
       onCheckpoint: (applied) => {
         this.#countPending();
         this.#verification.checkpoint(applied);
