@@ -6,33 +6,23 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { at, client, goneAt, logEntry, next, openStore, scanAll } from "./_conformance_tools.ts";
-import type { ConformanceCase, StoreSubject } from "./conformance.ts";
+import { at, bucket, client, goneAt, logEntry, next, openStore } from "./_conformance_tools.ts";
 import {
-  type BucketEntry,
-  type LargeCommit,
-  LOG_START,
-  type LogEntry,
-  type RowWrite,
-  type Store,
-  type Writes,
-} from "./store.ts";
+  BUCKETS,
+  compare,
+  compareView,
+  type Model,
+  type ModelRow,
+  ROW_IDS,
+} from "./_conformance_expected.ts";
+import type { ConformanceCase, StoreSubject } from "./conformance.ts";
+import type { BucketEntry, LargeCommit, ReadView, RowWrite, Store, Writes } from "./store.ts";
 
-const ROW_IDS = ["a", "b", "c", "d", "e"];
-const BUCKETS = [1, 2];
+/** Fewer than a store may hold at once. */
+const MAX_VIEWS = 3;
 
-/** A row and its place in each bucket it is in or left. */
-interface ModelRow {
-  readonly data: string;
-  readonly places: ReadonlyMap<number, BucketEntry>;
-}
-
-interface Model {
-  readonly seq: number;
-  readonly rows: ReadonlyMap<string, ModelRow>;
-  readonly log: readonly LogEntry[];
-  readonly clients: ReadonlyMap<string, number>;
-}
+/** A view that is open, and what it must show. */
+type Opened = readonly [view: ReadView, model: Model];
 
 /** What happens to a row: it is put into these buckets and no others, or removed. */
 interface Change {
@@ -42,7 +32,7 @@ interface Change {
 }
 
 interface Step {
-  readonly kind: "commit" | "abort" | "trim" | "reopen";
+  readonly kind: "commit" | "abort" | "trim" | "reopen" | "open view" | "end view";
   readonly slices: readonly (readonly Change[])[];
   readonly limit: number;
 }
@@ -50,7 +40,7 @@ interface Step {
 const change: fc.Arbitrary<Change> = fc.record({
   rowId: fc.constantFrom(...ROW_IDS),
   buckets: fc.oneof(
-    { weight: 4, arbitrary: fc.subarray(BUCKETS) },
+    { weight: 4, arbitrary: fc.subarray([...BUCKETS]) },
     { weight: 1, arbitrary: fc.constant("removed" as const) },
   ),
   bytes: fc.constantFrom(0, 10, 5_000, 70_000),
@@ -60,6 +50,7 @@ const step: fc.Arbitrary<Step> = fc.record({
   kind: fc.oneof(
     { weight: 6, arbitrary: fc.constant("commit" as const) },
     { weight: 2, arbitrary: fc.constantFrom("abort", "trim", "reopen") },
+    { weight: 3, arbitrary: fc.constantFrom("open view", "open view", "end view") },
   ),
   slices: fc.array(
     fc.uniqueArray(change, { selector: (c) => c.rowId, maxLength: 5 }),
@@ -80,7 +71,7 @@ export function modelCases(runs: number): readonly ConformanceCase[] {
     run: (subject) =>
       fc.assert(
         fc.asyncProperty(
-          fc.array(step, { maxLength: 12 }),
+          fc.array(step, { maxLength: 16 }),
           (steps) => follow(subject, steps),
         ),
         { numRuns: runs },
@@ -94,9 +85,16 @@ async function follow(
 ): Promise<void> {
   let stores = await subject.open();
   let store = await openStore(stores);
-  let model: Model = { seq: 0, rows: new Map(), log: [], clients: new Map() };
+  let model: Model = { seq: 0, rows: new Map(), log: [], clients: new Map(), buckets: new Map() };
+  const views: Opened[] = [];
   for (const { kind, slices, limit } of steps) {
-    if (kind === "reopen") {
+    if (kind === "open view" && views.length < MAX_VIEWS) {
+      views.push([await store.view(), model]);
+    } else if (kind === "open view" || kind === "end view") {
+      const [opened] = views.splice(limit % (views.length + 1), 1);
+      if (opened) await endView(subject, opened, limit);
+    } else if (kind === "reopen") {
+      for (const [view] of views.splice(0)) await view.end();
       stores = await subject.reopen(stores);
       store = await openStore(stores);
     } else if (kind === "trim") {
@@ -108,6 +106,7 @@ async function follow(
     }
     await compare(store, model, limit);
   }
+  for (const opened of views) await endView(subject, opened, 2);
   for (const gatewayId of await stores.list()) assert.equal(gatewayId, "default");
   await store.close();
   await stores.close();
@@ -160,11 +159,18 @@ async function writeSlices(
   return after({ ...model, rows: current }, slices.length);
 }
 
+/** The number of the bucket whose record a commit writes. */
+function bucketOf(seq: number): number {
+  return seq % 3 + 1;
+}
+
 /** What every slice writes besides rows. */
 function others(seq: number, slice: number): Writes {
   return {
     log: [logEntry(seq, slice, seq * 10)],
     clients: [client(`c${seq % 3}`, seq)],
+    dropBuckets: seq % 4 === 0 ? [bucketOf(seq + 1)] : [],
+    buckets: [bucket({ bucket: bucketOf(seq), id: `b${bucketOf(seq)}`, seq })],
   };
 }
 
@@ -180,6 +186,10 @@ function after(model: Model, slices: number): Model {
     rows: model.rows,
     log: [...model.log, ...added],
     clients: new Map([...model.clients, [`c${seq % 3}`, seq]]),
+    buckets: new Map([
+      ...[...model.buckets].filter(([number]) => seq % 4 !== 0 || number !== bucketOf(seq + 1)),
+      [bucketOf(seq), seq],
+    ]),
   };
 }
 
@@ -230,51 +240,14 @@ function placesAfter(
   return places;
 }
 
-async function compare(
-  store: Store,
-  model: Model,
+/** Fails unless a view still shows what there was when it was opened, or says that it may not. */
+async function endView(
+  subject: StoreSubject,
+  [view, model]: Opened,
   limit: number,
 ): Promise<void> {
-  assert.equal((await store.head()).seq, model.seq);
-  const read = await store.readRows(
-    ROW_IDS.map((rowId) => ({ table: 1, rowId })),
-  );
-  assert.deepEqual(
-    read.map((row) => row?.data),
-    ROW_IDS.map((rowId) => model.rows.get(rowId)?.data),
-  );
-  const fromSeq = Math.max(0, model.seq - 3);
-  const goneAfterSeq = Math.max(0, model.seq - limit);
-  for (const bucket of BUCKETS) {
-    const found = await scanAll(store, {
-      bucket,
-      after: { seq: fromSeq, tie: "" },
-      goneAfterSeq,
-      limit,
-    });
-    const seqs = found.map(({ position }) => position.seq);
-    assert.deepEqual(seqs, seqs.toSorted((a, b) => a - b));
-    const expected = [...model.rows].flatMap(([rowId, { data, places }]) => {
-      const place = places.get(bucket);
-      if (!place || place.seq < fromSeq) return [];
-      if (place.gone && place.seq <= goneAfterSeq) return [];
-      return [`${rowId}@${place.seq} ${place.gone} ${data}`];
-    });
-    assert.deepEqual(
-      found.map(({ rowId, position, gone, data }) => `${rowId}@${position.seq} ${gone} ${data}`)
-        .sort(),
-      expected.sort(),
-    );
-  }
-  assert.deepEqual(await store.readLog(LOG_START, 1_000), model.log);
-  const clients = await store.readClients([...model.clients.keys()]);
-  assert.deepEqual(
-    clients.map((found) => found?.lastMutationId),
-    [...model.clients.values()],
-  );
-  assert.deepEqual(await store.stats(), {
-    logEntries: model.log.length,
-    logBytes: model.log.reduce((sum, { payload }) => sum + payload.length, 0),
-    clients: model.clients.size,
-  });
+  const [outcome] = await Promise.allSettled([compareView(view, model, limit)]);
+  const isOne = await view.end();
+  assert(isOne || !subject.versions);
+  if (isOne && outcome.status === "rejected") throw outcome.reason;
 }

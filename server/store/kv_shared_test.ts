@@ -11,6 +11,7 @@ import {
   scan,
   scanAll,
 } from "./_conformance_tools.ts";
+import { readSnapshot } from "./snapshot.ts";
 import { tempFolder } from "./testing_folders.ts";
 import { assertWhole, BIG, database, history, PausingSession } from "./testing_kv.ts";
 
@@ -122,4 +123,94 @@ Deno.test("kv store cannot publish a write that another process has given up", a
   await assertCode(large.commit(next(0)), "BACKPRESSURE");
   assert.equal(await assertWhole(store), 0);
   await store.close();
+});
+
+Deno.test("kv store says of a view that another process has written meanwhile", async () => {
+  await using folder = await tempFolder();
+  using db = await database(folder.path);
+  const reader = await db.open();
+  const writer = await db.open();
+  await writer.commit(next(0, { rows: [newRow("t1", 1, BIG)] }));
+  const calm = await reader.view();
+  assert.equal((await calm.rows([{ table: 1, rowId: "t1" }]))[0]?.data, BIG);
+  assert.equal(await calm.end(), true);
+
+  const torn = await reader.view();
+  const ref = await refOf(writer, "t1");
+  await writer.commit(next(1, { rows: [{ ...newRow("t1", 2, "small"), ref, drop: [at(1)] }] }));
+  assert.equal(torn.head.seq, 1);
+  await torn.rows([{ table: 1, rowId: "t1" }]).catch(() => {});
+  assert.equal(await torn.end(), false);
+  assert.equal(await torn.end(), false);
+  await reader.close();
+  await writer.close();
+});
+
+Deno.test("kv store tells a view that lost its snapshot from one over damaged data", async () => {
+  await using folder = await tempFolder();
+  using db = await database(folder.path);
+  const session = new PausingSession(db.kv, "default");
+  const reader = await db.open(session);
+  const writer = await db.open();
+  await writer.commit(next(0, { rows: [newRow("t1", 1)] }));
+  const ref = await refOf(writer, "t1");
+  const entries = { bucket: 1, gone: false, after: { seq: 0, tie: "" }, limit: 5 };
+  session.afterList("in", () =>
+    writer.commit(next(1, {
+      rows: [{ ...newRow("t1", 1), data: undefined, ref, drop: [at(1)], add: [] }],
+    })));
+  const torn = await reader.view();
+  await assertCode(torn.scan(entries), "BACKPRESSURE");
+  assert.equal(await torn.end(), false);
+
+  await writer.commit(next(2, { rows: [newRow("t2", 3)] }));
+  await db.kv.delete(["lakesync", "g", "default", "row", 1, "t2"]);
+  const damaged = await reader.view();
+  await assertCode(damaged.scan(entries), "INTERNAL_ERROR");
+  assert.equal(await damaged.end(), true);
+  await reader.close();
+  await writer.close();
+});
+
+Deno.test("kv store gives readSnapshot one snapshot while another process writes", async () => {
+  await using folder = await tempFolder();
+  using db = await database(folder.path);
+  const reader = await db.open();
+  const writer = await db.open();
+  const write = async (seq: number) => {
+    const [old] = await writer.readRows([{ table: 1, rowId: "t1" }]);
+    await writer.commit(next(seq - 1, {
+      rows: [{
+        ...newRow("t1", seq, `${seq}${BIG}`),
+        ref: old?.ref,
+        drop: old ? [at(seq - 1)] : [],
+      }],
+      clients: [client("phone-1", seq)],
+    }));
+    await new Promise((resolve) => setTimeout(resolve, seq));
+  };
+  let writing = true;
+  const read = async () => {
+    const seen = new Set<number>();
+    while (writing) {
+      const { seq, data, known } = await readSnapshot(reader, async (view) => {
+        const [known] = await view.clients(["phone-1"]);
+        const [row] = await view.rows([{ table: 1, rowId: "t1" }]);
+        return { seq: view.head.seq, data: row?.data, known: known?.lastMutationId };
+      });
+      seen.add(seq);
+      assert.equal(known, seq || undefined);
+      assert.equal(data, seq === 0 ? undefined : `${seq}${BIG}`);
+    }
+    return seen.size;
+  };
+  const reading = read();
+  try {
+    for (let seq = 1; seq <= 12; seq++) await write(seq);
+  } finally {
+    writing = false;
+  }
+  assert(await reading > 1);
+  await reader.close();
+  await writer.close();
 });
