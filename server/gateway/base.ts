@@ -7,6 +7,7 @@
 
 import type { Head, Store, Writes } from "../store/store.ts";
 import type { Catalog } from "./catalog.ts";
+import { type Census, readCensus, VERSIONS_META, writeCensus } from "./census.ts";
 import { type Life, readLives, writeLives } from "./lives.ts";
 import { RuleBook } from "./rule_book.ts";
 import type { TableCounts } from "./working.ts";
@@ -30,6 +31,8 @@ export interface Base {
   readonly nextBucket: number;
   /** The rules, once there is a schema. */
   readonly book: RuleBook | undefined;
+  /** Which schema versions clients still use. */
+  readonly census: Census;
   /** Visible rows by the table's number. */
   readonly counts: TableCounts;
   /** For each day with a commit, its first moment in milliseconds and the seq before it. */
@@ -63,6 +66,7 @@ export async function loadBase(store: Store, catalog: Catalog | undefined): Prom
     head,
     nextBucket,
     book,
+    census: readCensus(await store.readMeta(VERSIONS_META)),
     counts: new Map(counts),
     marks,
     horizonSeq,
@@ -93,6 +97,9 @@ export function baseWrites(
   }
   if (after.lives !== before.lives) {
     meta.push([LIVES_META, writeLives(after.lives)]);
+  }
+  if (after.census !== before.census) {
+    meta.push([VERSIONS_META, writeCensus(after.census)]);
   }
   if (after.nextBucket !== before.nextBucket) {
     meta.push([BUCKETS_META, String(after.nextBucket)]);

@@ -20,8 +20,9 @@ import {
 import type { BucketRecord, ClientRecord, KeptAnswer, RowWrite, Store } from "../store/store.ts";
 import { type Base, baseWrites, loadBase, markDay, SCHEMA_META } from "./base.ts";
 import { Catalog } from "./catalog.ts";
+import { keepVersions, seen } from "./census.ts";
 import { refusalsOf } from "./clients.ts";
-import type { GatewayEnvironment } from "./environment.ts";
+import { type GatewayEnvironment, retentionOf } from "./environment.ts";
 import type { Caller, CommitListener, Idempotency, PushOutcome } from "./gateway.ts";
 import { Group, type Verdict } from "./group.ts";
 import { withLife } from "./lives.ts";
@@ -179,19 +180,20 @@ export class Committer {
   /** Stores a schema; must run {@linkcode Committer.alone}. */
   async putSchema(input: unknown, force: boolean): Promise<SchemaSpec> {
     const current = this.#catalog;
-    const next = Catalog.next(
-      sameSchema(current, input) ? undefined : current,
-      input,
-      force ? { census: new Map(), sinceMs: 0, force } : undefined,
-    );
-    if (current !== undefined && sameSchema(current, input)) {
-      return current.schema.spec;
-    }
+    if (current !== undefined && sameSchema(current, input)) return current.schema.spec;
     const before = await this.base();
-    const book = before.book === undefined
-      ? RuleBook.open(next)
-      : RuleBook.load(before.book.store(), next);
-    const after: Base = { ...before, book };
+    const sinceMs = this.env.now() - retentionOf(this.env).logKeepMs;
+    const next = Catalog.next(current, input, { census: before.census, sinceMs, force });
+    const { book, horizonSeq } = current === undefined || before.book === undefined
+      ? { book: RuleBook.open(next), horizonSeq: 0 }
+      : before.book.under(current, next);
+    const after: Base = {
+      ...before,
+      book,
+      horizonSeq: Math.max(before.horizonSeq, horizonSeq),
+      // A version is in use from the day it was put: apps that have it are on their way.
+      census: seen(keepVersions(before.census, next.versions), next.schema.version, this.env.now()),
+    };
     await this.guarded(() =>
       this.store.commit({
         expectedSeq: before.head.seq,
@@ -202,6 +204,19 @@ export class Committer {
     this.#catalog = next;
     this.published(after, EVERYTHING);
     return next.schema.spec;
+  }
+
+  /** Notes, at most once a day, that clients of a schema version are there. */
+  async noteVersion(version: number): Promise<void> {
+    const known = this.#catalog?.version(version)?.schema.version;
+    if (version === 0 || known === undefined) return;
+    const { census } = await this.base();
+    if (seen(census, known, this.env.now()) === census) return;
+    await this.alone(async () => {
+      const before = await this.base();
+      const after = { ...before, census: seen(before.census, known, this.env.now()) };
+      if (after.census !== before.census) await this.replaceBook(after, []);
+    });
   }
 
   /**

@@ -15,6 +15,7 @@ import {
 import type { ClientRecord, CommitBatch, KeptAnswer, LogEntry, RowKey } from "../store/store.ts";
 import { type Base, baseWrites, markDay } from "./base.ts";
 import type { Catalog } from "./catalog.ts";
+import { type Census, seen } from "./census.ts";
 import {
   checkNextChain,
   checkOrder,
@@ -58,6 +59,7 @@ export class Group {
   readonly advanced: Set<string> = new Set();
   /** Whether any row changed. */
   rowsChanged = false;
+  #census: Census;
   #seq: number;
 
   constructor(
@@ -77,6 +79,7 @@ export class Group {
       before.horizonSeq,
     );
     this.#seq = before.head.seq;
+    this.#census = before.census;
   }
 
   /** The stored ids of the buckets that were changed. */
@@ -100,6 +103,10 @@ export class Group {
       clientId,
       schemaVersion,
     };
+    const served = this.catalog.version(schemaVersion);
+    if (served !== undefined && schemaVersion > 0) {
+      this.#census = seen(this.#census, served.schema.version, env.now());
+    }
     const judged = new Map<Transaction, Judgment>();
     for (const transaction of request.transactions) {
       if (transaction.mutationId <= consumed) continue;
@@ -280,6 +287,7 @@ export class Group {
       ...before,
       head,
       counts: this.rowsChanged ? this.#working.counts : before.counts,
+      census: this.#census,
       marks: markDay(before, committer.env.now()),
       lives: withLife(before.lives, committer.life, before.head.seq),
     };

@@ -189,6 +189,7 @@ export class OpenGateway implements Gateway {
     }
     const { horizonSeq, lives, book } = await committer.base();
     checkOpen(book, caller, this.env.openAccess ?? false);
+    this.#noteVersion(request.schemaVersion ?? 0);
     const context = {
       store,
       catalog: committer.catalog,
@@ -199,6 +200,14 @@ export class OpenGateway implements Gateway {
       lifeAt: (headSeq: number) => committer.lifeAt(headSeq),
     };
     return await pullPage(context, caller, request);
+  }
+
+  /** Keeps count of the versions in use; a pull does not wait for it. */
+  #noteVersion(version: number): void {
+    this.committer.noteVersion(version).catch((error) => {
+      if (error instanceof LakeSyncError && error.code === "DRAINING") return;
+      this.env.onError?.("A schema version could not be noted", error);
+    });
   }
 
   /** Listens for commits from now on, so that none between a read and the waiting is missed. */

@@ -9,6 +9,7 @@ import {
   type CompiledRules,
   compileRules,
   type Family,
+  LakeSyncError,
   type Naming,
   OPEN_RULES,
   parseRules,
@@ -16,6 +17,7 @@ import {
   type Schema,
 } from "@lakesync/core";
 import type { Catalog } from "./catalog.ts";
+import { renameRules } from "./rules_rename.ts";
 
 /** How many rule sets are kept for clients that have not seen a later one. */
 const MAX_GENERATIONS = 16;
@@ -175,6 +177,59 @@ export class RuleBook {
     });
   }
 
+  /**
+   * The book under another schema: its rules follow renames, what is called by a new name stays what
+   * it is.
+   *
+   * @returns the book, and the seq before which clients must start anew, because what they hold goes
+   * by rules over something that is gone
+   * @throws {LakeSyncError} `SCHEMA_ERROR` when rules that hold use what is dropped
+   */
+  under(before: Catalog, after: Catalog): { readonly book: RuleBook; readonly horizonSeq: number } {
+    const { generations, active, building, families } = this.#content;
+    const renamed = new Map<number, Generation>();
+    for (const { id, spec } of generations) {
+      try {
+        const next = renameRules(spec, before, after);
+        renamed.set(id, { id, spec: next, compiled: compile(next, after.schema, after) });
+      } catch (error) {
+        if (id === active.id || id === building?.id) throw error;
+      }
+    }
+    const now = renamed.get(active.id);
+    if (now === undefined) throw new Error("The active rules are not stored");
+    const moved = families.map((placed) => {
+      const generation = renamed.get(placed.generation);
+      const spec = generations.find(({ id }) => id === placed.generation)?.spec;
+      if (generation === undefined || spec === undefined) return { placed, family: undefined };
+      const family = familiesOf(generation.compiled).find(({ signature }) =>
+        signature === placed.family.signature
+      );
+      return { placed, family: family ?? widened(placed, spec, generation, before, after) };
+    });
+    const lost = moved.filter(({ family }) => family === undefined);
+    const read = lost.find(({ placed }) =>
+      placed.liveSeq !== undefined && placed.retiredSeq === undefined
+    );
+    if (read !== undefined) {
+      throw new LakeSyncError(
+        "SCHEMA_ERROR",
+        `The new schema changes what the sync rules' bucket ${read.placed.family.name} holds; ` +
+          "put rules without it first",
+      );
+    }
+    return {
+      book: new RuleBook({
+        ...this.#content,
+        active: now,
+        building: building === undefined ? undefined : renamed.get(building.id),
+        generations: [...renamed.values()],
+        families: moved.flatMap(({ placed, family }) => family ? [{ ...placed, family }] : []),
+      }),
+      horizonSeq: Math.max(0, ...lost.map(({ placed }) => placed.retiredSeq ?? 0)),
+    };
+  }
+
   /** Writes the book as a text. */
   store(): string {
     const { open, nextFamily, active, building, walked, generations, families } = this.#content;
@@ -321,6 +376,23 @@ export class RuleBook {
       horizonSeq: Math.max(0, ...forgotten.map(({ retiredSeq }) => retiredSeq ?? 0)),
     };
   }
+}
+
+/**
+ * A family that `*` brought tables that are new with the schema. They are empty, so it holds the rows
+ * it held and keeps its number.
+ */
+function widened(
+  { family }: PlacedFamily,
+  spec: RulesSpec,
+  { compiled }: Generation,
+  before: Catalog,
+  after: Catalog,
+): Family | undefined {
+  const same = compile(renameRules(spec, before, after, true), after.schema, after);
+  const old = familiesOf(same).find(({ signature }) => signature === family.signature);
+  return old &&
+    familiesOf(compiled).find(({ kind, name }) => kind === old.kind && name === old.name);
 }
 
 /** A family that is still read belongs to the newest rule set that has it. */
