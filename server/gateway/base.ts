@@ -16,6 +16,7 @@ import type { TableCounts } from "./working.ts";
 export const SCHEMA_META = "schema";
 const COUNTS_META = "counts";
 const BUCKETS_META = "buckets";
+const PURGED_META = "purged";
 const RULES_META = "rules";
 const MARKS_META = "marks";
 const HORIZON_META = "horizon";
@@ -27,6 +28,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export interface Base {
   /** The head. */
   readonly head: Head;
+  /** How far the walk over deleted rows has come. */
+  readonly purged: string;
   /** The number that the next new bucket gets. */
   readonly nextBucket: number;
   /** The rules, once there is a schema. */
@@ -64,6 +67,7 @@ export async function loadBase(store: Store, catalog: Catalog | undefined): Prom
   const lives = readLives(await store.readMeta(LIVES_META), head.epoch);
   return {
     head,
+    purged: (await store.readMeta(PURGED_META)) ?? "",
     nextBucket,
     book,
     census: readCensus(await store.readMeta(VERSIONS_META)),
@@ -98,6 +102,7 @@ export function baseWrites(
   if (after.lives !== before.lives) {
     meta.push([LIVES_META, writeLives(after.lives)]);
   }
+  if (after.purged !== before.purged) meta.push([PURGED_META, after.purged]);
   if (after.census !== before.census) {
     meta.push([VERSIONS_META, writeCensus(after.census)]);
   }

@@ -1,6 +1,7 @@
 /**
  * Keeps history in bounds, a bounded piece at a time: the log by age and size, kept answers by
- * their expiry, parts of large transactions that never became whole by their age.
+ * their expiry, parts of large transactions that never became whole by their age, deleted rows when
+ * no write of their time is taken any more.
  *
  * @module
  */
@@ -8,6 +9,7 @@
 import { LOG_START } from "../store/store.ts";
 import type { Committer } from "./committer.ts";
 import { retentionOf } from "./environment.ts";
+import { purgeTombstones } from "./tombstones.ts";
 
 /** How many entries one piece removes; it bounds how long it keeps the event loop. */
 const PIECE = 1_000;
@@ -38,4 +40,5 @@ export async function compact(committer: Committer): Promise<void> {
   }
   while ((await store.sweepAnswers(now, PIECE)) === PIECE) await env.nextTurn();
   while ((await store.sweepParts(now - partKeepMs, PIECE)) === PIECE) await env.nextTurn();
+  await purgeTombstones(committer);
 }
