@@ -137,7 +137,8 @@ Deno.test(`a push and a pull of 100 changes cost the same at ${SMALL} and at ${L
 
 /** The cursor of a client that has everything through a seq, made of any cursor of the gateway. */
 function cursorAt(cursor: string, seq: number): string {
-  const [version, epoch] = JSON.parse(atob(cursor.replaceAll("-", "+").replaceAll("_", "/")));
-  const text = btoa(JSON.stringify([version, epoch, seq, 0, 1]));
+  const [format, life] = JSON.parse(atob(cursor.replaceAll("-", "+").replaceAll("_", "/")));
+  const everyBucket = [[1], []];
+  const text = btoa(JSON.stringify([format, life, seq, 0, 1, everyBucket]));
   return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
