@@ -1,15 +1,16 @@
 /**
- * From a command line to what it asks for. Flags win over `LAKESYNC_*` variables, those over
- * defaults; the table of them is `settings.ts`.
+ * From a command line to what it asks for. Flags win over `LAKESYNC_*` variables, those over the
+ * configuration file, that over defaults; the table of them is `settings.ts`.
  *
  * @module
  */
 
 import type { Role } from "./auth/token.ts";
+import type { ConfigFile, GatewayConfigs } from "./config_file.ts";
+import { isLoopback } from "./loopback.ts";
+import { type RulesCommand, rulesCommand } from "./rules_arguments.ts";
 import { SERVE_SETTINGS, TOKEN_SETTINGS } from "./settings.ts";
 import { UsageError, Values } from "./values.ts";
-
-export { UsageError } from "./values.ts";
 
 /** How a server is to be started. */
 export interface ServeConfig {
@@ -37,6 +38,8 @@ export interface ServeConfig {
   readonly logLevel: "debug" | "info" | "warning" | "error";
   /** How log records are written. */
   readonly logFormat: "pretty" | "json";
+  /** Schema and rules by gateway id, from the configuration file. */
+  readonly gateways: GatewayConfigs;
 }
 
 /** Which token to make. */
@@ -64,7 +67,7 @@ export interface TokenConfig {
 }
 
 /** What a command line asks for. */
-export type Command = ServeConfig | TokenConfig | {
+export type Command = ServeConfig | TokenConfig | RulesCommand | {
   /** What to do. */
   readonly command: "help" | "version";
 };
@@ -73,16 +76,6 @@ function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : NaN;
   if (port <= 65535) return port;
   throw new UsageError("--port is a number from 0 to 65535");
-}
-
-/**
- * Tells whether an address can only be reached from its own machine.
- *
- * @param host an address or name
- */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host === "[::1]" ||
-    /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 function parseJwksUrl(text: string): string {
@@ -103,15 +96,7 @@ function parseTtl(text: string): number {
   return Number(count) * seconds;
 }
 
-function parseClaims(list: readonly string[]): Record<string, string> {
-  return Object.fromEntries(list.map((claim) => {
-    const at = claim.indexOf("=");
-    if (at < 1) throw new UsageError("--claim is <name>=<text>");
-    return [claim.slice(0, at), claim.slice(at + 1)];
-  }));
-}
-
-function serveConfig(values: Values): ServeConfig {
+function serveConfig(values: Values, gateways: GatewayConfigs): ServeConfig {
   const jwksUrl = values.optional("jwks-url");
   const host = values.needed("host");
   const secret = values.secret();
@@ -129,6 +114,7 @@ function serveConfig(values: Values): ServeConfig {
     dev: dev ?? (isLoopback(host) && secret === undefined && jwksUrl === undefined),
     logLevel: values.oneOf("log-level", ["debug", "info", "warning", "error"]),
     logFormat: values.oneOf("log-format", ["pretty", "json"]),
+    gateways,
   };
   if (config.secret !== undefined && config.jwksUrl !== undefined) {
     throw new UsageError("Give either --secret or --jwks-url, not both");
@@ -156,7 +142,7 @@ function tokenConfig(values: Values): TokenConfig {
     gw: values.needed("gw"),
     role: values.oneOf("role", ["client", "admin"]),
     ttlSeconds: parseTtl(values.needed("ttl")),
-    claims: parseClaims(values.list("claim")),
+    claims: values.claims(),
     data: values.needed("data"),
     secret: values.secret(),
     issuer: values.optional("issuer"),
@@ -164,29 +150,56 @@ function tokenConfig(values: Values): TokenConfig {
   };
 }
 
+/** The flags of `lakesync serve`, or undefined when another command is given. */
+function serveFlags(args: readonly string[]): readonly string[] | undefined {
+  const [first = "serve", ...rest] = args;
+  if (first === "serve") return rest;
+  return first.startsWith("-") ? args : undefined;
+}
+
+function isHelp(args: readonly string[]): boolean {
+  return args[0] === "help" || args.includes("--help") || args.includes("-h");
+}
+
+/**
+ * Finds the configuration file that a command line or `LAKESYNC_CONFIG` names.
+ *
+ * @param args the arguments
+ * @param env reads an environment variable
+ * @returns its path; undefined without one, and for commands that read none
+ * @throws {UsageError}
+ */
+export function configPath(
+  args: readonly string[],
+  env: (name: string) => string | undefined,
+): string | undefined {
+  const flags = serveFlags(args);
+  if (flags === undefined || isHelp(args) || args.includes("--version")) return undefined;
+  return new Values(flags, SERVE_SETTINGS, env).optional("config");
+}
+
 /**
  * Reads a command line.
  *
  * @param args the arguments
  * @param env reads an environment variable
+ * @param file what the file at {@linkcode configPath} says
  * @returns what to do
  * @throws {UsageError}
  */
 export function parseCommand(
   args: readonly string[],
   env: (name: string) => string | undefined,
+  file: ConfigFile = { settings: {}, gateways: {} },
 ): Command {
-  if (args.includes("--help") || args.includes("-h")) {
-    return { command: "help" };
-  }
+  if (isHelp(args)) return { command: "help" };
   if (args.includes("--version")) return { command: "version" };
-  const [first = "serve", ...rest] = args;
-  if (first === "token") {
-    return tokenConfig(new Values(rest, TOKEN_SETTINGS, env));
+  const flags = serveFlags(args);
+  if (flags !== undefined) {
+    return serveConfig(new Values(flags, SERVE_SETTINGS, env, file.settings), file.gateways);
   }
-  if (first === "serve" || first.startsWith("-")) {
-    const flags = first === "serve" ? rest : args;
-    return serveConfig(new Values(flags, SERVE_SETTINGS, env));
-  }
+  const [first, ...rest] = args;
+  if (first === "token") return tokenConfig(new Values(rest, TOKEN_SETTINGS, env));
+  if (first === "rules") return rulesCommand(rest, env);
   throw new UsageError(`There is no command ${first}`);
 }

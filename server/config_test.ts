@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
-import { isLoopback, parseCommand, UsageError } from "./config.ts";
+import { configPath, parseCommand } from "./config.ts";
 import { HELP } from "./help.ts";
-import { SERVE_SETTINGS, TOKEN_SETTINGS } from "./settings.ts";
+import { isLoopback } from "./loopback.ts";
+import {
+  RULES_CHECK_SETTINGS,
+  RULES_EXPLAIN_SETTINGS,
+  SERVE_SETTINGS,
+  TOKEN_SETTINGS,
+} from "./settings.ts";
+import { UsageError } from "./values.ts";
 
 const SECRET = "a secret of at least thirty-two characters";
 
@@ -24,6 +31,7 @@ Deno.test("parseCommand with nothing serves the default gateway on loopback", ()
     dev: true,
     logLevel: "info",
     logFormat: "pretty",
+    gateways: {},
   };
   assert.deepEqual(parse(""), expected);
   assert.deepEqual(parse("serve"), expected);
@@ -55,6 +63,7 @@ Deno.test("parseCommand reads variables, and flags win", () => {
     dev: false,
     logLevel: "debug",
     logFormat: "json",
+    gateways: {},
   });
   const secret = parse("", { LAKESYNC_SECRET: `  ${SECRET}\n` });
   assert.equal(secret.command === "serve" && secret.secret, SECRET);
@@ -125,6 +134,74 @@ Deno.test("parseCommand reads which token to make", () => {
   assert.deepEqual(["45", "30s", "15m", "1d"].map(ttl), [45, 30, 900, 86400]);
 });
 
+Deno.test("parseCommand takes flags, then variables, then the configuration file", () => {
+  const gateways = { notes: {} };
+  const settings = { host: "::1", port: "1", store: "memory", dev: "false" };
+  const env = { LAKESYNC_PORT: "2", LAKESYNC_STORE: "kv" };
+  const command = parseCommand(["--port", "3"], (name) => Reflect.get(env, name), {
+    settings,
+    gateways,
+  });
+  assert.ok(command.command === "serve");
+  const { host, port, store, dev, data } = command;
+  assert.deepEqual([host, port, store, dev], ["::1", 3, "kv", false]);
+  assert.equal(data, "./lakesync-data");
+  assert.deepEqual(command.gateways, gateways);
+  const wrong = { settings: { port: "-1" }, gateways: {} };
+  assert.throws(() => parseCommand([], () => undefined, wrong), UsageError);
+});
+
+Deno.test("configPath finds the file of a server, and of nothing else", () => {
+  const path = (args: string, env: Record<string, string> = {}) =>
+    configPath(args.split(" ").filter((arg) => arg), (name) => env[name]);
+  assert.equal(path(""), undefined);
+  assert.equal(path("serve --config a.ts"), "a.ts");
+  assert.equal(path("--port 1 --config=a.ts", { LAKESYNC_CONFIG: "b.ts" }), "a.ts");
+  assert.equal(path("", { LAKESYNC_CONFIG: "b.ts" }), "b.ts");
+  for (const args of ["token --sub a", "help", "--help", "--version", "rules check"]) {
+    assert.equal(path(args, { LAKESYNC_CONFIG: "b.ts" }), undefined);
+  }
+  assert.throws(() => path("--confg a.ts"), UsageError);
+});
+
+Deno.test("parseCommand reads which rules to check and what to explain", () => {
+  const server = {
+    url: "http://127.0.0.1:8787",
+    gw: "default",
+    token: undefined,
+    data: "./lakesync-data",
+    secret: undefined,
+    issuer: undefined,
+    audience: undefined,
+  };
+  assert.deepEqual(parse("rules check --rules r.ts --schema s.json"), {
+    command: "rules check",
+    rules: "r.ts",
+    schema: "s.json",
+  });
+  assert.deepEqual(
+    parse("rules check --rules r.ts --url https://example.com/ --gw notes", {
+      LAKESYNC_TOKEN: "t",
+    }),
+    {
+      command: "rules check",
+      rules: "r.ts",
+      schema: { ...server, url: "https://example.com", gw: "notes", token: "t" },
+    },
+  );
+  const explain = parse(
+    'rules explain --sub alice --claim org=acme --claims {"org":1,"teams":["a"],"sub":2} ' +
+      "--table todos --row t1",
+  );
+  assert.deepEqual(explain, {
+    command: "rules explain",
+    claims: { gw: "default", role: "client", org: "acme", teams: ["a"], sub: "alice" },
+    table: "todos",
+    rowId: "t1",
+    server,
+  });
+});
+
 Deno.test("parseCommand refuses wrong usage", () => {
   for (
     const args of [
@@ -154,6 +231,14 @@ Deno.test("parseCommand refuses wrong usage", () => {
       "token --sub a --claim org",
       "token --sub a --claim =x",
       "token --sub a --port 1",
+      "rules",
+      "rules list",
+      "rules check",
+      "rules check --rules a --url ftp://x",
+      "rules explain --sub a --table t",
+      "rules explain --sub a --table t --row r --claims 1",
+      "rules explain --sub a --table t --row r --claims {",
+      "rules explain --table t --row r",
     ]
   ) {
     assert.throws(() => parse(args), UsageError, args);
@@ -166,6 +251,7 @@ Deno.test("parseCommand shows help and version wherever they are asked for", () 
   assert.equal(parse("token --help").command, "help");
   assert.equal(parse("serve -h --port x").command, "help");
   assert.equal(parse("--version").command, "version");
+  assert.equal(parse("help").command, "help");
 });
 
 Deno.test("isLoopback knows addresses that only this machine reaches", () => {
@@ -178,7 +264,13 @@ Deno.test("isLoopback knows addresses that only this machine reaches", () => {
 });
 
 Deno.test("the help lists every flag with its variable and default", () => {
-  for (const { flag, env, fallback } of [...SERVE_SETTINGS, ...TOKEN_SETTINGS]) {
+  const settings = [
+    ...SERVE_SETTINGS,
+    ...TOKEN_SETTINGS,
+    ...RULES_CHECK_SETTINGS,
+    ...RULES_EXPLAIN_SETTINGS,
+  ];
+  for (const { flag, env, fallback } of settings) {
     assert.ok(HELP.includes(`--${flag} `), flag);
     if (env !== undefined) assert.ok(HELP.includes(`[${env}`), env);
     if (fallback !== undefined) assert.ok(HELP.includes(`= ${fallback}]`), flag);

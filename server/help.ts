@@ -4,7 +4,13 @@
  * @module
  */
 
-import { SERVE_SETTINGS, type Setting, TOKEN_SETTINGS } from "./settings.ts";
+import {
+  RULES_CHECK_SETTINGS,
+  RULES_EXPLAIN_SETTINGS,
+  SERVE_SETTINGS,
+  type Setting,
+  TOKEN_SETTINGS,
+} from "./settings.ts";
 
 function lines(settings: readonly Setting[]): string {
   return settings.map(({ flag, value, help, env, fallback }) => {
@@ -21,7 +27,9 @@ export const HELP: string = `LakeSync, a gateway for local-first apps
 Usage:
   lakesync [serve] [flags]        starts the gateway
   lakesync token --sub <user>     prints a token
-  lakesync --help | --version
+  lakesync rules check            says what is wrong with sync rules
+  lakesync rules explain          says why a user sees a row and may write it, or not
+  lakesync help | --version
 
 In brackets: the environment variable that a flag wins over, and the default.
 
@@ -30,4 +38,10 @@ ${lines(SERVE_SETTINGS)}
 
 lakesync token
 ${lines(TOKEN_SETTINGS)}
+
+lakesync rules check
+${lines(RULES_CHECK_SETTINGS)}
+
+lakesync rules explain
+${lines(RULES_EXPLAIN_SETTINGS)}
 `;

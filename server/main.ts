@@ -8,9 +8,13 @@
 import { LakeSyncError } from "@lakesync/core";
 import { readSecret, secretPath } from "./auth/secret.ts";
 import { signToken } from "./auth/token.ts";
-import { parseCommand, type TokenConfig, UsageError } from "./config.ts";
+import { type Command, configPath, parseCommand, type TokenConfig } from "./config.ts";
+import { loadConfig } from "./config_file.ts";
 import { HELP } from "./help.ts";
+import type { RulesCheckConfig } from "./rules_arguments.ts";
+import { checkRules, explainRules } from "./rules_command.ts";
 import { serve, VERSION } from "./serve.ts";
+import { UsageError } from "./values.ts";
 
 async function token(config: TokenConfig): Promise<string> {
   const { data, sub, gw, role, ttlSeconds, claims, issuer, audience } = config;
@@ -38,17 +42,43 @@ async function token(config: TokenConfig): Promise<string> {
   }
 }
 
-async function run(args: readonly string[]): Promise<void> {
-  const command = parseCommand(args, (name) => Deno.env.get(name));
+async function read(args: readonly string[]): Promise<Command> {
+  const env = (name: string) => Deno.env.get(name);
+  const path = configPath(args, env);
+  return parseCommand(args, env, path === undefined ? undefined : await loadConfig(path));
+}
+
+/** Prints what was asked for. */
+function print(...lines: readonly string[]): void {
+  for (const line of lines) console.log(line);
+}
+
+async function check(config: RulesCheckConfig): Promise<number> {
+  const problems = await checkRules(config);
+  print(...(problems.length === 0 ? ["OK"] : problems));
+  return problems.length === 0 ? 0 : 1;
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const command = await read(args);
   switch (command.command) {
     case "help":
-      return console.log(HELP);
+      print(HELP);
+      return 0;
     case "version":
-      return console.log(VERSION);
+      print(VERSION);
+      return 0;
     case "token":
-      return console.log(await token(command));
+      print(await token(command));
+      return 0;
+    case "rules check":
+      return await check(command);
+    case "rules explain":
+      print(...await explainRules(command));
+      return 0;
     case "serve":
-      return await serve(command);
+      await serve(command);
+      return 0;
   }
 }
 
@@ -60,8 +90,7 @@ async function run(args: readonly string[]): Promise<void> {
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {
-    await run(args);
-    return 0;
+    return await run(args);
   } catch (error) {
     if (error instanceof UsageError) {
       console.error(`lakesync: ${error.message}\nTry lakesync --help`);

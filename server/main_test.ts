@@ -187,6 +187,129 @@ Deno.test("lakesync token signs with the secret it is given, and makes none", ()
     assert.deepEqual([...Deno.readDirSync(folder)], []);
   }));
 
+const MINE = {
+  buckets: [{
+    name: "mine",
+    tables: ["todos"],
+    filters: [{ column: "title", op: "eq", value: "jwt:sub" }],
+  }],
+};
+
+async function writeJson(folder: string, name: string, value: unknown): Promise<string> {
+  await Deno.writeTextFile(join(folder, name), JSON.stringify(value));
+  return name;
+}
+
+Deno.test("lakesync serve has schema and rules of its configuration before it is ready", () =>
+  withFolder(async (folder) => {
+    const gateways = { default: { schema: SCHEMA, rules: MINE } };
+    const config = { port: 0, store: "memory", secret: SECRET, dev: false, gateways };
+    await writeJson(folder, "lakesync.json", config);
+    const serving = new Serving(folder, ["--config", "lakesync.json"]);
+    const [text, url] = await serving.printed(/LakeSync .* on (\S+)\n[^]*\n/);
+    assert.doesNotMatch(text, /development|rules/);
+    const server = ["--url", url ?? "", "--secret", SECRET];
+    const rules = await writeJson(folder, "rules.json", MINE);
+    const checked = await run(folder, "rules", "check", "--rules", rules, ...server);
+    assert.deepEqual(checked, { code: 0, stdout: "OK\n", stderr: "" });
+    const row = ["--table", "todos", "--row", "t1"];
+    const explained = await run(folder, "rules", "explain", "--sub", "alice", ...row, ...server);
+    assert.equal(explained.code, 0);
+    assert.match(explained.stdout, /^READ todos: not allowed$/m);
+    assert.match(explained.stdout, /title eq jwt:sub/);
+    assert.equal(await serving.end(), 0);
+  }));
+
+Deno.test("lakesync serve ends with 1 when a gateway cannot be as configured, with 2 for unknown keys", () =>
+  withFolder(async (folder) => {
+    const rules = { buckets: [{ name: "mine", tables: ["lists"] }] };
+    const gateways = { default: { schema: SCHEMA, rules } };
+    await writeJson(folder, "a.json", { port: 0, store: "memory", secret: SECRET, gateways });
+    const refused = await run(folder, "--config", "a.json");
+    assert.equal(refused.code, 1);
+    assert.match(
+      refused.stderr,
+      /^lakesync: Gateway default .*\$\.buckets\[0\]\.tables\[0\]: no table/,
+    );
+    await writeJson(folder, "b.json", { prt: 0 });
+    const unknown = await run(folder, "--config", "b.json");
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /^lakesync: The configuration b\.json: prt is not known/);
+  }));
+
+Deno.test("lakesync serve says whether clients get into a gateway without rules", () =>
+  withFolder(async (folder) => {
+    const args = ["--port", "0", "--store", "memory", "--secret", SECRET];
+    for (
+      const [flag, line] of [
+        ["--dev", /^ +mode +development: .*open to every valid token.*--no-dev/m],
+        [
+          "--dev=false",
+          /^ +rules +none: default is closed .*PUT \/v1\/admin\/sync-rules\/default/m,
+        ],
+      ] as const
+    ) {
+      const serving = new Serving(folder, [...args, flag]);
+      await serving.printed(line);
+      assert.equal(await serving.end(), 0);
+    }
+    const open = await run(folder, ...args, "--dev", "--host", "0.0.0.0");
+    assert.equal(open.code, 2);
+    assert.match(open.stderr, /loopback only/);
+  }));
+
+Deno.test("lakesync rules check prints each problem and ends with 1", () =>
+  withFolder(async (folder) => {
+    const schema = await writeJson(folder, "schema.json", SCHEMA);
+    const write = [{ tables: ["todos"], ops: ["UPSERT"] }];
+    const wrong = await writeJson(folder, "wrong.json", {
+      buckets: [...MINE.buckets, { name: "lists", tables: ["lists"] }],
+      write,
+    });
+    const { code, stdout, stderr } = await run(
+      folder,
+      ...["rules", "check", "--rules", wrong, "--schema", schema],
+    );
+    assert.deepEqual([code, stderr], [1, ""]);
+    const [first, second, ...more] = stdout.trimEnd().split("\n");
+    assert.match(first ?? "", /^Rules at \$\.buckets\[1\]\.tables\[0\]: no table/);
+    assert.match(second ?? "", /^Rules at \$\.write\[0\]\.ops\[0\]: must be one of/);
+    assert.deepEqual(more, []);
+    await Deno.writeTextFile(
+      join(folder, "rules.ts"),
+      `export default ${JSON.stringify(MINE)} as const;\n`,
+    );
+    const good = await run(folder, "rules", "check", "--rules", "rules.ts", "--schema", schema);
+    assert.deepEqual(good, { code: 0, stdout: "OK\n", stderr: "" });
+    const missing = await run(folder, "rules", "check", "--rules", "no.ts", "--schema", schema);
+    assert.equal(missing.code, 1);
+    assert.match(missing.stderr, /^lakesync: no\.ts: No such file/);
+    const usage = await run(folder, "rules", "check");
+    assert.equal(usage.code, 2);
+  }));
+
+Deno.test("lakesync rules explain asks the server of the data folder, and no other with its secret", () =>
+  withFolder(async (folder) => {
+    const serving = new Serving(folder, ["--port", "0"]);
+    const [, url] = await serving.printed(/ on (http:\S+)\n/);
+    const [curl] = await serving.printed(/^curl [^]*'\n\n/m);
+    await new Deno.Command("sh", { args: ["-c", curl.replace("curl", "curl -s")] }).output();
+    const asked = ["rules", "explain", "--sub", "alice", "--table", "todos", "--row", "t1"];
+    const open = await run(folder, ...asked, "--url", url ?? "");
+    assert.equal(open.code, 0);
+    assert.match(open.stdout, /no sync rules/);
+    const unknown = await run(folder, ...asked, "--url", url ?? "", "--gw", "notes");
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /^lakesync: There is no gateway notes/);
+    const elsewhere = await run(folder, ...asked, "--url", "https://sync.invalid");
+    assert.equal(elsewhere.code, 2);
+    assert.match(elsewhere.stderr, /give --token or --secret/);
+    assert.equal(await serving.end(), 0);
+    const gone = await run(folder, ...asked, "--url", url ?? "");
+    assert.equal(gone.code, 1);
+    assert.match(gone.stderr, /does not answer/);
+  }));
+
 Deno.test("lakesync without the permission it needs says so", () =>
   withFolder(async (folder) => {
     const { code, stderr } = await command(

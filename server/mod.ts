@@ -7,6 +7,12 @@
 
 export { type Role, signToken, type SignTokenOptions } from "./auth/token.ts";
 export type { TrustOptions } from "./auth/verify.ts";
+export {
+  defineConfig,
+  type GatewayConfig,
+  type GatewayConfigs,
+  type LakeSyncConfig,
+} from "./config_file.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./server.ts";
 export { type KvOptions, openKvStores } from "./store/kv.ts";
 export { memoryStores } from "./store/memory.ts";

@@ -108,6 +108,7 @@ export async function serve(config: ServeConfig): Promise<void> {
       hostname: config.host,
       port: config.port,
       openAccess: config.dev,
+      gateways: config.gateways,
     });
   } catch (error) {
     await stores.close();

@@ -6,12 +6,14 @@
 
 import { getLogger } from "@logtape/logtape";
 import { createAuthenticator, type TrustOptions } from "./auth/verify.ts";
+import type { GatewayConfigs } from "./config_file.ts";
 import { DENO_ENVIRONMENT } from "./environment.ts";
 import { openGateways } from "./gateway/open.ts";
 import { createApp } from "./http/app.ts";
 import type { Phase } from "./http/context.ts";
 import { DEFAULT_GATEWAY } from "./http/health.ts";
 import { LiveHub } from "./live/hub.ts";
+import { prepareGateways } from "./prepare.ts";
 import type { StoreFactory } from "./store/store.ts";
 
 const logger = getLogger(["lakesync", "server"]);
@@ -36,6 +38,8 @@ export interface ServerOptions {
    * development mode. Without it such a gateway refuses all tokens but those of role admin.
    */
   readonly openAccess?: boolean;
+  /** Schema and rules by gateway id; they hold before the server is ready. */
+  readonly gateways?: GatewayConfigs;
 }
 
 /** A server that runs. */
@@ -65,7 +69,8 @@ async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
  *
  * @param options stores, trust and address
  * @returns the server, once it listens and the gateway `default` is there
- * @throws {LakeSyncError} `VALIDATION_ERROR` when the options trust nothing
+ * @throws {LakeSyncError} `VALIDATION_ERROR` when the options trust nothing; what a gateway throws
+ * that refuses its schema or rules
  * @throws {Deno.errors.AddrInUse} when the port is taken
  *
  * @example
@@ -126,6 +131,7 @@ export async function startServer(
     let hasSchema: boolean;
     let hasRules: boolean;
     try {
+      await prepareGateways(gateways, options.gateways ?? {});
       const gateway = await gateways.create(DEFAULT_GATEWAY);
       hasSchema = gateway.schema !== undefined;
       hasRules = (await gateway.rules()).rules !== undefined;

@@ -23,6 +23,8 @@ export interface Setting {
   readonly multiple?: boolean;
   /** Whether it is on or off: `--flag`, `--flag=false`, `--no-flag`, variables `1` and `0`. */
   readonly onOff?: boolean;
+  /** Whether a configuration file gives a number. */
+  readonly number?: boolean;
 }
 
 const DATA: Setting = {
@@ -54,6 +56,13 @@ const AUDIENCE: Setting = {
 /** The flags of `lakesync serve`. */
 export const SERVE_SETTINGS: readonly Setting[] = [
   {
+    flag: "config",
+    env: "LAKESYNC_CONFIG",
+    value: "<file>",
+    help:
+      "TypeScript, JavaScript or JSON with these settings and gateways;\nflags and variables win",
+  },
+  {
     flag: "host",
     env: "LAKESYNC_HOST",
     value: "<address>",
@@ -66,6 +75,7 @@ export const SERVE_SETTINGS: readonly Setting[] = [
     value: "<number>",
     help: "the port to listen on, 0 for any",
     fallback: "8787",
+    number: true,
   },
   DATA,
   {
@@ -142,4 +152,50 @@ export const TOKEN_SETTINGS: readonly Setting[] = [
   { ...SECRET, help: `${SECRET.help}; instead of the data folder's` },
   ISSUER,
   AUDIENCE,
+];
+
+const SERVER: readonly Setting[] = [
+  {
+    flag: "url",
+    value: "<url>",
+    help: "a server that runs",
+    fallback: "http://127.0.0.1:8787",
+  },
+  { flag: "gw", value: "<gateway>", help: "its gateway", fallback: "default" },
+  {
+    flag: "token",
+    env: "LAKESYNC_TOKEN",
+    value: "<token>",
+    help: "a token of role admin; else one is signed by the secret",
+  },
+  { ...DATA, help: "whose secret signs it" },
+  { ...SECRET, help: `${SECRET.help}; instead of the data folder's` },
+  ISSUER,
+  AUDIENCE,
+];
+
+/** The flags of `lakesync rules check`. */
+export const RULES_CHECK_SETTINGS: readonly Setting[] = [
+  { flag: "rules", value: "<file>", help: "the rules, JSON or a module's default export; needed" },
+  {
+    flag: "schema",
+    value: "<file>",
+    help: "the schema, likewise; else that of a server:",
+  },
+  ...SERVER,
+];
+
+/** The flags of `lakesync rules explain`. */
+export const RULES_EXPLAIN_SETTINGS: readonly Setting[] = [
+  { flag: "sub", value: "<user>", help: "the user; needed" },
+  {
+    flag: "claim",
+    value: "<name=text>",
+    help: "a further claim of the user; may be repeated",
+    multiple: true,
+  },
+  { flag: "claims", value: "<json>", help: "further claims as an object" },
+  { flag: "table", value: "<table>", help: "the table; needed" },
+  { flag: "row", value: "<rowId>", help: "the row's id; needed" },
+  ...SERVER,
 ];

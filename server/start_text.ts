@@ -46,15 +46,12 @@ function curl(url: string, token: string, hasSchema: boolean): string {
 
 function access({ config, hasRules }: StartFacts): string {
   if (config.dev) {
-    return `  mode     development: gateways without sync rules are open to every valid token;
-           put rules to close one, or start with --no-dev to close all
-`;
+    return "  mode     development: gateways without sync rules are open to every valid token " +
+      "(put rules, or --no-dev)\n";
   }
   return hasRules
     ? ""
-    : `  rules    none: gateway default is closed to clients until they are put at
-           /v1/admin/sync-rules/default
-`;
+    : "  rules    none: default is closed to clients until PUT /v1/admin/sync-rules/default\n";
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * What a command's settings were given: flags win over variables, those over defaults. What a
- * value means is the command's business.
+ * What a command's settings were given: flags win over variables, those over the configuration
+ * file, that over defaults. What a value means is the command's business.
  *
  * @module
  */
@@ -31,11 +31,13 @@ export class Values {
   readonly #flags: Readonly<Record<string, unknown>>;
   readonly #settings: readonly Setting[];
   readonly #env: (name: string) => string | undefined;
+  readonly #file: Readonly<Record<string, string>>;
 
   constructor(
     args: readonly string[],
     settings: readonly Setting[],
     env: (name: string) => string | undefined,
+    file: Readonly<Record<string, string>> = {},
   ) {
     try {
       this.#flags = parseArgs({
@@ -50,6 +52,7 @@ export class Values {
     }
     this.#settings = settings;
     this.#env = env;
+    this.#file = file;
   }
 
   optional(flag: string): string | undefined {
@@ -57,7 +60,8 @@ export class Values {
     if (typeof value === "string") return value;
     const setting = this.#settings.find((setting) => setting.flag === flag);
     const variable = setting?.env === undefined ? undefined : this.#env(setting.env);
-    return variable === undefined || variable === "" ? setting?.fallback : variable;
+    if (variable !== undefined && variable !== "") return variable;
+    return Object.hasOwn(this.#file, flag) ? this.#file[flag] : setting?.fallback;
   }
 
   needed(flag: string): string {
@@ -89,6 +93,17 @@ export class Values {
   list(flag: string): readonly string[] {
     const value = this.#flags[flag];
     return Array.isArray(value) ? value.map(String) : [];
+  }
+
+  /** Claims given as `<name>=<text>`. */
+  claims(): Record<string, string> {
+    return Object.fromEntries(
+      this.list("claim").map((claim) => {
+        const at = claim.indexOf("=");
+        if (at < 1) throw new UsageError("--claim is <name>=<text>");
+        return [claim.slice(0, at), claim.slice(at + 1)];
+      }),
+    );
   }
 
   secret(): string | undefined {

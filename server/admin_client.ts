@@ -1,0 +1,96 @@
+/**
+ * Asks a server that runs, as its admin.
+ *
+ * @module
+ */
+
+import { isGatewayId } from "@lakesync/core";
+import { readSecret, secretPath } from "./auth/secret.ts";
+import { signToken } from "./auth/token.ts";
+import type { ExplainRequest, RowExplanation } from "./gateway/gateway.ts";
+import { isLoopback } from "./loopback.ts";
+import type { ServerAddress } from "./rules_arguments.ts";
+import { UsageError } from "./values.ts";
+
+const TOKEN_TTL_SECONDS = 60;
+const TIMEOUT_MS = 30_000;
+
+async function tokenFor(server: ServerAddress): Promise<string> {
+  const { url, gw, token, data, issuer, audience } = server;
+  if (token !== undefined) return token;
+  if (server.secret === undefined && !isLoopback(new URL(url).hostname)) {
+    throw new UsageError(`To ask ${url}, give --token or --secret`);
+  }
+  const secret = server.secret ?? await readSecret(data);
+  if (secret === undefined) {
+    throw new UsageError(
+      `There is no secret in ${secretPath(data)}, give --token, --secret or --data`,
+    );
+  }
+  return await signToken({
+    secret,
+    sub: "lakesync-rules",
+    gw,
+    role: "admin",
+    ttlSeconds: TOKEN_TTL_SECONDS,
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(audience === undefined ? {} : { audience }),
+  });
+}
+
+async function ask(server: ServerAddress, path: string, body?: object): Promise<unknown> {
+  if (!isGatewayId(server.gw)) throw new UsageError("--gw is the id of one gateway");
+  const token = await tokenFor(server);
+  let response: Response;
+  try {
+    response = await fetch(`${server.url}/v1/admin/${path}`, {
+      method: body === undefined ? "GET" : "POST",
+      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
+    throw new Error(`${server.url} does not answer, is the server running?`, { cause });
+  }
+  const text = await response.text();
+  if (response.ok) return JSON.parse(text);
+  throw new Error(errorOf(text) ?? `${server.url} answers with status ${response.status}`);
+}
+
+function errorOf(text: string): string | undefined {
+  try {
+    const { error } = JSON.parse(text);
+    return typeof error === "string" ? error : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Asks for a gateway's schema.
+ *
+ * @param server where
+ * @returns the schema as JSON
+ * @throws {UsageError} when there is nothing to sign a token with
+ * @throws {Error} when the server does not answer or refuses
+ */
+export async function fetchSchema(server: ServerAddress): Promise<unknown> {
+  return await ask(server, `schema/${server.gw}`);
+}
+
+/**
+ * Asks why a user sees a row or not, and may write it or not.
+ *
+ * @param server where
+ * @param request who, and which row
+ * @returns the answer with its reasons
+ * @throws {UsageError} when there is nothing to sign a token with
+ * @throws {Error} when the server does not answer or refuses
+ */
+export async function fetchExplanation(
+  server: ServerAddress,
+  request: ExplainRequest,
+): Promise<RowExplanation> {
+  return await ask(server, `sync-rules/${server.gw}/explain`, request) as RowExplanation;
+}

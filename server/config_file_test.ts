@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { loadConfig, readConfig } from "./config_file.ts";
+import { SERVE_SETTINGS } from "./settings.ts";
+import { SCHEMA } from "./testing_server.ts";
+import { UsageError } from "./values.ts";
+
+Deno.test("readConfig takes each setting by the name of its flag, in camel case", () => {
+  const config = {
+    host: "::1",
+    port: 9000,
+    data: "d",
+    store: "kv",
+    secret: "s",
+    jwksUrl: "https://keys.example/jwks",
+    issuer: "me",
+    audience: "you",
+    dev: false,
+    logLevel: "error",
+    logFormat: "json",
+    gateways: { notes: { schema: SCHEMA } },
+  };
+  const { settings, gateways } = readConfig(config);
+  assert.deepEqual(settings, {
+    host: "::1",
+    port: "9000",
+    data: "d",
+    store: "kv",
+    secret: "s",
+    "jwks-url": "https://keys.example/jwks",
+    issuer: "me",
+    audience: "you",
+    dev: "false",
+    "log-level": "error",
+    "log-format": "json",
+  });
+  const flags = SERVE_SETTINGS.map(({ flag }) => flag).filter((flag) => flag !== "config");
+  assert.deepEqual(Object.keys(settings).sort(), flags.sort());
+  assert.deepEqual(gateways, { notes: { schema: SCHEMA } });
+  assert.deepEqual(readConfig({ port: undefined }), { settings: {}, gateways: {} });
+});
+
+Deno.test("readConfig refuses what it does not know, with its place", () => {
+  const cases: [unknown, RegExp][] = [
+    [[], /must be an object/],
+    [undefined, /must be an object/],
+    [{ prt: 1 }, /^prt is not known, there are host, port/],
+    [{ config: "x" }, /config is not known/],
+    [{ "jwks-url": "x" }, /jwks-url is not known/],
+    [{ port: "8787" }, /port must be a number/],
+    [{ dev: "yes" }, /dev must be a boolean/],
+    [{ host: null }, /host must be a string/],
+    [{ gateways: [] }, /gateways must be an object/],
+    [{ gateways: { "a/b": {} } }, /gateways\.a\/b is not named like a gateway/],
+    [{ gateways: { a: 1 } }, /gateways\.a must be an object/],
+    [{ gateways: { a: { rule: {} } } }, /gateways\.a\.rule is not known/],
+  ];
+  for (const [input, message] of cases) {
+    assert.throws(() => readConfig(input), (error) => {
+      assert.ok(error instanceof UsageError);
+      assert.match(error.message, message);
+      return true;
+    });
+  }
+});
+
+Deno.test("loadConfig loads JSON and modules, and says which file is wrong", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const write = async (name: string, text: string) => {
+      await Deno.writeTextFile(`${folder}/${name}`, text);
+      return `${folder}/${name}`;
+    };
+    const json = await write("a.json", '{"port":1}');
+    assert.deepEqual((await loadConfig(json)).settings, { port: "1" });
+    const module = await write("b.ts", "const port: number = 2;\nexport default { port };\n");
+    assert.deepEqual((await loadConfig(module)).settings, { port: "2" });
+    const wrong: [string, RegExp][] = [
+      [`${folder}/none.ts`, /none\.ts: No such file/],
+      [await write("c.json", "{"), /c\.json: It is not valid JSON/],
+      [await write("d.js", "export const port = 1;"), /d\.js: It has no default export/],
+      [await write("e.js", "throw new Error('broken')"), /e\.js: broken/],
+      [await write("f.json", '{"prt":1}'), /f\.json: prt is not known/],
+    ];
+    for (const [path, message] of wrong) {
+      await assert.rejects(loadConfig(path), (error) => {
+        assert.ok(error instanceof UsageError);
+        assert.match(error.message, message);
+        return true;
+      });
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
