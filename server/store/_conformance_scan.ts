@@ -76,37 +76,6 @@ export const scanCases: readonly ConformanceCase[] = [
     },
   },
   {
-    name: "shows rows that left only after goneAfterSeq",
-    async run(subject) {
-      const store = await openStore(await subject.open());
-      for (let seq = 1; seq <= 6; seq++) {
-        const entry = seq % 2 === 0 ? goneAt(seq) : at(seq);
-        await store.commit(
-          next(seq - 1, { rows: [{ ...newRow(`t${seq}`, seq), add: [entry] }] }),
-        );
-      }
-      const found = async (afterSeq: number, goneAfterSeq: number) => {
-        const after = { seq: afterSeq, tie: "" };
-        const one = ids((await scan(store, { after, goneAfterSeq })).rows);
-        const paged = await scanAll(store, { after, goneAfterSeq, limit: 1 });
-        assert.deepEqual(ids(paged), one);
-        return one.join(" ");
-      };
-      assert.equal(await found(0, 0), "t1 t2 t3 t4 t5 t6");
-      assert.equal(await found(0, 2), "t1 t3 t4 t5 t6");
-      assert.equal(await found(0, 4), "t1 t3 t5 t6");
-      assert.equal(await found(0, 6), "t1 t3 t5");
-      assert.equal(await found(0, 99), "t1 t3 t5");
-      assert.equal(await found(4, 0), "t4 t5 t6");
-      assert.equal(await found(5, 4), "t5 t6");
-      const [, , third] = (await scan(store)).rows;
-      assert(third);
-      const rest = await scan(store, { after: third.position });
-      assert.deepEqual(ids(rest.rows), ["t4", "t5", "t6"]);
-      assert.deepEqual(rest.rows.map(({ gone }) => gone), [true, false, true]);
-    },
-  },
-  {
     name: "moves entries when rows change, in each bucket by itself",
     async run(subject) {
       const store = await openStore(await subject.open());
@@ -227,7 +196,6 @@ export const scanCases: readonly ConformanceCase[] = [
       const before = store.counters;
       const page = await scan(store, {
         after: { seq: 2, tie: String(Number.MAX_SAFE_INTEGER) },
-        goneAfterSeq: 2,
         limit: 8,
       });
       assert.deepEqual(page.rows.length, 8);

@@ -6,13 +6,13 @@
 
 import assert from "node:assert/strict";
 import { LakeSyncError } from "@lakesync/core";
+import { readSnapshot } from "./snapshot.ts";
 import type {
   BucketEntry,
-  BucketPage,
   BucketRecord,
-  BucketScan,
   ClientRecord,
   CommitBatch,
+  Head,
   LogEntry,
   ReadView,
   RowKey,
@@ -108,19 +108,47 @@ export function logEntry(seq: number, slice = 0, bytes = 10): LogEntry {
   };
 }
 
-/** Scans from the start of bucket 1, with the parts that a test is about. */
+/** What a scan of both sides of a bucket is about. */
+export interface BucketScan {
+  readonly bucket: number;
+  readonly after: ScanPosition;
+  readonly clientId: string;
+  readonly limit: number;
+}
+
+/** What it finds, in one snapshot. */
+export interface BucketPage {
+  readonly head: Head;
+  readonly client: ClientRecord | undefined;
+  readonly bucket: BucketRecord | undefined;
+  readonly rows: readonly ScannedRow[];
+  readonly complete: boolean;
+}
+
+/** Scans both sides from the start of bucket 1, with the parts that a test is about. */
 export function scan(
   store: Store,
   parts: Partial<BucketScan> = {},
 ): Promise<BucketPage> {
-  return store.scanBucket({
-    bucket: 1,
-    after: { seq: 0, tie: "" },
-    goneAfterSeq: 0,
-    clientId: "phone-1",
-    limit: 1_000,
-    ...parts,
+  const { bucket = 1, after = { seq: 0, tie: "" }, clientId = "phone-1", limit = 1_000 } = parts;
+  return readSnapshot(store, async (view) => {
+    const present = await view.scan({ bucket, gone: false, after, limit });
+    const gone = await view.scan({ bucket, gone: true, after, limit });
+    const [client] = await view.clients([clientId]);
+    const [record] = await view.buckets([bucket]);
+    const ends = [present, gone].flatMap(({ complete, rows }) =>
+      complete ? [] : rows.at(-1)?.position ?? []
+    );
+    const found = [...present.rows, ...gone.rows]
+      .sort((a, b) => byPosition(a.position, b.position))
+      .filter(({ position }) => ends.every((end) => byPosition(position, end) <= 0));
+    const complete = ends.length === 0 && found.length <= limit;
+    return { head: view.head, client, bucket: record, rows: found.slice(0, limit), complete };
   });
+}
+
+function byPosition(a: ScanPosition, b: ScanPosition): number {
+  return a.seq - b.seq || Number(a.tie) - Number(b.tie);
 }
 
 /** Scans page by page to the end. */

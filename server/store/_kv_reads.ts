@@ -18,16 +18,13 @@ import {
   asRow,
   asString,
   bytesOf,
-  type HeadRecord,
 } from "./_kv_records.ts";
 import type { KvFound, KvListed, KvSession } from "./_kv_session.ts";
 import { MAX_PAGE_BYTES } from "./_page.ts";
 import { parseTie } from "./_position.ts";
 import { decodeAnswer, decodeClient, decodeText } from "./_records.ts";
 import type {
-  BucketPage,
   BucketRecord,
-  BucketScan,
   ClientRecord,
   IndexPage,
   IndexScan,
@@ -135,25 +132,6 @@ export async function readAnswer(
   return decodeAnswer(key, await readText(session, asAnswer(value).json));
 }
 
-/** A page of a bucket. */
-export async function scanBucket(
-  session: KvSession,
-  head: HeadRecord,
-  scan: BucketScan,
-): Promise<BucketPage> {
-  const entries = await readEntries(session, scan);
-  const [bucket] = await readBuckets(session, [scan.bucket]);
-  const rows = await fillPage(session, entries.slice(0, scan.limit));
-  const [client] = await readClients(session, [scan.clientId]);
-  return {
-    head: { epoch: head.epoch, seq: head.seq, hlc: head.hlc },
-    client,
-    bucket,
-    rows,
-    complete: rows.length === entries.length,
-  };
-}
-
 /** A page of one side of a bucket. */
 export async function scanSide(session: KvSession, scan: IndexScan): Promise<IndexPage> {
   const entries = await readSide(session, scan);
@@ -256,19 +234,6 @@ export async function readPart(
     stagedMs,
     payload: await readBytes(session, payload),
   };
-}
-
-/** Merges the entries that are in the bucket and those that left it: one more than the limit. */
-async function readEntries(
-  session: KvSession,
-  { bucket, after, goneAfterSeq, limit }: BucketScan,
-): Promise<readonly IndexEntry[]> {
-  const goneAfter = goneAfterSeq < after.seq ? after : { seq: goneAfterSeq + 1, tie: "" };
-  const present = await readSide(session, { bucket, gone: false, after, limit });
-  const gone = await readSide(session, { bucket, gone: true, after: goneAfter, limit });
-  return [...present, ...gone]
-    .sort((a, b) => a.seq - b.seq || a.rid - b.rid)
-    .slice(0, limit + 1);
 }
 
 /** The entries of one side of a bucket: one more than the limit. */

@@ -30,7 +30,6 @@ import {
   readMeta,
   readPart,
   readRows,
-  scanBucket,
   scanRows,
   stagedSummary,
 } from "./_kv_reads.ts";
@@ -39,9 +38,7 @@ import type { KvSession } from "./_kv_session.ts";
 import { openView } from "./_kv_view.ts";
 import { stagePart, sweepAnswers, sweepParts, trimLog } from "./_kv_upkeep.ts";
 import type {
-  BucketPage,
   BucketRecord,
-  BucketScan,
   ClientRecord,
   CommitBatch,
   Head,
@@ -156,11 +153,6 @@ export class KvStore implements Store {
   /** Reads all rows page by page. */
   scanRows(scan: RowScan): Promise<RowPage> {
     return this.#read(() => scanRows(this.#session, scan));
-  }
-
-  /** Reads rows of a bucket in one snapshot. */
-  scanBucket(scan: BucketScan): Promise<BucketPage> {
-    return this.#read((head) => scanBucket(this.#session, head, scan));
   }
 
   /** Reads log entries. */

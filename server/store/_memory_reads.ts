@@ -5,14 +5,12 @@
  * @module
  */
 
-import { compare, type Entries, type Entry } from "./_entries.ts";
+import type { Entries, Entry } from "./_entries.ts";
 import { fitPage } from "./_page.ts";
 import { parseTie } from "./_position.ts";
 import type {
   BucketEntry,
-  BucketPage,
   BucketRecord,
-  BucketScan,
   ClientRecord,
   IndexPage,
   IndexScan,
@@ -115,47 +113,20 @@ export class MemoryReads {
 
   /** A page of one side of a bucket. */
   scan({ bucket, gone, after, limit }: IndexScan): IndexPage {
-    const found = this.#after({ bucket, gone }, toEntry(after), limit + 1)
-      .flatMap((entry) => this.#toScanned(entry));
+    const entries = this.#tables.index.get(indexKey({ bucket, gone }), this.#at);
+    const position = { seq: after.seq, rid: parseTie(after.tie) };
+    const found = (entries?.after(position, limit + 1) ?? [])
+      .flatMap((entry) => this.#toScanned(entry, gone));
     const rows = fitPage(found, limit, (row) => row.data.length);
     return { rows, complete: rows.length === found.length };
   }
 
-  /** A page of both sides of a bucket. */
-  scanBoth(scan: BucketScan): Pick<BucketPage, "rows" | "complete"> {
-    const { bucket, limit } = scan;
-    const after = toEntry(scan.after);
-    const goneAfter = scan.goneAfterSeq < after.seq
-      ? after
-      : { seq: scan.goneAfterSeq, rid: Number.MAX_SAFE_INTEGER };
-    const found = [
-      ...this.#after({ bucket, gone: false }, after, limit + 1),
-      ...this.#after({ bucket, gone: true }, goneAfter, limit + 1),
-    ].sort(compare).slice(0, limit + 1).flatMap((entry) => this.#toScanned(entry));
-    const rows = fitPage(found, limit, (row) => row.data.length);
-    return { rows, complete: rows.length === found.length };
-  }
-
-  #after(
-    side: Omit<BucketEntry, "seq">,
-    position: Entry,
-    limit: number,
-  ): readonly (Entry & { readonly gone: boolean })[] {
-    const entries = this.#tables.index.get(indexKey(side), this.#at);
-    const { gone } = side;
-    return entries?.after(position, limit).map((entry) => ({ ...entry, gone })) ?? [];
-  }
-
-  #toScanned({ seq, rid, gone }: Entry & { readonly gone: boolean }): readonly ScannedRow[] {
+  #toScanned({ seq, rid }: Entry, gone: boolean): readonly ScannedRow[] {
     const row = this.#tables.rows.get(rid, this.#at);
     if (!row) return [];
     const { table, rowId, data } = row;
     return [{ table, rowId, data, position: { seq, tie: String(rid) }, gone }];
   }
-}
-
-function toEntry({ seq, tie }: IndexScan["after"]): Entry {
-  return { seq, rid: parseTie(tie) };
 }
 
 /**

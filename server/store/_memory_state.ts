@@ -12,9 +12,7 @@ import { fitPage } from "./_page.ts";
 import { parseTie } from "./_position.ts";
 import type {
   BucketEntry,
-  BucketPage,
   BucketRecord,
-  BucketScan,
   CommitBatch,
   Head,
   KeptAnswer,
@@ -80,16 +78,6 @@ export class MemoryState {
   /** A kept answer. */
   answer(key: string): KeptAnswer | undefined {
     return this.#answers.get(key);
-  }
-
-  /** A page of a bucket, with head, client and record. */
-  scan(scan: BucketScan): BucketPage {
-    return {
-      head: this.#head,
-      client: this.now.client(scan.clientId),
-      bucket: this.now.bucket(scan.bucket),
-      ...this.now.scanBoth(scan),
-    };
   }
 
   /** A page of all rows. */

@@ -17,9 +17,7 @@ import { parseTie } from "./_position.ts";
 import { decodeAnswer, decodeClient, decodeText } from "./_records.ts";
 import { fitPage } from "./_page.ts";
 import type {
-  BucketPage,
   BucketRecord,
-  BucketScan,
   ClientRecord,
   Head,
   IndexPage,
@@ -43,17 +41,11 @@ const INLINE_BYTES = 4_096;
 const DATA_COLUMNS =
   `CASE WHEN octet_length(r.data) <= ${INLINE_BYTES} THEN r.data END, octet_length(r.data)`;
 
-const entries = (gone: 0 | 1, seq: string, rid: string) => `
+const side = (gone: 0 | 1) => `
   SELECT e.seq, e.rid, ${gone}, r.tbl, r.row_id, ${DATA_COLUMNS}
   FROM bucket_rows e JOIN rows r ON r.rid = e.rid
-  WHERE e.bucket = ?1 AND e.gone = ${gone} AND (e.seq, e.rid) > (${seq}, ${rid})`;
-
-/** Merges the rows that are in a bucket and those that left it, both in the order of the index. */
-export const SCAN_SQL: string = `${entries(0, "?2", "?3")}
-  UNION ALL ${entries(1, "?4", "?5")}
-  ORDER BY 1, 2 LIMIT ?6`;
-
-const side = (gone: 0 | 1) => `${entries(gone, "?2", "?3")} ORDER BY e.seq, e.rid LIMIT ?4`;
+  WHERE e.bucket = ?1 AND e.gone = ${gone} AND (e.seq, e.rid) > (?2, ?3)
+  ORDER BY e.seq, e.rid LIMIT ?4`;
 
 /** Reads the rows that are in a bucket, in the order of the index. */
 export const PRESENT_SQL: string = side(0);
@@ -78,7 +70,6 @@ export class SqliteReads {
   readonly #bucket: Statement;
   readonly #meta: Statement;
   readonly #answer: Statement;
-  readonly #scan: Statement;
   readonly #present: Statement;
   readonly #gone: Statement;
   readonly #rows: Statement;
@@ -101,7 +92,6 @@ export class SqliteReads {
     this.#bucket = db.prepare(`${bucket} WHERE bucket = ?`);
     this.#meta = db.prepare("SELECT value FROM meta WHERE name = ?");
     this.#answer = db.prepare("SELECT record FROM answers WHERE key = ?");
-    this.#scan = db.prepare(SCAN_SQL);
     this.#present = db.prepare(PRESENT_SQL);
     this.#gone = db.prepare(GONE_SQL);
     this.#rows = db.prepare(ROWS_SQL);
@@ -192,32 +182,6 @@ export class SqliteReads {
             position: String(rid),
           };
         }),
-        complete: fitting.length === found.length,
-      };
-    });
-  }
-
-  /** A page of a bucket, with head, client and record. */
-  scan(scan: BucketScan): BucketPage {
-    return this.#snapshot(() => {
-      const { seq } = scan.after;
-      const tie = parseTie(scan.after.tie);
-      const after = scan.goneAfterSeq < seq
-        ? [seq, tie] as const
-        : [scan.goneAfterSeq, Number.MAX_SAFE_INTEGER] as const;
-      const found = this.#scan.all(
-        scan.bucket,
-        seq,
-        tie,
-        ...after,
-        scan.limit + 1,
-      );
-      const fitting = fitPage(found, scan.limit, (row) => asNumber(row[6]));
-      return {
-        head: this.head(),
-        client: this.#clientOf(scan.clientId),
-        bucket: toBucket(this.#bucket.get(scan.bucket)),
-        rows: fitting.map((row) => this.#toScanned(row)),
         complete: fitting.length === found.length,
       };
     });

@@ -20,9 +20,7 @@ import type { SqliteThread } from "./_sqlite_thread.ts";
 import { SqliteViews } from "./_sqlite_views.ts";
 import { SqliteWrites } from "./_sqlite_writes.ts";
 import type {
-  BucketPage,
   BucketRecord,
-  BucketScan,
   ClientRecord,
   CommitBatch,
   Head,
@@ -159,11 +157,6 @@ export class SqliteStore implements Store {
   /** Reads all rows page by page. */
   scanRows(scan: RowScan): Promise<RowPage> {
     return this.#read((reads) => reads.scanRows(scan));
-  }
-
-  /** Reads rows of a bucket in one snapshot. */
-  scanBucket(scan: BucketScan): Promise<BucketPage> {
-    return this.#read((reads) => reads.scan(scan));
   }
 
   /** Reads log entries. */

@@ -9,9 +9,7 @@ import { largeEnded, largeOpen, openTwice, storeClosed, viewEnded } from "./_err
 import { type MemoryReads, rowKey } from "./_memory_reads.ts";
 import { MemoryState } from "./_memory_state.ts";
 import type {
-  BucketPage,
   BucketRecord,
-  BucketScan,
   ClientRecord,
   CommitBatch,
   Head,
@@ -174,14 +172,6 @@ class MemoryStore implements Store {
   scanRows(scan: RowScan): Promise<RowPage> {
     return this.#run((state) => {
       const page = state.scanRows(scan);
-      this.#rowsRead += page.rows.length;
-      return page;
-    });
-  }
-
-  scanBucket(scan: BucketScan): Promise<BucketPage> {
-    return this.#run((state) => {
-      const page = state.scan(scan);
       this.#rowsRead += page.rows.length;
       return page;
     });

@@ -270,20 +270,6 @@ export interface RowPage {
   readonly complete: boolean;
 }
 
-/** What to read of a bucket; to be removed with {@linkcode Store.scanBucket}. */
-export interface BucketScan {
-  /** The bucket's number. */
-  readonly bucket: number;
-  /** Read entries after this one. */
-  readonly after: ScanPosition;
-  /** Read entries of rows that are gone only after this seq, at least `after.seq` or not. */
-  readonly goneAfterSeq: number;
-  /** The client whose record is read in the same snapshot. */
-  readonly clientId: string;
-  /** At most so many entries. */
-  readonly limit: number;
-}
-
 /** A row found by a scan. */
 export interface ScannedRow extends RowKey {
   /** The row's record. */
@@ -292,20 +278,6 @@ export interface ScannedRow extends RowKey {
   readonly position: ScanPosition;
   /** Whether the entry says that the row has left the bucket. */
   readonly gone: boolean;
-}
-
-/** One atomic read of a bucket; to be removed with {@linkcode Store.scanBucket}. */
-export interface BucketPage {
-  /** The head of this snapshot. */
-  readonly head: Head;
-  /** The client asked for, if it is known. */
-  readonly client: ClientRecord | undefined;
-  /** The bucket, if it is known. */
-  readonly bucket: BucketRecord | undefined;
-  /** The rows, ordered by position. */
-  readonly rows: readonly ScannedRow[];
-  /** Whether these are all up to the head. */
-  readonly complete: boolean;
 }
 
 /** A large commit in slices that no reader sees before it is published whole. */
@@ -388,11 +360,6 @@ export interface Store {
    * once. A row that comes meanwhile may be among them or not.
    */
   scanRows(scan: RowScan): Promise<RowPage>;
-  /**
-   * Reads rows of a bucket in one snapshot with head, client and record; to be removed, views do
-   * it all.
-   */
-  scanBucket(scan: BucketScan): Promise<BucketPage>;
   /** Reads log entries after a place in the log, in order, at most `limit`. */
   readLog(after: LogPosition, limit: number): Promise<readonly LogEntry[]>;
   /**
