@@ -13,6 +13,7 @@ import {
   type Transaction,
 } from "@lakesync/core";
 import type { ClientRecord, CommitBatch, KeptAnswer, LogEntry, RowKey } from "../store/store.ts";
+import { readSnapshot } from "../store/snapshot.ts";
 import { type Base, baseWrites, markDay } from "./base.ts";
 import type { Catalog } from "./catalog.ts";
 import { type Census, seen } from "./census.ts";
@@ -330,12 +331,8 @@ export async function withLookups<T>(
       return work();
     } catch (error) {
       if (!(error instanceof MissingLookups)) throw error;
-      const view = await store.view();
-      try {
-        await lookups.load(view, error.missing);
-      } finally {
-        await view.end();
-      }
+      const { missing } = error;
+      await readSnapshot(store, (view) => lookups.load(view, missing));
     }
   }
 }

@@ -16,6 +16,7 @@ import {
   type Schema,
   type SchemaSpec,
 } from "@lakesync/core";
+import { readSnapshot } from "../store/snapshot.ts";
 import type { Store } from "../store/store.ts";
 import { servedVersion } from "./catalog.ts";
 import { checkOwner, forgetSeen } from "./clients.ts";
@@ -294,12 +295,10 @@ export class OpenGateway implements Gateway {
     if (catalog === undefined || book === undefined) {
       throw new LakeSyncError("SCHEMA_ERROR", "The gateway has no schema yet");
     }
-    const view = await this.store.view();
-    try {
-      return await explainRow(view, catalog, book, this.committer.lookups, request);
-    } finally {
-      await view.end();
-    }
+    return await readSnapshot(
+      this.store,
+      (view) => explainRow(view, catalog, book, this.committer.lookups, request),
+    );
   }
 
   async stats(): Promise<GatewayStats> {

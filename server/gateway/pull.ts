@@ -16,6 +16,7 @@ import {
   type RowChange,
   ZERO_HLC,
 } from "@lakesync/core";
+import { readSnapshot } from "../store/snapshot.ts";
 import type { BucketRecord, Head, ReadView, ScannedRow, Store } from "../store/store.ts";
 import { type Catalog, type CatalogVersion, servedVersion } from "./catalog.ts";
 import { checkOwner } from "./clients.ts";
@@ -30,9 +31,6 @@ import { type GrantedBucket, type ReadScope, readScope } from "./scope.ts";
 
 /** A page looks at so many rows for each that it may tell. */
 const LOOKED_AT = 4;
-
-/** How often a page is read anew because another process has written meanwhile. */
-const MAX_TRIES = 8;
 
 /** What a pull needs of the gateway. */
 export interface PullContext {
@@ -105,23 +103,9 @@ export async function pullPage(
   caller: Caller,
   request: PullRequest,
 ): Promise<PulledPage> {
-  for (let tries = 0; tries < MAX_TRIES; tries++) {
-    const view = await context.store.view();
-    let ended = false;
-    try {
-      const page = await new PageReader(context, caller, request, view).read();
-      ended = true;
-      if (await view.end()) return page;
-    } finally {
-      if (!ended) await view.end();
-    }
-  }
-  throw new LakeSyncError(
-    "BACKPRESSURE",
-    "The data changes faster than it can be read, try again",
-    {
-      retryAfterSeconds: 1,
-    },
+  return await readSnapshot(
+    context.store,
+    (view) => new PageReader(context, caller, request, view).read(),
   );
 }
 
