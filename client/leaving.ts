@@ -42,7 +42,7 @@ async function collect(
   );
   const sets = scope.setsWith(scope.left);
   await db.run(
-    `INSERT INTO temp._lakesync_leaving SELECT tbl, row_id, set_id FROM _lakesync_scope r
+    `INSERT OR IGNORE INTO temp._lakesync_leaving SELECT tbl, row_id, set_id FROM _lakesync_scope r
      WHERE set_id IN (SELECT value FROM json_each(?)) AND ${UNMENTIONED}`,
     [JSON.stringify(sets)],
   );
@@ -51,7 +51,7 @@ async function collect(
     if (home === undefined || !sets.includes(home)) continue;
     const rowId = rowIdSql(table, table.table.primaryKey.map(({ name }) => quoteName(name)));
     await db.run(
-      `INSERT INTO temp._lakesync_leaving SELECT tbl, row_id, ?2 FROM
+      `INSERT OR IGNORE INTO temp._lakesync_leaving SELECT tbl, row_id, ?2 FROM
         (SELECT ?1 AS tbl, ${rowId} AS row_id FROM ${quoteName(table.name)}) r
        WHERE NOT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = r.tbl AND row_id = r.row_id)
          AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = r.tbl AND row_id = r.row_id)
@@ -61,7 +61,7 @@ async function collect(
       [table.id, home, covered],
     );
     await db.run(
-      `INSERT INTO temp._lakesync_leaving SELECT tbl, row_id, ?2 FROM _lakesync_base r
+      `INSERT OR IGNORE INTO temp._lakesync_leaving SELECT tbl, row_id, ?2 FROM _lakesync_base r
        WHERE tbl = ?1 AND present = 1 AND ${UNMENTIONED}
          AND NOT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = r.tbl AND row_id = r.row_id)`,
       [table.id, home],

@@ -92,7 +92,8 @@ class Measuring {
     covered: number,
   ): Promise<void> {
     const keys = table.table.primaryKey.map(({ name }) => quoteName(name));
-    const exact = keys.map((key) => `${key} COLLATE BINARY`).join(", ");
+    const order = await this.#order(table);
+    const ordered = order.join(", ");
     const rowId = rowIdSql(table, keys);
     const columns = table.columns.map(({ name }) => `, ${quoteName(name)}`).join("");
     const special = await this.#anySpecial(table, covered)
@@ -104,15 +105,31 @@ class Measuring {
       ? `(SELECT set_id FROM _lakesync_scope WHERE tbl = ${table.id} AND row_id = ${rowId})`
       : "NULL";
     const sql = (after: string) =>
-      `SELECT ${keys.join(", ")}, ${rowId}, ${set}${columns} FROM ${quoteName(table.name)}
-       WHERE ${after} ${special} ORDER BY ${exact} LIMIT ${STEP}`;
-    const next = sql(`(${exact}) > (${keys.map(() => "?").join(", ")})`);
+      `SELECT ${ordered}, ${rowId}, ${set}${columns} FROM ${quoteName(table.name)}
+       WHERE ${after} ${special} ORDER BY ${ordered} LIMIT ${STEP}`;
+    const next = sql(`(${ordered}) > (${order.map(() => "?").join(", ")})`);
     let rows = await this.#db.values(sql("1"));
     while (rows.length > 0) {
-      for (const row of rows) add(table, row.slice(keys.length), home, bySet);
+      for (const row of rows) add(table, row.slice(order.length), home, bySet);
       await this.#pause();
-      rows = await this.#db.values(next, rows.at(-1)?.slice(0, keys.length));
+      rows = await this.#db.values(next, rows.at(-1)?.slice(0, order.length));
     }
+  }
+
+  /** What a table's rows are stored by, so that reading them in steps takes no sorting. */
+  async #order(table: SyncedTable): Promise<string[]> {
+    const columns = await this.#db.values("SELECT name, pk FROM pragma_table_info(?)", [
+      table.name,
+    ]);
+    const [kind] = await this.#db.values(
+      "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND lower(name) = lower(?)",
+      [table.name],
+    );
+    const names = new Set(columns.map(([name]) => String(name).toLowerCase()));
+    const rowid = ["rowid", "_rowid_", "oid"].find((name) => !names.has(name));
+    if (kind?.[0] === 0 && rowid !== undefined) return [rowid];
+    return columns.filter(([, pk]) => pk !== 0).sort(([, a], [, b]) => Number(a) - Number(b))
+      .map(([name]) => quoteName(String(name)));
   }
 
   /** Rows for which the base is kept aside. */

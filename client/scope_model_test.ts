@@ -183,11 +183,12 @@ class Run {
   }
 
   async #verify(): Promise<void> {
-    if ((await this.db.verify())?.drifts.length) {
+    // A row that differs and moves to another bucket with the repair differs there then.
+    for (let left = 2; (await this.db.verify())?.drifts.length; left--) {
       this.repairs++;
       assert.ok(this.#drifted, "it differs though nobody touched it");
+      assert.ok(left > 0, "it differs after two repairs");
       await this.#pull(2);
-      assert.deepEqual((await this.db.verify())?.drifts, []);
     }
     const { cursor, repair } = await this.db.state();
     assert.deepEqual(repair, []);

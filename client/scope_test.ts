@@ -322,10 +322,59 @@ Deno.test("G12: what was told under an older schema is not compared with rows of
     const schema = { version: 2, tables: { todos: { ...todos, columns } } } as const;
     const after = await openLocal({ database, schema, watchMs: 0 });
     assert.equal((await after.verify())?.buckets, 0);
+    for (const page of gateway.pull()) await after.receive(page);
+    assert.equal((await after.verify())?.buckets, 1, "the same was said again, under the new one");
     gateway.put("todos", "t", { title: "x", n: 1, more: "y" }, ["a"]);
     for (const page of gateway.pull()) await after.receive(page);
     assert.deepEqual(await after.verify(), { buckets: 1, rows: 1, drifts: [] });
     await after.close();
+  });
+});
+
+for (
+  const [what, table] of [
+    ["stored by a key in another order", "PRIMARY KEY (y, x)) WITHOUT ROWID"],
+    ["with a column that is called rowid", "rowid TEXT DEFAULT 'r', PRIMARY KEY (x, y))"],
+  ] as const
+) {
+  Deno.test(`verify reads every row once of a table ${what}`, async () => {
+    await withFolder(async (folder) => {
+      const database = `${folder}/a.db`;
+      execute(database, `CREATE TABLE links (x TEXT, y INTEGER, v TEXT, ${table}`);
+      const columns = { x: "string", y: "integer", v: "string" } as const;
+      const schema = {
+        version: 1,
+        tables: { links: { primaryKey: ["x", "y"], columns } },
+      } as const;
+      const db = await openLocal({ database, schema, watchMs: 0 });
+      const gateway = new BucketGateway();
+      gateway.granted.add("a");
+      for (let i = 0; i < 1_200; i++) {
+        const id = JSON.stringify([`x${i % 7}`, i - 600]);
+        gateway.put("links", id, { v: "x" }, ["a"]);
+      }
+      for (const page of gateway.pull()) await db.receive(page);
+      await db.exec("UPDATE links SET v = 'mine' WHERE y % 100 = 0");
+      assert.deepEqual(await db.verify(), { buckets: 1, rows: 1_200, drifts: [] });
+      await db.close();
+    });
+  });
+}
+
+Deno.test("G9: what a checkpoint has overtaken is not taken for drift", async () => {
+  await withWorld(async ({ db, gateway, pull, drift }) => {
+    gateway.granted.add("a");
+    gateway.put("todos", "t", { title: "x", n: 1 }, ["a"]);
+    await pull();
+    drift("UPDATE todos SET n = 2");
+    const state = await db.state();
+    const [page] = gateway.pull(["a"]);
+    assert.ok(page !== undefined);
+    // It begins to compare before the page is applied and stores what it found afterwards.
+    const [found] = await Promise.all([db.verify(), db.receive(page)]);
+    assert.deepEqual(found?.drifts, []);
+    assert.deepEqual((await db.state()).repair, state.repair);
+    assert.deepEqual((await db.verify())?.drifts, []);
   });
 });
 
