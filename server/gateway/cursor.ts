@@ -44,6 +44,8 @@ export interface ScanState {
   readonly goneAfter: number;
   /** What its residual conditions compare with. */
   readonly residual: readonly JsonValue[];
+  /** Rows in it that last changed through this commit came in chunks of the bucket alone. */
+  readonly snapshotSeq?: number;
 }
 
 /** Where a checkpoint of several pages stands. */
@@ -96,10 +98,11 @@ function writePaging(paging: Paging): JsonValue {
   const groups = Map.groupBy(
     scans.keys(),
     (i) => {
-      const { granted, repair, since, sentFrom, memberAfter, goneAfter, residual } =
+      const { granted, repair, since, sentFrom, memberAfter, goneAfter, residual, snapshotSeq } =
         scans[i] as ScanState;
       const flags = (granted ? 1 : 0) + (repair ? 2 : 0);
-      return JSON.stringify([flags, since, sentFrom, memberAfter, goneAfter, residual]);
+      const state = [flags, since, sentFrom, memberAfter, goneAfter, residual];
+      return JSON.stringify(snapshotSeq === undefined ? state : [...state, snapshotSeq]);
     },
   );
   const order = scans.map(({ bucket }) => bucket);
@@ -172,7 +175,7 @@ function readPaging(input: unknown): Paging {
   const scans: (ScanState | undefined)[] = buckets.map(() => undefined);
   for (const group of list(groups)) {
     const [state, steps] = list(group);
-    const [flags, since, sentFrom, memberAfter, goneAfter, residual] = list(state);
+    const [flags, since, sentFrom, memberAfter, goneAfter, residual, snapshotSeq] = list(state);
     let place = 0;
     for (const step of list(steps)) {
       place += count(step);
@@ -186,6 +189,7 @@ function readPaging(input: unknown): Paging {
         memberAfter: count(memberAfter),
         goneAfter: count(goneAfter),
         residual: json(residual),
+        ...(snapshotSeq === undefined ? {} : { snapshotSeq: count(snapshotSeq) }),
       };
     }
   }

@@ -78,11 +78,16 @@ function start(request: PullRequest, context: PullContext): Cursor {
     );
   }
   const { base, held, paging } = cursor;
-  const latest = Math.max(base, paging?.start ?? 0, paging?.position?.after.seq ?? 0);
+  const scans = paging?.scans ?? [];
+  const told = scans.map(({ since, memberAfter, goneAfter }) =>
+    Math.max(since, memberAfter, goneAfter)
+  );
+  const latest = Math.max(base, paging?.start ?? 0, paging?.position?.after.seq ?? 0, ...told);
   if (!isOurs(cursor.life, latest)) {
     throw resync("The gateway's data is another than the cursor's, or was restored");
   }
-  if (held.some((bucket) => bucket.base < horizonSeq) || (base > 0 && base < horizonSeq)) {
+  const lost = scans.some(({ sentFrom, goneAfter }) => sentFrom >= 0 && goneAfter < horizonSeq);
+  if (lost || held.some((bucket) => bucket.base < horizonSeq) || (base > 0 && base < horizonSeq)) {
     throw resync("The cursor is older than the kept history");
   }
   return cursor;

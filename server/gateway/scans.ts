@@ -33,20 +33,21 @@ function same(a: readonly JsonValue[], b: readonly JsonValue[]): boolean {
 
 /** What a scan's places begin at. */
 function origin(
-  scan: Pick<ScanState, "bucket" | "granted" | "repair" | "since" | "sentFrom" | "residual">,
+  scan: Omit<ScanState, "memberAfter" | "goneAfter">,
   plan: Pick<CheckpointPlan, "start" | "held" | "learns">,
 ): { readonly member: number; readonly gone: number } {
   const held = plan.held.get(scan.bucket);
   const kept = held !== undefined && scan.granted && !scan.repair && !plan.learns &&
     scan.since === plan.start && same(held.residual, scan.residual);
   return {
-    member: kept ? held.base : 0,
+    member: kept ? held.base : scan.snapshotSeq ?? 0,
     gone: held?.base ?? Math.max(0, scan.sentFrom),
   };
 }
 
+/** A scan from its beginning; what came in chunks is told again. */
 function begun(
-  scan: Omit<ScanState, "memberAfter" | "goneAfter">,
+  { snapshotSeq: _, ...scan }: Omit<ScanState, "memberAfter" | "goneAfter">,
   plan: Pick<CheckpointPlan, "start" | "held" | "learns">,
 ): ScanState {
   const { member, gone } = origin(scan, plan);
