@@ -26,10 +26,10 @@ const STEP_MS = 1_000;
 /** Longer than history is kept. */
 const LONG_MS = 9 * 24 * 60 * 60 * 1_000;
 
-function columnPlan(random: Random, name: string, versions: number): ColumnPlan {
-  const column = { name, since: 1, ...COLUMNS[name] } as ColumnPlan;
-  if (SHARED.includes(name) || versions === 1) return column;
-  const since = random.chance(0.15) ? random.between(2, versions) : 1;
+function columnPlan(random: Random, name: string, first: number, versions: number): ColumnPlan {
+  const column = { name, since: first, ...COLUMNS[name] } as ColumnPlan;
+  if (SHARED.includes(name) || first === versions) return column;
+  const since = random.chance(0.15) ? random.between(first + 1, versions) : first;
   const renames = since < versions && random.chance(0.15);
   return {
     ...column,
@@ -44,12 +44,12 @@ function tablePlan(random: Random, index: number, versions: number): TablePlan {
   const names = [...SHARED, ...random.some(others, 0.35, 2)];
   const since = index > 1 && versions > 1 && random.chance(0.4) ? random.between(2, versions) : 1;
   const renames = since < versions && random.chance(0.1);
-  const columns = names.map((name) => columnPlan(random, name, versions));
+  const columns = names.map((name) => columnPlan(random, name, since, versions));
   return {
     name: `t${index}`,
     primaryKey: composite ? ["k", "id"] : ["id"],
     columns: [
-      { name: "id", type: "string", since: 1 },
+      { name: "id", type: "string", since },
       ...columns,
     ],
     since,

@@ -208,10 +208,10 @@ export class ModelClient {
     }
     const row = rows.get(rowId) ?? { cells: new Map<string, Value>(), buckets: new Set<string>() };
     rows.set(rowId, row);
-    row.buckets = new Set(buckets.map((index) => {
+    row.buckets = new Set(buckets.flatMap((index) => {
       const id = ids[index];
-      if (id === undefined || gone.has(id)) throw new BrokenPage(`no bucket at index ${index}`);
-      return id;
+      if (id === undefined) throw new BrokenPage(`no bucket at index ${index}`);
+      return gone.has(id) ? [] : [id];
     }));
     if (isFirst) {
       const silent = [...row.buckets].filter((id) => whole.has(id));
@@ -256,6 +256,7 @@ export class ModelClient {
   checkBuckets(): void {
     for (const [table, rows] of this.tables) {
       for (const [rowId, { buckets }] of rows) {
+        if (buckets.size === 0) throw new BrokenPage(`${table} ${rowId} is in no bucket`);
         for (const id of buckets) {
           if (!this.#buckets.has(id)) {
             throw new BrokenPage(`${table} ${rowId} is in the bucket ${id}, which is not granted`);

@@ -353,7 +353,7 @@ class Player {
         client.forget();
         continue;
       }
-      if (mode === "lost") return;
+      if (mode === "lost" && repair === undefined) return;
       if (client.take(page)) {
         this.#check(device, page);
         return;
