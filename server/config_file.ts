@@ -6,7 +6,6 @@
  */
 
 import { isGatewayId, type RulesSpec, type SchemaSpec } from "@lakesync/core";
-import type { ServeConfig } from "./config.ts";
 import { loadModule } from "./load_module.ts";
 import { SERVE_SETTINGS, type Setting } from "./settings.ts";
 import { UsageError } from "./values.ts";
@@ -31,7 +30,7 @@ export interface LakeSyncConfig {
   /** The data folder. */
   readonly data?: string;
   /** What keeps the data. */
-  readonly store?: ServeConfig["store"];
+  readonly store?: "sqlite" | "kv" | "memory";
   /** Signs tokens, at least 32 characters; better kept in `LAKESYNC_SECRET`. */
   readonly secret?: string;
   /** Where the public keys are that check tokens, instead of a secret. */
@@ -43,9 +42,9 @@ export interface LakeSyncConfig {
   /** Whether gateways without sync rules are open to every valid token. */
   readonly dev?: boolean;
   /** The least level that is logged. */
-  readonly logLevel?: ServeConfig["logLevel"];
+  readonly logLevel?: "debug" | "info" | "warning" | "error";
   /** How log records are written. */
-  readonly logFormat?: ServeConfig["logFormat"];
+  readonly logFormat?: "pretty" | "json";
   /** Schema and rules by gateway id; they are put before the server is ready. */
   readonly gateways?: GatewayConfigs;
 }
