@@ -69,12 +69,14 @@ export class Scope {
   readonly #db: SqliteConnection;
   readonly #told: readonly BucketState[];
   readonly #replacing: boolean;
-  #stored: ReadonlyMap<string, StoredBucket> = new Map();
+  #stored: Map<string, StoredBucket> = new Map();
   readonly #added = new Map<string, number>();
   /** For each index of the checkpoint's list the bucket's number; undefined: it is gone. */
   #numbers: (number | undefined)[] = [];
   #sets: Map<number, readonly number[]> = new Map();
   #homes: Map<number, number> = new Map();
+  /** The homes that tables had, where one of the buckets is gone: the first set is home anew. */
+  readonly #leftHomes = new Map<number, number>();
   readonly #byBuckets = new Map<string, number>();
   readonly #anyOutside = new Map<number, boolean>();
   readonly #columns = new Map<number, ShownColumns>();
@@ -92,7 +94,7 @@ export class Scope {
 
   /** Whether it must be known afterwards which rows were mentioned. */
   get comparesMentioned(): boolean {
-    return this.#whole.size > 0;
+    return this.#whole.size > 0 || this.#leftHomes.size > 0;
   }
 
   /** The buckets that rows leave when no page mentions them: those that are gone or came whole. */
@@ -109,7 +111,26 @@ export class Scope {
     this.#homes = homes;
     for (const [id, buckets] of sets) this.#byBuckets.set(buckets.join(), id);
     for (const { n, columns } of this.#stored.values()) this.#columns.set(n, columns);
+    await this.#forgetGone();
     for (const bucket of this.#told) this.#numbers.push(await this.#numberOf(bucket));
+  }
+
+  /** First of all, since another bucket of the same id may be granted in its place. */
+  async #forgetGone(): Promise<void> {
+    for (const { id, gone } of this.#told) {
+      const known = this.#stored.get(id)?.n;
+      if (!gone || known === undefined) continue;
+      this.#gone.add(known);
+      this.#stored.delete(id);
+    }
+    await forgetBuckets(this.#db, [...this.#gone]);
+    const dead = new Set(this.setsWith(this.#gone));
+    for (const [table, set] of [...this.#homes]) {
+      if (!dead.has(set)) continue;
+      this.#leftHomes.set(table, set);
+      this.#homes.delete(table);
+      await this.#db.run("DELETE FROM _lakesync_home WHERE tbl = ?", [table]);
+    }
   }
 
   async #forgetRows(): Promise<void> {
@@ -119,11 +140,8 @@ export class Scope {
   }
 
   async #numberOf({ id, gone, whole, columns }: BucketState): Promise<number | undefined> {
+    if (gone) return undefined;
     const known = this.#stored.get(id)?.n;
-    if (gone) {
-      if (known !== undefined) this.#gone.add(known);
-      return undefined;
-    }
     if (known !== undefined && whole && !this.#replacing) this.#whole.add(known);
     const n = known ?? this.#added.get(id) ?? await addBucket(this.#db, id);
     if (known === undefined) this.#added.set(id, n);
@@ -142,9 +160,9 @@ export class Scope {
       .map(([id]) => id);
   }
 
-  /** A table's home, once it has one. */
-  homeOf(table: SyncedTable): number | undefined {
-    return this.#homes.get(table.id);
+  /** The set of rows without an entry that the checkpoint does not mention, if there may be any. */
+  homeOf({ id }: SyncedTable): number | undefined {
+    return this.#leftHomes.get(id) ?? this.#homes.get(id);
   }
 
   /**
@@ -275,7 +293,6 @@ export class Scope {
     if (this.#gone.size === 0) return;
     await forgetBuckets(this.#db, [...this.#gone]);
     const dead = this.setsWith(this.#gone).map((set) => [set]);
-    await this.#db.runMany("DELETE FROM _lakesync_home WHERE set_id = ?", dead);
     await this.#db.runMany("DELETE FROM _lakesync_set WHERE set_id = ?", dead);
   }
 }

@@ -184,6 +184,39 @@ Deno.test("G9: rows that were there before the table was synced are the app's ow
   }, { tables });
 });
 
+Deno.test("G7: a bucket may go and another of its name come in one checkpoint, as rules are edited", async () => {
+  for (const goneFirst of [false, true]) {
+    await withWorld(async ({ db, gateway, pull, rows }) => {
+      gateway.granted.add("mine");
+      for (const id of ["t", "u", "v"]) gateway.put("todos", id, { title: id, n: 1 }, ["mine"]);
+      await pull();
+      gateway.rows.delete("todos v");
+      const shape = {
+        op: "PUT",
+        table: "todos",
+        columns: [],
+        buckets: [goneFirst ? 1 : 0],
+      } as const;
+      const change = (rowId: string): RowChange => ({ shape, rowId, values: [] });
+      const remove = { op: "REMOVE", table: "todos", columns: [] } as const;
+      const buckets: BucketState[] = [
+        gateway.stateOf("mine"),
+        { id: "mine", rows: 0, gone: true },
+      ];
+      const changes = [change("t"), change("u"), { shape: remove, rowId: "v", values: [] }];
+      await receive(db, changes, goneFirst ? buckets.reverse() : buckets);
+      assert.deepEqual(await rows(), [["t", "t", 1], ["u", "u", 1]]);
+      assert.deepEqual(await db.verify(), { buckets: 1, rows: 2, drifts: [] });
+      assert.equal(await count(db, "_lakesync_scope"), 0);
+      gateway.granted.delete("mine");
+      const [page] = gateway.pull();
+      assert.ok(page !== undefined);
+      await db.receive({ ...page, changes: [] });
+      assert.deepEqual(await rows(), []);
+    });
+  }
+});
+
 /** Receives a checkpoint by hand. */
 async function receive(
   db: Local,
