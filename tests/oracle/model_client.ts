@@ -93,6 +93,10 @@ export class ModelClient {
   #pageCursor: string | undefined;
   /** The user's claims now. */
   claims: ClientPlan["claims"];
+  /** Whether the last checkpoint replaced everything. */
+  isFromNothing = true;
+  /** The ids of the buckets that came whole with the last checkpoint. */
+  lastWhole: ReadonlySet<string> = new Set();
   /** The last transaction that the gateway consumed. */
   mutationId = 0;
   /** Its schema version; 0 until it is first used. */
@@ -168,9 +172,14 @@ export class ModelClient {
       this.#buckets.clear();
     }
     const ids = listed.map(({ id }) => id);
-    if (new Set(ids).size < ids.length) throw new BrokenPage("a bucket is listed twice");
     const whole = new Set(listed.filter((bucket) => bucket.whole).map(({ id }) => id));
     const gone = new Set(listed.filter((bucket) => bucket.gone).map(({ id }) => id));
+    const granted = listed.filter((bucket) => !bucket.gone).map(({ id }) => id);
+    if (new Set([...gone, ...granted]).size < gone.size + granted.length) {
+      throw new BrokenPage("a bucket is listed twice");
+    }
+    this.lastWhole = whole;
+    this.isFromNothing = this.#cursor === undefined;
     const left = new Set([...whole].filter((id) => this.#buckets.has(id)));
     const before = new Map(this.#buckets);
     for (const state of listed) {

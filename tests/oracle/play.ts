@@ -207,7 +207,8 @@ class Player {
     const gateway = await this.#gateway();
     const order: string[] = [];
     const stop = gateway.onCommit((commit: Parameters<CommitListener>[0]) => {
-      order.push(commit.everything ? "rules" : "push");
+      if (commit.everything) order.push("rules");
+      else if (commit.clientIds.size > 0) order.push("push");
     });
     const spec = rulesIn(this.#plan, rules, this.#reference.version);
     const put = gateway.putRules(spec, 10_000).catch((error) => {
@@ -223,7 +224,7 @@ class Player {
         throw new Difference(`rules are refused with ${refused}, expected was ${wrong}`);
       }
     };
-    if (order.indexOf("rules") > order.indexOf("push") || order.length === 0) {
+    if (order.indexOf("push") === 0) {
       this.#judge(pushes, answered[1]);
       usesRules();
     } else {
@@ -355,12 +356,25 @@ class Player {
       }
       if (mode === "lost" && repair === undefined) return;
       if (client.take(page)) {
-        this.#check(device, page);
-        return;
+        const anew = this.#isUnrepaired(client, ids);
+        if (!anew) return this.#check(device, page);
+        client.forget();
+        continue;
       }
       if (mode !== "complete" && repair === undefined) return;
       if (pages > MAX_PAGES) throw new Difference("a checkpoint does not come to an end");
     }
+  }
+
+  /** Whether the client asked for a bucket that it was no longer granted, and must begin anew. */
+  #isUnrepaired({ lastWhole, bucketIds, isFromNothing }: ModelClient, ids: readonly string[]) {
+    if (isFromNothing) return false;
+    for (const id of ids) {
+      if (bucketIds.includes(id) && !lastWhole.has(id)) {
+        throw new Difference(`the bucket ${id} was to be sent whole and was not`);
+      }
+    }
+    return ids.some((id) => !bucketIds.includes(id));
   }
 
   /** Reads a page; undefined when the client must begin anew. */

@@ -56,7 +56,7 @@ export class RuleMaker {
     this.#tables = tables;
   }
 
-  #claimCondition(parameters: Parameters, inParameter: boolean): ConditionSpec {
+  #claimCondition(parameters: Parameters): ConditionSpec {
     const random = this.#random;
     const claim = random.pick(CLAIMS);
     const domain = DOMAINS[claim === "sub" ? "user" : claim] ?? ELEMENTS;
@@ -67,7 +67,7 @@ export class RuleMaker {
       [2, () => ({ claim, op: "contains", value })],
       [2, () => ({ claim, op: random.pick(["in", "nin"]), value: [value, "u0"] })],
       [1, () => ({ claim, op: "eq", value: `jwt:${random.pick(CLAIMS)}` })],
-      [parameters.size > 0 && !inParameter ? 2 : 0, () => {
+      [parameters.size > 0 ? 2 : 0, () => {
         const param = `param:${random.pick([...parameters.keys()])}`;
         return { claim, op: random.pick(["in", "nin"]), value: param };
       }],
@@ -81,7 +81,7 @@ export class RuleMaker {
     inParameter: boolean,
   ): FilterSpec {
     const random = this.#random;
-    if (random.chance(0.06)) return this.#claimCondition(parameters, inParameter);
+    if (random.chance(0.06)) return this.#claimCondition(parameters);
     const column = random.pick(columns);
     const { name } = column;
     if (column.type === "json") {
@@ -99,11 +99,13 @@ export class RuleMaker {
     const claim = `jwt:${random.chance(0.9) ? CLAIM_OF[name] ?? "e" : random.pick(CLAIMS)}`;
     const fitting = [...parameters].filter(([, { type }]) => type === column.type);
     if (op === "in" || op === "nin") {
-      const param = fitting.length === 0 ? claim : `param:${random.pick(fitting)[0]}`;
+      // What `nin` compares with is part of cursors, so it must not be rowIds.
+      const usable = fitting.filter(([, { column }]) => op === "in" || column !== "ref");
+      const param = usable.length === 0 ? claim : `param:${random.pick(usable)[0]}`;
       const value = random.weighted<JsonValue>([
         [2, literals(random, column)],
         [2, claim],
-        [fitting.length > 0 ? 6 : 0, param],
+        [usable.length > 0 ? 6 : 0, param],
       ]);
       const keyed = op === "in" || !inParameter || Array.isArray(value);
       return { column: name, op: keyed ? op : "in", value };
