@@ -4,7 +4,7 @@
  * As a text: positional JSON in URL-safe base64,
  * `[2, life, base, lastMutationId, version, held, paging?]`. `held` is the numbers of the buckets,
  * each as the difference to the one before, then the exceptions `[bucket, base, residual]`. `paging`
- * is `[start, version, order, groups, current, position?]`: scans that stand at the same place are one
+ * is `[start, version, head, order, groups, current, position?]`: scans that stand at the same place are one
  * group, so a client of a thousand buckets has a cursor of some kilobytes.
  *
  * @module
@@ -46,12 +46,19 @@ export interface ScanState {
   readonly residual: readonly JsonValue[];
   /** Rows in it that last changed through this commit came in chunks of the bucket alone. */
   readonly snapshotSeq?: number;
+  /**
+   * When no page could bring its rows though pages before had: pairs of the head of the last page that
+   * could and the head at which it was granted again; the last pair is open when that is missing.
+   */
+  readonly unsent?: readonly number[];
 }
 
 /** Where a checkpoint of several pages stands. */
 export interface Paging {
   /** The head when the first page was read. */
   readonly start: number;
+  /** The head when the last page was read; left out: not known. */
+  readonly head?: number;
   /** The schema version the pages are read for. */
   readonly version: number;
   /** The buckets; one added later is at the end. */
@@ -94,15 +101,19 @@ function writeHeld(held: readonly HeldBucket[], base: number): JsonValue {
 }
 
 function writePaging(paging: Paging): JsonValue {
-  const { start, version, scans, current, position } = paging;
+  const { start, version, head, scans, current, position } = paging;
   const groups = Map.groupBy(
     scans.keys(),
     (i) => {
-      const { granted, repair, since, sentFrom, memberAfter, goneAfter, residual, snapshotSeq } =
-        scans[i] as ScanState;
+      const scan = scans[i] as ScanState;
+      const { granted, repair, since, sentFrom, memberAfter, goneAfter, residual } = scan;
       const flags = (granted ? 1 : 0) + (repair ? 2 : 0);
-      const state = [flags, since, sentFrom, memberAfter, goneAfter, residual];
-      return JSON.stringify(snapshotSeq === undefined ? state : [...state, snapshotSeq]);
+      const state: JsonValue[] = [flags, since, sentFrom, memberAfter, goneAfter, residual];
+      const { snapshotSeq, unsent } = scan;
+      if (snapshotSeq !== undefined || unsent !== undefined) {
+        state.push(snapshotSeq ?? null, ...unsent ?? []);
+      }
+      return JSON.stringify(state);
     },
   );
   const order = scans.map(({ bucket }) => bucket);
@@ -120,7 +131,7 @@ function writePaging(paging: Paging): JsonValue {
     position.after.seq,
     position.after.tie,
   ];
-  return [start, version, order, written, current, ...at];
+  return [start, version, head ?? null, order, written, current, ...at];
 }
 
 /** Writes a cursor as a text of URL-safe characters. */
@@ -170,12 +181,13 @@ function readHeld(input: unknown, base: number): readonly HeldBucket[] {
 }
 
 function readPaging(input: unknown): Paging {
-  const [start, version, order, groups, current, gone, seq, tie] = list(input);
+  const [start, version, head, order, groups, current, gone, seq, tie] = list(input);
   const buckets = list(order).map((bucket) => count(bucket, 1));
   const scans: (ScanState | undefined)[] = buckets.map(() => undefined);
   for (const group of list(groups)) {
     const [state, steps] = list(group);
-    const [flags, since, sentFrom, memberAfter, goneAfter, residual, snapshotSeq] = list(state);
+    const [flags, since, sentFrom, memberAfter, goneAfter, residual, ...more] = list(state);
+    const [snapshotSeq, ...unsent] = more;
     let place = 0;
     for (const step of list(steps)) {
       place += count(step);
@@ -189,7 +201,10 @@ function readPaging(input: unknown): Paging {
         memberAfter: count(memberAfter),
         goneAfter: count(goneAfter),
         residual: json(residual),
-        ...(snapshotSeq === undefined ? {} : { snapshotSeq: count(snapshotSeq) }),
+        ...(snapshotSeq === undefined || snapshotSeq === null
+          ? {}
+          : { snapshotSeq: count(snapshotSeq) }),
+        ...(unsent.length === 0 ? {} : { unsent: unsent.map((seq) => count(seq)) }),
       };
     }
   }

@@ -276,7 +276,7 @@ class PageReader {
     if (told.stopped !== undefined) {
       const places = new Map(plan.scans.map(({ bucket }, place) => [bucket, place]));
       const changes = withBuckets(told.rows, (bucket) => places.get(bucket) ?? 0, places.size);
-      const paging = { start: plan.start, version, scans: told.scans, ...told.stopped };
+      const paging = { start: plan.start, head: seq, version, scans: told.scans, ...told.stopped };
       const next = writeCursor({ ...cursor, life, paging });
       const result = { ...common, changes, cursor: next, complete: false };
       return { result, news: true, watched };
@@ -329,8 +329,12 @@ class PageReader {
     }
     const record = records.get(scan.bucket);
     const placed = record && this.#context.book?.family(familyOfBucket(record.id));
-    if (record === undefined || placed === undefined) return [];
-    return [{ id: publicBucketId(record.id, placed), rows: 0, gone: true }];
+    const id = record && placed ? publicBucketId(record.id, placed) : `#${scan.bucket}`;
+    // Edited rules may have another bucket of this name now; the rows of this one were told already.
+    const taken = [...scope.buckets.values()].some((other) =>
+      publicBucketId(other.record.id, other.placed) === id
+    );
+    return [{ id: taken ? `${id}#${scan.bucket}` : id, rows: 0, gone: true }];
   }
 }
 

@@ -15,9 +15,9 @@ import {
 import type { ScannedRow } from "../store/store.ts";
 import { shownColumns } from "./bucket_state.ts";
 import type { Catalog, CatalogTable, CatalogVersion } from "./catalog.ts";
-import type { Cursor } from "./cursor.ts";
+import type { Cursor, ScanState } from "./cursor.ts";
 import { isMember, type Membership, readRecord, type RowRecord } from "./record.ts";
-import { type CheckpointPlan, tellingBucket } from "./scans.ts";
+import { type CheckpointPlan, maySend, tellingBucket } from "./scans.ts";
 import type { ReadScope } from "./scope.ts";
 
 /** A bucket that the client held, with what its base goes by. */
@@ -172,7 +172,7 @@ export class RowTeller {
         is.add(bucket, this.#columns(granted.placed.family, newest));
       }
       if (family !== undefined && scan.sentFrom >= 0) {
-        if (wasInSince(membership, scan.sentFrom, family, scan.residual, newest)) {
+        if (maybeSent(membership, scan, family, newest)) {
           maybe.add(bucket, this.#columns(family, newest));
         }
       }
@@ -314,18 +314,16 @@ function isIn(
   return isMember(membership) && holds(family, residual, membership.values?.at(-1), table);
 }
 
-/** Whether the client may have been sent the row since a head. */
-function wasInSince(
+/** Whether an earlier page of this checkpoint may have brought the row. */
+function maybeSent(
   { spans, values }: Membership,
-  seq: number,
+  scan: ScanState,
   family: Family,
-  residual: readonly JsonValue[],
   table: CatalogTable,
 ): boolean {
   for (let i = 0; i < spans.length; i += 2) {
-    const left = spans[i + 1];
-    if (left !== undefined && left <= seq) continue;
-    if (holds(family, residual, values?.[i / 2], table)) return true;
+    if (!maySend(scan, spans[i] ?? 0, spans[i + 1])) continue;
+    if (holds(family, scan.residual, values?.[i / 2], table)) return true;
   }
   return false;
 }

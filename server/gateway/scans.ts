@@ -54,18 +54,39 @@ function begun(
   return { ...scan, memberAfter: member, goneAfter: gone };
 }
 
+/** When pages could not bring a bucket's rows, once its grant has changed. */
+function unsentOf(
+  { granted, sentFrom, unsent = [] }: ScanState,
+  grants: boolean,
+  head: number,
+  lastHead: number,
+): readonly number[] | undefined {
+  if (sentFrom < 0 || grants === granted) return unsent.length === 0 ? undefined : unsent;
+  return grants ? [...unsent, head] : [...unsent, lastHead];
+}
+
 /** Takes in what is granted now: scans whose grant has changed begin anew, others are added. */
 function regrant(
   scan: ScanState,
   grant: GrantedBucket | undefined,
   head: number,
+  lastHead: number,
   plan: Pick<CheckpointPlan, "start" | "held" | "learns">,
 ): ScanState {
   const granted = grant !== undefined;
   const residual = grant?.residual ?? scan.residual;
   if (granted === scan.granted && same(residual, scan.residual)) return scan;
   const sentFrom = granted && scan.sentFrom < 0 ? head : scan.sentFrom;
-  return begun({ ...scan, granted, residual, since: head, sentFrom }, plan);
+  const unsent = unsentOf(scan, granted, head, lastHead);
+  const { unsent: _, ...rest } = scan;
+  return begun({
+    ...rest,
+    granted,
+    residual,
+    since: head,
+    sentFrom,
+    ...(unsent === undefined ? {} : { unsent }),
+  }, plan);
 }
 
 /** What a page is planned by, beside the cursor and the grants. */
@@ -98,7 +119,8 @@ export function planPage(
   const known = restart
     ? (paging?.scans ?? []).map((scan) => begun({ ...scan, since: head }, plan))
     : paging?.scans ?? [];
-  const scans = known.map((scan) => regrant(scan, granted.get(scan.bucket), head, plan));
+  const lastHead = paging?.head ?? Number.MAX_SAFE_INTEGER;
+  const scans = known.map((scan) => regrant(scan, granted.get(scan.bucket), head, lastHead, plan));
   const places = new Set(known.map(({ bucket }) => bucket));
   const others = new Set([...held.keys(), ...granted.keys()]);
   for (const bucket of [...others].sort((a, b) => a - b)) {
@@ -123,9 +145,31 @@ export function planPage(
   };
 }
 
-/** Whether a bucket is sent whole in this checkpoint, to a client that had something before. */
+/** Whether every row of a bucket is told with all cells in this checkpoint, whatever was held. */
 export function isWhole(scan: ScanState, plan: CheckpointPlan): boolean {
-  return scan.granted && !plan.learns && origin(scan, plan).member === 0;
+  return scan.granted && (scan.repair || scan.since > plan.start);
+}
+
+/**
+ * Whether a page of this checkpoint could bring a row that was in a bucket for a time.
+ *
+ * @param scan the bucket's scan
+ * @param entered the commit at which the row entered
+ * @param left the commit at which it left; undefined when it is there
+ */
+export function maySend(
+  { sentFrom, unsent = [] }: ScanState,
+  entered: number,
+  left: number | undefined,
+): boolean {
+  if (sentFrom < 0) return false;
+  let from = sentFrom;
+  for (let i = 0; i <= unsent.length; i += 2) {
+    const through = unsent[i] ?? Infinity;
+    if (entered <= through && (left === undefined || left > from)) return true;
+    from = unsent[i + 1] ?? Infinity;
+  }
+  return false;
 }
 
 /**

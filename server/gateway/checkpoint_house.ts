@@ -1,0 +1,385 @@
+/**
+ * The snapshots of one gateway: found again after a start, built when first asked for, replaced when
+ * much has changed, deleted when nobody needs them.
+ *
+ * @module
+ */
+
+import { LakeSyncError } from "@lakesync/core";
+import type { BucketRecord, Store } from "../store/store.ts";
+import type { Catalog, CatalogVersion } from "./catalog.ts";
+import { buildSnapshot, readChanges } from "./checkpoint_build.ts";
+import { ChunkRows } from "./checkpoint_chunk.ts";
+import type { CheckpointSettings } from "./checkpoint_settings.ts";
+import {
+  objectsOf,
+  readManifest,
+  Snapshot,
+  type SnapshotFacts,
+  type SnapshotManifest,
+} from "./checkpoint_snapshot.ts";
+import type { GatewayEnvironment } from "./environment.ts";
+import { familyOfBucket, type PlacedFamily, type RuleBook } from "./rule_book.ts";
+
+/** After a build in the background has failed, the next one waits so long, in milliseconds. */
+const RETRY_MS = 60_000;
+
+/** What the gateway is at the moment of a request. */
+export interface CheckpointFacts {
+  /** The schema. */
+  readonly catalog: Catalog;
+  /** The rules. */
+  readonly book: RuleBook;
+  /** History at or before this seq is forgotten. */
+  readonly horizonSeq: number;
+  /** Whether a seq that was seen in a life of the data is part of its history. */
+  readonly isOurs: (life: string, seq: number) => boolean;
+  /** The life a head belongs to. */
+  readonly lifeAt: (headSeq: number) => string;
+}
+
+/** A bucket that is served by chunks. */
+export interface ChunkedBucket {
+  /** Its record. */
+  readonly record: BucketRecord;
+  /** Its family. */
+  readonly placed: PlacedFamily;
+}
+
+/** The snapshots of one bucket for one schema version. */
+interface Entry {
+  current: Snapshot;
+  /** What is to replace it. */
+  next?: Snapshot;
+  /** Before this time nothing is to replace it, in milliseconds since 1970. */
+  retryMs: number;
+}
+
+/** What the house stands on. */
+export interface HouseContext {
+  /** The gateway. */
+  readonly gatewayId: string;
+  /** Its data. */
+  readonly store: Store;
+  /** Time and chance. */
+  readonly env: GatewayEnvironment;
+  /** How checkpoints are kept. */
+  readonly settings: CheckpointSettings;
+}
+
+function draining(): LakeSyncError {
+  return new LakeSyncError("DRAINING", "The gateway is closing, try again", {
+    retryAfterSeconds: 1,
+  });
+}
+
+/** Keeps the snapshots of one gateway. */
+export class CheckpointHouse {
+  readonly #context: HouseContext;
+  readonly #entries = new Map<string, Entry>();
+  readonly #replaced = new Map<Snapshot, number>();
+  readonly #work = new Set<Promise<void>>();
+  #loading: Promise<void> | undefined;
+  #cancelSweep: (() => void) | undefined;
+  #streams = 0;
+  #closed = false;
+
+  constructor(context: HouseContext) {
+    this.#context = context;
+  }
+
+  /** Whether something is built or read. */
+  get busy(): boolean {
+    return this.#work.size > 0 || this.#streams > 0;
+  }
+
+  /** How checkpoints are kept. */
+  get settings(): CheckpointSettings {
+    return this.#context.settings;
+  }
+
+  /** Counts a stream that begins; gives what ends it. */
+  stream(): () => void {
+    this.#streams++;
+    return () => this.#streams--;
+  }
+
+  /**
+   * Finds the snapshot of a bucket, or begins one, and cleans it of what has left the bucket.
+   *
+   * @param bucket the bucket, by a snapshot that is at least as new as the caller's grant
+   * @param headSeq the head of that snapshot
+   * @param names the schema version
+   * @param facts of the gateway
+   */
+  async obtain(
+    bucket: ChunkedBucket,
+    headSeq: number,
+    names: CatalogVersion,
+    facts: CheckpointFacts,
+  ): Promise<Snapshot> {
+    await this.#loaded(facts);
+    this.#dropUnserved(facts);
+    const { record } = bucket;
+    const key = entryKey(record.bucket, names.schema.version);
+    let entry = this.#entries.get(key);
+    if (entry === undefined || !this.#usable(entry.current, record, facts)) {
+      if (entry !== undefined) this.#drop(key, entry);
+      entry = { current: this.#begin(bucket, headSeq, names), retryMs: 0 };
+      this.#entries.set(key, entry);
+      this.#build(entry.current, bucket, names, facts);
+    }
+    const { current } = entry;
+    await this.#clean(current, record);
+    this.#renew(entry, bucket, headSeq, names, facts);
+    return current;
+  }
+
+  /** Finds the snapshot that a stream was broken off from, and cleans it; undefined when it is gone. */
+  async resumed(
+    id: string,
+    record: BucketRecord,
+    names: CatalogVersion,
+    facts: CheckpointFacts,
+  ): Promise<Snapshot | undefined> {
+    await this.#loaded(facts);
+    this.#dropUnserved(facts);
+    const current = this.#entries.get(entryKey(record.bucket, names.schema.version))?.current;
+    const found = [current, ...this.#replaced.keys()].find((snapshot) => snapshot?.facts.id === id);
+    if (found === undefined || found.facts.bucket !== record.bucket) return undefined;
+    if (found.facts.version !== names.schema.version) return undefined;
+    if (!this.#usable(found, record, facts)) return undefined;
+    await this.#clean(found, record);
+    return found;
+  }
+
+  /** Keeps what streams have cleaned, and deletes what is no longer needed. */
+  async settle(snapshots: readonly Snapshot[], facts: CheckpointFacts): Promise<void> {
+    try {
+      for (const snapshot of snapshots) await snapshot.keep(facts.lifeAt);
+      await this.#sweep();
+    } catch (error) {
+      this.#context.env.onError?.("Chunks of checkpoints were not kept", error);
+    }
+  }
+
+  /** Ends what is built; streams end with an error. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelSweep?.();
+    for (const { current, next } of this.#entries.values()) {
+      if (!current.done) current.fail(draining());
+      next?.fail(draining());
+    }
+    await this.#loading?.catch(() => {});
+    await Promise.all(this.#work);
+  }
+
+  async #clean(snapshot: Snapshot, { bucket, seq }: BucketRecord): Promise<void> {
+    const { store, settings } = this.#context;
+    await snapshot.clean(seq, (after) => {
+      const left = settings.staleShare * snapshot.facts.rows - snapshot.changed;
+      const enough = snapshot.done ? Math.max(0, Math.floor(left) + 1) : 0;
+      return readChanges(store, bucket, after, enough);
+    });
+  }
+
+  #usable(snapshot: Snapshot, record: BucketRecord, { horizonSeq }: CheckpointFacts): boolean {
+    if (snapshot.failed) return false;
+    return snapshot.cleanThrough >= horizonSeq || record.seq <= snapshot.cleanThrough;
+  }
+
+  #begin({ record }: ChunkedBucket, headSeq: number, names: CatalogVersion): Snapshot {
+    if (this.#closed) throw draining();
+    const { bucket, id: bucketId, rows } = record;
+    const { version } = names.schema;
+    const id = this.#context.env.randomId();
+    return new Snapshot(
+      { id, bucket, bucketId, version, seq: headSeq, rows },
+      this.#snapshotContext(id, names),
+    );
+  }
+
+  #snapshotContext(id: string, names: CatalogVersion) {
+    const { settings, env } = this.#context;
+    const { nextTurn } = env;
+    return { objects: settings.objects, folder: `${this.#folder}/${id}`, names, nextTurn };
+  }
+
+  get #folder(): string {
+    return `${this.#context.gatewayId}/checkpoints`;
+  }
+
+  #build(
+    snapshot: Snapshot,
+    { placed }: ChunkedBucket,
+    names: CatalogVersion,
+    facts: CheckpointFacts,
+  ): Promise<void> {
+    const { store, settings, env } = this.#context;
+    const check = () => {
+      if (this.#closed) throw draining();
+      if (snapshot.failed) throw new Error("The snapshot is no longer needed");
+    };
+    const work = settings.builds.run(async () => {
+      const rows = new ChunkRows(facts.catalog, names, placed);
+      const { nextTurn } = env;
+      await buildSnapshot(snapshot, { store, settings, rows, nextTurn, check });
+      check();
+      snapshot.finish();
+      await snapshot.keep(facts.lifeAt);
+    }).catch(async (error) => {
+      const wanted = !this.#closed && !snapshot.failed;
+      snapshot.fail(error);
+      if (wanted) env.onError?.("A checkpoint's chunks could not be built", error);
+      await snapshot.delete().catch((cause) =>
+        env.onError?.("Chunks of a failed build were not deleted", cause)
+      );
+    });
+    return this.#track(work);
+  }
+
+  #track(work: Promise<void>): Promise<void> {
+    const tracked = work.finally(() => this.#work.delete(tracked));
+    this.#work.add(tracked);
+    return tracked;
+  }
+
+  /** Begins to replace a snapshot of which too much has left or changed. */
+  #renew(
+    entry: Entry,
+    bucket: ChunkedBucket,
+    headSeq: number,
+    names: CatalogVersion,
+    facts: CheckpointFacts,
+  ): void {
+    const { settings, env } = this.#context;
+    const { current } = entry;
+    if (!current.done || entry.next !== undefined || env.now() < entry.retryMs) return;
+    if (current.changed <= settings.staleShare * current.facts.rows) return;
+    const next = this.#begin(bucket, headSeq, names);
+    entry.next = next;
+    void this.#build(next, bucket, names, facts).then(() => {
+      delete entry.next;
+      const held = this.#entries.get(entryKey(next.facts.bucket, next.facts.version)) === entry;
+      if (next.failed || !next.done) {
+        entry.retryMs = env.now() + RETRY_MS;
+        return;
+      }
+      if (!held) return this.#replace(next);
+      this.#replace(current);
+      entry.current = next;
+    });
+  }
+
+  /** Keeps a snapshot for streams that resume, and no longer. */
+  #replace(snapshot: Snapshot): void {
+    const { settings, env } = this.#context;
+    this.#replaced.set(snapshot, env.now() + settings.keepReplacedMs);
+    this.#sweepLater();
+  }
+
+  #drop(key: string, { current, next }: Entry): void {
+    this.#entries.delete(key);
+    if (!current.done) current.fail(new Error("The snapshot is no longer needed"));
+    if (next !== undefined && !next.done) next.fail(new Error("The snapshot is no longer needed"));
+    this.#replaced.set(current, 0);
+    this.#sweepLater();
+  }
+
+  /** Drops snapshots of buckets and schema versions that nobody is granted any more. */
+  #dropUnserved({ catalog, book }: CheckpointFacts): void {
+    for (const [key, entry] of this.#entries) {
+      const { bucketId, version } = entry.current.facts;
+      if (!isServed(bucketId, version, catalog, book)) this.#drop(key, entry);
+    }
+  }
+
+  #sweepLater(): void {
+    const { settings, env } = this.#context;
+    if (this.#closed) return;
+    this.#cancelSweep ??= env.setTimer(settings.keepReplacedMs, () => {
+      this.#cancelSweep = undefined;
+      this.#track(this.settle([], { lifeAt: () => "" } as CheckpointFacts));
+    });
+  }
+
+  async #sweep(): Promise<void> {
+    const now = this.#context.env.now();
+    for (const [snapshot, untilMs] of [...this.#replaced]) {
+      if (snapshot.readers > 0 || now < untilMs) continue;
+      this.#replaced.delete(snapshot);
+      await snapshot.delete();
+    }
+    if (this.#replaced.size > 0) this.#sweepLater();
+  }
+
+  async #loaded(facts: CheckpointFacts): Promise<void> {
+    if (this.#closed) throw draining();
+    this.#loading ??= this.#load(facts);
+    try {
+      await this.#loading;
+    } catch (error) {
+      this.#loading = undefined;
+      throw error;
+    }
+  }
+
+  /** Takes up what an earlier process has built, and deletes what it left behind. */
+  async #load(facts: CheckpointFacts): Promise<void> {
+    const { settings: { objects }, store } = this.#context;
+    const found = new Map<string, Map<string, number>>();
+    for await (const { key, bytes } of objects.listObjects(this.#folder)) {
+      const [id = "", name = ""] = key.slice(this.#folder.length + 1).split("/");
+      let names = found.get(id);
+      if (names === undefined) found.set(id, names = new Map());
+      names.set(name, bytes);
+    }
+    const kept: Snapshot[] = [];
+    for (const [id, names] of found) {
+      const manifest = await readManifest(objects, `${this.#folder}/${id}`);
+      // Another process may be building what has no manifest yet.
+      if (manifest === undefined && store.capabilities.shared) continue;
+      const version = manifest && this.#takenUp(manifest, id, names, facts);
+      const needed = manifest && version ? objectsOf(manifest) : new Map<string, undefined>();
+      const useless = [...names.keys()].filter((name) => !needed.has(name));
+      await objects.deleteObjects(useless.map((name) => `${this.#folder}/${id}/${name}`));
+      if (manifest === undefined || version === undefined) continue;
+      kept.push(Snapshot.of(manifest, this.#snapshotContext(id, version)));
+    }
+    for (const snapshot of kept.sort((a, b) => a.facts.seq - b.facts.seq)) {
+      const key = entryKey(snapshot.facts.bucket, snapshot.facts.version);
+      const older = this.#entries.get(key)?.current;
+      if (older !== undefined) this.#replace(older);
+      this.#entries.set(key, { current: snapshot, retryMs: 0 });
+    }
+  }
+
+  /** The schema version of a snapshot that can go on being served. */
+  #takenUp(
+    manifest: SnapshotManifest,
+    id: string,
+    names: ReadonlyMap<string, number>,
+    { catalog, book, horizonSeq, isOurs }: CheckpointFacts,
+  ): CatalogVersion | undefined {
+    const { life, cleanThrough, bucketId, version }: SnapshotManifest & SnapshotFacts = manifest;
+    if (manifest.id !== id || !isOurs(life, cleanThrough) || cleanThrough < horizonSeq) {
+      return undefined;
+    }
+    for (const [name, bytes] of objectsOf(manifest)) {
+      const size = names.get(name);
+      if (size === undefined || (bytes !== undefined && bytes !== size)) return undefined;
+    }
+    return isServed(bucketId, version, catalog, book) ? catalog.version(version) : undefined;
+  }
+}
+
+function entryKey(bucket: number, version: number): string {
+  return `${bucket}/${version}`;
+}
+
+function isServed(bucketId: string, version: number, catalog: Catalog, book: RuleBook): boolean {
+  const placed = book.family(familyOfBucket(bucketId));
+  return catalog.versions.includes(version) && placed !== undefined &&
+    placed.retiredSeq === undefined;
+}
