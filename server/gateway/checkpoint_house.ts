@@ -154,9 +154,12 @@ export class CheckpointHouse {
   }
 
   /** Keeps what streams have cleaned, and deletes what is no longer needed. */
-  async settle(snapshots: readonly Snapshot[], facts: CheckpointFacts): Promise<void> {
+  async settle(
+    snapshots: readonly Snapshot[] = [],
+    lifeAt: CheckpointFacts["lifeAt"] = () => "",
+  ): Promise<void> {
     try {
-      for (const snapshot of snapshots) await snapshot.keep(facts.lifeAt);
+      for (const snapshot of snapshots) await snapshot.keep(lifeAt);
       await this.#sweep();
     } catch (error) {
       this.#context.env.onError?.("Chunks of checkpoints were not kept", error);
@@ -300,7 +303,7 @@ export class CheckpointHouse {
     if (this.#closed) return;
     this.#cancelSweep ??= env.setTimer(settings.keepReplacedMs, () => {
       this.#cancelSweep = undefined;
-      this.#track(this.settle([], { lifeAt: () => "" } as CheckpointFacts));
+      this.#track(this.settle());
     });
   }
 

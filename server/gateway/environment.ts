@@ -6,6 +6,7 @@
  */
 
 import { DEFAULT_LIMITS, type Limits, type TextHash } from "@lakesync/core";
+import type { CheckpointSettings } from "./checkpoint_settings.ts";
 
 /** What keeps a gateway's history in bounds. */
 export interface Retention {
@@ -51,6 +52,8 @@ export interface GatewayEnvironment {
   readonly limits?: Limits;
   /** What keeps history in bounds. */
   readonly retention?: Retention;
+  /** How checkpoints are kept; without it everything comes by pull. */
+  readonly checkpoints?: CheckpointSettings;
   /** Told of failures that no caller is to hear of in detail. */
   readonly onError?: (what: string, error: unknown) => void;
 }

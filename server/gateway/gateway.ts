@@ -15,6 +15,7 @@ import type {
   Schema,
   SchemaSpec,
 } from "@lakesync/core";
+import type { CheckpointRequest, CheckpointStream } from "./checkpoint.ts";
 
 /** Who calls, by a token that was verified. */
 export interface Caller {
@@ -149,6 +150,14 @@ export interface Gateway {
    * @throws {LakeSyncError} what `pull` throws
    */
   pullScoped(caller: Caller, request: PullRequest): Promise<ScopedPull>;
+  /**
+   * Begins to stream the large buckets of a first pull, from chunks that are built once for all
+   * clients. The client pulls on from the cursor at its end.
+   *
+   * @throws {LakeSyncError} `VALIDATION_ERROR`, `CLIENT_NOT_YOURS`, `FORBIDDEN`, `SCHEMA_CONFLICT`,
+   * `BACKPRESSURE`, `DRAINING`
+   */
+  checkpoint(caller: Caller, request: CheckpointRequest): Promise<CheckpointStream>;
   /** Forgets refusals that a client says it has seen (a live hello; push does it by itself). */
   refusalsSeen(
     caller: Caller,

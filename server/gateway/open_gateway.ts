@@ -19,6 +19,9 @@ import {
 import { readSnapshot } from "../store/snapshot.ts";
 import type { Store } from "../store/store.ts";
 import { servedVersion } from "./catalog.ts";
+import { type CheckpointRequest, type CheckpointStream, openCheckpoint } from "./checkpoint.ts";
+import { endFrame, headerFrame, writeEtag } from "./checkpoint_frames.ts";
+import { CheckpointHouse } from "./checkpoint_house.ts";
 import { checkOwner, forgetSeen } from "./clients.ts";
 import { type Committed, Committer } from "./committer.ts";
 import { compact } from "./compaction.ts";
@@ -37,7 +40,7 @@ import type {
 } from "./gateway.ts";
 import { explainRow } from "./explain.ts";
 import { isOurs } from "./lives.ts";
-import { pullPage } from "./pull.ts";
+import { type PullContext, pullPage } from "./pull.ts";
 import { buildRules } from "./rebuild.ts";
 import { checkOpen } from "./scope.ts";
 
@@ -62,11 +65,22 @@ function concerns(
   return everything === true || clientIds.has(clientId) || !watched.isDisjointFrom(buckets);
 }
 
+/** The stream of a gateway without a schema. */
+function nothingChunked(): CheckpointStream {
+  const etag = writeEtag([]);
+  const header = headerFrame({ etag, totalRows: 0, buckets: [], seq: "0" });
+  async function* frames() {
+    yield* await Promise.resolve([header, endFrame(undefined)]);
+  }
+  return { etag, totalRows: 0, resumed: false, frames: frames() };
+}
+
 /** A gateway on its open store. */
 export class OpenGateway implements Gateway {
   readonly #listeners = new Set<CommitListener>();
   #compactedMs: number;
   #building: Promise<void> | undefined;
+  readonly #house: CheckpointHouse | undefined;
 
   private constructor(
     readonly id: string,
@@ -76,6 +90,8 @@ export class OpenGateway implements Gateway {
     committed: { tell: (committed: Committed) => void },
   ) {
     this.#compactedMs = env.now();
+    const settings = env.checkpoints;
+    this.#house = settings && new CheckpointHouse({ gatewayId: id, store, env, settings });
     committed.tell = (event) => this.#committed(event);
   }
 
@@ -115,7 +131,7 @@ export class OpenGateway implements Gateway {
   /** Whether anyone listens, waits or pushes at this moment. */
   get busy(): boolean {
     return this.#listeners.size > 0 || this.committer.busy ||
-      this.#building !== undefined;
+      this.#building !== undefined || (this.#house?.busy ?? false);
   }
 
   async push(
@@ -181,7 +197,24 @@ export class OpenGateway implements Gateway {
     return await this.#page(caller, request);
   }
 
+  async checkpoint(caller: Caller, request: CheckpointRequest): Promise<CheckpointStream> {
+    checkClientId(request.clientId);
+    const { catalog, book, ...context } = await this.#readContext(caller, request.schemaVersion);
+    if (catalog === undefined || book === undefined) return nothingChunked();
+    const facts = { ...context, catalog, book, house: this.#house };
+    return await openCheckpoint(facts, caller, request);
+  }
+
   async #page(caller: Caller, request: PullRequest) {
+    return await pullPage(
+      await this.#readContext(caller, request.schemaVersion ?? 0),
+      caller,
+      request,
+    );
+  }
+
+  /** What is read by; refuses callers of gateways that are closing, or closed to them. */
+  async #readContext(caller: Caller, schemaVersion: number): Promise<PullContext> {
     const { committer, store } = this;
     if (committer.closed) {
       throw new LakeSyncError("DRAINING", "The gateway is closing, try again", {
@@ -190,8 +223,8 @@ export class OpenGateway implements Gateway {
     }
     const { horizonSeq, lives, book } = await committer.base();
     checkOpen(book, caller, this.env.openAccess ?? false);
-    this.#noteVersion(request.schemaVersion ?? 0);
-    const context = {
+    this.#noteVersion(schemaVersion);
+    return {
       store,
       catalog: committer.catalog,
       book,
@@ -200,7 +233,6 @@ export class OpenGateway implements Gateway {
       isOurs: (life: string, seq: number) => life === committer.life || isOurs(lives, life, seq),
       lifeAt: (headSeq: number) => committer.lifeAt(headSeq),
     };
-    return await pullPage(context, caller, request);
   }
 
   /** Keeps count of the versions in use; a pull does not wait for it. */
@@ -338,6 +370,7 @@ export class OpenGateway implements Gateway {
   async close(): Promise<void> {
     await this.committer.close();
     await this.#building;
+    await this.#house?.close();
     await this.store.close();
   }
 }

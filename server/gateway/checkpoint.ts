@@ -1,0 +1,219 @@
+/**
+ * The stream of a checkpoint: the large buckets of a caller's scope in chunks, and a cursor to pull
+ * the rest with. See docs/adr/0009-checkpoints.md.
+ *
+ * @module
+ */
+
+import { readSnapshot } from "../store/snapshot.ts";
+import type { Store } from "../store/store.ts";
+import { type CatalogVersion, servedVersion } from "./catalog.ts";
+import {
+  chunkFrame,
+  endFrame,
+  headerFrame,
+  readEtag,
+  type ServedSnapshot,
+  writeEtag,
+} from "./checkpoint_frames.ts";
+import type { CheckpointFacts, CheckpointHouse } from "./checkpoint_house.ts";
+import type { Snapshot } from "./checkpoint_snapshot.ts";
+import { checkOwner } from "./clients.ts";
+import { NO_CURSOR, writeCursor } from "./cursor.ts";
+import type { Caller } from "./gateway.ts";
+import { type LookupCache, Lookups } from "./lookups.ts";
+import { publicBucketId } from "./rule_book.ts";
+import { type GrantedBucket, type ReadScope, readScope } from "./scope.ts";
+
+/** Further buckets come with the tail; an etag names each of them. */
+const MAX_BUCKETS = 64;
+
+/** What a client asks for. */
+export interface CheckpointRequest {
+  /** The database that asks. */
+  readonly clientId: string;
+  /** The schema version it has; 0: the newest. */
+  readonly schemaVersion: number;
+  /** The etag of the stream that was broken off. */
+  readonly etag?: string;
+  /** The first chunk that it does not have of that stream. */
+  readonly fromChunk?: number;
+}
+
+/** A stream that begins. */
+export interface CheckpointStream {
+  /** Names what is streamed, with its quotes. */
+  readonly etag: string;
+  /** About how many rows the whole stream has. */
+  readonly totalRows: number;
+  /** Whether it goes on where the broken one ended; if not, it begins with chunk 0. */
+  readonly resumed: boolean;
+  /** The frames, each read when it is asked for. */
+  readonly frames: AsyncIterable<Uint8Array>;
+}
+
+/** What a stream needs of the gateway. */
+export interface CheckpointContext extends CheckpointFacts {
+  /** Its data. */
+  readonly store: Store;
+  /** What parameters looked up. */
+  readonly lookups: LookupCache;
+  /** Its snapshots; undefined when it keeps none. */
+  readonly house: CheckpointHouse | undefined;
+}
+
+interface Served extends ServedSnapshot {
+  readonly snapshot: Snapshot;
+  readonly granted: GrantedBucket;
+}
+
+/** Buckets that are served by chunks, in the order of their numbers. */
+function chunked({ buckets }: ReadScope, minRows: number): readonly GrantedBucket[] {
+  return [...buckets.values()]
+    .filter(({ record, placed, residual }) =>
+      record.rows >= minRows && residual.length === 0 && placed.family.residualOperands === 0
+    )
+    .sort((a, b) => a.record.bucket - b.record.bucket)
+    .slice(0, MAX_BUCKETS);
+}
+
+/** A stream that was broken off, as far as it can go on. */
+async function resume(
+  context: CheckpointContext,
+  house: CheckpointHouse,
+  scope: ReadScope,
+  names: CatalogVersion,
+  etag: string,
+): Promise<readonly Served[] | undefined> {
+  const served: Served[] = [];
+  for (const { bucket, id, goneSeq } of readEtag(etag) ?? []) {
+    const granted = scope.buckets.get(bucket);
+    if (granted === undefined) return undefined;
+    const snapshot = await house.resumed(id, granted.record, names, context);
+    if (snapshot === undefined || goneSeq < snapshot.facts.seq) return undefined;
+    const forgotten = goneSeq < context.horizonSeq && goneSeq < snapshot.goneSeq;
+    if (forgotten || goneSeq > snapshot.goneSeq) return undefined;
+    served.push({ bucket, id, goneSeq, snapshot, granted });
+  }
+  return served.length === 0 ? undefined : served;
+}
+
+async function begin(
+  context: CheckpointContext,
+  house: CheckpointHouse,
+  scope: ReadScope,
+  names: CatalogVersion,
+  headSeq: number,
+): Promise<readonly Served[]> {
+  const served: Served[] = [];
+  for (const granted of chunked(scope, house.settings.minRows)) {
+    const snapshot = await house.obtain(granted, headSeq, names, context);
+    const { bucket, id } = snapshot.facts;
+    served.push({ bucket, id, goneSeq: snapshot.goneSeq, snapshot, granted });
+  }
+  return served;
+}
+
+/** The cursor behind the chunks: between the pages of a first checkpoint. */
+function cursorBehind(
+  served: readonly Served[],
+  version: number,
+  { horizonSeq, lifeAt }: CheckpointFacts,
+): string | undefined {
+  if (served.length === 0) return undefined;
+  const scans = served.map(({ bucket, goneSeq, snapshot }) => {
+    const { seq } = snapshot.facts;
+    // Nothing left between goneSeq and the horizon, or the snapshot would not be served.
+    const cleanThrough = Math.max(goneSeq, Math.min(horizonSeq, snapshot.cleanThrough));
+    return {
+      bucket,
+      granted: true,
+      repair: false,
+      since: seq,
+      sentFrom: cleanThrough,
+      memberAfter: seq,
+      goneAfter: cleanThrough,
+      residual: [],
+      snapshotSeq: seq,
+    };
+  });
+  const start = Math.min(...scans.map(({ since }) => since));
+  const latest = Math.max(...scans.map(({ goneAfter }) => goneAfter));
+  return writeCursor({
+    ...NO_CURSOR,
+    life: lifeAt(latest),
+    paging: { start, version, scans, current: 0 },
+  });
+}
+
+/**
+ * Begins a stream.
+ *
+ * @param context the gateway
+ * @param caller who asks
+ * @param request what is asked
+ * @throws {LakeSyncError} `CLIENT_NOT_YOURS`, `SCHEMA_CONFLICT` (the schema version is not served),
+ * `BACKPRESSURE`, `DRAINING`
+ */
+export async function openCheckpoint(
+  context: CheckpointContext,
+  caller: Caller,
+  request: CheckpointRequest,
+): Promise<CheckpointStream> {
+  const { catalog, book, store, house } = context;
+  const { clientId, schemaVersion, etag, fromChunk } = request;
+  const names = servedVersion(catalog, schemaVersion);
+  const { scope, seq } = await readSnapshot(store, async (view) => {
+    const [client] = await view.clients([clientId]);
+    checkOwner(client, caller.sub);
+    const lookups = new Lookups(book, catalog, context.lookups);
+    return { scope: await readScope(view, caller, lookups), seq: view.head.seq };
+  });
+  const broken = house === undefined || etag === undefined || fromChunk === undefined
+    ? undefined
+    : await resume(context, house, scope, names, etag);
+  const served = broken ??
+    (house === undefined ? [] : await begin(context, house, scope, names, seq));
+  const header = {
+    etag: writeEtag(served),
+    totalRows: served.reduce((sum, { snapshot }) => sum + snapshot.facts.rows, 0),
+    buckets: served.map(({ granted }) => publicBucketId(granted.record.id, granted.placed)),
+    seq: String(seq),
+  };
+  const cursor = cursorBehind(served, schemaVersion, context);
+  const from = broken === undefined ? 0 : fromChunk ?? 0;
+  return {
+    etag: header.etag,
+    totalRows: header.totalRows,
+    resumed: broken !== undefined,
+    frames: frames(headerFrame(header), served, from, endFrame(cursor), context),
+  };
+}
+
+async function* frames(
+  header: Uint8Array,
+  served: readonly Served[],
+  from: number,
+  end: Uint8Array,
+  { house, lifeAt }: CheckpointContext,
+): AsyncGenerator<Uint8Array> {
+  const ended = house?.stream();
+  for (const { snapshot } of served) snapshot.readers++;
+  try {
+    yield header;
+    let number = 0;
+    for (const [place, { snapshot }] of served.entries()) {
+      for (let at = 0; await snapshot.has(at); at++, number++) {
+        if (number < from) continue;
+        const chunk = await snapshot.read(at);
+        if (chunk === undefined) break;
+        yield chunkFrame(place, chunk);
+      }
+    }
+    yield end;
+  } finally {
+    for (const { snapshot } of served) snapshot.readers--;
+    ended?.();
+    await house?.settle(served.map(({ snapshot }) => snapshot), lifeAt);
+  }
+}
