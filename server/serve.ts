@@ -4,7 +4,9 @@
  * @module
  */
 
+import { memoryObjects, type ObjectStore, openFileObjects } from "@lakesync/adapters";
 import { getLogger } from "@logtape/logtape";
+import { join } from "node:path";
 import manifest from "./deno.json" with { type: "json" };
 import { readOrMakeSecret } from "./auth/secret.ts";
 import { signToken } from "./auth/token.ts";
@@ -36,6 +38,11 @@ async function openStores(
     case "kv":
       return await openKvStores(data);
   }
+}
+
+/** Objects are kept beside the data, under the same lock. */
+async function openObjects({ store, data }: ServeConfig): Promise<ObjectStore> {
+  return store === "memory" ? memoryObjects() : await openFileObjects(join(data, "objects"));
 }
 
 /** Resolves with the first signal that asks the process to end; a second one ends it at once. */
@@ -104,6 +111,7 @@ export async function serve(config: ServeConfig): Promise<void> {
     };
     server = await startServer({
       stores,
+      objects: await openObjects(config),
       trust,
       hostname: config.host,
       port: config.port,

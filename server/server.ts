@@ -4,10 +4,12 @@
  * @module
  */
 
+import { memoryObjects, type ObjectStore } from "@lakesync/adapters";
 import { getLogger } from "@logtape/logtape";
 import { createAuthenticator, type TrustOptions } from "./auth/verify.ts";
 import type { GatewayConfigs } from "./config_file.ts";
 import { DENO_ENVIRONMENT } from "./environment.ts";
+import { checkpointSettings } from "./gateway/checkpoint_settings.ts";
 import { openGateways } from "./gateway/open.ts";
 import { createApp } from "./http/app.ts";
 import type { Phase } from "./http/context.ts";
@@ -40,6 +42,10 @@ export interface ServerOptions {
   readonly openAccess?: boolean;
   /** Schema and rules by gateway id; they hold before the server is ready. */
   readonly gateways?: GatewayConfigs;
+  /** Keeps the chunks of checkpoints; memory unless given. */
+  readonly objects?: ObjectStore;
+  /** Buckets with fewer rows are pulled by pages instead; 10,000 unless given. */
+  readonly checkpointMinRows?: number;
 }
 
 /** A server that runs. */
@@ -95,7 +101,9 @@ export async function startServer(
   options: ServerOptions,
 ): Promise<RunningServer> {
   const { stores, hostname = "127.0.0.1", port = 8787, openAccess = false } = options;
-  const gateways = openGateways(stores, { ...DENO_ENVIRONMENT, openAccess });
+  const { objects = memoryObjects(), checkpointMinRows: minRows } = options;
+  const checkpoints = checkpointSettings(objects, minRows === undefined ? {} : { minRows });
+  const gateways = openGateways(stores, { ...DENO_ENVIRONMENT, openAccess, checkpoints });
   const stopping = new AbortController();
   const cut = new AbortController();
   let phase: Phase = "starting";

@@ -138,11 +138,12 @@ function cursorBehind(
     };
   });
   const start = Math.min(...scans.map(({ since }) => since));
+  const head = Math.max(...scans.map(({ since }) => since));
   const latest = Math.max(...scans.map(({ goneAfter }) => goneAfter));
   return writeCursor({
     ...NO_CURSOR,
     life: lifeAt(latest),
-    paging: { start, version, scans, current: 0 },
+    paging: { start, head, version, scans, current: 0 },
   });
 }
 

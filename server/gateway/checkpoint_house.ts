@@ -209,8 +209,10 @@ export class CheckpointHouse {
     return { objects: settings.objects, folder: `${this.#folder}/${id}`, names, nextTurn };
   }
 
+  /** Capitals are written as `+` and the small letter, for folders that do not tell them apart. */
   get #folder(): string {
-    return `${this.#context.gatewayId}/checkpoints`;
+    const { gatewayId } = this.#context;
+    return `${gatewayId.replace(/[A-Z]/g, (letter) => `+${letter.toLowerCase()}`)}/checkpoints`;
   }
 
   #build(

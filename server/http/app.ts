@@ -16,6 +16,7 @@ import {
   statsHandler,
 } from "./admin.ts";
 import { ByteBudget } from "./budget.ts";
+import { checkpointHandler } from "./checkpoint.ts";
 import type { App, Env, Handler, ServerContext } from "./context.ts";
 import { livezHandler, readyHandler, startupzHandler } from "./health.ts";
 import { pullHandler } from "./pull.ts";
@@ -34,7 +35,7 @@ const METHODS = ["GET", "POST", "PUT"] as const;
 
 /** Routes whose middle or end must be a gateway id; what else stands there is no gateway id. */
 const GATEWAY_ROUTE =
-  /^\/v1\/(?:sync\/(.*)\/(?:push|pull)|admin\/(?:schema|stats|flush|sync-rules)\/(.*?)(?:\/explain)?)$/;
+  /^\/v1\/(?:sync\/(.*)\/(?:push|pull|checkpoint)|admin\/(?:schema|stats|flush|sync-rules)\/(.*?)(?:\/explain)?)$/;
 
 function route(
   app: App,
@@ -88,6 +89,7 @@ export function createApp(context: ServerContext): RequestHandler {
   const ready = readyHandler(context);
   route(app, "/v1/sync/:gatewayId/push", { POST: pushHandler(context) });
   route(app, "/v1/sync/:gatewayId/pull", { GET: pull, POST: pull });
+  route(app, "/v1/sync/:gatewayId/checkpoint", { GET: checkpointHandler(context) });
   route(app, "/v1/sync/:gatewayId", {
     GET: (c) =>
       context.live.accept(
