@@ -276,8 +276,13 @@ function holdingContext(stopping: AbortSignal): {
         serverHlc: ZERO_HLC,
       };
     },
+    pullScoped: fail,
+    checkpoint: fail,
     refusalsSeen: fail,
     putSchema: fail,
+    rules: fail,
+    putRules: fail,
+    explain: fail,
     stats: fail,
     onCommit: () => () => {},
     close: fail,

@@ -1,6 +1,13 @@
 import { PROTOBUF_TYPE } from "@lakesync/core";
 import assert from "node:assert/strict";
-import { insert, tokenFor, withServer } from "../testing_server.ts";
+import { createAuthenticator } from "../auth/verify.ts";
+import { DENO_ENVIRONMENT } from "../environment.ts";
+import type { Gateways } from "../gateway/gateway.ts";
+import { openGateways } from "../gateway/open.ts";
+import { delta, push, tx } from "../gateway/testing_fixture.ts";
+import { memoryStores } from "../store/memory.ts";
+import { insert, SCHEMA, SECRET, tokenFor, withServer } from "../testing_server.ts";
+import { createApp } from "./app.ts";
 
 const RULES = {
   buckets: [{
@@ -160,3 +167,45 @@ Deno.test("POST explain says who sees and writes a row", () =>
     const body = { claims: { sub: "bob" }, table: "todos", rowId: "t1" };
     assert.equal((await json(EXPLAIN, { token: alice, body })).status, 403);
   }));
+
+Deno.test("PUT sync-rules answers 202 while rows are placed, and the rules before hold", async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const gateways: Gateways = openGateways(memoryStores(), {
+    ...DENO_ENVIRONMENT,
+    setTimer: (_ms, callback) => DENO_ENVIRONMENT.setTimer(0, callback),
+    nextTurn: async () => {
+      const { building } = await (await gateways.create("default")).rules();
+      if (building !== undefined) await released;
+    },
+  });
+  const app = createApp({
+    gateways,
+    authenticator: createAuthenticator({ secrets: [SECRET] }),
+    live: { count: () => 0, accept: () => Promise.reject(new Error("not here")) },
+    phase: () => "ready",
+    stopping: new AbortController().signal,
+  });
+  const token = await tokenFor("root", "*", "admin");
+  const ask = async (method: string, spec?: object) => {
+    const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+    const body = spec === undefined ? {} : { body: JSON.stringify(spec) };
+    const request = new Request(`http://host${rulesPath("default")}`, { method, headers, ...body });
+    const response = await app(request);
+    const state = response.headers.get("X-LakeSync-Rules");
+    return [response.status, state, await response.json()];
+  };
+  const gateway = await gateways.create("default");
+  await gateway.putSchema(SCHEMA);
+  const caller = { sub: "root", admin: true, claims: {} };
+  const deltas = Array.from({ length: 1_200 }, (_, i) => delta("INSERT", `t${i}`, undefined));
+  await push(gateway, "root", [tx(1, ...deltas)], {}, caller);
+
+  assert.deepEqual(await ask("PUT", RULES), [202, "building", RULES]);
+  const [status, state, { error }] = await ask("GET");
+  assert.deepEqual([status, state], [404, null]);
+  assert.match(error, /still being built/);
+  release();
+  while ((await gateway.rules()).building !== undefined) await DENO_ENVIRONMENT.nextTurn();
+  assert.deepEqual(await ask("GET"), [200, "active", RULES]);
+  await gateways.close();
+});

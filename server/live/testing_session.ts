@@ -84,6 +84,7 @@ export class Bench {
         this.pulls.push(request);
         return { result: await this.pull(request), watched: new Set(["1:[]"]) };
       },
+      checkpoint: () => Promise.reject(new Error("not here")),
       refusalsSeen: () => Promise.resolve(),
       rules: () => Promise.reject(new Error("not here")),
       putRules: () => Promise.reject(new Error("not here")),
