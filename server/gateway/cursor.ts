@@ -51,7 +51,12 @@ export interface ScanState {
    * could and the head at which it was granted again; the last pair is open when that is missing.
    */
   readonly unsent?: readonly number[];
+  /** What its residual conditions compared with on earlier pages, each through a head. */
+  readonly past?: readonly PastResidual[];
 }
+
+/** What residual conditions compared with on the pages read through a head. */
+export type PastResidual = readonly [through: number, residual: readonly JsonValue[]];
 
 /** Where a checkpoint of several pages stands. */
 export interface Paging {
@@ -109,9 +114,9 @@ function writePaging(paging: Paging): JsonValue {
       const { granted, repair, since, sentFrom, memberAfter, goneAfter, residual } = scan;
       const flags = (granted ? 1 : 0) + (repair ? 2 : 0);
       const state: JsonValue[] = [flags, since, sentFrom, memberAfter, goneAfter, residual];
-      const { snapshotSeq, unsent } = scan;
-      if (snapshotSeq !== undefined || unsent !== undefined) {
-        state.push(snapshotSeq ?? null, ...unsent ?? []);
+      const { snapshotSeq, unsent, past } = scan;
+      if (snapshotSeq !== undefined || unsent !== undefined || past !== undefined) {
+        state.push(snapshotSeq ?? null, unsent ?? [], past ?? []);
       }
       return JSON.stringify(state);
     },
@@ -180,6 +185,11 @@ function readHeld(input: unknown, base: number): readonly HeldBucket[] {
   });
 }
 
+function readPast(input: unknown): PastResidual {
+  const [through, residual] = list(input);
+  return [count(through), json(residual)];
+}
+
 function readPaging(input: unknown): Paging {
   const [start, version, head, order, groups, current, gone, seq, tie] = list(input);
   const buckets = list(order).map((bucket) => count(bucket, 1));
@@ -187,7 +197,7 @@ function readPaging(input: unknown): Paging {
   for (const group of list(groups)) {
     const [state, steps] = list(group);
     const [flags, since, sentFrom, memberAfter, goneAfter, residual, ...more] = list(state);
-    const [snapshotSeq, ...unsent] = more;
+    const [snapshotSeq, unsent = [], past = []] = more;
     let place = 0;
     for (const step of list(steps)) {
       place += count(step);
@@ -204,7 +214,8 @@ function readPaging(input: unknown): Paging {
         ...(snapshotSeq === undefined || snapshotSeq === null
           ? {}
           : { snapshotSeq: count(snapshotSeq) }),
-        ...(unsent.length === 0 ? {} : { unsent: unsent.map((seq) => count(seq)) }),
+        ...(list(unsent).length === 0 ? {} : { unsent: list(unsent).map((seq) => count(seq)) }),
+        ...(list(past).length === 0 ? {} : { past: list(past).map(readPast) }),
       };
     }
   }
@@ -213,6 +224,7 @@ function readPaging(input: unknown): Paging {
   const paging = {
     start: count(start),
     version: count(version),
+    ...(head === null ? {} : { head: count(head) }),
     scans: all,
     current: count(current),
   };

@@ -144,8 +144,8 @@ class PageReader {
     const names = servedVersion(catalog, version);
     const lookups = new Lookups(book, catalog, this.#context.lookups);
     const scope = await readScope(this.#view, this.#caller, lookups);
-    const plan = this.#plan(cursor, version, names, scope);
-    const records = await this.#records(plan, scope);
+    const records = await this.#records(cursor, scope);
+    const plan = this.#plan(cursor, version, names, scope, records);
     const families = this.#families(records);
     const held = heldFamilies(cursor, families);
     const teller = new RowTeller(catalog, names, cursor, plan, scope, held, families);
@@ -174,13 +174,15 @@ class PageReader {
     version: number,
     names: CatalogVersion,
     scope: ReadScope,
+    records: ReadonlyMap<number, BucketRecord>,
   ): CheckpointPlan {
     const learns = learnsColumns(names, cursor, version);
     const repair = new Set(this.#request.repair ?? []);
     const repaired = (bucket: number) => {
-      const granted = repair.size === 0 ? undefined : scope.buckets.get(bucket);
-      return granted !== undefined &&
-        repair.has(publicBucketId(granted.record.id, granted.placed));
+      const record = repair.size === 0 ? undefined : records.get(bucket);
+      const placed = record && this.#context.book?.family(familyOfBucket(record.id));
+      return record !== undefined && placed !== undefined &&
+        repair.has(publicBucketId(record.id, placed));
     };
     const restart = cursor.paging !== undefined && cursor.paging.version !== version;
     return planPage(
@@ -192,13 +194,15 @@ class PageReader {
 
   /** The records of the buckets that are scanned: those granted, and those held that no longer are. */
   async #records(
-    plan: CheckpointPlan,
+    { held, paging }: Cursor,
     scope: ReadScope,
   ): Promise<ReadonlyMap<number, BucketRecord>> {
     const records = new Map<number, BucketRecord>();
     for (const [bucket, { record }] of scope.buckets) records.set(bucket, record);
-    const others = plan.scans.map(({ bucket }) => bucket).filter((bucket) => !records.has(bucket));
-    for (const record of await this.#view.buckets(others)) {
+    const scanned = [...held, ...paging?.scans ?? []].map(({ bucket }) => bucket);
+    const others = new Set(scanned.filter((bucket) => !records.has(bucket)));
+    if (others.size === 0) return records;
+    for (const record of await this.#view.buckets([...others])) {
       if (record !== undefined) records.set(record.bucket, record);
     }
     return records;
@@ -334,7 +338,7 @@ class PageReader {
     const taken = [...scope.buckets.values()].some((other) =>
       publicBucketId(other.record.id, other.placed) === id
     );
-    return [{ id: taken ? `${id}#${scan.bucket}` : id, rows: 0, gone: true }];
+    return [{ id: taken ? `${id}~${scan.bucket}` : id, rows: 0, gone: true }];
   }
 }
 

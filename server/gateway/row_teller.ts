@@ -322,8 +322,12 @@ function maybeSent(
   table: CatalogTable,
 ): boolean {
   for (let i = 0; i < spans.length; i += 2) {
-    if (!maySend(scan, spans[i] ?? 0, spans[i + 1])) continue;
+    const entered = spans[i] ?? 0;
+    if (!maySend(scan, entered, spans[i + 1])) continue;
     if (holds(family, scan.residual, values?.[i / 2], table)) return true;
+    for (const [through, residual] of scan.past ?? []) {
+      if (entered <= through && holds(family, residual, values?.[i / 2], table)) return true;
+    }
   }
   return false;
 }

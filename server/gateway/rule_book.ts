@@ -26,6 +26,8 @@ const MAX_GENERATIONS = 16;
 export interface PlacedFamily {
   /** Its number, from 1. */
   readonly number: number;
+  /** What its buckets are called; it keeps its name while rules around it change. */
+  readonly name: string;
   /** What it holds. */
   readonly family: Family;
   /** The rule set it is compiled from. */
@@ -48,6 +50,7 @@ type StoredFamily = readonly [
   generation: number,
   liveSeq: number | null,
   retiredSeq: number | null,
+  name: string,
 ];
 
 interface StoredBook {
@@ -125,6 +128,7 @@ export class RuleBook {
     const active: Generation = { id: 0, spec: OPEN_RULES, compiled };
     const families = familiesOf(compiled).map((family, i): PlacedFamily => ({
       number: i + 1,
+      name: family.name,
       family,
       generation: 0,
       liveSeq: 0,
@@ -151,12 +155,13 @@ export class RuleBook {
     }));
     const byId = new Map(generations.map((generation) => [generation.id, generation]));
     const families = stored.families.flatMap(
-      ([number, signature, generation, liveSeq, retiredSeq]): PlacedFamily[] => {
+      ([number, signature, generation, liveSeq, retiredSeq, name]): PlacedFamily[] => {
         const compiled = byId.get(generation)?.compiled;
         const family = compiled &&
           familiesOf(compiled).find((candidate) => candidate.signature === signature);
         return family === undefined ? [] : [{
           number,
+          name,
           family,
           generation,
           liveSeq: liveSeq ?? undefined,
@@ -240,12 +245,13 @@ export class RuleBook {
       building: building?.id ?? null,
       walked,
       generations: generations.map(({ id, spec }) => [id, spec]),
-      families: families.map(({ number, family, generation, liveSeq, retiredSeq }) => [
+      families: families.map(({ number, name, family, generation, liveSeq, retiredSeq }) => [
         number,
         family.signature,
         generation,
         liveSeq ?? null,
         retiredSeq ?? null,
+        name,
       ]),
     };
     return JSON.stringify(stored);
@@ -308,14 +314,18 @@ export class RuleBook {
     const compiled = compileRules(parsed, namingOf(catalog));
     const building: Generation = { id, spec: parsed.spec, compiled };
     const kept = families.filter(({ liveSeq }) => liveSeq !== undefined);
-    const known = new Set(
-      kept.filter(({ retiredSeq }) => retiredSeq === undefined)
-        .map(({ family }) => family.signature),
+    const all = familiesOf(compiled);
+    const wanted = new Set(all.map(({ signature }) => signature));
+    const staying = kept.filter(({ family, retiredSeq }) =>
+      retiredSeq === undefined && wanted.has(family.signature)
     );
-    const added = familiesOf(compiled)
+    const known = new Set(staying.map(({ family }) => family.signature));
+    const names = new Set(staying.map(({ name }) => name));
+    const added = all
       .filter(({ signature }) => !known.has(signature))
       .map((family, i): PlacedFamily => ({
         number: nextFamily + i,
+        name: freeName(family.name, names),
         family,
         generation: id,
         liveSeq: undefined,
@@ -395,6 +405,15 @@ function widened(
     familiesOf(compiled).find(({ kind, name }) => kind === old.kind && name === old.name);
 }
 
+/** A name for a new family that no family has that stays. */
+function freeName(name: string, taken: Set<string>): string {
+  const root = name.replace(/#\d+$/, "");
+  let free = name;
+  for (let i = 2; taken.has(free); i++) free = `${root}#${i}`;
+  taken.add(free);
+  return free;
+}
+
 /** A family that is still read belongs to the newest rule set that has it. */
 function adopt(placed: PlacedFamily, { id, compiled }: Generation): PlacedFamily {
   if (placed.retiredSeq !== undefined) return placed;
@@ -417,5 +436,5 @@ export function familyOfBucket(id: string): number {
 /** A bucket's id as clients see it: its family's name and its key. */
 export function publicBucketId(id: string, placed: PlacedFamily): string {
   const key = id.slice(id.indexOf(":") + 1);
-  return key === "[]" ? placed.family.name : `${placed.family.name}${key}`;
+  return key === "[]" ? placed.name : `${placed.name}${key}`;
 }

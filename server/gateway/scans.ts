@@ -79,8 +79,12 @@ function regrant(
   const sentFrom = granted && scan.sentFrom < 0 ? head : scan.sentFrom;
   const unsent = unsentOf(scan, granted, head, lastHead);
   const { unsent: _, ...rest } = scan;
+  const past = scan.sentFrom < 0 || same(residual, scan.residual)
+    ? {}
+    : { past: [...scan.past ?? [], [lastHead, scan.residual] as const] };
   return begun({
     ...rest,
+    ...past,
     granted,
     residual,
     since: head,
