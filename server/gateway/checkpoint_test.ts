@@ -111,8 +111,10 @@ Deno.test("G7: a chunk that is built after its row was read and left is clean fo
   await world.write(["UPDATE", "notes", "a-8", { list_id: "b" }]);
   await world.join("bob", "a");
   const bob = world.client("bob");
+  const cleaned = Promise.withResolvers<void>();
+  bob.onFrame = () => Promise.resolve(cleaned.resolve());
   const second = bob.bootstrap();
-  await new Promise((resolve) => setTimeout(resolve, 0));
+  await cleaned.promise;
   held.resolve();
   assert(await first);
   assert(await second);

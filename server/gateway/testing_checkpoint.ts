@@ -12,7 +12,16 @@ import type { StoreFactory } from "../store/store.ts";
 import type { CheckpointHeader } from "./checkpoint_frames.ts";
 import { type CheckpointSettings, checkpointSettings } from "./checkpoint_settings.ts";
 import type { Caller, Gateway } from "./gateway.ts";
-import { at, delta, type Fixture, openFixture, Puller, push, tx } from "./testing_fixture.ts";
+import {
+  at,
+  delta,
+  type Fixture,
+  openFixture,
+  Puller,
+  push,
+  START_MS,
+  tx,
+} from "./testing_fixture.ts";
 
 const ADMIN: Caller = { sub: "root", admin: true, claims: { sub: "root" } };
 
@@ -156,8 +165,6 @@ export type Write = readonly [
 
 /** A gateway with rules, and one client that writes to it as admin. */
 export class CheckpointWorld implements AsyncDisposable {
-  #ms = 1_000;
-
   private constructor(readonly fixture: Fixture, readonly objects: ObjectStore) {}
 
   /** Opens it. */
@@ -185,7 +192,7 @@ export class CheckpointWorld implements AsyncDisposable {
   async write(...writes: readonly Write[]): Promise<void> {
     const clientId = `writer-${this.fixture.clock.ms}`;
     this.fixture.clock.ms += 1_000;
-    const ms = this.#ms += 1_000;
+    const ms = this.fixture.clock.ms - START_MS;
     const deltas = writes.map(([op, table, rowId, columns = {}], i) =>
       delta(op, rowId, at(ms, i), columns, table)
     );

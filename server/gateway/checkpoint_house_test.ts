@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { memoryObjects } from "@lakesync/adapters";
+import { memoryStores } from "../store/memory.ts";
+import type { Store, StoreCounters, StoreFactory } from "../store/store.ts";
+import { CheckpointWorld } from "./testing_checkpoint.ts";
+
+/** Stores in memory that outlive the gateways they are opened for, with their counters. */
+function keptStores(): { readonly factory: StoreFactory; readonly counters: () => StoreCounters } {
+  const inner = memoryStores();
+  const opened = new Map<string, Store>();
+  const factory: StoreFactory = {
+    kind: "memory",
+    list: () => inner.list(),
+    open: async (gatewayId, create) => {
+      const store = opened.get(gatewayId) ?? await inner.open(gatewayId, create);
+      if (store === undefined) return undefined;
+      opened.set(gatewayId, store);
+      return new Proxy(store, {
+        get: (target, name) => {
+          if (name === "close") return () => Promise.resolve();
+          const value = Reflect.get(target, name, target);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+    },
+    close: () => Promise.resolve(),
+  };
+  const counters = () => opened.get("Notes")?.counters ?? { statements: 0, rowsRead: 0 };
+  return { factory, counters };
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+Deno.test("ten clients at once cost the reads of one, a later one reads no row", async () => {
+  const { factory, counters } = keptStores();
+  await using world = await CheckpointWorld.open({}, factory);
+  await world.fill("a", 1_000);
+  await world.fill("b", 1_000);
+  const subs = Array.from({ length: 10 }, (_, i) => `user-${i}`);
+  for (const sub of subs) for (const list of ["a", "b"]) await world.join(sub, list);
+  await world.join("one", "a");
+  await world.join("later", "b");
+  const cost = async (work: () => Promise<unknown>) => {
+    const before = counters().rowsRead;
+    await work();
+    return counters().rowsRead - before;
+  };
+  const one = await cost(() => world.client("one").bootstrap());
+  assert(one >= 1_000 && one < 1_050, `${one} rows`);
+  const ten = await cost(() =>
+    Promise.all(subs.map(async (sub) => {
+      const client = world.client(sub);
+      assert(await client.bootstrap());
+      assert.equal(client.rows.size, 2_000);
+    }))
+  );
+  assert(ten < 1_150, `${ten} rows for bucket b by ten`);
+  const later = await cost(() => world.client("later").bootstrap());
+  assert(later < 10, `${later} rows`);
+});
+
+Deno.test("a restarted gateway goes on with the chunks, and cleans them of what left since", async () => {
+  const { factory, counters } = keptStores();
+  const objects = memoryObjects();
+  {
+    await using world = await CheckpointWorld.open({}, factory, objects);
+    await world.fill("a", 300);
+    await world.join("ann", "a");
+    assert(await world.client("ann").bootstrap());
+  }
+  await objects.putObject("+notes/checkpoints/half/0.0.gz", new Uint8Array(3));
+  await objects.putObject("other/checkpoints/half/0.0.gz", new Uint8Array(3));
+  await using world = await CheckpointWorld.open({}, factory, objects);
+  world.fixture.clock.ms += 1_000_000;
+  await world.write(["DELETE", "notes", "a-5"]);
+  await world.join("bob", "a");
+  const before = counters().rowsRead;
+  const bob = world.client("bob");
+  assert(await bob.bootstrap());
+  assert(counters().rowsRead - before < 20);
+  assert.equal(bob.rows.size, 299);
+  assert(!bob.named.has("notes/a-5"));
+  await bob.pull();
+  assert.deepEqual(bob.table(), await world.expected("bob"));
+  const keys = await world.keys();
+  assert(!keys.includes("+notes/checkpoints/half/0.0.gz"));
+  assert(keys.includes("other/checkpoints/half/0.0.gz"));
+  // The chunk of a-5 was written anew, and the one before it is gone.
+  assert.equal(keys.filter((key) => key.endsWith(".1.gz")).length, 1);
+  assert.equal(keys.filter((key) => key.endsWith(".gz")).length, 100 + 1);
+});
+
+Deno.test("chunks of another life of the data are not taken up", async () => {
+  const objects = memoryObjects();
+  for (let life = 0; life < 2; life++) {
+    await using world = await CheckpointWorld.open({}, memoryStores(), objects);
+    await world.fill("a", life === 0 ? 9 : 6);
+    await world.join("ann", "a");
+    const ann = world.client("ann");
+    assert(await ann.bootstrap());
+    assert.equal(ann.rows.size, life === 0 ? 9 : 6);
+    assert.equal((await world.keys()).filter((key) => key.endsWith(".gz")).length, 3 - life);
+  }
+});
+
+Deno.test("a snapshot of which a tenth has changed is replaced, and kept for a while to resume", async () => {
+  await using world = await CheckpointWorld.open({ keepReplacedMs: 60_000 });
+  await world.fill("a", 30);
+  await world.join("ann", "a");
+  const manifests = async () =>
+    (await world.keys()).filter((key) => key.endsWith("manifest.json")).length;
+  const ann = world.client("ann");
+  assert.equal(await ann.bootstrap(2), false);
+  const first = ann.etag;
+  while (await manifests() < 1) await settled();
+  for (let i = 0; i < 4; i++) await world.write(["UPDATE", "notes", `a-${i}`, { n: 100 + i }]);
+  assert(await world.client("ann", 7).bootstrap());
+  while (await manifests() < 2) await settled();
+  await settled();
+  const bob = world.client("ann", 8);
+  await bob.bootstrap();
+  assert.equal((await bob.pull()).length, 0);
+  assert.equal(ann.etag, first);
+  assert(await ann.bootstrap());
+  assert.equal(ann.chunks, 10);
+  await ann.pull();
+  assert.deepEqual(ann.table(), await world.expected("ann"));
+  // What is replaced goes when its time is over, with the next stream that ends.
+  world.fixture.clock.ms += 61_000;
+  assert(await world.client("ann", 9).bootstrap());
+  assert.equal(await manifests(), 1);
+  assert.equal((await world.keys()).filter((key) => key.endsWith(".gz")).length, 10);
+});
+
+Deno.test("a build that fails ends its streams, leaves nothing, and the next one succeeds", async () => {
+  const objects = memoryObjects();
+  const { putObject } = objects;
+  let failing = true;
+  objects.putObject = async (key, bytes) => {
+    if (failing && key.endsWith("/2.0.gz")) throw new Error("The disk is full");
+    await putObject.call(objects, key, bytes);
+  };
+  await using world = await CheckpointWorld.open({}, undefined, objects);
+  await world.fill("a", 12);
+  await world.join("ann", "a");
+  const ann = world.client("ann");
+  await assert.rejects(ann.bootstrap(), /disk is full/);
+  while ((await world.keys()).length > 0) await settled();
+  failing = false;
+  assert(await ann.bootstrap());
+  await ann.pull();
+  assert.deepEqual(ann.table(), await world.expected("ann"));
+});
+
+Deno.test("objects that were deleted are noticed, and built again for the next client", async () => {
+  await using world = await CheckpointWorld.open();
+  await world.fill("a", 12);
+  await world.join("ann", "a");
+  assert(await world.client("ann").bootstrap());
+  for (const kind of [".gz", ".index"]) {
+    await world.objects.deleteObjects((await world.keys()).filter((key) => key.endsWith(kind)));
+    await world.write(["DELETE", "notes", kind === ".gz" ? "a-1" : "a-2"]);
+    await assert.rejects(world.client("ann").bootstrap(), /are missing/);
+    const ann = world.client("ann");
+    assert(await ann.bootstrap());
+    await ann.pull();
+    assert.deepEqual(ann.table(), await world.expected("ann"));
+  }
+});
+
+Deno.test("only so many builds run at once", async () => {
+  const objects = memoryObjects();
+  const { putObject } = objects;
+  let running = 0;
+  let most = 0;
+  objects.putObject = async (key, bytes) => {
+    if (!key.endsWith("/0.0.gz")) return await putObject.call(objects, key, bytes);
+    most = Math.max(most, ++running);
+    await settled();
+    await putObject.call(objects, key, bytes);
+    running--;
+  };
+  await using world = await CheckpointWorld.open({}, undefined, objects);
+  for (const list of ["a", "b", "c", "d", "e"]) {
+    await world.fill(list, 5);
+    await world.join("ann", list);
+  }
+  const ann = world.client("ann");
+  assert(await ann.bootstrap());
+  assert.equal(most, 2);
+  assert.deepEqual(ann.places, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]);
+});
+
+Deno.test("a gateway that closes ends what is built", async () => {
+  const objects = memoryObjects();
+  const reached = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  const { putObject } = objects;
+  objects.putObject = async (key, bytes) => {
+    reached.resolve();
+    await held.promise;
+    await putObject.call(objects, key, bytes);
+  };
+  const world = await CheckpointWorld.open({}, undefined, objects);
+  await world.fill("a", 12);
+  await world.join("ann", "a");
+  const stream = assert.rejects(world.client("ann").bootstrap(), /closing/);
+  await reached.promise;
+  const closing = world[Symbol.asyncDispose]();
+  await stream;
+  held.resolve();
+  await closing;
+  assert.deepEqual(await world.keys(), []);
+});
