@@ -32,7 +32,8 @@ function line(event: Event): string {
     case "rules": {
       const lines = JSON.stringify(event.rules, null, 1).replaceAll(/\n\s{3,}/g, " ")
         .replaceAll("\n", "\n     ");
-      return ["rules " + lines, ...event.pushes.map(push)].join("\n   ");
+      const pushes = event.pushes.map((item) => `after ${event.delay} microtasks ${push(item)}`);
+      return ["rules " + lines, ...pushes].join("\n   ");
     }
     case "schema":
       return `schema version ${event.version}`;
@@ -42,6 +43,8 @@ function line(event: Event): string {
       return `c${event.client} forgets its cursor`;
     case "restart":
       return "the gateway restarts";
+    case "explain":
+      return `why does c${event.client} see ${event.table} ${event.rowId}`;
   }
 }
 

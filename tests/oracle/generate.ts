@@ -23,6 +23,8 @@ import { COLUMNS, randomClaims, randomValue, USERS } from "./random_values.ts";
 
 /** Between two steps, in milliseconds. */
 const STEP_MS = 1_000;
+/** More rows than new rules are built with at once. */
+const BULK_ROWS = 700;
 /** Longer than history is kept. */
 const LONG_MS = 9 * 24 * 60 * 60 * 1_000;
 
@@ -38,7 +40,7 @@ function columnPlan(random: Random, name: string, first: number, versions: numbe
   };
 }
 
-function tablePlan(random: Random, index: number, versions: number): TablePlan {
+function tablePlan(random: Random, index: number, versions: number, rows: number): TablePlan {
   const composite = random.chance(0.25);
   const others = Object.keys(COLUMNS).filter((name) => !SHARED.includes(name));
   const names = [...SHARED, ...random.some(others, 0.35, 2)];
@@ -55,8 +57,8 @@ function tablePlan(random: Random, index: number, versions: number): TablePlan {
     since,
     ...(renames ? { renamedAt: random.between(since + 1, versions) } : {}),
     rowIds: random.list(
-      3,
-      8,
+      rows > 8 ? rows : 3,
+      rows,
       () =>
         composite ? JSON.stringify([random.pick(["k0", "k1"]), random.token()]) : random.token(),
     ),
@@ -69,6 +71,10 @@ class Maker {
   readonly #clients: readonly ClientPlan[];
   readonly #rowIds: readonly string[];
   #versions: number;
+  /** Whether there are so many rows that rules are built in several pieces. */
+  readonly #bulk: boolean;
+  /** Whether the first table is one of members that others are found by. */
+  readonly #members: boolean;
   #version = 1;
   #nowMs = 0;
   #counter = 0;
@@ -78,8 +84,14 @@ class Maker {
     const random = new Random(seed);
     this.#random = random;
     this.#versions = random.weighted([[5, 1], [3, 2], [2, 3]]);
-    this.#tables = random.list(2, 4, (i) => tablePlan(random, i, this.#versions));
+    this.#bulk = random.chance(0.01);
+    this.#tables = random.list(
+      2,
+      4,
+      (i) => tablePlan(random, i, this.#versions, this.#bulk && i === 0 ? BULK_ROWS : 8),
+    );
     this.#rowIds = this.#tables.flatMap(({ rowIds }) => rowIds);
+    this.#members = random.chance(0.5);
     const withAdmin = random.chance(0.6);
     this.#clients = random.list(3, 5, (i): ClientPlan => {
       const admin = withAdmin && i === 0;
@@ -96,14 +108,21 @@ class Maker {
       steps.push({ atMs: this.#nowMs, ...event });
     };
     for (const first of this.#beginning()) add(first);
-    for (let left = random.between(12, 40); left > 0; left--) {
+    for (let left = this.#bulk ? 8 : random.between(12, 40); left > 0; left--) {
       if (random.chance(0.01)) this.#nowMs += LONG_MS;
       add(this.#event());
     }
     for (const client of this.#clients.keys()) {
-      add({ kind: "pull", client, mode: "complete", limit: random.pick([1, 3, 1_000]) });
+      add({
+        kind: "pull",
+        client,
+        mode: "complete",
+        limit: this.#bulk ? 1_000 : random.pick([1, 3, 1_000]),
+      });
     }
-    const store = random.weighted<Plan["store"]>([[98, "memory"], [1, "sqlite"], [1, "kv"]]);
+    const store = this.#bulk
+      ? "memory"
+      : random.weighted<Plan["store"]>([[98, "memory"], [1, "sqlite"], [1, "kv"]]);
     const { seed } = this;
     return { seed, store, tables: this.#tables, clients: this.#clients, steps };
   }
@@ -111,8 +130,9 @@ class Maker {
   #beginning(): Event[] {
     const random = this.#random;
     const rows: Event[] = random.list(0, 2, () => ({ kind: "push", pushes: [this.#push(0, 6)] }));
-    const rules: Event = { kind: "rules", rules: this.#rules(), pushes: [] };
-    return random.chance(0.7) ? [...rows, rules] : [rules, ...rows];
+    if (this.#bulk) rows.push({ kind: "push", pushes: [this.#everything()] });
+    const rules: Event = { kind: "rules", rules: this.#rules(), pushes: [], delay: 0 };
+    return this.#bulk || random.chance(0.7) ? [...rows, rules] : [rules, ...rows];
   }
 
   #event(): Event {
@@ -126,6 +146,7 @@ class Maker {
         kind: "rules",
         rules: this.#rules(),
         pushes: random.chance(0.4) ? this.#pushes() : [],
+        delay: random.below(random.pick([2, 200, 800])),
       })],
       [this.#version < this.#versions ? 6 : 0, () => {
         this.#version++;
@@ -134,6 +155,10 @@ class Maker {
       [this.#version > 1 ? 5 : 0, () => ({ kind: "upgrade", client })],
       [1, () => ({ kind: "forget", client })],
       [2, () => ({ kind: "restart" })],
+      [4, () => {
+        const table = random.pick(tablesIn({ tables: this.#tables } as Plan, this.#version));
+        return { kind: "explain", client, table: table.name, rowId: random.pick(table.rowIds) };
+      }],
     ])();
   }
 
@@ -147,7 +172,9 @@ class Maker {
         [1, "anew"],
       ] as const,
     );
-    const limit = random.weighted([[3, 1], [3, 2], [2, 4], [4, 1_000]]);
+    const limit = this.#bulk
+      ? random.pick([100, 1_000])
+      : random.weighted([[3, 1], [3, 2], [2, 4], [4, 1_000]]);
     const pull = { kind: "pull", client, mode, limit } as const;
     return random.chance(0.08) ? { ...pull, repair: random.below(2 ** 31) } : pull;
   }
@@ -163,16 +190,57 @@ class Maker {
     const random = this.#random;
     return {
       client,
-      transactions: random.list(1, most, () => random.list(1, 4, () => this.#delta())),
+      transactions: random.list(
+        1,
+        most,
+        () =>
+          this.#members && random.chance(0.3)
+            ? this.#joins(client)
+            : random.list(1, 4, () => this.#delta()),
+      ),
       again: random.chance(0.05),
     };
+  }
+
+  /** A transaction of somebody who becomes, or ceases to be, a member and writes what that allows. */
+  #joins(client: number): readonly DeltaPlan[] {
+    const random = this.#random;
+    const [members] = this.#tables;
+    if (members === undefined) return [];
+    const k = random.pick(["k0", "k1", "k2"]);
+    const user = random.chance(0.8) ? this.#clients[client]?.sub ?? "u0" : random.pick(USERS);
+    const member = this.#write(
+      random.weighted<Op>([[5, "INSERT"], [2, "UPDATE"], [2, "DELETE"]]),
+      members,
+    );
+    const joined = member.op === "DELETE" || members.primaryKey.includes("k")
+      ? { ...member, columns: member.op === "DELETE" ? {} : { ...member.columns, user } }
+      : { ...member, columns: { ...member.columns, user, k } };
+    const others = random.list(1, 3, () => {
+      const delta = this.#delta();
+      const table = this.#tables.find(({ name }) => name === delta.table);
+      const fits = delta.op !== "DELETE" && !table?.primaryKey.includes("k") && random.chance(0.7);
+      return fits ? { ...delta, columns: { ...delta.columns, k } } : delta;
+    });
+    return random.chance(0.8) ? [joined, ...others] : [...others, joined];
+  }
+
+  /** Every row of the first table. */
+  #everything(): PushPlan {
+    const [table] = this.#tables;
+    const deltas = table?.rowIds.map((rowId) => ({ ...this.#write("INSERT", table), rowId })) ?? [];
+    return { client: 0, transactions: [deltas], again: false };
   }
 
   #delta(): DeltaPlan {
     const random = this.#random;
     const table = random.pick(tablesIn({ tables: this.#tables } as Plan, this.#version));
+    return this.#write(random.weighted<Op>([[9, "INSERT"], [8, "UPDATE"], [3, "DELETE"]]), table);
+  }
+
+  #write(op: Op, table: TablePlan): DeltaPlan {
+    const random = this.#random;
     const rowId = random.pick(table.rowIds);
-    const op = random.weighted<Op>([[9, "INSERT"], [8, "UPDATE"], [3, "DELETE"]]);
     const late = random.chance(0.25);
     const ms = late ? random.below(this.#nowMs + 1) : this.#nowMs;
     const stamp = [ms, ++this.#counter % 60_000] as const;
@@ -201,7 +269,7 @@ class Maker {
     }));
     const maker = new RuleMaker(random, tables);
     if (this.#parameters === undefined || random.chance(0.2)) {
-      this.#parameters = maker.parameters();
+      this.#parameters = maker.parameters(this.#members);
       this.#buckets = [];
     }
     const parameters = this.#parameters;

@@ -2,6 +2,7 @@
  * The oracle: random worlds on a gateway, held against rules as plain SQL.
  *
  * - `deno task oracle --seeds 10000 --from 1 --jobs 2` runs many seeds
+ * - `--until-failure` stops soon after the first one that goes wrong
  * - `deno task oracle --seed 42` runs one, and makes it small when it goes wrong
  *
  * @module
@@ -13,7 +14,7 @@ import { generate } from "./generate.ts";
 import { Mirror } from "./mirror.ts";
 import { runPlan } from "./seed.ts";
 import { kindOf, shrink } from "./shrink.ts";
-import { type FailedSeed, runSeeds } from "./sweep.ts";
+import { type FailedSeed, runSeeds, type Sweep } from "./sweep.ts";
 
 /** How long a world is made smaller, in milliseconds. */
 const SHRINK_MS = 30_000;
@@ -48,13 +49,12 @@ function report(failures: readonly FailedSeed[]): void {
   }
 }
 
-async function many(from: number, seeds: number, jobs: number): Promise<number> {
+async function many(sweep: Sweep): Promise<number> {
+  const { from, seeds, jobs } = sweep;
   const startMs = performance.now();
   let shownMs = startMs;
   const failures = await runSeeds({
-    from,
-    seeds,
-    jobs,
+    ...sweep,
     onProgress: (done, failed) => {
       if (performance.now() - shownMs < 2_000) return;
       shownMs = performance.now();
@@ -79,11 +79,17 @@ if (import.meta.main) {
       seeds: { type: "string" },
       from: { type: "string" },
       jobs: { type: "string" },
+      "until-failure": { type: "boolean" },
     },
   });
   const jobs = wholeNumber(values.jobs, "jobs", navigator.hardwareConcurrency);
   const from = wholeNumber(values.from, "from", 1);
   Deno.exitCode = values.seed === undefined
-    ? await many(from, wholeNumber(values.seeds, "seeds", 10_000), Math.max(1, jobs))
+    ? await many({
+      from,
+      seeds: wholeNumber(values.seeds, "seeds", 10_000),
+      jobs: Math.max(1, jobs),
+      untilFailure: values["until-failure"] ?? false,
+    })
     : await one(wholeNumber(values.seed, "seed", 0));
 }

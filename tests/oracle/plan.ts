@@ -98,11 +98,20 @@ export type Event =
     readonly rules: RulesSpec;
     /** What is sent while the rules are built. */
     readonly pushes: readonly PushPlan[];
+    /** How long after the rules, in microtasks. */
+    readonly delay: number;
   }
   | { readonly kind: "schema"; readonly version: number }
   | { readonly kind: "upgrade"; readonly client: number }
   | { readonly kind: "forget"; readonly client: number }
-  | { readonly kind: "restart" };
+  | { readonly kind: "restart" }
+  /** Asks why a client sees a row or not. */
+  | {
+    readonly kind: "explain";
+    readonly client: number;
+    readonly table: string;
+    readonly rowId: string;
+  };
 
 /** Something that happens at a time, in milliseconds since the world began. */
 export type Step = Event & { readonly atMs: number };

@@ -23,7 +23,7 @@ import {
   type Gateways,
   openGateways,
 } from "../../server/gateway/mod.ts";
-import type { CommitListener } from "../../server/gateway/gateway.ts";
+import type { CommitListener, ScopedPull } from "../../server/gateway/gateway.ts";
 import type { StoreFactory } from "../../server/store/store.ts";
 import type { Mirror } from "./mirror.ts";
 import { ModelClient } from "./model_client.ts";
@@ -67,9 +67,15 @@ interface Device {
   readonly client: ModelClient;
   readonly seen: Set<string>;
   known: boolean;
+  /** The buckets whose changes concern it, as its last checkpoint said. */
+  watched: ReadonlySet<string>;
+  /** Whether anything happened since that may bring it something. */
+  concerned: boolean;
 }
 
-type PushOf<T> = Extract<Event, { readonly kind: T }>;
+type Commit = Parameters<CommitListener>[0];
+
+type EventOf<T> = Extract<Event, { readonly kind: T }>;
 
 class Player {
   readonly #plan: Plan;
@@ -78,6 +84,7 @@ class Player {
   readonly #devices: readonly Device[];
   readonly #ids: Random;
   #gateways: Gateways | undefined;
+  #gateway: Gateway | undefined;
   #nowMs = WORLD_START_MS;
   #observed = -1;
 
@@ -90,15 +97,15 @@ class Player {
       client: new ModelClient(plan, own),
       seen: new Set(),
       known: false,
+      watched: new Set(),
+      concerned: true,
     }));
   }
 
-  async #open(): Promise<void> {
-    this.#gateways = openGateways(await this.#stores.open(), {
+  async #open(): Promise<Gateways> {
+    return openGateways(await this.#stores.open(), {
       now: () => this.#nowMs,
-      nextTurn: async () => {
-        for (let i = 0; i < 8; i++) await undefined;
-      },
+      nextTurn: () => later(8),
       setTimer: () => () => {},
       randomId: () => this.#ids.token().slice(1),
       hash: (text) => String(hash("sha256", text)),
@@ -111,10 +118,20 @@ class Player {
 
   #failure: Difference | undefined;
 
-  async #gateway(): Promise<Gateway> {
-    if (this.#gateways === undefined) await this.#open();
-    if (this.#gateways === undefined) throw new Error("The gateways are not open");
-    return await this.#gateways.create("default");
+  async #opened(): Promise<Gateway> {
+    if (this.#gateway === undefined) {
+      if (this.#gateways === undefined) this.#gateways = await this.#open();
+      this.#gateway = await this.#gateways.create("default");
+      this.#gateway.onCommit((commit) => this.#committed(commit));
+    }
+    return this.#gateway;
+  }
+
+  #committed({ buckets, clientIds, everything }: Commit): void {
+    for (const device of this.#devices) {
+      device.concerned ||= everything === true || clientIds.has(device.client.own.clientId) ||
+        !device.watched.isDisjointFrom(buckets);
+    }
   }
 
   /** Runs all steps; gives the step at which a difference was found. */
@@ -148,15 +165,20 @@ class Player {
         return await this.#schema(event.version);
       case "claims":
         this.#device(event.client).client.claims = event.claims;
+        this.#device(event.client).concerned = true;
         return this.#observe(true);
       case "upgrade":
         this.#device(event.client).client.version = this.#reference.version;
+        this.#device(event.client).concerned = true;
         return;
       case "forget":
         return this.#device(event.client).client.forget();
+      case "explain":
+        return await this.#explain(event);
       case "restart":
         await this.#gateways?.close();
         this.#gateways = undefined;
+        this.#gateway = undefined;
         return;
     }
   }
@@ -197,16 +219,16 @@ class Player {
 
   async #schema(version: number): Promise<void> {
     if (version <= this.#reference.version) return;
-    const gateway = await this.#gateway();
+    const gateway = await this.#opened();
     await gateway.putSchema(schemaIn(this.#plan, version));
     this.#reference.putSchema(version);
     this.#observe();
   }
 
-  async #rules({ rules, pushes }: PushOf<"rules">): Promise<void> {
-    const gateway = await this.#gateway();
+  async #rules({ rules, pushes, delay }: EventOf<"rules">): Promise<void> {
+    const gateway = await this.#opened();
     const order: string[] = [];
-    const stop = gateway.onCommit((commit: Parameters<CommitListener>[0]) => {
+    const stop = gateway.onCommit((commit: Commit) => {
       if (commit.everything) order.push("rules");
       else if (commit.clientIds.size > 0) order.push("push");
     });
@@ -215,8 +237,8 @@ class Player {
       if (error instanceof LakeSyncError && error.code === "VALIDATION_ERROR") return error;
       throw error;
     });
-    const sent = this.#send(gateway, pushes);
-    const answered = await Promise.all([put, sent.answers]).finally(stop);
+    const sent = later(delay).then(() => this.#send(gateway, pushes).answers);
+    const answered = await Promise.all([put, sent]).finally(stop);
     const usesRules = () => {
       const refused = answered[0] instanceof LakeSyncError ? answered[0].message : undefined;
       const wrong = this.#refusalOf(() => this.#reference.putRules(rules));
@@ -246,7 +268,7 @@ class Player {
   }
 
   async #push(pushes: readonly PushPlan[]): Promise<void> {
-    const gateway = await this.#gateway();
+    const gateway = await this.#opened();
     this.#judge(pushes, await this.#send(gateway, pushes).answers);
     for (const push of pushes.filter(({ again }) => again)) await this.#pushAgain(gateway, push);
   }
@@ -312,6 +334,21 @@ class Player {
     };
   }
 
+  /** What `explain` says is what the reference says. */
+  async #explain({ client, table: name, rowId }: EventOf<"explain">): Promise<void> {
+    const table = tablesIn(this.#plan, this.#reference.version).find((item) => item.name === name);
+    const device = this.#device(client);
+    const who = this.#who(device);
+    const gateway = await this.#opened();
+    if (table === undefined || (await gateway.rules()).rules === undefined) return;
+    const asked = { claims: who.claims, table: nameIn(table, this.#reference.version), rowId };
+    const { visible } = await gateway.explain(asked);
+    const expected = this.#reference.scope(who).get(name)?.has(rowId) ?? false;
+    if (visible !== expected) {
+      throw new Difference(`explained visible ${visible} of ${name} ${rowId}`);
+    }
+  }
+
   /** Compares the outcomes of pushes, in the order of their commit, with what they should be. */
   #judge(pushes: readonly PushPlan[], answers: readonly PushResult[]): void {
     for (const [i, push] of pushes.entries()) {
@@ -339,8 +376,8 @@ class Player {
     this.#observe();
   }
 
-  async #pull({ client: index, mode, limit, repair }: PushOf<"pull">): Promise<void> {
-    const gateway = await this.#gateway();
+  async #pull({ client: index, mode, limit, repair }: EventOf<"pull">): Promise<void> {
+    const gateway = await this.#opened();
     const device = this.#device(index);
     this.#met(device);
     const { client } = device;
@@ -355,9 +392,11 @@ class Player {
         continue;
       }
       if (mode === "lost" && repair === undefined) return;
-      if (client.take(page)) {
+      if (client.take(page.result)) {
+        device.watched = page.watched;
+        device.concerned = false;
         const anew = this.#isUnrepaired(client, ids);
-        if (!anew) return this.#check(device, page);
+        if (!anew) return this.#check(device, page.result);
         client.forget();
         continue;
       }
@@ -383,7 +422,7 @@ class Player {
     device: Device,
     limit: number,
     repair: readonly string[],
-  ): Promise<PullResult | undefined> {
+  ): Promise<ScopedPull | undefined> {
     const { client } = device;
     const { cursor } = client;
     const request: PullRequest = {
@@ -394,9 +433,13 @@ class Player {
       ...(repair.length === 0 ? {} : { repair }),
     };
     try {
-      const page = await gateway.pull(this.#caller(device), request);
-      this.#checkTokens(device, tokensOnWire(page));
-      return page;
+      const { result, watched } = await gateway.pullScoped(this.#caller(device), request);
+      this.#checkTokens(device, tokensOnWire(result));
+      const isNew = cursor === undefined || repair.length > 0 || !client.isAtCheckpoint;
+      if (!device.concerned && !isNew && (result.changes.length > 0 || !result.complete)) {
+        throw new Difference(`${client.own.clientId} was not told that there is something`);
+      }
+      return { result, watched };
     } catch (error) {
       const isResync = error instanceof LakeSyncError && error.code === "RESYNC_REQUIRED";
       if (isResync && cursor !== undefined) return undefined;
@@ -427,6 +470,11 @@ class Player {
       throw new Difference(`${client.own.clientId}: lastMutationId ${page.lastMutationId}`);
     }
   }
+}
+
+/** Resolves after so many microtasks. */
+async function later(microtasks: number): Promise<void> {
+  for (let i = 0; i < microtasks; i++) await undefined;
 }
 
 function outcome(refusal: Refusal | undefined): string {

@@ -39,6 +39,15 @@ const HAS_ORDER = /^(string|integer|timestamp|decimal.*)$/;
 const CLAIMS = ["sub", "k", "n", "d", "t", "e", "none"];
 const OPS: readonly Op[] = ["INSERT", "UPDATE", "DELETE"];
 
+/** Columns with values that are looked for on the wire. */
+const TOKENS = ["id", "ref", "text", "note"];
+
+const MEMBERS = {
+  column: "k",
+  filters: [{ column: "user", op: "eq", value: "jwt:sub" }],
+  type: "string",
+} as const;
+
 /** Columns that every table has and that are never renamed. */
 export const SHARED: readonly string[] = ["user", "k"];
 
@@ -99,8 +108,8 @@ export class RuleMaker {
     const claim = `jwt:${random.chance(0.9) ? CLAIM_OF[name] ?? "e" : random.pick(CLAIMS)}`;
     const fitting = [...parameters].filter(([, { type }]) => type === column.type);
     if (op === "in" || op === "nin") {
-      // What `nin` compares with is part of cursors, so it must not be rowIds.
-      const usable = fitting.filter(([, { column }]) => op === "in" || column !== "ref");
+      // What `nin` compares with is part of cursors, so it must not be tokens.
+      const usable = fitting.filter(([, { column }]) => op === "in" || !TOKENS.includes(column));
       const param = usable.length === 0 ? claim : `param:${random.pick(usable)[0]}`;
       const value = random.weighted<JsonValue>([
         [2, literals(random, column)],
@@ -143,11 +152,17 @@ export class RuleMaker {
     return { from: table.name, column: column.name, filters, type: column.type };
   }
 
-  /** Parameters; the later ones may use the first. */
-  parameters(): Parameters {
+  /**
+   * Parameters; the later ones may use the first.
+   *
+   * @param members whether the first one looks memberships up in the first table
+   */
+  parameters(members: boolean): Parameters {
+    const [table] = this.#tables;
     const first = new Map(
       this.#random.list(0, 2, (i) => [`p${i}`, this.#parameter(new Map())] as const),
     );
+    if (members && table !== undefined) first.set("p0", { ...MEMBERS, from: table.name });
     const later = this.#random.list(0, 1, (i) => [`q${i}`, this.#parameter(first)] as const);
     return new Map([...first, ...later]);
   }
@@ -193,6 +208,10 @@ export class RuleMaker {
       return { tables: ["*"], ops, filters };
     }
     const table = random.pick(this.#tables);
+    if (random.chance(0.3) && parameters.get("p0")?.column === "k") {
+      const filters: FilterSpec[] = [{ column: "k", op: "in", value: "param:p0" }];
+      return { tables: [table.name], ops: OPS, filters };
+    }
     return { tables: [table.name], ops, filters: this.#filters(table.columns, parameters) };
   }
 
