@@ -129,6 +129,7 @@ function cursorBehind(
       bucket,
       granted: true,
       repair: false,
+      late: false,
       since: seq,
       sentFrom: cleanThrough,
       memberAfter: seq,

@@ -111,6 +111,11 @@ Deno.test("G7: chunks and tail give exactly the scope, and name nothing that lef
       async (steps, limit, staleShare) => {
         await using world = await CheckpointWorld.open({ minRows: 3, chunkRows: 2, staleShare });
         const model = new Model();
+        // The buckets of one's own notes come before those of lists, in the order of places.
+        for (const owner of USERS) {
+          await world.write(["INSERT", "notes", owner, { owner }]);
+          await world.write(["DELETE", "notes", owner]);
+        }
         for (let id = 0; id < ROWS; id++) {
           const owner = USERS[id % 4] ?? "x";
           const list = LISTS[id % 3] ?? "a";

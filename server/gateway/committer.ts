@@ -234,6 +234,8 @@ export class Committer {
         "The gateway has no schema yet, put one at /v1/admin/schema before its rules",
       );
     }
+    const { isOpen, buildingSpec, spec } = before.book;
+    if (!isOpen && buildingSpec === undefined && sameJson(spec, input)) return false;
     const { book, builds } = before.book.with(input, this.#catalog);
     if (!builds || before.head.seq === 0) {
       await this.switchRules({ ...before, book });
@@ -505,9 +507,11 @@ export class Committer {
 }
 
 function sameSchema(current: Catalog | undefined, input: unknown): boolean {
-  return current !== undefined &&
-    JSON.stringify(sorted(current.schema.spec)) ===
-      JSON.stringify(sorted(input));
+  return current !== undefined && sameJson(current.schema.spec, input);
+}
+
+function sameJson(a: unknown, b: unknown): boolean {
+  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
 }
 
 function sorted(value: unknown): unknown {

@@ -34,6 +34,8 @@ export interface ScanState {
   readonly granted: boolean;
   /** Whether it is to be sent whole because the client asked for that. */
   readonly repair: boolean;
+  /** Whether it began to be granted, or ceased to be, after the first page of this checkpoint. */
+  readonly late: boolean;
   /** The head when it began to be granted, or ceased to be, for this checkpoint. */
   readonly since: number;
   /** The head from which on pages may have brought its rows; -1: none has. */
@@ -111,8 +113,8 @@ function writePaging(paging: Paging): JsonValue {
     scans.keys(),
     (i) => {
       const scan = scans[i] as ScanState;
-      const { granted, repair, since, sentFrom, memberAfter, goneAfter, residual } = scan;
-      const flags = (granted ? 1 : 0) + (repair ? 2 : 0);
+      const { granted, repair, late, since, sentFrom, memberAfter, goneAfter, residual } = scan;
+      const flags = (granted ? 1 : 0) + (repair ? 2 : 0) + (late ? 4 : 0);
       const state: JsonValue[] = [flags, since, sentFrom, memberAfter, goneAfter, residual];
       const { snapshotSeq, unsent, past } = scan;
       if (snapshotSeq !== undefined || unsent !== undefined || past !== undefined) {
@@ -206,6 +208,7 @@ function readPaging(input: unknown): Paging {
         bucket: buckets[place] ?? 0,
         granted: (count(flags) & 1) !== 0,
         repair: (count(flags) & 2) !== 0,
+        late: (count(flags) & 4) !== 0,
         since: count(since),
         sentFrom: count(sentFrom, -1),
         memberAfter: count(memberAfter),

@@ -329,7 +329,7 @@ class PageReader {
     const granted: GrantedBucket | undefined = scope.buckets.get(scan.bucket);
     if (granted !== undefined) {
       const state = bucketStateOf(granted, this.#context.catalog, names);
-      return [cursor.base > 0 && isWhole(scan, plan) ? { ...state, whole: true } : state];
+      return [cursor.base > 0 && isWhole(scan) ? { ...state, whole: true } : state];
     }
     const record = records.get(scan.bucket);
     const placed = record && this.#context.book?.family(familyOfBucket(record.id));
@@ -389,7 +389,7 @@ function listedBuckets(
   return plan.scans.filter((scan) => {
     const held = plan.held.get(scan.bucket);
     return held === undefined || !scan.granted || mentioned.has(scan.bucket) ||
-      isWhole(scan, plan) || (records.get(scan.bucket)?.seq ?? 0) > held.base;
+      isWhole(scan) || (records.get(scan.bucket)?.seq ?? 0) > held.base;
   });
 }
 

@@ -37,7 +37,19 @@ function lost(what: string): LakeSyncError {
 }
 
 class Renamer {
-  constructor(readonly from: Names, readonly to: Names, readonly expand: boolean) {}
+  readonly #uploadOnly: ReadonlySet<string>;
+
+  constructor(
+    spec: RulesSpec,
+    readonly from: Names,
+    readonly to: Names,
+    readonly expand: boolean,
+  ) {
+    const modes = Object.entries(spec.tables ?? {});
+    this.#uploadOnly = new Set(
+      modes.filter(([, { mode }]) => mode === "upload-only").map(([table]) => table),
+    );
+  }
 
   table(name: string): string {
     if (name === EVERY_TABLE) return name;
@@ -99,10 +111,16 @@ class Renamer {
     };
   }
 
-  /** The tables that a list names. */
+  /** The tables that a name in a list stands for. */
   named(table: string): readonly string[] {
     if (table !== EVERY_TABLE) return [table];
     return [...this.from.tables()].map((known) => known.table.name);
+  }
+
+  /** The same in a bucket, where `*` passes over tables that cannot be read. */
+  read(table: string): readonly string[] {
+    const named = this.named(table);
+    return table === EVERY_TABLE ? named.filter((name) => !this.#uploadOnly.has(name)) : named;
   }
 
   /** Filters that several tables share, when they are still the same for all of them. */
@@ -121,13 +139,13 @@ class Renamer {
       typeof table === "string" ? this.table(table) : this.rule(table)
     );
     if (filters === undefined) return { ...common, tables: renamed };
-    const shared = this.shared(rules.map(({ table }) => table), filters);
+    const shared = this.shared(rules.flatMap(({ table }) => this.read(table)), filters);
     const expands = this.expand && rules.some(({ table }) => table === EVERY_TABLE);
     if (shared !== undefined && !expands) return { ...common, filters: shared, tables: renamed };
     return {
       ...common,
       tables: rules.flatMap((rule) =>
-        this.named(rule.table).map((table) =>
+        this.read(rule.table).map((table) =>
           this.rule({ ...rule, table, filters: [...filters, ...rule.filters ?? []] })
         )
       ),
@@ -173,7 +191,7 @@ export function renameRules(
   to: Names,
   expand = false,
 ): RulesSpec {
-  const renamer = new Renamer(from, to, expand);
+  const renamer = new Renamer(spec, from, to, expand);
   const { buckets, parameters, write, tables, ...rest } = spec;
   return {
     ...rest,

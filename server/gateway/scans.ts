@@ -38,7 +38,7 @@ function origin(
 ): { readonly member: number; readonly gone: number } {
   const held = plan.held.get(scan.bucket);
   const kept = held !== undefined && scan.granted && !scan.repair && !plan.learns &&
-    scan.since === plan.start && same(held.residual, scan.residual);
+    !scan.late && same(held.residual, scan.residual);
   return {
     member: kept ? held.base : scan.snapshotSeq ?? 0,
     gone: held?.base ?? Math.max(0, scan.sentFrom),
@@ -87,6 +87,7 @@ function regrant(
     ...past,
     granted,
     residual,
+    late: true,
     since: head,
     sentFrom,
     ...(unsent === undefined ? {} : { unsent }),
@@ -121,7 +122,7 @@ export function planPage(
   const held = new Map(cursor.held.map((bucket) => [bucket.bucket, bucket]));
   const plan = { start: paging?.start ?? head, held, learns };
   const known = restart
-    ? (paging?.scans ?? []).map((scan) => begun({ ...scan, since: head }, plan))
+    ? (paging?.scans ?? []).map((scan) => begun({ ...scan, late: true, since: head }, plan))
     : paging?.scans ?? [];
   const lastHead = paging?.head ?? Number.MAX_SAFE_INTEGER;
   const scans = known.map((scan) => regrant(scan, granted.get(scan.bucket), head, lastHead, plan));
@@ -134,6 +135,7 @@ export function planPage(
       bucket,
       granted: grant !== undefined,
       repair: repair(bucket),
+      late: paging !== undefined,
       since: head,
       sentFrom: grant === undefined ? -1 : head,
       residual: grant?.residual ?? held.get(bucket)?.residual ?? [],
@@ -150,8 +152,8 @@ export function planPage(
 }
 
 /** Whether every row of a bucket is told with all cells in this checkpoint, whatever was held. */
-export function isWhole(scan: ScanState, plan: CheckpointPlan): boolean {
-  return scan.granted && (scan.repair || scan.since > plan.start);
+export function isWhole(scan: ScanState): boolean {
+  return scan.granted && (scan.repair || scan.late);
 }
 
 /**
@@ -190,6 +192,7 @@ export function tellingBucket(
 ): number {
   let bucket = 0;
   let latest = -1;
+  let wasLate = false;
   let first = Infinity;
   for (const membership of memberships) {
     const place = places.get(membership.bucket);
@@ -198,9 +201,13 @@ export function tellingBucket(
     const { member, gone } = origin(scan, plan);
     if (membership.seq <= (isMember(membership) ? member : gone)) continue;
     const interest = Math.max(membership.seq, scan.since);
-    if (interest < latest || (interest === latest && place > first)) continue;
+    // A grant that came between two pages of one head counts as later than the head.
+    const late = scan.late && scan.since >= membership.seq;
+    if (interest < latest || (interest === latest && wasLate && !late)) continue;
+    if (interest === latest && wasLate === late && place > first) continue;
     bucket = scan.bucket;
     latest = interest;
+    wasLate = late;
     first = place;
   }
   return bucket;
