@@ -6,7 +6,7 @@
 
 import type { Role } from "./auth/token.ts";
 import { signToken } from "./auth/token.ts";
-import { type RunningServer, startServer } from "./server.ts";
+import { type RunningServer, type ServerOptions, startServer } from "./server.ts";
 import { memoryStores } from "./store/memory.ts";
 
 /** The secret of test servers. */
@@ -68,17 +68,20 @@ function isBody(body: unknown): body is BodyInit {
  * @param test the test
  * @param schema whether {@linkcode SCHEMA} is put to `default`
  * @param openAccess whether gateways without sync rules are open
+ * @param more what else it is started with
  */
 export async function withServer(
   test: (server: TestServer) => Promise<void>,
   schema = true,
   openAccess = true,
+  more: Partial<ServerOptions> = {},
 ): Promise<void> {
   const running = await startServer({
     stores: memoryStores(),
     trust: { secrets: [SECRET] },
     port: 0,
     openAccess,
+    ...more,
   });
   const request: TestServer["request"] = (path, options = {}) => {
     const { token, body, method, headers = {} } = options;
