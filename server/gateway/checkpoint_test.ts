@@ -211,3 +211,24 @@ Deno.test("the etag stays while nothing leaves, and is another when something ha
   await world.write(["DELETE", "notes", "a-1"]);
   assert.notEqual(await etag(), before);
 });
+
+Deno.test("a build ends with the rows of its beginning, however much is written meanwhile", async () => {
+  await using world = await CheckpointWorld.open();
+  const { putObject } = world.objects;
+  let more = 100;
+  world.objects.putObject = async (key, bytes) => {
+    if (key.endsWith(".gz") && more < 200) {
+      await world.write(["UPDATE", "notes", `a-${more % 10}`, { n: more }]);
+      await world.write(["INSERT", "notes", `a-${more++}`, { list_id: "a" }]);
+    }
+    await putObject.call(world.objects, key, bytes);
+  };
+  await world.fill("a", 10);
+  await world.join("ann", "a");
+  const ann = world.client("ann");
+  assert(await ann.bootstrap());
+  assert(more <= 104, `${more - 100} chunks`);
+  assert.deepEqual([...ann.named].filter((key) => /-1\d\d$/.test(key)), []);
+  await ann.pull();
+  assert.deepEqual(ann.table(), await world.expected("ann"));
+});
