@@ -118,7 +118,8 @@ async function begin(
 function cursorBehind(
   served: readonly Served[],
   version: number,
-  { horizonSeq, lifeAt }: CheckpointFacts,
+  { horizonSeq, lifeAt, seal }: CheckpointFacts,
+  sub: string,
 ): string | undefined {
   if (served.length === 0) return undefined;
   const scans = served.map(({ bucket, goneSeq, snapshot }) => {
@@ -141,11 +142,12 @@ function cursorBehind(
   const start = Math.min(...scans.map(({ since }) => since));
   const head = Math.max(...scans.map(({ since }) => since));
   const latest = Math.max(...scans.map(({ goneAfter }) => goneAfter));
-  return writeCursor({
+  const cursor = writeCursor({
     ...NO_CURSOR,
     life: lifeAt(latest),
     paging: { start, head, version, scans, current: 0 },
   });
+  return seal.seal(cursor, sub);
 }
 
 /**
@@ -182,7 +184,7 @@ export async function openCheckpoint(
     buckets: served.map(({ granted }) => publicBucketId(granted.record.id, granted.placed)),
     seq: String(seq),
   };
-  const cursor = cursorBehind(served, schemaVersion, context);
+  const cursor = cursorBehind(served, schemaVersion, context, caller.sub);
   const from = broken === undefined ? 0 : fromChunk ?? 0;
   return {
     etag: header.etag,

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { CursorSeal } from "./cursor_seal.ts";
 import { LakeSyncError } from "@lakesync/core";
 import type { BucketRecord, Store } from "../store/store.ts";
 import type { Catalog, CatalogVersion } from "./catalog.ts";
@@ -36,6 +37,8 @@ export interface CheckpointFacts {
   readonly isOurs: (life: string, seq: number) => boolean;
   /** The life a head belongs to. */
   readonly lifeAt: (headSeq: number) => string;
+  /** Seals cursors. */
+  readonly seal: CursorSeal;
 }
 
 /** A bucket that is served by chunks. */

@@ -17,10 +17,18 @@ import {
   type Stop,
   ZERO_HLC,
 } from "@lakesync/core";
-import type { BucketRecord, ClientRecord, KeptAnswer, RowWrite, Store } from "../store/store.ts";
+import type {
+  BucketRecord,
+  ClientRecord,
+  Head,
+  KeptAnswer,
+  RowWrite,
+  Store,
+} from "../store/store.ts";
 import { type Base, baseWrites, loadBase, markDay, SCHEMA_META } from "./base.ts";
 import { Catalog } from "./catalog.ts";
 import { keepVersions, seen } from "./census.ts";
+import { CursorSeal } from "./cursor_seal.ts";
 import { refusalsOf } from "./clients.ts";
 import { type GatewayEnvironment, retentionOf } from "./environment.ts";
 import type { Caller, CommitListener, Idempotency, PushOutcome } from "./gateway.ts";
@@ -65,6 +73,9 @@ interface Queued {
 /** What happened to a gateway, as the committer's owner is told. */
 export type Committed = Parameters<CommitListener>[0];
 
+/** The name of the record that holds the secret of the gateway's cursors. */
+const CURSOR_META = "cursor";
+
 /** What a commit touched. */
 export type Touched = Omit<Committed, "seq">;
 
@@ -82,6 +93,8 @@ export class Committer {
   readonly clock: HybridClock;
   /** What parameters looked up. */
   readonly lookups: LookupCache = new LookupCache();
+  /** Seals cursors. */
+  readonly seal: CursorSeal;
   /** The life that begins with this process's first commit. */
   readonly life: string;
   readonly #opened: { readonly life: string; readonly seq: number };
@@ -98,8 +111,10 @@ export class Committer {
     base: Base,
     catalog: Catalog | undefined,
     onCommitted: (committed: Committed) => void,
+    seal: CursorSeal,
   ) {
     this.store = store;
+    this.seal = seal;
     this.env = env;
     this.#base = base;
     this.#opened = { life: base.lives.at(-1)?.id ?? base.head.epoch, seq: base.head.seq };
@@ -118,7 +133,8 @@ export class Committer {
     const stored = await store.readMeta(SCHEMA_META);
     const catalog = stored === undefined ? undefined : Catalog.load(stored);
     const base = await loadBase(store, catalog);
-    return new Committer(store, env, base, catalog, onCommitted);
+    const seal = new CursorSeal(await cursorSecret(store, base.head, env));
+    return new Committer(store, env, base, catalog, onCommitted, seal);
   }
 
   /** The schema with its numbers, once there is one. */
@@ -504,6 +520,15 @@ export class Committer {
       serverHlc: this.clock.last,
     };
   }
+}
+
+/** The secret of the gateway's cursors, made when it is opened for the first time. */
+async function cursorSecret(store: Store, head: Head, env: GatewayEnvironment): Promise<string> {
+  const known = await store.readMeta(CURSOR_META);
+  if (known !== undefined) return known;
+  const secret = `${env.randomId()} ${env.randomId()}`;
+  await store.commit({ expectedSeq: head.seq, head, meta: [[CURSOR_META, secret]] });
+  return await store.readMeta(CURSOR_META) ?? secret;
 }
 
 function sameSchema(current: Catalog | undefined, input: unknown): boolean {

@@ -232,6 +232,7 @@ export class OpenGateway implements Gateway {
       horizonSeq,
       isOurs: (life: string, seq: number) => life === committer.life || isOurs(lives, life, seq),
       lifeAt: (headSeq: number) => committer.lifeAt(headSeq),
+      seal: committer.seal,
     };
   }
 

@@ -21,6 +21,7 @@ import type { BucketRecord, Head, ReadView, ScannedRow, Store } from "../store/s
 import { type Catalog, type CatalogVersion, servedVersion } from "./catalog.ts";
 import { checkOwner } from "./clients.ts";
 import { type Cursor, NO_CURSOR, readCursor, type ScanState, writeCursor } from "./cursor.ts";
+import type { CursorSeal } from "./cursor_seal.ts";
 import type { Caller } from "./gateway.ts";
 import { type LookupCache, Lookups } from "./lookups.ts";
 import { familyOfBucket, publicBucketId, type RuleBook } from "./rule_book.ts";
@@ -48,6 +49,8 @@ export interface PullContext {
   readonly isOurs: (life: string, seq: number) => boolean;
   /** The life a head belongs to. */
   readonly lifeAt: (headSeq: number) => string;
+  /** Seals cursors. */
+  readonly seal: CursorSeal;
 }
 
 /** A page, and whether it tells the client anything it did not have. */
@@ -67,10 +70,14 @@ function resync(why: string): LakeSyncError {
   );
 }
 
-function start(request: PullRequest, context: PullContext): Cursor {
+function start(request: PullRequest, sub: string, context: PullContext): Cursor {
   const { isOurs, horizonSeq } = context;
   if (request.cursor === undefined || request.cursor === "") return NO_CURSOR;
-  const cursor = readCursor(request.cursor);
+  const opened = context.seal.open(request.cursor, sub);
+  if (opened.kind === "another") {
+    throw resync("The gateway's data is another than the cursor's");
+  }
+  const cursor = opened.kind === "ours" ? readCursor(opened.text) : undefined;
   if (cursor === undefined) {
     throw new LakeSyncError(
       "VALIDATION_ERROR",
@@ -132,7 +139,7 @@ class PageReader {
 
   async read(): Promise<PulledPage> {
     const { catalog, book } = this.#context;
-    const cursor = start(this.#request, this.#context);
+    const cursor = start(this.#request, this.#caller.sub, this.#context);
     const [client] = await this.#view.clients([this.#request.clientId]);
     checkOwner(client, this.#caller.sub);
     if (cursor.base > this.#head.seq) {
@@ -160,7 +167,7 @@ class PageReader {
     const next = { ...NO_CURSOR, life, base: seq, lastMutationId };
     const result: PullResult = {
       changes: [],
-      cursor: writeCursor(next),
+      cursor: this.#sealed(next),
       complete: true,
       lastMutationId,
       serverHlc: parseHlc(this.#head.hlc) ?? ZERO_HLC,
@@ -281,7 +288,7 @@ class PageReader {
       const places = new Map(plan.scans.map(({ bucket }, place) => [bucket, place]));
       const changes = withBuckets(told.rows, (bucket) => places.get(bucket) ?? 0, places.size);
       const paging = { start: plan.start, head: seq, version, scans: told.scans, ...told.stopped };
-      const next = writeCursor({ ...cursor, life, paging });
+      const next = this.#sealed({ ...cursor, life, paging });
       const result = { ...common, changes, cursor: next, complete: false };
       return { result, news: true, watched };
     }
@@ -294,7 +301,7 @@ class PageReader {
     const result: PullResult = {
       ...common,
       changes,
-      cursor: writeCursor({
+      cursor: this.#sealed({
         life,
         base: seq,
         lastMutationId,
@@ -307,6 +314,10 @@ class PageReader {
     const news = changes.length > 0 || !first || this.#isFirst || this.#asksRepair ||
       lastMutationId > cursor.lastMutationId;
     return { result, news, watched };
+  }
+
+  #sealed(cursor: Cursor): string {
+    return this.#context.seal.seal(writeCursor(cursor), this.#caller.sub);
   }
 
   get #isFirst(): boolean {

@@ -1,0 +1,77 @@
+/**
+ * Sealing of cursors. A cursor says which buckets a client holds and what rules compared with, so a
+ * client must neither read nor write one: it could learn of rows, or be told that they left, that it
+ * never had a right to.
+ *
+ * A sealed cursor is `3`, eight characters that name the key, and the encrypted text, all URL-safe.
+ * AES-GCM-SIV (RFC 8452) with one nonce gives equal texts for equal cursors and nothing else away.
+ *
+ * @module
+ */
+
+import { decodeBase64, encodeBase64 } from "@lakesync/core";
+import { gcmsiv } from "@noble/ciphers/aes.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { utf8ToBytes } from "@noble/hashes/utils.js";
+
+const FORMAT = "3";
+const KEY_NAME_CHARS = 8;
+const NONCE = new Uint8Array(12);
+const MAX_CHARS = 1024 * 1024;
+const MIN_CHARS = 40;
+
+/** What came of opening a text: what was sealed, another gateway's seal, or no seal at all. */
+export type Opened =
+  | { readonly kind: "ours"; readonly text: string }
+  | { readonly kind: "another" }
+  | { readonly kind: "never" };
+
+function urlSafe(bytes: Uint8Array): string {
+  return encodeBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+function fromUrlSafe(text: string): Uint8Array | undefined {
+  const padding = "=".repeat((4 - (text.length % 4)) % 4);
+  return decodeBase64(text.replaceAll("-", "+").replaceAll("_", "/") + padding);
+}
+
+/** Seals and opens the cursors of one gateway. */
+export class CursorSeal {
+  readonly #key: Uint8Array;
+  readonly #prefix: string;
+
+  /** @param secret a random text that only the gateway knows */
+  constructor(secret: string) {
+    this.#key = sha256(utf8ToBytes(`cursor key ${secret}`));
+    const name = sha256(utf8ToBytes(`cursor key name ${secret}`)).subarray(0, 6);
+    this.#prefix = `${FORMAT}${urlSafe(name)}`;
+  }
+
+  /**
+   * Seals a text.
+   *
+   * @param text what to seal
+   * @param sub the user it is for; nobody else can use it
+   */
+  seal(text: string, sub: string): string {
+    const sealed = gcmsiv(this.#key, NONCE, utf8ToBytes(sub)).encrypt(utf8ToBytes(text));
+    return this.#prefix + urlSafe(sealed);
+  }
+
+  /** Opens what {@linkcode CursorSeal.seal} gave. */
+  open(sealed: string, sub: string): Opened {
+    const { length } = sealed;
+    if (length < MIN_CHARS || length > MAX_CHARS || !/^3[A-Za-z0-9_-]+$/.test(sealed)) {
+      return { kind: "never" };
+    }
+    if (!sealed.startsWith(this.#prefix)) return { kind: "another" };
+    const bytes = fromUrlSafe(sealed.slice(FORMAT.length + KEY_NAME_CHARS));
+    if (bytes === undefined) return { kind: "never" };
+    try {
+      const text = gcmsiv(this.#key, NONCE, utf8ToBytes(sub)).decrypt(bytes);
+      return { kind: "ours", text: new TextDecoder().decode(text) };
+    } catch {
+      return { kind: "never" };
+    }
+  }
+}
