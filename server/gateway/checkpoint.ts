@@ -201,7 +201,7 @@ async function* frames(
   end: Uint8Array,
   { house, lifeAt }: CheckpointContext,
 ): AsyncGenerator<Uint8Array> {
-  const ended = house?.stream();
+  const stream = house?.stream();
   for (const { snapshot } of served) snapshot.readers++;
   try {
     yield header;
@@ -211,13 +211,14 @@ async function* frames(
         if (number < from) continue;
         const chunk = await snapshot.read(at);
         if (chunk === undefined) break;
+        stream?.check();
         yield chunkFrame(place, chunk);
       }
     }
     yield end;
   } finally {
     for (const { snapshot } of served) snapshot.readers--;
-    ended?.();
+    stream?.end();
     await house?.settle(served.map(({ snapshot }) => snapshot), lifeAt);
   }
 }

@@ -101,10 +101,16 @@ export class CheckpointHouse {
     return this.#context.settings;
   }
 
-  /** Counts a stream that begins; gives what ends it. */
-  stream(): () => void {
+  /** Counts a stream that begins; gives what ends it, and what throws when it has gone on too long. */
+  stream(): { readonly end: () => void; readonly check: () => void } {
+    const { env, settings } = this.#context;
+    const untilMs = env.now() + settings.maxStreamMs;
     this.#streams++;
-    return () => this.#streams--;
+    const check = () => {
+      if (env.now() <= untilMs) return;
+      throw new LakeSyncError("BACKPRESSURE", "The stream has gone on too long, resume it");
+    };
+    return { end: () => this.#streams--, check };
   }
 
   /**

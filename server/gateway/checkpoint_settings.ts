@@ -46,6 +46,8 @@ export interface CheckpointSettings {
   readonly staleShare: number;
   /** How long a replaced snapshot is kept for streams that resume, in milliseconds. */
   readonly keepReplacedMs: number;
+  /** A longer stream is broken off, so that what is granted is judged anew, in milliseconds. */
+  readonly maxStreamMs: number;
 }
 
 /**
@@ -66,6 +68,7 @@ export function checkpointSettings(
     chunkBytes: 1024 * 1024,
     staleShare: 0.1,
     keepReplacedMs: 5 * 60 * 1000,
+    maxStreamMs: 10 * 60 * 1000,
     ...others,
   };
 }

@@ -5,6 +5,8 @@
  * @module
  */
 
+export type { CheckpointRequest, CheckpointStream } from "./checkpoint.ts";
+export { type CheckpointSettings, checkpointSettings, Slots } from "./checkpoint_settings.ts";
 export { DEFAULT_RETENTION, type GatewayEnvironment, type Retention } from "./environment.ts";
 export * from "./gateway.ts";
 export { openGateways } from "./open.ts";

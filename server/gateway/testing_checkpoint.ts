@@ -11,6 +11,7 @@ import { decodePullResult, type RowChange } from "@lakesync/core";
 import type { StoreFactory } from "../store/store.ts";
 import type { CheckpointHeader } from "./checkpoint_frames.ts";
 import { type CheckpointSettings, checkpointSettings } from "./checkpoint_settings.ts";
+import type { GatewayEnvironment } from "./environment.ts";
 import type { Caller, Gateway } from "./gateway.ts";
 import {
   at,
@@ -172,9 +173,10 @@ export class CheckpointWorld implements AsyncDisposable {
     settings: Partial<CheckpointSettings> = {},
     factory?: StoreFactory,
     objects: ObjectStore = memoryObjects(),
+    env: Partial<GatewayEnvironment> = {},
   ): Promise<CheckpointWorld> {
     const checkpoints = checkpointSettings(objects, { minRows: 4, chunkRows: 3, ...settings });
-    const fixture = await openFixture(factory, { openAccess: false, checkpoints });
+    const fixture = await openFixture(factory, { openAccess: false, checkpoints, ...env });
     const gateway = await fixture.gateways.create("Notes");
     if (gateway.schema === undefined) {
       await gateway.putSchema(NOTES);
@@ -218,13 +220,13 @@ export class CheckpointWorld implements AsyncDisposable {
   }
 
   /** A client. */
-  client(sub: string, limit = 1_000, clientId = `${sub}-${limit}`): Bootstrapper {
-    return new Bootstrapper(this.gateway, clientId, limit, 1, user(sub));
+  client(sub: string, limit: number = 1_000, version: number = 1): Bootstrapper {
+    return new Bootstrapper(this.gateway, `${sub}-${limit}`, limit, version, user(sub));
   }
 
   /** What a client has that pulls by pages alone. */
-  async expected(sub: string): Promise<ReturnType<Puller["table"]>> {
-    const puller = new Puller(this.gateway, `expected-${sub}`, 1_000, 1, user(sub));
+  async expected(sub: string, version: number = 1): Promise<ReturnType<Puller["table"]>> {
+    const puller = new Puller(this.gateway, `expected-${sub}`, 1_000, version, user(sub));
     await puller.pull();
     return puller.table();
   }
