@@ -1,5 +1,5 @@
 /**
- * Applying a checkpoint: pages of changes become the app's rows, in one transaction.
+ * Applying a checkpoint: chunks and pages of changes become the app's rows, in one transaction.
  *
  * Most rows are not special (overlay.ts) and are written straight into the app's table. Changes
  * of special rows go to their base; what is visible is computed from it.
@@ -43,6 +43,8 @@ export interface ApplyPlan {
   readonly replacing: boolean;
   /** The checkpoint's buckets. */
   readonly buckets: readonly BucketState[];
+  /** How many of them, the first ones, have rows that come in chunks; 0 unless given. */
+  readonly chunkedBuckets?: number;
   /** Awaited between two steps, so that the event loop is not held up. */
   readonly pause: () => Promise<void>;
 }
@@ -99,6 +101,45 @@ export class Applier {
 
   /** Applies one page. What the schema does not know is passed over. */
   async page(page: PullResult): Promise<void> {
+    await this.#inSteps(page, async (table, shape, changes) => {
+      await this.#tell(table, shape, changes);
+      await this.#rescope(table, shape, changes);
+    });
+  }
+
+  /**
+   * Applies one chunk: rows of one bucket alone. Those that a chunk of another bucket had are in
+   * both, and their cells add up.
+   *
+   * @param page the rows
+   * @param place the bucket's place in the checkpoint's list
+   */
+  async chunk(page: PullResult, place: number): Promise<void> {
+    const { chunkedBuckets = 0, replacing } = this.#plan;
+    await this.#inSteps(page, async (table, shape, changes) => {
+      if (shape.op !== "PUT") return;
+      const rowIds = changes.map(({ rowId }) => rowId);
+      const seen = place === 0 ? new Set<string>() : await this.#seenOf(table, rowIds);
+      const first = changes.filter(({ rowId }) => !seen.has(rowId));
+      const again = changes.filter(({ rowId }) => seen.has(rowId));
+      await this.#chunk(table, shape, first);
+      await this.#rescope(table, { ...shape, buckets: [place] }, first);
+      if (again.length > 0) {
+        await this.#chunk(table, shape, again, true);
+        await this.#scope.add(table, place, again.map(({ rowId }) => rowId));
+      }
+      if (place + 1 < chunkedBuckets && !replacing) await this.#see(table, rowIds);
+    });
+  }
+
+  async #inSteps(
+    page: PullResult,
+    apply: (
+      table: SyncedTable,
+      shape: ChangeShape,
+      changes: readonly RowChange[],
+    ) => Promise<void>,
+  ): Promise<void> {
     const byShape = new Map<ChangeShape, RowChange[]>();
     for (const change of page.changes) {
       const group = byShape.get(change.shape);
@@ -113,9 +154,7 @@ export class Applier {
       if (table === undefined) continue;
       this.touched.add(table);
       for (let i = 0; i < changes.length; i += CHUNK) {
-        const chunk = changes.slice(i, i + CHUNK);
-        await this.#tell(table, shape, chunk);
-        await this.#rescope(table, shape, chunk);
+        await apply(table, shape, changes.slice(i, i + CHUNK));
         await this.#plan.pause();
       }
     }
@@ -153,8 +192,9 @@ export class Applier {
     table: SyncedTable,
     shape: ChangeShape,
     changes: readonly RowChange[],
+    adds = false,
   ): Promise<void> {
-    const columns = this.#columnsOf(table, shape);
+    const columns = this.#columnsOf(table, shape, adds);
     const rows = changes.map((change): Change => ({
       rowId: change.rowId,
       cells: columns.map(({ type }, i) => {
@@ -184,13 +224,13 @@ export class Applier {
   /** For each column that is written, where its value stands in a change; -1: it becomes NULL. */
   #sources: number[] = [];
 
-  #columnsOf(table: SyncedTable, shape: ChangeShape): PlacedColumn[] {
+  #columnsOf(table: SyncedTable, shape: ChangeShape, adds: boolean): PlacedColumn[] {
     this.#sources = [];
     if (shape.op === "REMOVE") return [];
     const columns: PlacedColumn[] = [];
     for (const column of table.columns) {
       const at = columnTold(shape.columns, table, column);
-      const clear = this.#plan.replacing ||
+      const clear = (this.#plan.replacing && !adds) ||
         columnTold(shape.unset ?? [], table, column) >= 0;
       if (at < 0 && !clear) continue;
       columns.push(column);

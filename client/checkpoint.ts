@@ -1,6 +1,6 @@
 /**
  * Receiving pages: they are stored as they came until the checkpoint is complete and then applied
- * at once.
+ * at once, behind the chunks that came before them.
  *
  * @module
  */
@@ -8,6 +8,7 @@
 import { decodePullResult, encodePullResult, type PullResult } from "@lakesync/core";
 import { Applier } from "./apply.ts";
 import { readDues } from "./buckets.ts";
+import { chunkedBuckets, forgetChunks, takeChunks } from "./chunks.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import { makePendingAgain } from "./pending_again.ts";
 import type { Layout, SyncedTable } from "./layout.ts";
@@ -20,23 +21,36 @@ import { slicer } from "./timer.ts";
  *
  * @param db the writer, in a transaction
  * @param page the page
+ * @param isFirst whether it was pulled without a cursor, so that no chunks came before it
  */
 export async function storePage(
   db: SqliteConnection,
   page: PullResult,
+  isFirst: boolean,
 ): Promise<void> {
+  if (isFirst) await forgetChunks(db);
   await db.run("INSERT INTO _lakesync_page (bytes) VALUES (?)", [
     encodePullResult(page),
   ]);
   await db.run("UPDATE _lakesync_state SET staged_cursor = ?", [page.cursor]);
 }
 
-/** Forgets the cursor and the stored pages; the next checkpoint replaces the base. */
-export async function forgetCheckpoint(db: SqliteConnection): Promise<void> {
+/** Forgets what is stored of a checkpoint that is not complete. */
+export async function forgetStaged(db: SqliteConnection): Promise<void> {
+  await forgetChunks(db);
+  await forgetPages(db);
+}
+
+/** Forgets the stored pages alone: a stream of chunks goes on where it ended. */
+export async function forgetPages(db: SqliteConnection): Promise<void> {
   await db.run("DELETE FROM _lakesync_page");
-  await db.run(
-    "UPDATE _lakesync_state SET cursor = NULL, staged_cursor = NULL, replacing = 1",
-  );
+  await db.run("UPDATE _lakesync_state SET staged_cursor = NULL");
+}
+
+/** Forgets the cursor and what is stored of the next checkpoint, which replaces the base. */
+export async function forgetCheckpoint(db: SqliteConnection): Promise<void> {
+  await forgetStaged(db);
+  await db.run("UPDATE _lakesync_state SET cursor = NULL, replacing = 1");
 }
 
 async function stagedPages(
@@ -84,19 +98,23 @@ export interface AppliedCheckpoint {
 }
 
 /**
- * Applies the stored pages and the last one. Runs inside a transaction with capture off.
+ * Applies the stored chunks, the stored pages and the last one. Runs inside a transaction with
+ * capture off.
  *
  * @param db the writer
  * @param layout where columns are kept
  * @param page the last page
  * @param keepMs how long accepted transactions are kept, in milliseconds
+ * @param onApplied told how many rows of chunks and stored pages were applied since it was told last
  * @returns what changed, and what is to be done
+ * @throws {DamagedChunkError} when a stored chunk cannot be read
  */
 export async function applyCheckpoint(
   db: SqliteConnection,
   layout: Layout,
   page: PullResult,
   keepMs: number,
+  onApplied: (rows: number) => void = () => {},
 ): Promise<AppliedCheckpoint> {
   const state = await readState(db);
   const pause = slicer();
@@ -113,11 +131,20 @@ export async function applyCheckpoint(
     newest: state.n,
     replacing: state.replacing,
     buckets: page.checkpoint?.buckets ?? [],
+    chunkedBuckets: await chunkedBuckets(db),
     pause,
   });
   await applier.begin();
-  if (state.stagedCursor !== undefined) {
-    await stagedPages(db, (staged) => applier.page(staged));
+  if (state.stagedCursor === undefined) await forgetChunks(db);
+  else {
+    await takeChunks(db, async (chunk, place) => {
+      await applier.chunk(chunk, place);
+      onApplied(chunk.changes.length);
+    });
+    await stagedPages(db, async (staged) => {
+      await applier.page(staged);
+      onApplied(staged.changes.length);
+    });
     await db.run("DELETE FROM _lakesync_page");
   }
   await applier.page(page);

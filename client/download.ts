@@ -6,6 +6,7 @@
  */
 
 import { LakeSyncError, type PullResult, type ServerFrame } from "@lakesync/core";
+import { Bootstrap } from "./bootstrap.ts";
 import type { ClientEnvironment } from "./environment.ts";
 import {
   type BackOff,
@@ -84,6 +85,7 @@ export function problemOf(error: unknown, atMs: number): SyncProblem {
 /** The connection of one client. */
 export class Download {
   readonly #context: DownloadContext;
+  readonly #bootstrap: Bootstrap;
   #state: ConnectionState = "paused";
   #abort = new AbortController();
   #socket: LiveSocket | undefined;
@@ -99,6 +101,14 @@ export class Download {
   /** @param context what it works with */
   constructor(context: DownloadContext) {
     this.#context = context;
+    const { replica, http, status } = context;
+    this.#bootstrap = new Bootstrap({
+      replica,
+      http,
+      status,
+      onReached: () => this.#reached(),
+      onChunk: () => this.#failures = 0,
+    });
   }
 
   /** Where the connection is. */
@@ -226,6 +236,10 @@ export class Download {
     const { env, replica, tokens, liveUrl } = this.#context;
     const { openSocket } = env;
     if (openSocket === undefined) return this.fire("blocked");
+    // While HTTP serves, chunks are received there.
+    if (this.#bootstrap.running) return this.#blocked(signal);
+    if (this.#state === "connecting") await this.#bootstrap.run(signal);
+    if (signal.aborted) return;
     const token = await tokens.get(signal);
     const { clientId, cursor, schemaVersion, refusalsSeen, repair } = await replica.state();
     if (signal.aborted) return;
@@ -333,19 +347,47 @@ export class Download {
     if (repair.some((bucket) => !asked.includes(bucket))) this.fire("repair");
   }
 
+  /** Shows the rows of a page, where the checkpoint has others before it. */
+  #showReceived({ changes, complete }: PullResult): void {
+    const { status } = this.#context;
+    const { progress } = status.value;
+    if (complete && progress === undefined) return;
+    const rows = (progress?.rows ?? 0) + changes.length;
+    const total = progress?.totalRows;
+    status.set({
+      progress: { rows, ...(total === undefined ? {} : { totalRows: Math.max(total, rows) }) },
+    });
+  }
+
+  #showApplied(rows: number): void {
+    const { status } = this.#context;
+    const { progress } = status.value;
+    if (progress === undefined) return;
+    status.set({ progress: { ...progress, applied: (progress.applied ?? 0) + rows } });
+  }
+
   /** Gives whether the page was taken: it is not when the database has gone on without it. */
   async #receive(
     page: PullResult,
     { clientId, cursor }: PageOrigin,
   ): Promise<boolean> {
     const { env, replica, status, onAllowed, onCheckpoint } = this.#context;
-    const applied = await replica.receive(page, { clientId, cursor });
-    if (applied.dropped) return false;
+    if (page.complete) this.#showReceived(page);
+    const applied = await replica.receive(
+      page,
+      { clientId, cursor },
+      (rows) => this.#showApplied(rows),
+    );
+    if (applied.dropped) {
+      if (page.complete) status.set({ progress: undefined });
+      return false;
+    }
     this.#repairs = applied.complete && applied.repair === true;
     if (!applied.complete) {
-      status.set({ progress: { rows: (status.value.progress?.rows ?? 0) + applied.rows } });
+      this.#showReceived(page);
       return true;
     }
+    this.#bootstrap.complete();
     const { seq } = applied;
     const checkpoint = seq === undefined ? {} : { lastCheckpoint: { seq, atMs: env.now() } };
     status.setProblem("down", undefined, { progress: undefined, ...checkpoint });
@@ -359,6 +401,8 @@ export class Download {
     const { replica, http } = this.#context;
     let wait = 0;
     while (!signal.aborted) {
+      await this.#bootstrap.run(signal);
+      if (signal.aborted) return;
       const { clientId, cursor, schemaVersion, repair } = await replica.state();
       try {
         const page = await http.pull({

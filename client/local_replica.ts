@@ -8,7 +8,8 @@ import type { Hlc, PullResult, PushResult } from "@lakesync/core";
 import { callApp } from "./callback.ts";
 import { BatchReader } from "./batch.ts";
 import { bucketsToRepair } from "./buckets.ts";
-import { applyCheckpoint, forgetCheckpoint, storePage } from "./checkpoint.ts";
+import { applyCheckpoint, forgetCheckpoint, forgetStaged, storePage } from "./checkpoint.ts";
+import { DamagedChunkError, readPlace, storePart, type StreamPart } from "./chunks.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import type { HashFactory } from "./hash.ts";
 import type { SyncedTable } from "./layout.ts";
@@ -70,14 +71,19 @@ export class LocalReplica implements Replica {
   }
 
   async state(): Promise<ReplicaState> {
-    const { state, repair } = await this.#session.peek(async (db) => {
+    const { state, repair, stream } = await this.#session.peek(async (db) => {
       const state = await readState(db);
       const whole = state.stagedCursor === undefined && !state.replacing;
-      return { state, repair: whole ? await bucketsToRepair(db) : [] };
+      return {
+        state,
+        repair: whole ? await bucketsToRepair(db) : [],
+        stream: whole && state.cursor !== undefined ? undefined : await readPlace(db),
+      };
     });
     return {
       clientId: state.clientId,
-      cursor: state.stagedCursor ?? state.cursor,
+      cursor: cursorOf(state),
+      stream,
       lastMutationId: Math.max(0, state.lastMutationId),
       settledMutationId: state.settledMutationId,
       highestMutationId: state.highestMutationId,
@@ -121,15 +127,33 @@ export class LocalReplica implements Replica {
     }
   }
 
-  async receive(page: PullResult, origin?: PageOrigin): Promise<Applied> {
+  async storePart(part: StreamPart, clientId: string): Promise<boolean> {
+    return await this.#session.step(async (db) => {
+      const state = await readState(db);
+      if (!follows(state, { clientId, cursor: undefined })) return false;
+      return await storePart(db, part);
+    }, false);
+  }
+
+  async receive(
+    page: PullResult,
+    origin?: PageOrigin,
+    onApplied?: (rows: number) => void,
+  ): Promise<Applied> {
     const rows = page.changes.length;
     const { layout } = this.#session;
+    const { keepMs } = this.#options;
     const done = await this.#session.step(async (db) => {
-      if (origin !== undefined && !follows(await readState(db), origin)) return "dropped";
-      if (page.complete) return await applyCheckpoint(db, layout, page, this.#options.keepMs);
-      await storePage(db, page);
+      const state = await readState(db);
+      if (origin !== undefined && !follows(state, origin)) return "dropped";
+      if (page.complete) return await applyCheckpoint(db, layout, page, keepMs, onApplied);
+      await storePage(db, page, cursorOf(state) === undefined);
       return "stored";
-    }, false);
+    }, false).catch(async (error) => {
+      if (!(error instanceof DamagedChunkError)) throw error;
+      await this.#session.step(forgetStaged, false);
+      return "dropped" as const;
+    });
     if (done === "dropped") return { complete: false, rows: 0, seq: undefined, dropped: true };
     if (done === "stored") return { complete: false, rows, seq: undefined };
     const { touched, repair, verify } = done;
@@ -240,6 +264,9 @@ export class LocalReplica implements Replica {
 
 /** Whether a page goes on from where the database stands. */
 function follows(state: State, origin: PageOrigin): boolean {
-  return state.clientId === origin.clientId &&
-    (state.stagedCursor ?? state.cursor) === origin.cursor;
+  return state.clientId === origin.clientId && cursorOf(state) === origin.cursor;
+}
+
+function cursorOf({ stagedCursor, cursor }: State): string | undefined {
+  return stagedCursor ?? cursor;
 }

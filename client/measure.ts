@@ -6,12 +6,20 @@
  * @module
  */
 
-import { cellHash, combine, type InnerSums, rowHash } from "@lakesync/core";
+import {
+  canonicalJson,
+  cellHash,
+  combine,
+  type InnerSums,
+  kindOf,
+  rowHash,
+  type Value,
+} from "@lakesync/core";
 import { readBuckets, type ShownColumns, type StoredBucket } from "./buckets.ts";
 import { rowIdSql } from "./capture.ts";
 import { toValue } from "./convert.ts";
 import type { SqliteConnection, SqlValue } from "./database/driver.ts";
-import type { Layout, SyncedTable } from "./layout.ts";
+import type { Layout, PlacedColumn, SyncedTable } from "./layout.ts";
 import { readSets } from "./scope.ts";
 import { quoteName } from "./sql.ts";
 import { readState } from "./state.ts";
@@ -44,6 +52,22 @@ interface Sums {
   count: number;
   rows: number;
   readonly cells: number[];
+  /** Which of the columns are of the kind `set`. */
+  readonly sets: readonly boolean[];
+}
+
+function isSet({ table }: SyncedTable): (column: PlacedColumn) => boolean {
+  return ({ name }) => {
+    const column = table.byName.get(name);
+    return column !== undefined && kindOf(column) === "set";
+  };
+}
+
+/** A set's elements as the gateway has them; the app's text may hold them otherwise. */
+function inOrder(value: Value): Value {
+  if (!Array.isArray(value)) return value;
+  const elements = new Map(value.map((element) => [canonicalJson(element), element]));
+  return [...elements.keys()].sort().map((text) => elements.get(text) ?? null);
 }
 
 class Measuring {
@@ -182,14 +206,16 @@ function add(
   const set = typeof outside === "number" ? outside : home ?? -1;
   let sums = bySet.get(set);
   if (sums === undefined) {
-    sums = { table, set, count: 0, rows: 0, cells: table.columns.map(() => 0) };
+    const cells = table.columns.map(() => 0);
+    sums = { table, set, count: 0, rows: 0, cells, sets: table.columns.map(isSet(table)) };
     bySet.set(set, sums);
   }
   const row = rowHash(String(rowId));
   sums.count++;
   sums.rows = (sums.rows + row) | 0;
   for (const [i, { type }] of table.columns.entries()) {
-    const hash = cellHash(row, toValue(cells[i] ?? null, type));
+    const value = toValue(cells[i] ?? null, type);
+    const hash = cellHash(row, sums.sets[i] === true ? inOrder(value) : value);
     sums.cells[i] = ((sums.cells[i] ?? 0) + hash) | 0;
   }
 }

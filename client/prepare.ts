@@ -9,7 +9,7 @@ import { adoptTables } from "./adopt.ts";
 import { alterTables } from "./alter.ts";
 import { installTriggers } from "./capture.ts";
 import { captureExisting } from "./capture_existing.ts";
-import { forgetCheckpoint } from "./checkpoint.ts";
+import { forgetCheckpoint, forgetStaged } from "./checkpoint.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import { type Layout, placedTable, placeSchema, type TableChange } from "./layout.ts";
 import { keepOwn } from "./scope.ts";
@@ -59,7 +59,7 @@ function checkVersion(stored: Stored, schema: Schema): number {
 }
 
 /**
- * Pages that are stored use the names before the change, so they are pulled again. Where versions
+ * Chunks and pages that are stored use the names before the change, so they are pulled again. Where versions
  * were skipped, a name that is gone may have been renamed in between without this schema saying so:
  * then the base is replaced by the next checkpoint.
  */
@@ -72,8 +72,7 @@ async function forgetNames(
   if (skipped && changes.some(({ to, dropped }) => to === undefined || dropped.length > 0)) {
     return await forgetCheckpoint(db);
   }
-  await db.run("DELETE FROM _lakesync_page");
-  await db.run("UPDATE _lakesync_state SET staged_cursor = NULL");
+  await forgetStaged(db);
 }
 
 async function bring(

@@ -6,6 +6,7 @@
 
 import { forgetChains } from "./batch.ts";
 import { NOW_MS } from "./capture.ts";
+import { forgetPages } from "./checkpoint.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import { makePendingAgain } from "./pending_again.ts";
 import type { Layout } from "./layout.ts";
@@ -87,8 +88,8 @@ export async function forkAfter(
   await db.run(
     `UPDATE _lakesync_state SET client_id = ?1, highest_mutation_id = max(0, highest_mutation_id - ?2),
       last_mutation_id = min(last_mutation_id, ?2) - ?2, settled_mutation_id = 0,
-      refusals_seen = 0, staged_cursor = NULL`,
+      refusals_seen = 0`,
     [clientId, lastCommon],
   );
-  await db.run("DELETE FROM _lakesync_page");
+  await forgetPages(db);
 }

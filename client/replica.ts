@@ -5,14 +5,20 @@
  */
 
 import type { Hlc, PullResult, PushResult, RejectionCode, Transaction } from "@lakesync/core";
+import type { StreamPart, StreamPlace } from "./chunks.ts";
 import type { Verified } from "./verify.ts";
 
 /** Where a replica stands. */
 export interface ReplicaState {
   /** This database's name at the gateway. */
   readonly clientId: string;
-  /** Where the next pull goes on from: the last complete checkpoint, or the last stored page. */
+  /**
+   * Where the next pull goes on from: the last complete checkpoint, the last stored page, or the end
+   * of the stored chunks.
+   */
   readonly cursor: string | undefined;
+  /** The chunks that are here of a checkpoint that is not complete. */
+  readonly stream: StreamPlace | undefined;
   /** The mutationId through which the base contains this client's own transactions. */
   readonly lastMutationId: number;
   /** The mutationId through which the outcome (accepted or refused) is known. */
@@ -124,13 +130,26 @@ export interface Replica {
   /** Stores what a push was answered: outcomes are known through its lastMutationId; refusals are undone. */
   pushed(result: PushResult): Promise<void>;
   /**
+   * Stores a part of a stream of chunks.
+   *
+   * @param part the part
+   * @param clientId the database that asked for the stream
+   * @returns whether it was taken: it is not when the database has gone on without it
+   */
+  storePart(part: StreamPart, clientId: string): Promise<boolean>;
+  /**
    * Stores a page; the last one applies the checkpoint whole.
    *
    * @param page the page
    * @param origin what it was asked for with; when the replica stands elsewhere meanwhile (another
    * process with the same file has gone on) the page is dropped, since it would turn rows back
+   * @param onApplied told, while a checkpoint is applied, how many rows were since it was told last
    */
-  receive(page: PullResult, origin?: PageOrigin): Promise<Applied>;
+  receive(
+    page: PullResult,
+    origin?: PageOrigin,
+    onApplied?: (rows: number) => void,
+  ): Promise<Applied>;
   /**
    * Compares the base with the checksums that the gateway told, in slices and on a connection of
    * its own, and marks what differs to be asked for again.

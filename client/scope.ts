@@ -194,7 +194,7 @@ export class Scope {
     );
   }
 
-  #numbersOf({ buckets = FIRST }: ChangeShape): number[] {
+  #numbersOf({ buckets = FIRST }: Pick<ChangeShape, "buckets">): number[] {
     return buckets.flatMap((index) => this.#numbers[index] ?? []);
   }
 
@@ -206,6 +206,22 @@ export class Scope {
   /** Rows are held by the buckets of a shape and by no others. */
   async put(table: SyncedTable, shape: ChangeShape, rowIds: readonly string[]): Promise<void> {
     await this.assign(table, this.#numbersOf(shape), rowIds);
+  }
+
+  /** Rows that were put before are held by a bucket of the checkpoint's list too. */
+  async add(table: SyncedTable, place: number, rowIds: readonly string[]): Promise<void> {
+    const found = await this.#db.values(
+      `SELECT j.value, s.set_id FROM json_each(?) j
+       LEFT JOIN _lakesync_scope s ON s.tbl = ? AND s.row_id = j.value`,
+      [JSON.stringify(rowIds), table.id],
+    );
+    const home = this.#homes.get(table.id);
+    const bySet = Map.groupBy(found, ([, set]) => typeof set === "number" ? set : home);
+    for (const [set, rows] of bySet) {
+      const held = set === undefined ? [] : this.bucketsOf(set);
+      const buckets = [...held, ...this.#numbersOf({ buckets: [place] })];
+      await this.assign(table, buckets, rows.map(([rowId]) => String(rowId)));
+    }
   }
 
   /**

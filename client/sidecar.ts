@@ -9,6 +9,7 @@
  * | `_lakesync_outbox` | a row for each captured change, in the order of writing |
  * | `_lakesync_base` | the server's version of rows with pending writes that had one |
  * | `_lakesync_page` | pages of a checkpoint that is not complete yet |
+ * | `_lakesync_stream`, `_lakesync_chunk` | the chunks that come before its pages (chunks.ts) |
  * | `_lakesync_bucket` | the buckets of the last checkpoint (buckets.ts) |
  * | `_lakesync_set`, `_lakesync_home`, `_lakesync_scope` | which of them hold which row (scope.ts) |
  * | `_lakesync_dead`, `_lakesync_dead_change` | refused transactions and what they had written |
@@ -63,6 +64,18 @@ CREATE TABLE IF NOT EXISTS _lakesync_tx (
 );
 CREATE TABLE IF NOT EXISTS _lakesync_page (
   id INTEGER PRIMARY KEY,
+  bytes BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS _lakesync_stream (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  etag TEXT NOT NULL,
+  total_rows INTEGER NOT NULL,
+  buckets INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS _lakesync_chunk (
+  n INTEGER PRIMARY KEY,
+  place INTEGER NOT NULL,
+  rows INTEGER NOT NULL,
   bytes BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS _lakesync_bucket (

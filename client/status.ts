@@ -22,12 +22,14 @@ export interface SyncProblem {
   readonly atMs: number;
 }
 
-/** How far a checkpoint has been received. */
+/** How far a checkpoint has been received and applied. */
 export interface Progress {
   /** Rows received. */
   readonly rows: number;
-  /** All its rows, where that is known before its end. */
+  /** About how many rows will have come, where that is known before its end; never less than `rows`. */
   readonly totalRows?: number;
+  /** Rows applied, when all were received: the app sees them when the last one was. */
+  readonly applied?: number;
 }
 
 /** What was done last because rows here differed from the gateway's. */

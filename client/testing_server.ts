@@ -59,6 +59,7 @@ export class BucketServer {
 
   /** In place of the runtime's fetch. */
   readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    if (init?.method !== "POST") return new Response("Not found", { status: 404 });
     const body = new Uint8Array(await new Response(init?.body).arrayBuffer());
     if (this.forbidden) return refusal();
     if (String(input).endsWith("/push")) return this.#push(body);

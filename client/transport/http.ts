@@ -1,5 +1,5 @@
 /**
- * Pushes and pulls over HTTP, in the protocol's binary form.
+ * Pushes, pulls and streams of checkpoints over HTTP, in the protocol's binary form.
  *
  * @module
  */
@@ -18,6 +18,7 @@ import {
   type PushResult,
 } from "@lakesync/core";
 import type { ClientEnvironment } from "../environment.ts";
+import { CHECKPOINT_TYPE, DamagedStreamError, readFrames, type StreamFrame } from "./frames.ts";
 import { NeedsTokenError, OfflineError, toError } from "./problem.ts";
 import type { TokenKeeper } from "./token.ts";
 
@@ -26,6 +27,27 @@ const ANSWER_WITHIN_MS = 60_000;
 
 /** The status of a body that is too large; proxies on the way have limits of their own. */
 const PAYLOAD_TOO_LARGE = 413;
+
+/** What is answered where there are no checkpoints. */
+const NO_SUCH_PATH: readonly number[] = [404, 405, 501];
+
+/** What a checkpoint's stream is asked for with. */
+export interface CheckpointRequest {
+  /** The database that asks. */
+  readonly clientId: string;
+  /** Its schema version. */
+  readonly schemaVersion: number;
+  /** Where a stream that broke off is to go on. */
+  readonly after?: { readonly etag: string; readonly chunks: number };
+}
+
+/** A checkpoint's stream. */
+export interface CheckpointAnswer {
+  /** Whether it goes on where it was asked to; if not, it begins with its first chunk. */
+  readonly resumed: boolean;
+  /** The frames, each read when it is asked for; leaving the loop ends the request. */
+  readonly frames: AsyncIterable<StreamFrame>;
+}
 
 /** Requests to one gateway. */
 export class HttpTransport {
@@ -68,20 +90,83 @@ export class HttpTransport {
     return decodePullResult(await this.#send("pull", encodePull(request), signal, waitMs));
   }
 
+  /**
+   * Asks for the stream of a checkpoint.
+   *
+   * @returns undefined when what answers has no such streams
+   * @throws {LakeSyncError} what the gateway answered
+   * @throws {DamagedStreamError} when something else answered, or a stream that is damaged
+   * @throws {OfflineError} when nobody answered
+   * @throws {NeedsTokenError} when the token was refused twice
+   */
+  async checkpoint(
+    request: CheckpointRequest,
+    signal: AbortSignal,
+  ): Promise<CheckpointAnswer | undefined> {
+    return await this.#withToken(signal, (token) => this.#openCheckpoint(request, signal, token));
+  }
+
+  async #openCheckpoint(
+    { clientId, schemaVersion, after }: CheckpointRequest,
+    signal: AbortSignal,
+    token: string,
+  ): Promise<CheckpointAnswer | undefined> {
+    const query = new URLSearchParams({ clientId, schemaVersion: String(schemaVersion) });
+    const watch = new Watchdog(this.#env, signal);
+    let response: Response;
+    try {
+      response = await watch.within(() =>
+        this.#env.fetch(`${this.#base}/checkpoint?${query}`, {
+          headers: {
+            accept: `${CHECKPOINT_TYPE}, ${PROTOBUF_TYPE}`,
+            authorization: `Bearer ${token}`,
+            ...(after === undefined
+              ? {}
+              : { range: `chunks=${after.chunks}-`, "if-range": after.etag }),
+          },
+          cache: "no-store",
+          signal: watch.signal,
+        })
+      );
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new OfflineError("The gateway could not be reached", { cause: error });
+    }
+    const { body } = response;
+    const isStream = response.headers.get("content-type")?.startsWith(CHECKPOINT_TYPE) ?? false;
+    if (response.ok && isStream && body !== null) {
+      return { resumed: response.status === 206, frames: framesOf(body, watch, signal) };
+    }
+    if (!response.ok && isGateways(response)) {
+      throw errorOf(response, new Uint8Array(await watch.within(() => response.arrayBuffer())));
+    }
+    await body?.cancel();
+    if (NO_SUCH_PATH.includes(response.status)) return undefined;
+    throw new DamagedStreamError(notGateways(response).message);
+  }
+
   async #send(
     path: string,
     body: Uint8Array,
     signal: AbortSignal,
     waitMs: number,
   ): Promise<Uint8Array> {
+    return await this.#withToken(
+      signal,
+      (token) => this.#sendOnce(path, body, signal, waitMs, token),
+    );
+  }
+
+  /** Sends a request, and once more with a fresh token when the first one is refused. */
+  async #withToken<T>(signal: AbortSignal, send: (token: string) => Promise<T>): Promise<T> {
     const token = await this.#tokens.get(signal);
     try {
-      return await this.#sendOnce(path, body, signal, waitMs, token);
+      return await send(token);
     } catch (error) {
       if (!(error instanceof LakeSyncError) || error.code !== "AUTH_ERROR") throw error;
       const fresh = await this.#tokens.refresh(token, signal);
       try {
-        return await this.#sendOnce(path, body, signal, waitMs, fresh);
+        return await send(fresh);
       } catch (again) {
         if (!(again instanceof LakeSyncError) || again.code !== "AUTH_ERROR") throw again;
         this.#tokens.forget();
@@ -121,6 +206,50 @@ export class HttpTransport {
     } finally {
       cancelTimer();
     }
+  }
+}
+
+/** Gives up a request when nothing comes for too long. */
+class Watchdog {
+  readonly #late = new AbortController();
+  readonly #env: ClientEnvironment;
+  /** Aborts with the caller's, or when it was too long. */
+  readonly signal: AbortSignal;
+
+  constructor(env: ClientEnvironment, signal: AbortSignal) {
+    this.#env = env;
+    this.signal = AbortSignal.any([signal, this.#late.signal]);
+  }
+
+  /** Waits for something that the request gives. */
+  async within<T>(waits: () => Promise<T>): Promise<T> {
+    const cancelTimer = this.#env.setTimer(ANSWER_WITHIN_MS, () => this.#late.abort());
+    try {
+      return await waits();
+    } finally {
+      cancelTimer();
+    }
+  }
+}
+
+/** Reads frames; nothing is read before it is asked for. */
+async function* framesOf(
+  body: ReadableStream<Uint8Array>,
+  watch: Watchdog,
+  signal: AbortSignal,
+): AsyncGenerator<StreamFrame> {
+  const reader = body.getReader();
+  try {
+    yield* readFrames(async () => {
+      try {
+        return (await watch.within(() => reader.read())).value;
+      } catch (cause) {
+        signal.throwIfAborted();
+        throw new DamagedStreamError("The checkpoint's stream broke off", { cause });
+      }
+    });
+  } finally {
+    await reader.cancel().catch(() => {});
   }
 }
 
