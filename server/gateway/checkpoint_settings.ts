@@ -11,7 +11,11 @@ export class Slots {
   #free: number;
   readonly #waiting: (() => void)[] = [];
 
-  /** @param count how many at once */
+  /**
+   * Makes slots.
+   *
+   * @param count how many at once
+   */
   constructor(count: number) {
     this.#free = count;
   }

@@ -213,22 +213,23 @@ Deno.test("the etag stays while nothing leaves, and is another when something ha
 });
 
 Deno.test("a build ends with the rows of its beginning, however much is written meanwhile", async () => {
-  await using world = await CheckpointWorld.open();
+  await using world = await CheckpointWorld.open({ chunkRows: 500 });
   const { putObject } = world.objects;
-  let more = 100;
+  let more = 10_000;
   world.objects.putObject = async (key, bytes) => {
-    if (key.endsWith(".gz") && more < 200) {
-      await world.write(["UPDATE", "notes", `a-${more % 10}`, { n: more }]);
+    if (key.endsWith(".gz") && more < 10_050) {
+      await world.write(["UPDATE", "notes", `a-${2_000 + (more % 10)}`, { n: more }]);
       await world.write(["INSERT", "notes", `a-${more++}`, { list_id: "a" }]);
     }
     await putObject.call(world.objects, key, bytes);
   };
-  await world.fill("a", 10);
+  await world.fill("a", 2_100);
   await world.join("ann", "a");
   const ann = world.client("ann");
   assert(await ann.bootstrap());
-  assert(more <= 104, `${more - 100} chunks`);
-  assert.deepEqual([...ann.named].filter((key) => /-1\d\d$/.test(key)), []);
+  assert(more <= 10_005, `${more} chunks`);
+  assert.deepEqual([...ann.named].filter((key) => /-1\d{4}$/.test(key)), []);
+  assert.equal(ann.rows.size, 2_100 - (more - 10_000) + 1);
   await ann.pull();
   assert.deepEqual(ann.table(), await world.expected("ann"));
 });
