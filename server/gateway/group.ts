@@ -195,7 +195,7 @@ export class Group {
       }
       const rejection = "rejection" in judgment
         ? judgment.rejection
-        : await this.#commitTransaction(guard, client, transaction, judgment.deltas);
+        : await this.#commitTransaction(guard, job.request, client, transaction, judgment.deltas);
       client = consume(client, transaction, rejection);
       this.advanced.add(client.clientId);
     }
@@ -210,6 +210,7 @@ export class Group {
 
   async #commitTransaction(
     guard: WriteGuard,
+    { schemaVersion }: PushRequest,
     client: ClientRecord,
     transaction: Transaction,
     deltas: readonly JudgedDelta[],
@@ -231,7 +232,11 @@ export class Group {
     const stamped = deltas.every(({ delta }, i) => delta.hlc === transaction.deltas[i]?.hlc)
       ? transaction.deltas
       : deltas.map(({ delta }) => delta);
-    const payload = writeLogPayload(stamped, applied.outcomes);
+    const payload = writeLogPayload(
+      writtenVersion(this.catalog, schemaVersion),
+      stamped,
+      applied.outcomes,
+    );
     this.#log.push({
       seq,
       slice: 0,
@@ -318,6 +323,11 @@ export class Group {
       },
     };
   }
+}
+
+/** The schema version whose names a push uses. */
+export function writtenVersion(catalog: Catalog, schemaVersion: number): number {
+  return (catalog.version(schemaVersion) ?? catalog).schema.version;
 }
 
 /** Does something that may need look-ups, loading those that are missing. */

@@ -23,7 +23,7 @@ import type { RuleBook } from "./rule_book.ts";
 import { limitsOf } from "./environment.ts";
 import { judge, type JudgeContext } from "./judge.ts";
 import { withLife } from "./lives.ts";
-import { withLookups } from "./group.ts";
+import { withLookups, writtenVersion } from "./group.ts";
 import { BucketLedger } from "./ledger.ts";
 import { writeLogPayload } from "./log.ts";
 import { Lookups } from "./lookups.ts";
@@ -157,6 +157,7 @@ class LargeTransaction {
   readonly #working: WorkingSet;
   readonly #chain: RunningChain | undefined;
   readonly #seq: number;
+  readonly #version: number;
   #deltas = 0;
   #slice = 0;
 
@@ -169,6 +170,7 @@ class LargeTransaction {
     readonly large: LargeCommit,
   ) {
     const { catalog, book } = rulesOf(committer, before);
+    this.#version = writtenVersion(catalog, job.request.schemaVersion);
     this.#ledger = new BucketLedger(book, before.nextBucket);
     this.#lookups = new Lookups(book, catalog, committer.lookups);
     this.#guard = new WriteGuard(job.caller, this.#lookups);
@@ -220,7 +222,7 @@ class LargeTransaction {
     if (this.#chain !== undefined) {
       for (const id of deltaIdsOf(clientId, stamped, env.hash) ?? []) this.#chain.add(id);
     }
-    const payload = writeLogPayload(stamped, applied.outcomes);
+    const payload = writeLogPayload(this.#version, stamped, applied.outcomes);
     const entry = {
       seq: this.#seq,
       slice: this.#slice++,

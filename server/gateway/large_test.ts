@@ -153,7 +153,7 @@ Deno.test("the log holds each delta and what the merge made of it", () => {
     { wasVisible: false, isVisible: true, won: "all" },
     { wasVisible: true, isVisible: true, won: [false, true] },
   ] as const;
-  const read = readLogPayload(writeLogPayload(deltas, outcomes));
+  const read = readLogPayload(writeLogPayload(1, deltas, outcomes));
   assert.deepEqual(read.map(({ outcome }) => outcome), outcomes);
   assert.deepEqual(read.map(({ delta }) => delta), deltas);
 });

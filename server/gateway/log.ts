@@ -2,7 +2,8 @@
  * What a log entry holds: the deltas of a transaction and what the merge made of each, so that
  * whoever reads the log need not merge again.
  *
- * Bytes: four for the length of the deltas (big-endian), the deltas, then for each delta one byte of
+ * Bytes: four for the schema version whose names the deltas use, four for the length of the deltas
+ * (both big-endian), the deltas, then for each delta one byte of
  * flags and, where only some of its columns won, a bit for each column, least significant first. What
  * follows is what the merge made of columns that are not `lww`, UTF-8 JSON with one array
  * `[place, value, place, value, …]` for each delta that has such columns, in order; nothing follows
@@ -73,8 +74,18 @@ function readMerged(stored: StoredMerged): NonNullable<Outcome["merged"]> {
   return merged;
 }
 
-/** Writes a log entry's payload. */
+/** Where the deltas begin. */
+const HEADER_BYTES = 8;
+
+/**
+ * Writes a log entry's payload.
+ *
+ * @param version the schema version whose names the deltas use
+ * @param deltas the deltas as they were sent
+ * @param outcomes what the merge made of each
+ */
 export function writeLogPayload(
+  version: number,
   deltas: readonly Delta[],
   outcomes: readonly Outcome[],
 ): Uint8Array {
@@ -82,22 +93,29 @@ export function writeLogPayload(
   const flags: number[] = [];
   for (const outcome of outcomes) writeOutcome(outcome, flags);
   const merged = writeMerged(outcomes);
-  const payload = new Uint8Array(4 + rows.length + flags.length + merged.length);
-  new DataView(payload.buffer).setUint32(0, rows.length);
-  payload.set(rows, 4);
-  payload.set(flags, 4 + rows.length);
-  payload.set(merged, 4 + rows.length + flags.length);
+  const payload = new Uint8Array(HEADER_BYTES + rows.length + flags.length + merged.length);
+  const header = new DataView(payload.buffer);
+  header.setUint32(0, version);
+  header.setUint32(4, rows.length);
+  payload.set(rows, HEADER_BYTES);
+  payload.set(flags, HEADER_BYTES + rows.length);
+  payload.set(merged, HEADER_BYTES + rows.length + flags.length);
   return payload;
+}
+
+/** The schema version whose names the deltas of a log entry use. */
+export function logVersion(payload: Uint8Array): number {
+  return new DataView(payload.buffer, payload.byteOffset).getUint32(0);
 }
 
 /** Reads a log entry's payload. */
 export function readLogPayload(
   payload: Uint8Array,
 ): readonly { readonly delta: Delta; readonly outcome: Outcome }[] {
-  const length = new DataView(payload.buffer, payload.byteOffset).getUint32(0);
-  const deltas = decodeDeltas(payload.subarray(4, 4 + length));
+  const length = new DataView(payload.buffer, payload.byteOffset).getUint32(4);
+  const deltas = decodeDeltas(payload.subarray(HEADER_BYTES, HEADER_BYTES + length));
   const merging: number[] = [];
-  let at = 4 + length;
+  let at = HEADER_BYTES + length;
   const entries = deltas.map((delta, place): { delta: Delta; outcome: Outcome } => {
     const flags = payload[at++] ?? 0;
     let won: Outcome["won"] = flags & ALL_WON ? "all" : "none";

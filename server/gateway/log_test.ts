@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Delta, Hlc, Value } from "@lakesync/core";
 import fc from "fast-check";
-import { type Outcome, readLogPayload, writeLogPayload } from "./log.ts";
+import { logVersion, type Outcome, readLogPayload, writeLogPayload } from "./log.ts";
 
 const SHAPE = { op: "UPDATE", table: "t", columns: ["a", "b", "c"] } as const;
 
@@ -28,7 +28,7 @@ const outcome: fc.Arbitrary<Outcome> = fc.record({
 Deno.test("readLogPayload reads what writeLogPayload wrote, merged values included", () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(delta, outcome), { minLength: 1 }), (entries) => {
-      const payload = writeLogPayload(entries.map(([d]) => d), entries.map(([, o]) => o));
+      const payload = writeLogPayload(1, entries.map(([d]) => d), entries.map(([, o]) => o));
       const within = new Uint8Array([9, 9, 9, ...payload]).subarray(3);
       assert.deepStrictEqual(
         readLogPayload(within),
@@ -48,6 +48,7 @@ Deno.test("a log entry without merged columns holds one byte for each delta and 
     deltaId: undefined,
   };
   const outcome: Outcome = { wasVisible: true, isVisible: true, won: "all" };
-  const one = writeLogPayload([change], [outcome]);
-  assert.equal(one.length, 4 + new DataView(one.buffer).getUint32(0) + 1);
+  const one = writeLogPayload(1, [change], [outcome]);
+  assert.equal(one.length, 8 + new DataView(one.buffer).getUint32(4) + 1);
+  assert.equal(logVersion(writeLogPayload(7, [change], [outcome])), 7);
 });
