@@ -31,7 +31,7 @@ const LONG_MS = 9 * 24 * 60 * 60 * 1_000;
 function columnPlan(random: Random, name: string, first: number, versions: number): ColumnPlan {
   const column = { name, since: first, ...COLUMNS[name] } as ColumnPlan;
   if (SHARED.includes(name) || first === versions) return column;
-  const since = random.chance(0.15) ? random.between(first + 1, versions) : first;
+  const since = random.chance(0.25) ? random.between(first + 1, versions) : first;
   const renames = since < versions && random.chance(0.15);
   return {
     ...column,
@@ -83,8 +83,8 @@ class Maker {
   constructor(readonly seed: number) {
     const random = new Random(seed);
     this.#random = random;
-    this.#versions = random.weighted([[5, 1], [3, 2], [2, 3]]);
-    this.#bulk = random.chance(0.01);
+    this.#versions = random.weighted([[4, 1], [3, 2], [3, 3]]);
+    this.#bulk = random.chance(0.015);
     this.#tables = random.list(
       2,
       4,
@@ -142,17 +142,18 @@ class Maker {
       [40, () => ({ kind: "push", pushes: this.#pushes() })],
       [34, () => this.#pull(client)],
       [7, () => ({ kind: "claims", client, claims: randomClaims(random) })],
-      [6, () => ({
+      [this.#bulk ? 40 : 6, () => ({
         kind: "rules",
         rules: this.#rules(),
-        pushes: random.chance(0.4) ? this.#pushes() : [],
-        delay: random.below(random.pick([2, 200, 800])),
+        pushes: this.#bulk || random.chance(0.4) ? this.#pushes() : [],
+        // In bulk most of them come between two pieces.
+        delay: this.#bulk ? random.between(30, 130) : random.below(random.pick([2, 200])),
       })],
-      [this.#version < this.#versions ? 6 : 0, () => {
+      [this.#version < this.#versions ? 9 : 0, () => {
         this.#version++;
         return { kind: "schema", version: this.#version };
       }],
-      [this.#version > 1 ? 5 : 0, () => ({ kind: "upgrade", client })],
+      [this.#version > 1 ? 8 : 0, () => ({ kind: "upgrade", client })],
       [1, () => ({ kind: "forget", client })],
       [2, () => ({ kind: "restart" })],
       [4, () => {

@@ -145,8 +145,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "a damaged bucket is not sent again",
     changes: [{
       file: "server/gateway/pull.ts",
-      find: "repair.has(publicBucketId(granted.record.id, granted.placed));",
-      replace: "repair.has(publicBucketId(granted.record.id, granted.placed)) && repair.size > 99;",
+      find: "repair.has(publicBucketId(record.id, placed));",
+      replace: "repair.has(publicBucketId(record.id, placed)) && repair.size > 99;",
     }],
   },
   {
@@ -155,6 +155,22 @@ export const MUTANTS: readonly Mutant[] = [
       file: "server/gateway/placement.ts",
       find: "if (values === undefined || sameValues(membership.values?.at(-1), values)) {",
       replace: "if (values === undefined || membership.values !== undefined) {",
+    }],
+  },
+  {
+    name: "a client that waits is not told of memberships",
+    changes: [{
+      file: "server/gateway/scope.ts",
+      find: "watched: new Set([...ids, ...lookups.ids])",
+      replace: "watched: new Set(ids)",
+    }],
+  },
+  {
+    name: "residual conditions are judged as they were when the row was first told",
+    changes: [{
+      file: "server/gateway/scans.ts",
+      find: "!scan.late && same(held.residual, scan.residual);",
+      replace: "!scan.late;",
     }],
   },
 ];

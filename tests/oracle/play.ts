@@ -357,6 +357,7 @@ class Player {
       for (const deltas of push.transactions) {
         const mutationId = ++device.client.mutationId;
         const expected = this.#reference.write(this.#who(device), this.#known(device, deltas));
+        this.#observe();
         const rejection = answer?.rejected.find((item) => item.mutationId === mutationId);
         const actual: Refusal | undefined = rejection === undefined
           ? undefined

@@ -39,9 +39,6 @@ const HAS_ORDER = /^(string|integer|timestamp|decimal.*)$/;
 const CLAIMS = ["sub", "k", "n", "d", "t", "e", "none"];
 const OPS: readonly Op[] = ["INSERT", "UPDATE", "DELETE"];
 
-/** Columns with values that are looked for on the wire. */
-const TOKENS = ["id", "ref", "text", "note"];
-
 const MEMBERS = {
   column: "k",
   filters: [{ column: "user", op: "eq", value: "jwt:sub" }],
@@ -108,13 +105,11 @@ export class RuleMaker {
     const claim = `jwt:${random.chance(0.9) ? CLAIM_OF[name] ?? "e" : random.pick(CLAIMS)}`;
     const fitting = [...parameters].filter(([, { type }]) => type === column.type);
     if (op === "in" || op === "nin") {
-      // What `nin` compares with is part of cursors, so it must not be tokens.
-      const usable = fitting.filter(([, { column }]) => op === "in" || !TOKENS.includes(column));
-      const param = usable.length === 0 ? claim : `param:${random.pick(usable)[0]}`;
+      const param = fitting.length === 0 ? claim : `param:${random.pick(fitting)[0]}`;
       const value = random.weighted<JsonValue>([
         [2, literals(random, column)],
         [2, claim],
-        [usable.length > 0 ? 6 : 0, param],
+        [fitting.length > 0 ? 6 : 0, param],
       ]);
       const keyed = op === "in" || !inParameter || Array.isArray(value);
       return { column: name, op: keyed ? op : "in", value };

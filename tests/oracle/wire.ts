@@ -17,9 +17,10 @@ export function tokensIn(text: string): readonly string[] {
   return text.includes("~") ? text.match(TOKEN) ?? [] : [];
 }
 
-/** The text behind a cursor. */
+/** What is to be read in a cursor, which is base64 or nothing that can be read. */
 function cursorText(cursor: string): string {
-  return atob(cursor.replaceAll("-", "+").replaceAll("_", "/"));
+  const letters = cursor.replaceAll("-", "+").replaceAll("_", "/");
+  return /^[A-Za-z0-9+/]*$/.test(letters) && letters.length % 4 !== 1 ? atob(letters) : cursor;
 }
 
 /**
