@@ -130,7 +130,7 @@ function cursorBehind(
       bucket,
       granted: true,
       repair: false,
-      late: false,
+      page: 0,
       since: seq,
       sentFrom: cleanThrough,
       memberAfter: seq,
@@ -145,7 +145,7 @@ function cursorBehind(
   const cursor = writeCursor({
     ...NO_CURSOR,
     life: lifeAt(latest),
-    paging: { start, head, version, scans, current: 0 },
+    paging: { start, head, pages: 1, version, scans, current: 0 },
   });
   return seal.seal(cursor, sub);
 }

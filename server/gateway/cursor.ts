@@ -4,7 +4,7 @@
  * As a text: positional JSON, sealed by cursor_seal.ts before it leaves the gateway,
  * `[2, life, base, lastMutationId, version, held, paging?]`. `held` is the numbers of the buckets,
  * each as the difference to the one before, then the exceptions `[bucket, base, residual]`. `paging`
- * is `[start, version, head, order, groups, current, position?]`: scans that stand at the same place are one
+ * is `[start, version, head, pages, order, groups, current, position?]`: scans that stand at the same place are one
  * group, so a client of a thousand buckets has a cursor of some kilobytes.
  *
  * @module
@@ -31,8 +31,8 @@ export interface ScanState {
   readonly granted: boolean;
   /** Whether it is to be sent whole because the client asked for that. */
   readonly repair: boolean;
-  /** Whether it began to be granted, or ceased to be, after the first page of this checkpoint. */
-  readonly late: boolean;
+  /** The page of this checkpoint, from 0, from which on it was granted or not as it is now. */
+  readonly page: number;
   /** The head when it began to be granted, or ceased to be, for this checkpoint. */
   readonly since: number;
   /** The head from which on pages may have brought its rows; -1: none has. */
@@ -61,8 +61,10 @@ export type PastResidual = readonly [through: number, residual: readonly JsonVal
 export interface Paging {
   /** The head when the first page was read. */
   readonly start: number;
-  /** The head when the last page was read; left out: not known. */
-  readonly head?: number;
+  /** The head when the last page was read. */
+  readonly head: number;
+  /** How many pages were read. */
+  readonly pages: number;
   /** The schema version the pages are read for. */
   readonly version: number;
   /** The buckets; one added later is at the end. */
@@ -105,13 +107,13 @@ function writeHeld(held: readonly HeldBucket[], base: number): JsonValue {
 }
 
 function writePaging(paging: Paging): JsonValue {
-  const { start, version, head, scans, current, position } = paging;
+  const { start, version, head, pages, scans, current, position } = paging;
   const groups = Map.groupBy(
     scans.keys(),
     (i) => {
       const scan = scans[i] as ScanState;
-      const { granted, repair, late, since, sentFrom, memberAfter, goneAfter, residual } = scan;
-      const flags = (granted ? 1 : 0) + (repair ? 2 : 0) + (late ? 4 : 0);
+      const { granted, repair, page, since, sentFrom, memberAfter, goneAfter, residual } = scan;
+      const flags = (granted ? 1 : 0) + (repair ? 2 : 0) + 4 * page;
       const state: JsonValue[] = [flags, since, sentFrom, memberAfter, goneAfter, residual];
       const { snapshotSeq, unsent, past } = scan;
       if (snapshotSeq !== undefined || unsent !== undefined || past !== undefined) {
@@ -135,7 +137,7 @@ function writePaging(paging: Paging): JsonValue {
     position.after.seq,
     position.after.tie,
   ];
-  return [start, version, head ?? null, order, written, current, ...at];
+  return [start, version, head, pages, order, written, current, ...at];
 }
 
 /** Writes a cursor as a text. */
@@ -189,7 +191,7 @@ function readPast(input: unknown): PastResidual {
 }
 
 function readPaging(input: unknown): Paging {
-  const [start, version, head, order, groups, current, gone, seq, tie] = list(input);
+  const [start, version, head, pages, order, groups, current, gone, seq, tie] = list(input);
   const buckets = list(order).map((bucket) => count(bucket, 1));
   const scans: (ScanState | undefined)[] = buckets.map(() => undefined);
   for (const group of list(groups)) {
@@ -204,7 +206,7 @@ function readPaging(input: unknown): Paging {
         bucket: buckets[place] ?? 0,
         granted: (count(flags) & 1) !== 0,
         repair: (count(flags) & 2) !== 0,
-        late: (count(flags) & 4) !== 0,
+        page: Math.floor(count(flags) / 4),
         since: count(since),
         sentFrom: count(sentFrom, -1),
         memberAfter: count(memberAfter),
@@ -223,7 +225,8 @@ function readPaging(input: unknown): Paging {
   const paging = {
     start: count(start),
     version: count(version),
-    ...(head === null ? {} : { head: count(head) }),
+    head: count(head),
+    pages: count(pages),
     scans: all,
     current: count(current),
   };

@@ -287,7 +287,9 @@ class PageReader {
     if (told.stopped !== undefined) {
       const places = new Map(plan.scans.map(({ bucket }, place) => [bucket, place]));
       const changes = withBuckets(told.rows, (bucket) => places.get(bucket) ?? 0, places.size);
-      const paging = { start: plan.start, head: seq, version, scans: told.scans, ...told.stopped };
+      const pages = (cursor.paging?.pages ?? 0) + 1;
+      const { start } = plan;
+      const paging = { start, head: seq, pages, version, scans: told.scans, ...told.stopped };
       const next = this.#sealed({ ...cursor, life, paging });
       const result = { ...common, changes, cursor: next, complete: false };
       return { result, news: true, watched };

@@ -176,7 +176,7 @@ export class RowTeller {
           maybe.add(bucket, this.#columns(family, newest));
         }
       }
-      whole ||= scan.repair || scan.late || (membership.spans.at(-1) ?? 0) > start;
+      whole ||= scan.repair || scan.page > 0 || (membership.spans.at(-1) ?? 0) > start;
     }
     return { row, record, names, was, is, maybe, base, whole };
   }

@@ -38,7 +38,7 @@ function origin(
 ): { readonly member: number; readonly gone: number } {
   const held = plan.held.get(scan.bucket);
   const kept = held !== undefined && scan.granted && !scan.repair && !plan.learns &&
-    !scan.late && same(held.residual, scan.residual);
+    scan.page === 0 && same(held.residual, scan.residual);
   return {
     member: kept ? held.base : scan.snapshotSeq ?? 0,
     gone: held?.base ?? Math.max(0, scan.sentFrom),
@@ -54,12 +54,21 @@ function begun(
   return { ...scan, memberAfter: member, goneAfter: gone };
 }
 
+/** A page about to be read. */
+interface Now {
+  /** Its number, from 0. */
+  readonly page: number;
+  /** The head. */
+  readonly head: number;
+  /** The head when the page before was read. */
+  readonly lastHead: number;
+}
+
 /** When pages could not bring a bucket's rows, once its grant has changed. */
 function unsentOf(
   { granted, sentFrom, unsent = [] }: ScanState,
   grants: boolean,
-  head: number,
-  lastHead: number,
+  { head, lastHead }: Now,
 ): readonly number[] | undefined {
   if (sentFrom < 0 || grants === granted) return unsent.length === 0 ? undefined : unsent;
   return grants ? [...unsent, head] : [...unsent, lastHead];
@@ -69,15 +78,15 @@ function unsentOf(
 function regrant(
   scan: ScanState,
   grant: GrantedBucket | undefined,
-  head: number,
-  lastHead: number,
+  now: Now,
   plan: Pick<CheckpointPlan, "start" | "held" | "learns">,
 ): ScanState {
   const granted = grant !== undefined;
+  const { page, head, lastHead } = now;
   const residual = grant?.residual ?? scan.residual;
   if (granted === scan.granted && same(residual, scan.residual)) return scan;
   const sentFrom = granted && scan.sentFrom < 0 ? head : scan.sentFrom;
-  const unsent = unsentOf(scan, granted, head, lastHead);
+  const unsent = unsentOf(scan, granted, now);
   const { unsent: _, ...rest } = scan;
   const past = scan.sentFrom < 0 || same(residual, scan.residual)
     ? {}
@@ -87,7 +96,7 @@ function regrant(
     ...past,
     granted,
     residual,
-    late: true,
+    page,
     since: head,
     sentFrom,
     ...(unsent === undefined ? {} : { unsent }),
@@ -121,11 +130,12 @@ export function planPage(
   const { paging } = cursor;
   const held = new Map(cursor.held.map((bucket) => [bucket.bucket, bucket]));
   const plan = { start: paging?.start ?? head, held, learns };
+  const page = paging?.pages ?? 0;
+  const now = { page, head, lastHead: paging?.head ?? head };
   const known = restart
-    ? (paging?.scans ?? []).map((scan) => begun({ ...scan, late: true, since: head }, plan))
+    ? (paging?.scans ?? []).map((scan) => begun({ ...scan, page, since: head }, plan))
     : paging?.scans ?? [];
-  const lastHead = paging?.head ?? Number.MAX_SAFE_INTEGER;
-  const scans = known.map((scan) => regrant(scan, granted.get(scan.bucket), head, lastHead, plan));
+  const scans = known.map((scan) => regrant(scan, granted.get(scan.bucket), now, plan));
   const places = new Set(known.map(({ bucket }) => bucket));
   const others = new Set([...held.keys(), ...granted.keys()]);
   for (const bucket of [...others].sort((a, b) => a - b)) {
@@ -135,7 +145,7 @@ export function planPage(
       bucket,
       granted: grant !== undefined,
       repair: repair(bucket),
-      late: paging !== undefined,
+      page,
       since: head,
       sentFrom: grant === undefined ? -1 : head,
       residual: grant?.residual ?? held.get(bucket)?.residual ?? [],
@@ -153,7 +163,7 @@ export function planPage(
 
 /** Whether every row of a bucket is told with all cells in this checkpoint, whatever was held. */
 export function isWhole(scan: ScanState): boolean {
-  return scan.granted && (scan.repair || scan.late);
+  return scan.granted && (scan.repair || scan.page > 0);
 }
 
 /**
@@ -192,7 +202,7 @@ export function tellingBucket(
 ): number {
   let bucket = 0;
   let latest = -1;
-  let wasLate = false;
+  let onPage = 0;
   let first = Infinity;
   for (const membership of memberships) {
     const place = places.get(membership.bucket);
@@ -201,13 +211,13 @@ export function tellingBucket(
     const { member, gone } = origin(scan, plan);
     if (membership.seq <= (isMember(membership) ? member : gone)) continue;
     const interest = Math.max(membership.seq, scan.since);
-    // A grant that came between two pages of one head counts as later than the head.
-    const late = scan.late && scan.since >= membership.seq;
-    if (interest < latest || (interest === latest && wasLate && !late)) continue;
-    if (interest === latest && wasLate === late && place > first) continue;
+    // Of grants that changed at one head the later page counts, and after a change of the row itself.
+    const page = scan.since >= membership.seq ? scan.page : 0;
+    if (interest < latest || (interest === latest && page < onPage)) continue;
+    if (interest === latest && page === onPage && place > first) continue;
     bucket = scan.bucket;
     latest = interest;
-    wasLate = late;
+    onPage = page;
     first = place;
   }
   return bucket;
