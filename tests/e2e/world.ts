@@ -11,6 +11,7 @@ import {
   createClient,
   type SchemaSpec,
 } from "@lakesync/client";
+import type { RulesSpec } from "@lakesync/core";
 import { signToken } from "@lakesync/server";
 import { ServerProcess } from "@lakesync/server/testing";
 import { SignJWT } from "jose";
@@ -35,7 +36,27 @@ export const NOTES = {
 export type NotesClient = Client<typeof NOTES>;
 
 /** What a client of a world may set. */
-export type Settings<S extends SchemaSpec> = Partial<ClientOptions<S>> & { readonly sub?: string };
+export type Settings<S extends SchemaSpec> = Partial<ClientOptions<S>> & {
+  /** The user, `alice` unless given. */
+  readonly sub?: string;
+  /** Further claims of the token, looked at each time one is signed. */
+  readonly claims?: Claims;
+  /** The role in the token, `client` unless given. */
+  readonly role?: "client" | "admin";
+};
+
+/** Claims that a test changes while a client is away or live. */
+export type Claims = Record<string, unknown>;
+
+/** Whether rules hold, or rows are still being placed by newer ones. */
+export interface RulesState {
+  /** The status of the answer. */
+  readonly status: number;
+  /** `active` or `building`; null where there is no rule set yet. */
+  readonly state: string | null;
+  /** The rules that hold. */
+  readonly rules: RulesSpec;
+}
 
 /** What the gateway says of itself. */
 export interface Stats {
@@ -70,28 +91,46 @@ export class World implements AsyncDisposable {
 
   /** Puts a schema. */
   async putSchema(schema: SchemaSpec, gateway = "default"): Promise<void> {
-    const token = await signToken({ secret: SECRET, sub: "admin", gw: gateway, role: "admin" });
-    const response = await fetch(`${this.server.url}/v1/admin/schema/${gateway}`, {
-      method: "PUT",
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      body: JSON.stringify(schema),
-    });
+    const response = await this.#admin("PUT", `schema/${gateway}`, schema);
     const text = await response.text();
     if (!response.ok) throw new Error(text);
   }
 
+  /** Puts rules; gives 200 when they hold, 202 while rows are placed by them. */
+  async putRules(rules: RulesSpec, gateway = "default"): Promise<number> {
+    const response = await this.#admin("PUT", `sync-rules/${gateway}`, rules);
+    const text = await response.text();
+    if (!response.ok) throw new Error(text);
+    return response.status;
+  }
+
+  /** Asks which rules hold. */
+  async rules(gateway = "default"): Promise<RulesState> {
+    const response = await this.#admin("GET", `sync-rules/${gateway}`);
+    const { status, headers } = response;
+    return { status, state: headers.get("X-LakeSync-Rules"), rules: await response.json() };
+  }
+
   /** Asks the gateway for its statistics. */
   async stats(gateway = "default"): Promise<Stats> {
-    const token = await signToken({ secret: SECRET, sub: "admin", gw: gateway, role: "admin" });
-    const response = await fetch(`${this.server.url}/v1/admin/stats/${gateway}`, {
-      headers: { authorization: `Bearer ${token}` },
-    });
-    return await response.json();
+    return await (await this.#admin("GET", `stats/${gateway}`)).json();
+  }
+
+  async #admin(method: string, path: string, body?: object): Promise<Response> {
+    const token = await signToken({ secret: SECRET, sub: "admin", gw: "*", role: "admin" });
+    const init = body === undefined ? {} : { body: JSON.stringify(body) };
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    return await fetch(`${this.server.url}/v1/admin/${path}`, { method, headers, ...init });
   }
 
   /** Signs a token for a user. */
-  token(sub: string, gw = "default"): Promise<string> {
-    return signToken({ secret: SECRET, sub, gw });
+  token(
+    sub: string,
+    gw = "default",
+    claims: Claims = {},
+    role: "client" | "admin" = "client",
+  ): Promise<string> {
+    return signToken({ secret: SECRET, sub, gw, claims, role });
   }
 
   /** The path of a client's database. */
@@ -107,14 +146,16 @@ export class World implements AsyncDisposable {
   /** Opens a client with a database of that name. It is closed with the world. */
   async client<const S extends SchemaSpec>(
     name: string,
-    { sub = "alice", ...settings }: Settings<S> & { readonly schema: S },
+    { sub = "alice", claims = {}, role = "client", ...settings }: Settings<S> & {
+      readonly schema: S;
+    },
   ): Promise<Client<S>> {
     const { gateway = "default" } = settings;
     const client = await createClient<S>({
       url: this.server.url,
       gateway,
       database: this.file(name),
-      getToken: () => this.token(sub, gateway),
+      getToken: () => this.token(sub, gateway, claims, role),
       ...settings,
     });
     this.#clients.push(client);
