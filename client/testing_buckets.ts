@@ -51,6 +51,10 @@ export class BucketGateway {
   lastMutationId = 0;
   #held: ReadonlyMap<string, HeldRow> = new Map();
   #told: readonly string[] = [];
+  /** The buckets that came in chunks, and what was in them then. */
+  #chunked: readonly string[] = [];
+  #sent: ReadonlyMap<string, HeldRow> = new Map();
+  #rowsThen: ReadonlyMap<string, BucketRow> = new Map();
   #seq = 0;
 
   /** @param projections what buckets show */
@@ -72,6 +76,67 @@ export class BucketGateway {
   forget(): void {
     this.#held = new Map();
     this.#told = [];
+    this.#chunked = [];
+    this.#sent = new Map();
+  }
+
+  /**
+   * Rows of some granted buckets in chunks, each of one bucket by its place. The next pull goes on
+   * from there, whatever is written meanwhile.
+   *
+   * @param ids the buckets
+   * @param chunkRows rows of one chunk
+   */
+  chunks(
+    ids: readonly string[],
+    chunkRows: number,
+  ): { readonly place: number; readonly page: PullResult }[] {
+    this.forget();
+    this.#chunked = ids;
+    this.#rowsThen = new Map(this.rows);
+    const sent = new Map<string, HeldRow>();
+    const chunks: { place: number; page: PullResult }[] = [];
+    for (const [place, id] of ids.entries()) {
+      const changes: RowChange[] = [];
+      for (const [name, row] of this.rows) {
+        if (!row.buckets.has(id)) continue;
+        const columns = Object.keys(row.cells).filter((column) =>
+          this.#shows(id, row.table, column)
+        );
+        const shown = Object.fromEntries(columns.map((name) => [name, row.cells[name] ?? null]));
+        sent.set(name, { ...row, cells: { ...sent.get(name)?.cells, ...shown } });
+        const shape: ChangeShape = { op: "PUT", table: row.table, columns };
+        const values = columns.map((column): Value => row.cells[column] ?? null);
+        changes.push({ shape, rowId: row.rowId, values });
+      }
+      for (let at = 0; at < changes.length; at += chunkRows) {
+        const common = { cursor: "", complete: false, lastMutationId: 0, serverHlc: 0n as Hlc };
+        chunks.push({ place, page: { ...common, changes: changes.slice(at, at + chunkRows) } });
+      }
+    }
+    this.#sent = sent;
+    return chunks;
+  }
+
+  /** What is told of a row that may have come in chunks; undefined: they told it all. */
+  #afterChunks(name: string, row: HeldRow, order: readonly string[]): RowChange | undefined {
+    const sent = this.#sent.get(name);
+    const told = change(undefined, row, order, new Set());
+    if (sent === undefined || told === undefined) return told;
+    const now = this.rows.get(name);
+    const inChunks = [...now?.buckets ?? []].filter((id) => this.#chunked.includes(id));
+    const same = now === this.#rowsThen.get(name) &&
+      inChunks.every((id) => this.granted.has(id)) &&
+      [...row.buckets].every((id) => this.#chunked.includes(id));
+    if (same) return undefined;
+    const lost = Object.keys(sent.cells).filter((column) => !Object.hasOwn(row.cells, column));
+    const shown = (column: string) =>
+      [...row.buckets].some((id) => this.#shows(id, row.table, column));
+    const nulls = lost.filter(shown);
+    const unset = lost.filter((column) => !shown(column));
+    const columns = [...told.shape.columns, ...nulls];
+    const values = [...told.values, ...nulls.map(() => null)];
+    return { shape: { ...told.shape, columns, unset }, rowId: row.rowId, values };
   }
 
   #shows(bucket: string, table: string, column: string): boolean {
@@ -119,15 +184,17 @@ export class BucketGateway {
    * @param pageRows rows of one page
    */
   pull(repair: readonly string[] = [], pageRows: number = Infinity): PullResult[] {
-    const before = this.#held;
     const after = this.held();
     const granted = [...this.granted].sort();
     const whole = new Set(repair.filter((id) => this.granted.has(id)));
+    const before = this.#sent.size > 0 || this.#chunked.length > 0 ? this.#sent : this.#held;
     const gone = this.#told.filter((id) => !this.granted.has(id));
-    const order = [...granted, ...gone];
+    const order = [...new Set([...this.#chunked, ...granted, ...gone])];
     const changes: RowChange[] = [];
     for (const [name, row] of after) {
-      const told = change(before.get(name), row, order, whole);
+      const told = this.#chunked.length > 0
+        ? this.#afterChunks(name, row, order)
+        : change(before.get(name), row, order, whole);
       if (told !== undefined) changes.push(told);
     }
     for (const [name, { table, rowId }] of before) {
@@ -136,13 +203,12 @@ export class BucketGateway {
     }
     this.#held = after;
     this.#told = granted;
-    const buckets = [
-      ...granted.map((id): BucketState => ({
-        ...this.stateOf(id),
-        ...(whole.has(id) ? { whole: true } : {}),
-      })),
-      ...gone.map((id): BucketState => ({ id, rows: 0, gone: true })),
-    ];
+    this.#chunked = [];
+    this.#sent = new Map();
+    const buckets = order.map((id): BucketState => {
+      if (!this.granted.has(id)) return { id, rows: 0, gone: true };
+      return { ...this.stateOf(id), ...(whole.has(id) ? { whole: true } : {}) };
+    });
     return this.#pages(changes, buckets, pageRows);
   }
 
