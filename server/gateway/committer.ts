@@ -144,8 +144,32 @@ export class Committer {
 
   /** The gateway's own records; read anew after a commit failed. */
   async base(): Promise<Base> {
+    if (this.#base !== undefined) return this.#base;
+    const stored = await this.store.readMeta(SCHEMA_META);
+    if (stored !== undefined && stored !== this.#catalog?.store()) {
+      this.#catalog = Catalog.load(stored);
+    }
     this.#base ??= await loadBase(this.store, this.#catalog);
     return this.#base;
+  }
+
+  /** The gateway's own records as readers need them: no older than other processes' last commit. */
+  async current(): Promise<Base> {
+    const base = await this.base();
+    if (!this.store.capabilities.shared || this.busy) return base;
+    if ((await this.store.head()).seq !== base.head.seq && this.#base === base && !this.busy) {
+      this.#base = undefined;
+    }
+    return await this.base();
+  }
+
+  #quietLives({ lives, head }: Base): Base["lives"] {
+    return this.store.capabilities.shared ? withLife(lives, this.life, head.seq) : lives;
+  }
+
+  /** The seq of a commit that changes no rows: other processes must notice it by the head. */
+  #quietSeq({ head }: Base): number {
+    return this.store.capabilities.shared ? head.seq + 1 : head.seq;
   }
 
   /** The life a head belongs to; a head may be read before its commit has been taken in here. */
@@ -203,17 +227,20 @@ export class Committer {
     const { book, horizonSeq } = current === undefined || before.book === undefined
       ? { book: RuleBook.open(next), horizonSeq: 0 }
       : before.book.under(current, next);
+    const head = { ...before.head, seq: this.#quietSeq(before) };
     const after: Base = {
       ...before,
+      head,
       book,
       horizonSeq: Math.max(before.horizonSeq, horizonSeq),
       // A version is in use from the day it was put: apps that have it are on their way.
       census: seen(keepVersions(before.census, next.versions), next.schema.version, this.env.now()),
+      lives: this.#quietLives(before),
     };
     await this.guarded(() =>
       this.store.commit({
         expectedSeq: before.head.seq,
-        head: { seq: before.head.seq, hlc: before.head.hlc },
+        head,
         meta: [[SCHEMA_META, next.store()], ...(baseWrites(before, after).meta ?? [])],
       })
     );
@@ -268,17 +295,18 @@ export class Committer {
     buckets: readonly BucketRecord[] = [],
   ): Promise<void> {
     const before = await this.base();
-    const { seq, hlc } = before.head;
+    const head = { ...before.head, seq: this.#quietSeq(before) };
+    const moved: Base = { ...after, head, lives: this.#quietLives(before) };
     await this.guarded(() =>
       this.store.commit({
-        expectedSeq: seq,
-        head: { seq, hlc },
+        expectedSeq: before.head.seq,
+        head,
         rows,
         buckets,
-        ...baseWrites(before, after),
+        ...baseWrites(before, moved),
       })
     );
-    this.published(after, NOTHING);
+    this.published(moved, NOTHING);
   }
 
   /** Puts the rules that were built in force, in a commit of its own. */

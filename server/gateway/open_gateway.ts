@@ -160,7 +160,7 @@ export class OpenGateway implements Gateway {
         `A push holds at most ${maxPushDeltas} deltas`,
       );
     }
-    checkOpen((await this.committer.base()).book, caller, this.env.openAccess ?? false);
+    checkOpen((await this.committer.current()).book, caller, this.env.openAccess ?? false);
     return await this.committer.push({ caller, request, idempotency });
   }
 
@@ -221,7 +221,7 @@ export class OpenGateway implements Gateway {
         retryAfterSeconds: 1,
       });
     }
-    const { horizonSeq, lives, book } = await committer.base();
+    const { horizonSeq, lives, book } = await committer.current();
     checkOpen(book, caller, this.env.openAccess ?? false);
     this.#noteVersion(schemaVersion);
     return {

@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import type { RulesSpec } from "@lakesync/core";
+import { tempFolder } from "../store/testing_folders.ts";
+import { database } from "../store/testing_kv.ts";
+import type { Store, StoreFactory } from "../store/store.ts";
+import type { Caller, Gateway } from "./gateway.ts";
+import { at, delta, openFixture, Puller, push, TODOS, tx } from "./testing_fixture.ts";
+
+const ADMIN: Caller = { sub: "root", admin: true, claims: {} };
+const ALICE: Caller = { sub: "alice", admin: false, claims: { sub: "alice" } };
+const OPS = ["INSERT", "UPDATE", "DELETE"] as const;
+
+const TITLED: RulesSpec = {
+  buckets: [{
+    name: "titled",
+    tables: ["todos"],
+    filters: [{ column: "title", op: "eq", value: "jwt:sub" }],
+  }],
+  write: [{ tables: ["*"], ops: OPS }],
+};
+
+/** One store as a factory, for one process of several. */
+function only(store: Store): StoreFactory {
+  return {
+    kind: "kv",
+    list: () => Promise.resolve(["default"]),
+    open: () => Promise.resolve(store),
+    close: () => Promise.resolve(),
+  };
+}
+
+/** Sends a push again while another process keeps the head moving. */
+async function pushUntilTaken(
+  gateway: Gateway,
+  clientId: string,
+  ...args: Parameters<typeof delta>
+): Promise<void> {
+  for (let attempt = 0;; attempt++) {
+    try {
+      const { rejected } = await push(gateway, clientId, [tx(1, delta(...args))], {}, ADMIN);
+      return assert.deepEqual(rejected, []);
+    } catch (error) {
+      if (attempt >= 20) throw error;
+    }
+  }
+}
+
+Deno.test("processes on one database go by one schema and one set of rules", async () => {
+  await using folder = await tempFolder();
+  using db = await database(folder.path);
+  await using one = await openFixture(only(await db.open()));
+  await using other = await openFixture(only(await db.open()));
+  assert.equal((await other.gateway.putSchema(TODOS)).version, 1);
+  for (let i = 0; i < 3; i++) {
+    await pushUntilTaken(one.gateway, `writer-${i}`, "INSERT", `t${i}`, at(i), { title: "alice" });
+  }
+  const before = new Puller(other.gateway, "tablet", 1_000, 1, ALICE);
+  await before.pull();
+  assert.equal(before.rows.size, 3);
+  await one.gateway.putRules(TITLED, 5_000);
+  await pushUntilTaken(other.gateway, "w", "INSERT", "bobs", at(50), { title: "bob" });
+  await pushUntilTaken(other.gateway, "v", "INSERT", "alices", at(60), { title: "alice" });
+  await before.pull();
+  assert.deepEqual([...before.rows.keys()].sort(), [
+    "todos/alices",
+    "todos/t0",
+    "todos/t1",
+    "todos/t2",
+  ]);
+  const fresh = new Puller(one.gateway, "fresh", 1_000, 1, ALICE);
+  await fresh.pull();
+  assert.deepEqual(fresh.table(), before.table());
+  assert.deepEqual((await other.gateway.rules()).rules, TITLED);
+});
