@@ -201,9 +201,10 @@ const CLOCK_SKEW_MS = 30_000;
  *
  * @param sub the user
  * @param forMs how long, in milliseconds from now; negative for one that has ended
+ * @param claims further claims
  */
-export function expiringToken(sub: string, forMs: number): Promise<string> {
-  return new SignJWT({ gw: "default" })
+export function expiringToken(sub: string, forMs: number, claims: Claims = {}): Promise<string> {
+  return new SignJWT({ ...claims, gw: "default" })
     .setProtectedHeader({ alg: "HS256" })
     .setSubject(sub)
     .setExpirationTime((Date.now() + forMs - CLOCK_SKEW_MS) / 1000)
