@@ -13,6 +13,8 @@ import {
   encodePullResult,
   encodePushResult,
   encodeServerFrame,
+  ERROR_STATUS,
+  type ErrorCode,
   type Hlc,
   PROTOBUF_TYPE,
   type PullRequest,
@@ -30,6 +32,11 @@ export class BucketServer {
   forbidden = false;
   /** Whether repairs are passed over. */
   ignoresRepair = false;
+  /** Answers requests for the stream of a checkpoint. */
+  checkpoint: (request: Request) => Promise<Response> = () =>
+    Promise.resolve(new Response("Not found", { status: 404 }));
+  /** Answers pushes before the gateway does; undefined: the gateway does. */
+  onPush: () => Response | undefined = () => undefined;
   /** Changes pages on their way. */
   edit: (page: PullResult) => PullResult = (page) => page;
   /** The highest mutationId that was pushed. */
@@ -59,7 +66,7 @@ export class BucketServer {
 
   /** In place of the runtime's fetch. */
   readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
-    if (init?.method !== "POST") return new Response("Not found", { status: 404 });
+    if (init?.method !== "POST") return await this.checkpoint(new Request(input, init));
     const body = new Uint8Array(await new Response(init?.body).arrayBuffer());
     if (this.forbidden) return refusal();
     if (String(input).endsWith("/push")) return this.#push(body);
@@ -73,6 +80,8 @@ export class BucketServer {
   };
 
   #push(body: Uint8Array): Response {
+    const early = this.onPush();
+    if (early !== undefined) return early;
     const { transactions } = decodePush(body);
     this.pushed = transactions.at(-1)?.mutationId ?? this.pushed;
     this.gateway.lastMutationId = this.pushed;
@@ -107,9 +116,14 @@ function answer(body: Uint8Array): Response {
 }
 
 function refusal(): Response {
-  const body = encodeError({ error: "Not allowed", code: "FORBIDDEN", requestId: "r" });
+  return errorAnswer("FORBIDDEN");
+}
+
+/** The gateway's answer with an error. */
+export function errorAnswer(code: ErrorCode): Response {
+  const body = encodeError({ error: "Not allowed", code, requestId: "r" });
   return new Response(new Uint8Array(body), {
-    status: 403,
+    status: ERROR_STATUS[code],
     headers: { "content-type": PROTOBUF_TYPE },
   });
 }
