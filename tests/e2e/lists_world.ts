@@ -6,7 +6,17 @@
  */
 
 import type { Client } from "@lakesync/client";
-import { defineRules, type RulesSpec } from "@lakesync/core";
+import {
+  createClock,
+  decodePushResult,
+  defineRules,
+  encodePush,
+  type HybridClock,
+  PROTOBUF_TYPE,
+  type PushRequest,
+  type RulesSpec,
+  type Shape,
+} from "@lakesync/core";
 import { synced } from "./wait.ts";
 import { rowsOf, type Settings, World } from "./world.ts";
 
@@ -33,6 +43,9 @@ export const LISTS = {
 
 /** A client of {@linkcode LISTS}. */
 export type ListsClient = Client<typeof LISTS>;
+
+/** The most of one transaction in one piece. */
+const MAX_DELTAS = 10_000;
 
 const OF_CALLER = { column: "user", op: "eq", value: "jwt:sub" } as const;
 const EVERYTHING = ["lists", "members", "todos", "docs"] as const;
@@ -98,6 +111,8 @@ export const LISTS_RULES: RulesSpec = defineRules(LISTS, {
 
 /** A gateway with {@linkcode LISTS_RULES}, and its administrator. */
 export class ListsWorld implements AsyncDisposable {
+  readonly #clock: HybridClock = createClock(() => Date.now());
+
   private constructor(readonly world: World, readonly office: ListsClient) {}
 
   /** Starts it; nothing is in it. */
@@ -119,6 +134,40 @@ export class ListsWorld implements AsyncDisposable {
       for (const sql of statements) await tx.exec(sql);
     });
     await synced(this.office);
+  }
+
+  /** The administrator fills the documents of an organization, quickly. */
+  async fillDocs(org: string, count: number): Promise<void> {
+    const shape: Shape = { op: "INSERT", table: "docs", columns: ["org", "title"] };
+    const deltas = Array.from({ length: count }, (_, i) => ({
+      shape,
+      rowId: `${org}-${String(i).padStart(6, "0")}`,
+      hlc: this.#clock.tick(),
+      values: [org, `Document ${i}`],
+      deltaId: undefined,
+    }));
+    for (let from = 0, mutationId = 1; from < count; from += MAX_DELTAS, mutationId++) {
+      await this.#push({
+        clientId: `filler-${org}`,
+        schemaVersion: LISTS.version,
+        transactions: [{ mutationId, deltas: deltas.slice(from, from + MAX_DELTAS) }],
+      });
+    }
+  }
+
+  async #push(request: PushRequest): Promise<void> {
+    const token = await this.world.token("filler", "default", {}, "admin");
+    const response = await fetch(`${this.world.server.url}/v1/sync/default/push`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${token}`,
+        "content-type": PROTOBUF_TYPE,
+        accept: PROTOBUF_TYPE,
+      },
+      body: new Uint8Array(encodePush(request)),
+    });
+    const { rejected } = decodePushResult(new Uint8Array(await response.arrayBuffer()));
+    if (rejected.length > 0) throw new Error(rejected[0]?.message);
   }
 
   /** Closes everything. */

@@ -18,7 +18,7 @@ export type Treatment =
 
 /** A request as tests judge it. */
 export interface Passing {
-  /** The last part of its path: `push`, `pull`; `live` for a socket. */
+  /** The last part of its path: `push`, `pull`, `checkpoint`; `live` for a socket. */
   readonly kind: string;
   /** How many of this kind came before it. */
   readonly before: number;
@@ -30,6 +30,13 @@ export interface Passing {
 export class Proxy implements AsyncDisposable {
   /** What is done with each request; all pass unless set. */
   treat: (passing: Passing) => Treatment = () => "pass";
+  /** Told of each frame that a live client is sent. */
+  heard: (frame: Uint8Array) => void = () => {};
+  /** Changes the body of an answer on its way; all are left as they are unless set. */
+  body: (passing: Passing, body: ReadableStream<Uint8Array>) => ReadableStream<Uint8Array> = (
+    _,
+    body,
+  ) => body;
   /** How many requests of each kind came. */
   readonly counts: Map<string, number> = new Map();
   readonly #target: () => string;
@@ -60,7 +67,8 @@ export class Proxy implements AsyncDisposable {
     const before = this.count(kind);
     this.counts.set(kind, before + 1);
     const bytes = Number(request.headers.get("content-length") ?? "0");
-    const treatment = this.treat({ kind, before, bytes });
+    const passing = { kind, before, bytes };
+    const treatment = this.treat(passing);
     if (treatment === "too large") {
       await request.body?.cancel();
       return new Response("Too large", { status: 413 });
@@ -78,7 +86,10 @@ export class Proxy implements AsyncDisposable {
     } catch {
       return new Response("The gateway is away", { status: 502 });
     }
-    if (treatment === "pass") return response;
+    if (treatment === "pass") {
+      const { body, status, headers } = response;
+      return body === null ? response : new Response(this.body(passing, body), { status, headers });
+    }
     await response.body?.cancel();
     return new Response("Too late", { status: 504 });
   }
@@ -97,6 +108,7 @@ export class Proxy implements AsyncDisposable {
     socket.binaryType = "arraybuffer";
     const waiting: ArrayBuffer[] = [];
     upstream.onmessage = ({ data }) => {
+      this.heard(new Uint8Array(data));
       if (socket.readyState === WebSocket.OPEN) socket.send(data);
       else waiting.push(data);
     };
