@@ -169,8 +169,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "residual conditions are judged as they were when the row was first told",
     changes: [{
       file: "server/gateway/scans.ts",
-      find: "!scan.late && same(held.residual, scan.residual);",
-      replace: "!scan.late;",
+      find: "same(held.residual, scan.residual);",
+      replace: "held.base >= 0;",
     }],
   },
 ];
