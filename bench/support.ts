@@ -16,6 +16,8 @@ import {
   PROTOBUF_TYPE,
   type PullRequest,
   type PullResult,
+  type RulesSpec,
+  type SchemaSpec,
   type Shape,
   type Transaction,
   type Value,
@@ -23,6 +25,8 @@ import {
 import { signToken } from "@lakesync/server";
 import { ServerProcess } from "@lakesync/server/testing";
 
+/** What the kernel counts processor time in. */
+const MS_PER_TICK = 10;
 const SECRET = "benchmarks use this secret of many characters";
 
 /** The schema of all benchmarks: a key and five columns. */
@@ -140,23 +144,49 @@ export class BenchServer implements AsyncDisposable {
     return this.process.url;
   }
 
-  /** Makes a gateway with the schema. */
-  async gateway(gatewayId: string): Promise<void> {
-    const response = await fetch(`${this.url}/v1/admin/schema/${gatewayId}`, {
-      method: "PUT",
+  /** Makes a gateway with a schema. */
+  async gateway(gatewayId: string, schema: SchemaSpec = SCHEMA): Promise<void> {
+    await this.#admin("PUT", `schema/${gatewayId}`, schema);
+  }
+
+  /** Puts rules; they may still be being built when it resolves. */
+  async putRules(gatewayId: string, rules: RulesSpec): Promise<void> {
+    await this.#admin("PUT", `sync-rules/${gatewayId}`, rules);
+  }
+
+  /** Whether rules are still being built. */
+  async building(gatewayId: string): Promise<boolean> {
+    const headers = await this.#admin("GET", `sync-rules/${gatewayId}`);
+    return headers.get("X-LakeSync-Rules") === "building";
+  }
+
+  async #admin(method: string, path: string, body?: object): Promise<Headers> {
+    const response = await fetch(`${this.url}/v1/admin/${path}`, {
+      method,
       headers: { authorization: `Bearer ${this.token}`, "content-type": "application/json" },
-      body: JSON.stringify(SCHEMA),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
     if (!response.ok) throw new Error(text);
+    return response.headers;
+  }
+
+  /** Signs a user's token. */
+  userToken(sub: string): Promise<string> {
+    return signToken({ secret: SECRET, sub, gw: "*" });
   }
 
   /** Sends a body that was encoded already. */
-  async post(gatewayId: string, path: string, body: Uint8Array): Promise<Uint8Array> {
+  async post(
+    gatewayId: string,
+    path: string,
+    body: Uint8Array,
+    token: string = this.token,
+  ): Promise<Uint8Array> {
     const response = await fetch(`${this.url}/v1/sync/${gatewayId}/${path}`, {
       method: "POST",
       headers: {
-        authorization: `Bearer ${this.token}`,
+        authorization: `Bearer ${token}`,
         "content-type": PROTOBUF_TYPE,
         accept: PROTOBUF_TYPE,
       },
@@ -168,10 +198,15 @@ export class BenchServer implements AsyncDisposable {
   }
 
   /** Pushes bodies that were encoded already, one after the other. */
-  async pushAll(gatewayId: string, bodies: readonly Uint8Array[]): Promise<void> {
+  async pushAll(
+    gatewayId: string,
+    bodies: readonly Uint8Array[],
+    token: string = this.token,
+  ): Promise<void> {
     for (const body of bodies) {
-      const { rejected } = decodePushResult(await this.post(gatewayId, "push", body));
-      if (rejected.length > 0) throw new Error("A transaction was refused");
+      const { rejected } = decodePushResult(await this.post(gatewayId, "push", body, token));
+      const [first] = rejected;
+      if (first !== undefined) throw new Error(`A transaction was refused: ${first.message}`);
     }
   }
 
@@ -179,8 +214,9 @@ export class BenchServer implements AsyncDisposable {
   async pull(
     gatewayId: string,
     request: PullRequest,
+    token: string = this.token,
   ): Promise<{ page: PullResult; bytes: number }> {
-    const body = await this.post(gatewayId, "pull", encodePull(request));
+    const body = await this.post(gatewayId, "pull", encodePull(request), token);
     return { page: decodePullResult(body), bytes: body.length };
   }
 
@@ -199,6 +235,13 @@ export class BenchServer implements AsyncDisposable {
     const field = (name: string) =>
       Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? NaN) / 1024;
     return { now: field("VmRSS"), peak: field("VmHWM") };
+  }
+
+  /** The processor time that the process has used, in milliseconds. */
+  async cpuMs(): Promise<number> {
+    const stat = await Deno.readTextFile(`/proc/${this.process.pid}/stat`);
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
