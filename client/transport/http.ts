@@ -113,36 +113,37 @@ export class HttpTransport {
   ): Promise<CheckpointAnswer | undefined> {
     const query = new URLSearchParams({ clientId, schemaVersion: String(schemaVersion) });
     const watch = new Watchdog(this.#env, signal);
-    let response: Response;
+    let frames: AsyncIterable<StreamFrame> | undefined;
     try {
-      response = await watch.within(() =>
-        this.#env.fetch(`${this.#base}/checkpoint?${query}`, {
-          headers: {
-            accept: `${CHECKPOINT_TYPE}, ${PROTOBUF_TYPE}`,
-            authorization: `Bearer ${token}`,
-            ...(after === undefined
-              ? {}
-              : { range: `chunks=${after.chunks}-`, "if-range": after.etag }),
-          },
-          cache: "no-store",
-          signal: watch.signal,
-        })
+      const response = await watch.within(
+        ANSWER_WITHIN_MS,
+        () =>
+          this.#env.fetch(`${this.#base}/checkpoint?${query}`, {
+            headers: {
+              accept: `${CHECKPOINT_TYPE}, ${PROTOBUF_TYPE}`,
+              authorization: `Bearer ${token}`,
+              ...(after === undefined
+                ? {}
+                : { range: `chunks=${after.chunks}-`, "if-range": after.etag }),
+            },
+            cache: "no-store",
+            signal: watch.signal,
+          }),
       );
+      const { body, status, ok } = response;
+      if (ok && isStream(response) && body !== null) {
+        frames = framesOf(body, watch, signal);
+        return { resumed: status === 206, frames };
+      }
+      const answer = await watch.within(ANSWER_WITHIN_MS, () => response.arrayBuffer());
+      if (!ok && isGateways(response)) throw errorOf(response, new Uint8Array(answer));
+      if (NO_SUCH_PATH.includes(status)) return undefined;
+      throw new DamagedStreamError(notGateways(response).message);
     } catch (error) {
-      signal.throwIfAborted();
-      throw new OfflineError("The gateway could not be reached", { cause: error });
+      throw unreachable(error, signal);
+    } finally {
+      if (frames === undefined) watch.end();
     }
-    const { body } = response;
-    const isStream = response.headers.get("content-type")?.startsWith(CHECKPOINT_TYPE) ?? false;
-    if (response.ok && isStream && body !== null) {
-      return { resumed: response.status === 206, frames: framesOf(body, watch, signal) };
-    }
-    if (!response.ok && isGateways(response)) {
-      throw errorOf(response, new Uint8Array(await watch.within(() => response.arrayBuffer())));
-    }
-    await body?.cancel();
-    if (NO_SUCH_PATH.includes(response.status)) return undefined;
-    throw new DamagedStreamError(notGateways(response).message);
   }
 
   async #send(
@@ -182,53 +183,85 @@ export class HttpTransport {
     waitMs: number,
     token: string,
   ): Promise<Uint8Array> {
-    const late = new AbortController();
-    const cancelTimer = this.#env.setTimer(ANSWER_WITHIN_MS + waitMs, () => late.abort());
+    const watch = new Watchdog(this.#env, signal);
     try {
-      const response = await this.#env.fetch(`${this.#base}/${path}`, {
-        method: "POST",
-        headers: {
-          "content-type": PROTOBUF_TYPE,
-          accept: PROTOBUF_TYPE,
-          authorization: `Bearer ${token}`,
-        },
-        body: new Uint8Array(body),
-        signal: AbortSignal.any([signal, late.signal]),
+      const { response, answer } = await watch.within(ANSWER_WITHIN_MS + waitMs, async () => {
+        const response = await this.#env.fetch(`${this.#base}/${path}`, {
+          method: "POST",
+          headers: {
+            "content-type": PROTOBUF_TYPE,
+            accept: PROTOBUF_TYPE,
+            authorization: `Bearer ${token}`,
+          },
+          body: new Uint8Array(body),
+          signal: watch.signal,
+        });
+        return { response, answer: new Uint8Array(await response.arrayBuffer()) };
       });
-      const answer = new Uint8Array(await response.arrayBuffer());
       if (!response.ok) throw errorOf(response, answer);
       if (!isGateways(response)) throw notGateways(response);
       return answer;
     } catch (error) {
-      if (error instanceof LakeSyncError || error instanceof OfflineError) throw error;
-      signal.throwIfAborted();
-      throw new OfflineError("The gateway could not be reached", { cause: error });
+      throw unreachable(error, signal);
     } finally {
-      cancelTimer();
+      watch.end();
     }
   }
 }
 
-/** Gives up a request when nothing comes for too long. */
-class Watchdog {
-  readonly #late = new AbortController();
-  readonly #env: ClientEnvironment;
-  /** Aborts with the caller's, or when it was too long. */
-  readonly signal: AbortSignal;
+/** What a request failed by, if not by its caller. */
+function unreachable(error: unknown, signal: AbortSignal): unknown {
+  if (error instanceof LakeSyncError || error instanceof OfflineError) return error;
+  if (signal.aborted) return signal.reason;
+  return new OfflineError("The gateway could not be reached", { cause: error });
+}
 
-  constructor(env: ClientEnvironment, signal: AbortSignal) {
+function isStream(response: Response): boolean {
+  return response.headers.get("content-type")?.startsWith(CHECKPOINT_TYPE) ?? false;
+}
+
+/**
+ * Gives up a request when the caller does, or when nothing comes for too long. What waits is given up
+ * here and not by the request alone: a body that is being read does not hear of every signal.
+ */
+class Watchdog {
+  readonly #env: ClientEnvironment;
+  readonly #caller: AbortSignal;
+  readonly #request = new AbortController();
+  readonly #abort = () => this.#request.abort(this.#caller.reason);
+
+  constructor(env: ClientEnvironment, caller: AbortSignal) {
     this.#env = env;
-    this.signal = AbortSignal.any([signal, this.#late.signal]);
+    this.#caller = caller;
+    if (caller.aborted) this.#abort();
+    else caller.addEventListener("abort", this.#abort);
   }
 
-  /** Waits for something that the request gives. */
-  async within<T>(waits: () => Promise<T>): Promise<T> {
-    const cancelTimer = this.#env.setTimer(ANSWER_WITHIN_MS, () => this.#late.abort());
+  /** Ends the request. */
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
+
+  /** Waits for something that the request gives, at most so long. */
+  async within<T>(ms: number, waits: () => Promise<T>): Promise<T> {
+    const { signal } = this;
+    const { promise: ended, reject } = Promise.withResolvers<never>();
+    const end = () => reject(signal.reason);
+    signal.addEventListener("abort", end);
+    const cancelTimer = this.#env.setTimer(ms, () => this.#request.abort());
     try {
-      return await waits();
+      signal.throwIfAborted();
+      return await Promise.race([waits(), ended]);
     } finally {
       cancelTimer();
+      signal.removeEventListener("abort", end);
     }
+  }
+
+  /** Ends the request, if it has not ended. */
+  end(): void {
+    this.#caller.removeEventListener("abort", this.#abort);
+    this.#request.abort();
   }
 }
 
@@ -242,13 +275,14 @@ async function* framesOf(
   try {
     yield* readFrames(async () => {
       try {
-        return (await watch.within(() => reader.read())).value;
+        return (await watch.within(ANSWER_WITHIN_MS, () => reader.read())).value;
       } catch (cause) {
         signal.throwIfAborted();
         throw new DamagedStreamError("The checkpoint's stream broke off", { cause });
       }
     });
   } finally {
+    watch.end();
     await reader.cancel().catch(() => {});
   }
 }

@@ -88,7 +88,8 @@ export class Proxy implements AsyncDisposable {
     }
     if (treatment === "pass") {
       const { body, status, headers } = response;
-      return body === null ? response : new Response(this.body(passing, body), { status, headers });
+      const edited = body === null ? null : this.body(passing, body);
+      return edited === body ? response : new Response(edited, { status, headers });
     }
     await response.body?.cancel();
     return new Response("Too late", { status: 504 });
@@ -144,8 +145,10 @@ export class Proxy implements AsyncDisposable {
   }
 }
 
-/** A TCP relay in front of a gateway whose open connections can fall silent without closing. */
+/** A TCP relay in front of a gateway whose lines can fall silent without closing, or be cut. */
 export class Relay implements AsyncDisposable {
+  /** The line of the answer that reaches the first of these counts of bytes is cut, then the next. */
+  readonly cuts: number[] = [];
   readonly #listener: Deno.TcpListener;
   readonly #target: () => string;
   readonly #connections: Set<Deno.TcpConn> = new Set();
@@ -187,21 +190,28 @@ export class Relay implements AsyncDisposable {
       return;
     }
     this.#connections.add(near).add(far);
-    await Promise.all([this.#pipe(near, far), this.#pipe(far, near)]);
+    await Promise.all([this.#pipe(near, far, false), this.#pipe(far, near, true)]);
     for (const connection of [near, far]) {
       this.#connections.delete(connection);
       this.#silent.delete(connection);
     }
   }
 
-  async #pipe(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
+  async #pipe(from: Deno.TcpConn, to: Deno.TcpConn, answers: boolean): Promise<void> {
+    let passed = 0;
     const buffer = new Uint8Array(64 * 1024);
     try {
       for (;;) {
         const read = await from.read(buffer);
         if (read === null) break;
         if (this.#silent.has(from)) continue;
-        for (let at = 0; at < read;) at += await to.write(buffer.subarray(at, read));
+        const [cut = Infinity] = answers ? this.cuts : [];
+        const through = Math.min(read, cut - passed);
+        passed += read;
+        for (let at = 0; at < through;) at += await to.write(buffer.subarray(at, through));
+        if (passed < cut) continue;
+        this.cuts.shift();
+        break;
       }
     } catch {
       // One end broke; the other one is told by closing it.
