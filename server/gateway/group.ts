@@ -36,6 +36,7 @@ import { BucketLedger } from "./ledger.ts";
 import { writeLogPayload } from "./log.ts";
 import { Lookups } from "./lookups.ts";
 import type { RuleBook } from "./rule_book.ts";
+import { checkOpen } from "./scope.ts";
 import { keyText, WorkingSet } from "./working.ts";
 import { MissingLookups, WriteGuard } from "./write_guard.ts";
 
@@ -148,6 +149,8 @@ export class Group {
       return { error: new LakeSyncError("IDEMPOTENCY_MISMATCH", message) };
     }
     try {
+      // A schema may have come between the push and its commit, and with it a gateway without rules.
+      checkOpen(this.book, caller, this.committer.env.openAccess ?? false);
       const known = this.clients.get(request.clientId);
       checkOwner(known, caller.sub);
       const client = forgetSeen(

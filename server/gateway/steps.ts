@@ -28,6 +28,7 @@ import { limitsOf, retentionOf } from "./environment.ts";
 import type { PushOutcome } from "./gateway.ts";
 import { judge, reject } from "./judge.ts";
 import { commitLarge, judgeContext, refuse, slices, stagedSlices } from "./large.ts";
+import { checkOpen } from "./scope.ts";
 import { GROUP_WEIGHT, weightOfAll } from "./weight.ts";
 
 /**
@@ -56,6 +57,7 @@ export async function commitInSteps(
   const { sub } = caller;
   const replayed = await kept(committer, job);
   if (replayed !== undefined) return { replayed };
+  checkOpen((await committer.base()).book, caller, committer.env.openAccess ?? false);
   const [known] = await committer.store.readClients([request.clientId]);
   checkOwner(known, sub);
   const client = forgetSeen(known ?? newClient(request.clientId, sub), request.refusalsSeen);
