@@ -213,9 +213,8 @@ export class RuleBook {
       return { placed, family: family ?? widened(placed, spec, generation, before, after) };
     });
     const lost = moved.filter(({ family }) => family === undefined);
-    const read = lost.find(({ placed }) =>
-      placed.liveSeq !== undefined && placed.retiredSeq === undefined
-    );
+    // Those that are being built count too: rules must find all their families when they are put in force.
+    const read = lost.find(({ placed }) => placed.retiredSeq === undefined);
     if (read !== undefined) {
       throw new LakeSyncError(
         "SCHEMA_ERROR",

@@ -35,6 +35,12 @@ const RULES: RulesSpec = {
   write: [{ tables: ["*"], ops: OPS }],
 };
 
+const BY_N: RulesSpec["buckets"][number] = {
+  name: "by_n",
+  tables: ["counted"],
+  filters: [{ column: "n", op: "eq", value: "jwt:n" }],
+};
+
 async function world(): Promise<Fixture> {
   const fixture = await openFixture(undefined, { openAccess: false });
   const gateway = await fixture.gateways.create("rules");
@@ -149,4 +155,28 @@ Deno.test("G12: a drop is refused while clients of the version were seen, and go
   await assert.rejects(gateway.putSchema(next), { code: "SCHEMA_ERROR" });
   clock.ms += 9 * 24 * 60 * 60 * 1_000;
   await gateway.putSchema(next);
+});
+
+Deno.test("G12: a schema cannot change what rules go by while they are built", async () => {
+  await using fixture = await world();
+  const { gateway } = fixture;
+  const counted = {
+    primaryKey: ["id"],
+    columns: { id: "string", owner: "string", n: "integer" },
+  };
+  await gateway.putSchema(two(ONE.tables.todos, { counted }));
+  const building = { ...RULES, buckets: [...RULES.buckets, BY_N] };
+  const rows = Array.from(
+    { length: 1_500 },
+    (_, i) => delta("INSERT", `c${i}`, at(10 + i), { owner: "bob", n: 1 }, "counted"),
+  );
+  await push(gateway, "counter", [tx(1, ...rows)], { schemaVersion: 2 }, ALICE);
+  assert.notEqual((await gateway.putRules(building)).building, undefined);
+  const wider = { primaryKey: ["id"], columns: { ...counted.columns, n: "number" } };
+  const put = gateway.putSchema({ ...two(ONE.tables.todos, { counted: wider }), version: 3 }, true);
+  await assert.rejects(put, /what the sync rules' bucket by_n holds/);
+  await gateway.putRules(building, 5_000);
+  const claims = { sub: "carol", n: 1 };
+  const carol = new Puller(gateway, "carol", 2_000, 2, { sub: "carol", admin: false, claims });
+  assert.equal((await carol.pull()).length, rows.length);
 });
