@@ -165,22 +165,18 @@ export class Lookups {
 }
 
 function overlaid(family: Family, loaded: ParamValues, overlay: Counts): ParamValues {
-  const counts: Counts = new Map();
-  if (loaded instanceof Values) {
-    for (const [text, { value, count }] of overlay) {
-      counts.set(text, { value, count: count + (loaded.counts.get(text)?.count ?? 0) });
-    }
-  }
+  const isThere = (text: string, more: number) =>
+    more + (loaded instanceof Values ? loaded.counts.get(text)?.count ?? 0 : 0) > 0;
   return {
     has: (text) => {
-      const changed = counts.get(text);
-      return changed === undefined ? loaded.has(text) : changed.count > 0;
+      const more = overlay.get(text)?.count;
+      return more === undefined ? loaded.has(text) : isThere(text, more);
     },
     *values() {
       for (const value of loaded.values()) {
         if (!overlay.has(textOf(family, value))) yield value;
       }
-      for (const { value, count } of counts.values()) if (count > 0) yield value;
+      for (const [text, { value, count }] of overlay) if (isThere(text, count)) yield value;
     },
   };
 }
