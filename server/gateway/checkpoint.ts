@@ -19,7 +19,7 @@ import {
 import type { CheckpointFacts, CheckpointHouse } from "./checkpoint_house.ts";
 import type { Snapshot } from "./checkpoint_snapshot.ts";
 import { checkOwner } from "./clients.ts";
-import { NO_CURSOR, writeCursor } from "./cursor.ts";
+import { NO_CURSOR, withHead, writeCursor } from "./cursor.ts";
 import type { Caller } from "./gateway.ts";
 import { type LookupCache, Lookups } from "./lookups.ts";
 import { publicBucketId } from "./rule_book.ts";
@@ -84,9 +84,10 @@ async function resume(
   scope: ReadScope,
   names: CatalogVersion,
   etag: string,
+  sub: string,
 ): Promise<readonly Served[] | undefined> {
   const served: Served[] = [];
-  for (const { bucket, id, goneSeq } of readEtag(etag) ?? []) {
+  for (const { bucket, id, goneSeq } of readEtag(etag, { seal: context.seal, sub }) ?? []) {
     const granted = scope.buckets.get(bucket);
     if (granted === undefined) return undefined;
     const snapshot = await house.resumed(id, granted.record, names, context);
@@ -139,13 +140,19 @@ function cursorBehind(
       snapshotSeq: seq,
     };
   });
-  const start = Math.min(...scans.map(({ since }) => since));
-  const head = Math.max(...scans.map(({ since }) => since));
+  const sorted = scans.map(({ since }) => since).sort((a, b) => a - b);
   const latest = Math.max(...scans.map(({ goneAfter }) => goneAfter));
   const cursor = writeCursor({
     ...NO_CURSOR,
     life: lifeAt(latest),
-    paging: { start, head, pages: 1, version, scans, current: 0 },
+    paging: {
+      start: sorted[0] ?? 0,
+      heads: sorted.reduce(withHead, []),
+      pages: 1,
+      version,
+      scans,
+      current: 0,
+    },
   });
   return seal.seal(cursor, sub);
 }
@@ -175,11 +182,11 @@ export async function openCheckpoint(
   });
   const broken = house === undefined || etag === undefined || fromChunk === undefined
     ? undefined
-    : await resume(context, house, scope, names, etag);
+    : await resume(context, house, scope, names, etag, caller.sub);
   const served = broken ??
     (house === undefined ? [] : await begin(context, house, scope, names, seq));
   const header = {
-    etag: writeEtag(served),
+    etag: writeEtag(served, { seal: context.seal, sub: caller.sub }),
     totalRows: served.reduce((sum, { snapshot }) => sum + snapshot.facts.rows, 0),
     buckets: served.map(({ granted }) => publicBucketId(granted.record.id, granted.placed)),
     seq: String(seq),

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { decodeBase64, encodeBase64 } from "@lakesync/core";
+import type { CursorSeal } from "./cursor_seal.ts";
 
 const HEADER = 1;
 const CHUNK = 2;
@@ -82,11 +82,23 @@ export interface ServedSnapshot {
   readonly goneSeq: number;
 }
 
+/** Whom an etag is sealed for. */
+export interface EtagOwner {
+  /** Seals it: what left a bucket before its reader was granted it is read from an etag. */
+  readonly seal: CursorSeal;
+  /** The user. */
+  readonly sub: string;
+}
+
+/** Keeps etags and cursors of one user apart. */
+function purpose(sub: string): string {
+  return `etag ${sub}`;
+}
+
 /** Writes an etag, with its quotes. */
-export function writeEtag(served: readonly ServedSnapshot[]): string {
+export function writeEtag(served: readonly ServedSnapshot[], { seal, sub }: EtagOwner): string {
   const fields = served.map(({ bucket, id, goneSeq }) => [bucket, id, goneSeq]);
-  const text = encodeBase64(new TextEncoder().encode(JSON.stringify(fields)));
-  return `"${text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}"`;
+  return `"${seal.seal(JSON.stringify(fields), purpose(sub))}"`;
 }
 
 function readServed(item: unknown): ServedSnapshot | undefined {
@@ -97,16 +109,17 @@ function readServed(item: unknown): ServedSnapshot | undefined {
   return { bucket, id, goneSeq };
 }
 
-/** Reads an etag; undefined for a text that was never one. */
-export function readEtag(etag: string): readonly ServedSnapshot[] | undefined {
+/** Reads an etag; undefined for a text that was never one of this user's. */
+export function readEtag(
+  etag: string,
+  { seal, sub }: EtagOwner,
+): readonly ServedSnapshot[] | undefined {
   const text = /^"([\w-]+)"$/.exec(etag)?.[1];
   if (text === undefined || text.length > MAX_ETAG_CHARS) return undefined;
-  const bytes = decodeBase64(
-    text.replaceAll("-", "+").replaceAll("_", "/") + "=".repeat((4 - (text.length % 4)) % 4),
-  );
-  if (bytes === undefined) return undefined;
+  const opened = seal.open(text, purpose(sub));
+  if (opened.kind !== "ours") return undefined;
   try {
-    const fields: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    const fields: unknown = JSON.parse(opened.text);
     if (!Array.isArray(fields)) return undefined;
     const served = fields.map(readServed).filter((item) => item !== undefined);
     return served.length === fields.length ? served : undefined;

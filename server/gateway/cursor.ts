@@ -4,7 +4,7 @@
  * As a text: positional JSON, sealed by cursor_seal.ts before it leaves the gateway,
  * `[2, life, base, lastMutationId, version, held, paging?]`. `held` is the numbers of the buckets,
  * each as the difference to the one before, then the exceptions `[bucket, base, residual]`. `paging`
- * is `[start, version, head, pages, order, groups, current, position?]`: scans that stand at the same place are one
+ * is `[start, version, heads, pages, order, groups, current, position?]`: scans that stand at the same place are one
  * group, so a client of a thousand buckets has a cursor of some kilobytes.
  *
  * @module
@@ -61,8 +61,8 @@ export type PastResidual = readonly [through: number, residual: readonly JsonVal
 export interface Paging {
   /** The head when the first page was read. */
   readonly start: number;
-  /** The head when the last page was read. */
-  readonly head: number;
+  /** The heads at which pages were read, in runs: pairs of a first and a last one, ascending. */
+  readonly heads: readonly number[];
   /** How many pages were read. */
   readonly pages: number;
   /** The schema version the pages are read for. */
@@ -91,6 +91,22 @@ export interface Cursor {
   readonly paging?: Paging;
 }
 
+/** More runs of heads run together, the oldest first. */
+const MAX_RUNS = 64;
+
+/**
+ * Adds the head of a page to those before it.
+ *
+ * @param heads runs of heads
+ * @param head the head, at least the last one of them
+ */
+export function withHead(heads: readonly number[], head: number): readonly number[] {
+  if (heads.at(-1) === head) return heads;
+  const next = [...heads, head, head];
+  if (next.length > 2 * MAX_RUNS) next.splice(1, 2);
+  return next;
+}
+
 /** The cursor of a client that has nothing. */
 export const NO_CURSOR: Cursor = { life: "", base: 0, lastMutationId: 0, version: 0, held: [] };
 
@@ -107,7 +123,7 @@ function writeHeld(held: readonly HeldBucket[], base: number): JsonValue {
 }
 
 function writePaging(paging: Paging): JsonValue {
-  const { start, version, head, pages, scans, current, position } = paging;
+  const { start, version, heads, pages, scans, current, position } = paging;
   const groups = Map.groupBy(
     scans.keys(),
     (i) => {
@@ -137,7 +153,7 @@ function writePaging(paging: Paging): JsonValue {
     position.after.seq,
     position.after.tie,
   ];
-  return [start, version, head, pages, order, written, current, ...at];
+  return [start, version, heads, pages, order, written, current, ...at];
 }
 
 /** Writes a cursor as a text. */
@@ -191,7 +207,7 @@ function readPast(input: unknown): PastResidual {
 }
 
 function readPaging(input: unknown): Paging {
-  const [start, version, head, pages, order, groups, current, gone, seq, tie] = list(input);
+  const [start, version, heads, pages, order, groups, current, gone, seq, tie] = list(input);
   const buckets = list(order).map((bucket) => count(bucket, 1));
   const scans: (ScanState | undefined)[] = buckets.map(() => undefined);
   for (const group of list(groups)) {
@@ -225,7 +241,7 @@ function readPaging(input: unknown): Paging {
   const paging = {
     start: count(start),
     version: count(version),
-    head: count(head),
+    heads: list(heads).map((head) => count(head)),
     pages: count(pages),
     scans: all,
     current: count(current),

@@ -20,7 +20,7 @@ import { readSnapshot } from "../store/snapshot.ts";
 import type { Store } from "../store/store.ts";
 import { servedVersion } from "./catalog.ts";
 import { type CheckpointRequest, type CheckpointStream, openCheckpoint } from "./checkpoint.ts";
-import { endFrame, headerFrame, writeEtag } from "./checkpoint_frames.ts";
+import { endFrame, type EtagOwner, headerFrame, writeEtag } from "./checkpoint_frames.ts";
 import { CheckpointHouse } from "./checkpoint_house.ts";
 import { checkOwner, forgetSeen } from "./clients.ts";
 import { type Committed, Committer } from "./committer.ts";
@@ -47,6 +47,9 @@ import { checkOpen } from "./scope.ts";
 /** How often history is compacted while there are commits, in milliseconds. */
 const COMPACT_EVERY_MS = 60_000;
 
+/** After a build of rules has failed it goes on after so long, in milliseconds. */
+const BUILD_RETRY_MS = 1_000;
+
 function checkClientId(clientId: string): void {
   if (!isClientId(clientId)) {
     throw new LakeSyncError(
@@ -66,8 +69,8 @@ function concerns(
 }
 
 /** The stream of a gateway without a schema. */
-function nothingChunked(): CheckpointStream {
-  const etag = writeEtag([]);
+function nothingChunked(owner: EtagOwner): CheckpointStream {
+  const etag = writeEtag([], owner);
   const header = headerFrame({ etag, totalRows: 0, buckets: [], seq: "0" });
   async function* frames() {
     yield* await Promise.resolve([header, endFrame(undefined)]);
@@ -80,6 +83,8 @@ export class OpenGateway implements Gateway {
   readonly #listeners = new Set<CommitListener>();
   #compactedMs: number;
   #building: Promise<void> | undefined;
+  /** Ends the wait before a build of rules is tried again. */
+  #goOn: () => void = () => {};
   readonly #house: CheckpointHouse | undefined;
 
   private constructor(
@@ -200,7 +205,9 @@ export class OpenGateway implements Gateway {
   async checkpoint(caller: Caller, request: CheckpointRequest): Promise<CheckpointStream> {
     checkClientId(request.clientId);
     const { catalog, book, ...context } = await this.#readContext(caller, request.schemaVersion);
-    if (catalog === undefined || book === undefined) return nothingChunked();
+    if (catalog === undefined || book === undefined) {
+      return nothingChunked({ seal: context.seal, sub: caller.sub });
+    }
     const facts = { ...context, catalog, book, house: this.#house };
     return await openCheckpoint(facts, caller, request);
   }
@@ -312,14 +319,33 @@ export class OpenGateway implements Gateway {
 
   /** Builds what is not built yet, and waits for it so long. */
   async #built(waitMs: number): Promise<void> {
-    this.#building ??= buildRules(this.committer).catch((error) => {
-      if (error instanceof LakeSyncError && error.code === "DRAINING") return;
-      this.env.onError?.("New rules could not be built", error);
-    }).finally(() => this.#building = undefined);
+    this.#building ??= this.#build().finally(() => this.#building = undefined);
+    this.#goOn();
     const timeout = Promise.withResolvers<void>();
     const cancel = this.env.setTimer(waitMs, timeout.resolve);
     await Promise.race([this.#building, timeout.promise]);
     cancel();
+  }
+
+  /** Builds rules to the end; after a failure it waits and goes on where it was. */
+  async #build(): Promise<void> {
+    while (!this.committer.closed) {
+      try {
+        return await buildRules(this.committer);
+      } catch (error) {
+        if (error instanceof LakeSyncError && error.code === "DRAINING") return;
+        this.env.onError?.("New rules could not be built, it is tried again", error);
+      }
+      if (this.committer.closed) return;
+      await new Promise<void>((resolve) => {
+        const cancel = this.env.setTimer(BUILD_RETRY_MS, resolve);
+        this.#goOn = () => {
+          cancel();
+          resolve();
+        };
+      });
+      this.#goOn = () => {};
+    }
   }
 
   async explain(request: ExplainRequest): Promise<RowExplanation> {
@@ -370,6 +396,7 @@ export class OpenGateway implements Gateway {
 
   async close(): Promise<void> {
     await this.committer.close();
+    this.#goOn();
     await this.#building;
     await this.#house?.close();
     await this.store.close();

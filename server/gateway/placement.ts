@@ -150,7 +150,7 @@ function enters(
   const most = values === undefined ? MAX_SPANS : MAX_VALUE_SPANS;
   if (recent.length >= 2 * most) {
     // The oldest two run together, the time between them included: a client of that time is told
-    // of the row as if it had had it. Of two lists of values the later one stays.
+    // of the row as if it may have had it. Of two lists of values the later one stays.
     recent.splice(1, 2);
     recentValues?.shift();
   }
@@ -160,6 +160,12 @@ function enters(
     spans: [...recent, seq],
     ...(values === undefined ? {} : { values: [...(recentValues ?? []), values] }),
   };
+}
+
+/** Whether the first span of a membership may be of several that ran together. */
+export function mayBeJoined({ spans, values }: Membership): boolean {
+  // A span that began with the commit that ended it is gone again, so one may be missing.
+  return spans.length >= 2 * (values === undefined ? MAX_SPANS : MAX_VALUE_SPANS) - 2;
 }
 
 /** The entry of the bucket index that a membership stands for. */

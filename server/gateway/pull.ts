@@ -20,7 +20,14 @@ import { readSnapshot } from "../store/snapshot.ts";
 import type { BucketRecord, Head, ReadView, ScannedRow, Store } from "../store/store.ts";
 import { type Catalog, type CatalogVersion, servedVersion } from "./catalog.ts";
 import { checkOwner } from "./clients.ts";
-import { type Cursor, NO_CURSOR, readCursor, type ScanState, writeCursor } from "./cursor.ts";
+import {
+  type Cursor,
+  NO_CURSOR,
+  readCursor,
+  type ScanState,
+  withHead,
+  writeCursor,
+} from "./cursor.ts";
 import type { CursorSeal } from "./cursor_seal.ts";
 import type { Caller } from "./gateway.ts";
 import { type LookupCache, Lookups } from "./lookups.ts";
@@ -128,6 +135,7 @@ class PageReader {
   readonly #request: PullRequest;
   readonly #view: ReadView;
   readonly #head: Head;
+  #granted: ReadonlySet<string> | undefined;
 
   constructor(context: PullContext, caller: Caller, request: PullRequest, view: ReadView) {
     this.#context = context;
@@ -289,7 +297,8 @@ class PageReader {
       const changes = withBuckets(told.rows, (bucket) => places.get(bucket) ?? 0, places.size);
       const pages = (cursor.paging?.pages ?? 0) + 1;
       const { start } = plan;
-      const paging = { start, head: seq, pages, version, scans: told.scans, ...told.stopped };
+      const heads = withHead(cursor.paging?.heads ?? [], seq);
+      const paging = { start, heads, pages, version, scans: told.scans, ...told.stopped };
       const next = this.#sealed({ ...cursor, life, paging });
       const result = { ...common, changes, cursor: next, complete: false };
       return { result, news: true, watched };
@@ -297,9 +306,7 @@ class PageReader {
     const listed = first ? listedBuckets(cursor, plan, records, told.rows) : plan.scans;
     const places = new Map(listed.map(({ bucket }, place) => [bucket, place]));
     const changes = withBuckets(told.rows, (bucket) => places.get(bucket) ?? 0, scopeSize(plan));
-    const buckets = listed.flatMap((scan) =>
-      this.#listed(scan, cursor, plan, scope, records, names)
-    );
+    const buckets = listed.flatMap((scan) => this.#listed(scan, cursor, scope, records, names));
     const result: PullResult = {
       ...common,
       changes,
@@ -334,7 +341,6 @@ class PageReader {
   #listed(
     scan: ScanState,
     cursor: Cursor,
-    plan: CheckpointPlan,
     scope: ReadScope,
     records: ReadonlyMap<number, BucketRecord>,
     names: CatalogVersion,
@@ -348,10 +354,15 @@ class PageReader {
     const placed = record && this.#context.book?.family(familyOfBucket(record.id));
     const id = record && placed ? publicBucketId(record.id, placed) : `#${scan.bucket}`;
     // Edited rules may have another bucket of this name now; the rows of this one were told already.
-    const taken = [...scope.buckets.values()].some((other) =>
-      publicBucketId(other.record.id, other.placed) === id
-    );
+    const taken = this.#names(scope).has(id);
     return [{ id: taken ? `${id}~${scan.bucket}` : id, rows: 0, gone: true }];
+  }
+
+  /** The names of the buckets that are granted. */
+  #names(scope: ReadScope): ReadonlySet<string> {
+    return this.#granted ??= new Set(
+      [...scope.buckets.values()].map(({ record, placed }) => publicBucketId(record.id, placed)),
+    );
   }
 }
 

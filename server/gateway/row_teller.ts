@@ -16,6 +16,7 @@ import type { ScannedRow } from "../store/store.ts";
 import { shownColumns } from "./bucket_state.ts";
 import type { Catalog, CatalogTable, CatalogVersion } from "./catalog.ts";
 import type { Cursor, ScanState } from "./cursor.ts";
+import { mayBeJoined } from "./placement.ts";
 import { isMember, type Membership, readRecord, type RowRecord } from "./record.ts";
 import { type CheckpointPlan, maySend, tellingBucket } from "./scans.ts";
 import type { ReadScope } from "./scope.ts";
@@ -148,7 +149,7 @@ export class RowTeller {
     newest: CatalogTable,
     names: CatalogTable,
   ): Judged {
-    const { start, scans } = this.#plan;
+    const { start, scans, heads } = this.#plan;
     const was = new Shown();
     const is = new Shown();
     const maybe = new Shown();
@@ -160,9 +161,11 @@ export class RowTeller {
       const scan = place === undefined ? undefined : scans[place];
       if (scan === undefined) continue;
       const held = this.#held.get(bucket);
-      if (held !== undefined && wasIn(membership, held.base, held, newest)) {
+      const span = held === undefined ? -1 : spanAt(membership, held.base, held, newest);
+      if (held !== undefined && span >= 0) {
         was.add(bucket, this.#columns(held.family, newest));
         base = Math.min(base, held.base);
+        whole ||= span === 0 && mayBeJoined(membership);
       }
       const granted = this.#scope.buckets.get(bucket);
       const family = this.#families.get(bucket);
@@ -172,7 +175,7 @@ export class RowTeller {
         is.add(bucket, this.#columns(granted.placed.family, newest));
       }
       if (family !== undefined && scan.sentFrom >= 0) {
-        if (maybeSent(membership, scan, family, newest)) {
+        if (maybeSent(membership, scan, heads, family, newest)) {
           maybe.add(bucket, this.#columns(family, newest));
         }
       }
@@ -291,18 +294,19 @@ function holds(
   return family.tables.get(table.name)?.holds(residual, values) ?? false;
 }
 
-function wasIn(
+/** The place of the span in which the row was held at a commit; -1 when it was not. */
+function spanAt(
   { spans, values }: Membership,
   seq: number,
   { family, residual }: HeldFamily,
   table: CatalogTable,
-): boolean {
+): number {
   for (let i = 0; i < spans.length; i += 2) {
     const left = spans[i + 1];
     if ((spans[i] ?? 0) > seq || (left !== undefined && left <= seq)) continue;
-    if (holds(family, residual, values?.[i / 2], table)) return true;
+    if (holds(family, residual, values?.[i / 2], table)) return i / 2;
   }
-  return false;
+  return -1;
 }
 
 function isIn(
@@ -318,12 +322,13 @@ function isIn(
 function maybeSent(
   { spans, values }: Membership,
   scan: ScanState,
+  heads: readonly number[],
   family: Family,
   table: CatalogTable,
 ): boolean {
   for (let i = 0; i < spans.length; i += 2) {
     const entered = spans[i] ?? 0;
-    if (!maySend(scan, entered, spans[i + 1])) continue;
+    if (!maySend(scan, heads, entered, spans[i + 1])) continue;
     if (holds(family, scan.residual, values?.[i / 2], table)) return true;
     for (const [through, residual] of scan.past ?? []) {
       if (entered <= through && holds(family, residual, values?.[i / 2], table)) return true;

@@ -25,6 +25,8 @@ export interface CheckpointPlan {
   readonly position: Paging["position"];
   /** Whether the client's schema has columns that it did not have at its base. */
   readonly learns: boolean;
+  /** The heads at which earlier pages of it were read, in runs. */
+  readonly heads: readonly number[];
 }
 
 function same(a: readonly JsonValue[], b: readonly JsonValue[]): boolean {
@@ -131,7 +133,7 @@ export function planPage(
   const held = new Map(cursor.held.map((bucket) => [bucket.bucket, bucket]));
   const plan = { start: paging?.start ?? head, held, learns };
   const page = paging?.pages ?? 0;
-  const now = { page, head, lastHead: paging?.head ?? head };
+  const now = { page, head, lastHead: paging?.heads.at(-1) ?? head };
   const known = restart
     ? (paging?.scans ?? []).map((scan) => begun({ ...scan, page, since: head }, plan))
     : paging?.scans ?? [];
@@ -155,6 +157,7 @@ export function planPage(
   const restarted = restart || scans[current] !== known[current];
   return {
     ...plan,
+    heads: paging?.heads ?? [],
     scans,
     current,
     position: restarted ? undefined : paging?.position,
@@ -167,18 +170,23 @@ export function isWhole(scan: ScanState): boolean {
 }
 
 /**
- * Whether a page of this checkpoint could bring a row that was in a bucket for a time.
+ * Whether an earlier page of this checkpoint could bring a row that was in a bucket for a time.
  *
  * @param scan the bucket's scan
+ * @param heads the heads at which earlier pages were read, in runs
  * @param entered the commit at which the row entered
  * @param left the commit at which it left; undefined when it is there
  */
 export function maySend(
   { sentFrom, unsent = [] }: ScanState,
+  heads: readonly number[],
   entered: number,
   left: number | undefined,
 ): boolean {
-  if (sentFrom < 0) return false;
+  const read = heads.some((first, i) =>
+    i % 2 === 0 && entered <= (heads[i + 1] ?? first) && (left === undefined || left > first)
+  );
+  if (sentFrom < 0 || !read) return false;
   let from = sentFrom;
   for (let i = 0; i <= unsent.length; i += 2) {
     const through = unsent[i] ?? Infinity;
