@@ -279,6 +279,7 @@ export class Committer {
     }
     const { isOpen, buildingSpec, spec } = before.book;
     if (!isOpen && buildingSpec === undefined && sameJson(spec, input)) return false;
+    if (buildingSpec !== undefined && sameJson(buildingSpec, input)) return true;
     const { book, builds } = before.book.with(input, this.#catalog);
     if (!builds || before.head.seq === 0) {
       await this.switchRules({ ...before, book });
