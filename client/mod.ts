@@ -16,6 +16,7 @@ export type {
   StopCode,
   TypeOf,
 } from "@lakesync/core";
+export type { StreamPart, StreamPlace } from "./chunks.ts";
 export { type Client, type ClientOptions, createClient } from "./client.ts";
 export type { ClientEnvironment, SocketFactory } from "./environment.ts";
 export * from "./local.ts";
@@ -31,4 +32,5 @@ export type {
   ReplicaState,
 } from "./replica.ts";
 export type { Progress, Repair, Subscribable, SyncProblem, SyncStatus } from "./status.ts";
+export type { StreamHeader } from "./transport/frames.ts";
 export type { GetToken } from "./transport/token.ts";

@@ -194,6 +194,7 @@ for (const [way, environment] of [["sockets", {}], ["HTTP", { openSocket: undefi
     assert.equal(phone.status.value.lastRepair?.rowsHere, ROWS - 2);
     assert.deepEqual((await phone.verify())?.drifts, []);
     await converged("notes", [writer, phone]);
+    await phone.close();
   });
 }
 
