@@ -3,9 +3,9 @@
  *
  * As a text: positional JSON, sealed by cursor_seal.ts before it leaves the gateway,
  * `[2, life, base, lastMutationId, version, held, paging?]`. `held` is the numbers of the buckets,
- * each as the difference to the one before, then the exceptions `[bucket, base, residual]`. `paging`
- * is `[start, version, heads, pages, order, groups, current, position?]`: scans that stand at the same place are one
- * group, so a client of a thousand buckets has a cursor of some kilobytes.
+ * each as the difference to the one before, then the exceptions `[base, residual, buckets]`.
+ * `paging` is `[start, version, heads, pages, order, groups, current, position?]`: scans that stand
+ * at the same place are one group, so a client of a thousand buckets has a cursor of some kilobytes.
  *
  * @module
  */
@@ -119,7 +119,13 @@ function writeHeld(held: readonly HeldBucket[], base: number): JsonValue {
     return step;
   });
   const others = sorted.filter((bucket) => bucket.base !== base || bucket.residual.length > 0);
-  return [numbers, others.map(({ bucket, base, residual }) => [bucket, base, residual])];
+  // Buckets of one kind are compared with one list of values, which may be long.
+  const groups = Map.groupBy(others, ({ base, residual }) => JSON.stringify([base, residual]));
+  const written = [...groups].map(([state, buckets]): JsonValue => [
+    ...JSON.parse(state),
+    buckets.map(({ bucket }) => bucket),
+  ]);
+  return [numbers, written];
 }
 
 function writePaging(paging: Paging): JsonValue {
@@ -188,9 +194,10 @@ function json(value: unknown): readonly JsonValue[] {
 function readHeld(input: unknown, base: number): readonly HeldBucket[] {
   const [numbers, others] = list(input);
   const exceptions = new Map(
-    list(others).map((other) => {
-      const [bucket, base, residual] = list(other);
-      return [count(bucket), { base: count(base), residual: json(residual) }] as const;
+    list(others).flatMap((other) => {
+      const [base, residual, buckets] = list(other);
+      const held = { base: count(base), residual: json(residual) };
+      return list(buckets).map((bucket) => [count(bucket), held] as const);
     }),
   );
   let last = 0;

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { decodeBase64, encodeBase64 } from "@lakesync/core";
+import { decodeBase64, encodeBase64, LakeSyncError } from "@lakesync/core";
 import { gcmsiv } from "@noble/ciphers/aes.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
@@ -52,10 +52,17 @@ export class CursorSeal {
    *
    * @param text what to seal
    * @param sub the user it is for; nobody else can use it
+   * @throws {LakeSyncError} `FORBIDDEN` when it is so long that it would not be opened again
    */
   seal(text: string, sub: string): string {
     const sealed = gcmsiv(this.#key, NONCE, utf8ToBytes(sub)).encrypt(utf8ToBytes(text));
-    return this.#prefix + urlSafe(sealed);
+    const written = this.#prefix + urlSafe(sealed);
+    if (written.length <= MAX_CHARS) return written;
+    throw new LakeSyncError(
+      "FORBIDDEN",
+      "The rules compare rows with more values of this caller than a cursor can hold, " +
+        "use eq or in, or fewer values",
+    );
   }
 
   /** Opens what {@linkcode CursorSeal.seal} gave. */
