@@ -5,6 +5,7 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { type Client, type ClientOptions, createClient } from "./client.ts";
+import { openLocal } from "./local.ts";
 import type { Progress, SyncStatus } from "./status.ts";
 import { BucketGateway } from "./testing_buckets.ts";
 import { ChunkStreams } from "./testing_chunks.ts";
@@ -206,8 +207,11 @@ test("G6: what breaks every stream before a chunk is through leads to pulls", as
 });
 
 test("G6: chunks that are here are forgotten when pulls bring everything", async (world) => {
-  world.streams.fate = (before) => ({ kind: "cut", bytes: before === 0 ? 500 : 20 });
-  await complete(await world.client());
+  world.streams.fate = (before) => {
+    if (before === 1) world.server.gateway.rows.delete("todos t0");
+    return { kind: "cut", bytes: before === 0 ? 500 : 20 };
+  };
+  await complete(await world.client(), ROWS - 1);
   assert.equal(world.cursors[0], undefined);
 });
 
@@ -323,4 +327,26 @@ test("G6: what is pending outlives a resync in chunks", async (world) => {
   assert.deepEqual((await client.verify())?.drifts, []);
   const [count] = await client.query("SELECT count(*) AS n FROM todos");
   assert.equal(count?.["n"], ROWS - 1);
+});
+
+Deno.test("a part of a stream is taken only where the database stands", async () => {
+  const db = await openLocal({ database: ":memory:", schema, watchMs: 0 });
+  const { clientId } = await db.state();
+  const chunk = (etag: string, number: number) =>
+    ({ kind: "chunk", etag, number, place: 0, rows: 1, bytes: new Uint8Array([1]) }) as const;
+  const end = (chunks: number) => ({ kind: "end", etag: "e", chunks, cursor: "c" }) as const;
+  const header = { etag: "e", totalRows: 2, buckets: 1 };
+  assert.equal(await db.storePart(chunk("e", 0), clientId), false, "no stream has begun");
+  assert.equal(await db.storePart({ kind: "begin", header }, clientId), true);
+  assert.equal(await db.storePart(chunk("e", 0), clientId), true);
+  assert.equal(await db.storePart(chunk("e", 0), clientId), false, "it is here");
+  assert.equal(await db.storePart(chunk("e", 2), clientId), false, "one is missing");
+  assert.equal(await db.storePart(chunk("f", 1), clientId), false, "of another stream");
+  assert.equal(await db.storePart(chunk("e", 1), "another"), false, "for another name");
+  assert.equal(await db.storePart(end(2), clientId), false, "one is missing");
+  assert.deepEqual((await db.state()).stream, { etag: "e", chunks: 1, rows: 1, totalRows: 2 });
+  assert.equal(await db.storePart(end(1), clientId), true);
+  assert.equal((await db.state()).cursor, "c");
+  assert.equal(await db.storePart({ kind: "begin", header }, clientId), false, "it has ended");
+  await db.close();
 });
