@@ -8,7 +8,7 @@ import { type Client, type ClientOptions, createClient } from "./client.ts";
 import { openLocal } from "./local.ts";
 import type { Progress, SyncStatus } from "./status.ts";
 import { BucketGateway } from "./testing_buckets.ts";
-import { ChunkStreams } from "./testing_chunks.ts";
+import { ChunkStreams, zip } from "./testing_chunks.ts";
 import { copyDatabase, withFolder } from "./testing_local.ts";
 import { BucketServer, errorAnswer } from "./testing_server.ts";
 
@@ -348,5 +348,25 @@ Deno.test("a part of a stream is taken only where the database stands", async ()
   assert.equal(await db.storePart(end(1), clientId), true);
   assert.equal((await db.state()).cursor, "c");
   assert.equal(await db.storePart({ kind: "begin", header }, clientId), false, "it has ended");
+  await db.close();
+});
+
+Deno.test("chunks of a stream that did not end are forgotten with the first page of pulls", async () => {
+  const db = await openLocal({ database: ":memory:", schema, watchMs: 0 });
+  const { clientId } = await db.state();
+  const gateway = new BucketGateway();
+  gateway.granted.add("a");
+  for (const id of ["x", "y", "z"]) gateway.put("todos", id, { title: id }, ["a"]);
+  const header = { etag: "e", totalRows: 3, buckets: 1 };
+  await db.storePart({ kind: "begin", header }, clientId);
+  for (const [number, { place, page }] of gateway.chunks(["a"], 3).entries()) {
+    const bytes = await zip(page);
+    await db.storePart({ kind: "chunk", etag: "e", number, place, rows: 3, bytes }, clientId);
+  }
+  gateway.rows.delete("todos x");
+  gateway.forget();
+  for (const page of gateway.pull([], 1)) await db.receive(page);
+  const rows = await db.query("SELECT id FROM todos ORDER BY id");
+  assert.deepEqual(rows.map(({ id }) => id), ["y", "z"]);
   await db.close();
 });
