@@ -1,5 +1,5 @@
 /**
- * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client]`.
+ * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [rules]`.
  *
  * @module
  */
@@ -8,6 +8,7 @@ import { benchClient } from "./apply.ts";
 import { benchLatency } from "./latency.ts";
 import { benchPull } from "./pull.ts";
 import { benchPush } from "./push.ts";
+import { benchRules } from "./rules.ts";
 import { machine } from "./support.ts";
 
 const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
@@ -15,6 +16,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   pull: benchPull,
   latency: benchLatency,
   client: benchClient,
+  rules: benchRules,
 };
 
 const names = Deno.args.length > 0 ? Deno.args : Object.keys(BENCHMARKS);
