@@ -92,15 +92,16 @@ export function place(
   horizonSeq: number,
 ): readonly Membership[] {
   const moved: Membership[] = [];
+  const byBucket = new Map(placements.map((placement) => [placement.bucket, placement]));
   for (const membership of memberships) {
-    const now = placements.find(({ bucket }) => bucket === membership.bucket);
+    const now = byBucket.get(membership.bucket);
+    byBucket.delete(membership.bucket);
     const next = now === undefined
       ? left(membership, seq)
       : stays(membership, now.values, seq, horizonSeq);
     if (next !== undefined) moved.push(next);
   }
-  for (const { bucket, values } of placements) {
-    if (memberships.some((membership) => membership.bucket === bucket)) continue;
+  for (const { bucket, values } of byBucket.values()) {
     moved.push({
       bucket,
       seq,

@@ -81,11 +81,12 @@ function write(
   const forgotten = record.memberships.filter(({ bucket }) =>
     ledger.byNumber(bucket)?.placed === undefined
   );
+  const known = new Set(record.memberships.map(({ bucket }) => bucket));
   const added: Membership[] = [];
   let sums: ReturnType<typeof sumsOf> | undefined;
   for (const { id, values } of placements) {
     const bucket = ledger.byId(id);
-    if (record.memberships.some((membership) => membership.bucket === bucket.bucket)) continue;
+    if (known.has(bucket.bucket)) continue;
     sums ??= sumsOf(row.rowId, record.state);
     ledger.change(bucket, seq, row.table, undefined, sums);
     added.push({
@@ -96,7 +97,9 @@ function write(
     });
   }
   if (added.length === 0 && forgotten.length === 0) return undefined;
-  const kept = record.memberships.filter((membership) => !forgotten.includes(membership));
+  const kept = record.memberships.filter(({ bucket }) =>
+    ledger.byNumber(bucket)?.placed !== undefined
+  );
   return {
     table: row.table,
     rowId: row.rowId,

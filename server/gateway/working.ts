@@ -375,8 +375,10 @@ export class WorkingSet {
     const moved = place(moving, now, seq, this.#horizonSeq);
     this.#sum(row, moving, moved);
     const memberships = resting.length === 0 ? moved : [...resting, ...moved];
-    const drop = stored.memberships.filter((old) => !memberships.includes(old)).map(entryOf);
-    const add = memberships.filter((next) => !stored.memberships.includes(next)).map(entryOf);
+    const before = new Set(stored.memberships);
+    const after = new Set(memberships);
+    const drop = stored.memberships.filter((old) => !after.has(old)).map(entryOf);
+    const add = memberships.filter((next) => !before.has(next)).map(entryOf);
     return { ...key, data: writeRecord({ ...row.record, memberships }), ref, drop, add };
   }
 
@@ -384,9 +386,11 @@ export class WorkingSet {
     const { key, stored, record, seq } = row;
     let was: RowSums | undefined;
     let is: RowSums | undefined;
-    for (const bucketNumber of new Set([...before, ...after].map(({ bucket }) => bucket))) {
-      const old = before.find(({ bucket }) => bucket === bucketNumber);
-      const now = after.find(({ bucket }) => bucket === bucketNumber);
+    const olds = byBucket(before);
+    const nows = byBucket(after);
+    for (const bucketNumber of new Set([...olds.keys(), ...nows.keys()])) {
+      const old = olds.get(bucketNumber);
+      const now = nows.get(bucketNumber);
       const bucket = this.#ledger.byNumber(bucketNumber);
       if (old === now || bucket === undefined) continue;
       const wasIn = old !== undefined && isMember(old);
@@ -404,6 +408,10 @@ export class WorkingSet {
       );
     }
   }
+}
+
+function byBucket(memberships: readonly Membership[]): ReadonlyMap<number, Membership> {
+  return new Map(memberships.map((membership) => [membership.bucket, membership]));
 }
 
 function needsSums({ placed }: LedgerBucket): boolean {
