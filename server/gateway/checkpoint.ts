@@ -23,7 +23,7 @@ import { NO_CURSOR, withHead, writeCursor } from "./cursor.ts";
 import type { Caller } from "./gateway.ts";
 import { type LookupCache, Lookups } from "./lookups.ts";
 import { publicBucketId } from "./rule_book.ts";
-import { type GrantedBucket, type ReadScope, readScope } from "./scope.ts";
+import { type GrantedBucket, type ReadScope, readScope, RulesChanged } from "./scope.ts";
 
 /** Further buckets come with the tail; an etag names each of them. */
 const MAX_BUCKETS = 64;
@@ -58,6 +58,8 @@ export interface CheckpointContext extends CheckpointFacts {
   readonly store: Store;
   /** What parameters looked up. */
   readonly lookups: LookupCache;
+  /** Whether the rules are still those that hold. */
+  readonly isCurrent: () => boolean;
   /** Its snapshots; undefined when it keeps none. */
   readonly house: CheckpointHouse | undefined;
 }
@@ -165,6 +167,7 @@ function cursorBehind(
  * @param request what is asked
  * @throws {LakeSyncError} `CLIENT_NOT_YOURS`, `SCHEMA_CONFLICT` (the schema version is not served),
  * `BACKPRESSURE`, `DRAINING`
+ * @throws {RulesChanged} when other rules were put in force before the snapshot
  */
 export async function openCheckpoint(
   context: CheckpointContext,
@@ -175,6 +178,7 @@ export async function openCheckpoint(
   const { clientId, schemaVersion, etag, fromChunk } = request;
   const names = servedVersion(catalog, schemaVersion);
   const { scope, seq } = await readSnapshot(store, async (view) => {
+    if (!context.isCurrent()) throw new RulesChanged();
     const [client] = await view.clients([clientId]);
     checkOwner(client, caller.sub);
     const lookups = new Lookups(book, catalog, context.lookups);

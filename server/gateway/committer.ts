@@ -163,6 +163,11 @@ export class Committer {
     return await this.base();
   }
 
+  /** Whether rules and schema are still those that a reader was given. */
+  isCurrent(book: RuleBook | undefined): boolean {
+    return this.#base !== undefined && this.#base.book?.active === book?.active;
+  }
+
   #quietLives({ lives, head }: Base): Base["lives"] {
     return this.store.capabilities.shared ? withLife(lives, this.life, head.seq) : lives;
   }

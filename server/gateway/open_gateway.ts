@@ -42,7 +42,7 @@ import { explainRow } from "./explain.ts";
 import { isOurs } from "./lives.ts";
 import { type PullContext, pullPage } from "./pull.ts";
 import { buildRules } from "./rebuild.ts";
-import { checkOpen } from "./scope.ts";
+import { checkOpen, RulesChanged } from "./scope.ts";
 
 /** How often history is compacted while there are commits, in milliseconds. */
 const COMPACT_EVERY_MS = 60_000;
@@ -204,20 +204,40 @@ export class OpenGateway implements Gateway {
 
   async checkpoint(caller: Caller, request: CheckpointRequest): Promise<CheckpointStream> {
     checkClientId(request.clientId);
-    const { catalog, book, ...context } = await this.#readContext(caller, request.schemaVersion);
-    if (catalog === undefined || book === undefined) {
-      return nothingChunked({ seal: context.seal, sub: caller.sub });
-    }
-    const facts = { ...context, catalog, book, house: this.#house };
-    return await openCheckpoint(facts, caller, request);
+    return await this.#read(
+      caller,
+      request.schemaVersion,
+      async ({ catalog, book, ...context }) => {
+        if (catalog === undefined || book === undefined) {
+          return nothingChunked({ seal: context.seal, sub: caller.sub });
+        }
+        const facts = { ...context, catalog, book, house: this.#house };
+        return await openCheckpoint(facts, caller, request);
+      },
+    );
   }
 
   async #page(caller: Caller, request: PullRequest) {
-    return await pullPage(
-      await this.#readContext(caller, request.schemaVersion ?? 0),
+    return await this.#read(
       caller,
-      request,
+      request.schemaVersion ?? 0,
+      (context) => pullPage(context, caller, request),
     );
+  }
+
+  /** Reads by the rules that hold at the snapshot: when others came before it, it is read anew. */
+  async #read<T>(
+    caller: Caller,
+    schemaVersion: number,
+    read: (context: PullContext) => Promise<T>,
+  ): Promise<T> {
+    for (;;) {
+      try {
+        return await read(await this.#readContext(caller, schemaVersion));
+      } catch (error) {
+        if (!(error instanceof RulesChanged)) throw error;
+      }
+    }
   }
 
   /** What is read by; refuses callers of gateways that are closing, or closed to them. */
@@ -240,6 +260,7 @@ export class OpenGateway implements Gateway {
       isOurs: (life: string, seq: number) => life === committer.life || isOurs(lives, life, seq),
       lifeAt: (headSeq: number) => committer.lifeAt(headSeq),
       seal: committer.seal,
+      isCurrent: () => committer.isCurrent(book),
     };
   }
 

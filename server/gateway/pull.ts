@@ -35,7 +35,7 @@ import { familyOfBucket, publicBucketId, type RuleBook } from "./rule_book.ts";
 import { bucketStateOf } from "./bucket_state.ts";
 import { type HeldFamily, RowTeller, type ToldRow } from "./row_teller.ts";
 import { type CheckpointPlan, isWhole, planPage } from "./scans.ts";
-import { type GrantedBucket, type ReadScope, readScope } from "./scope.ts";
+import { type GrantedBucket, type ReadScope, readScope, RulesChanged } from "./scope.ts";
 
 /** A page looks at so many rows for each that it may tell. */
 const LOOKED_AT = 4;
@@ -58,6 +58,8 @@ export interface PullContext {
   readonly lifeAt: (headSeq: number) => string;
   /** Seals cursors. */
   readonly seal: CursorSeal;
+  /** Whether the rules are still those that hold. */
+  readonly isCurrent: () => boolean;
 }
 
 /** A page, and whether it tells the client anything it did not have. */
@@ -116,6 +118,7 @@ function start(request: PullRequest, sub: string, context: PullContext): Cursor 
  * @returns the page
  * @throws {LakeSyncError} `VALIDATION_ERROR`, `CLIENT_NOT_YOURS`, `RESYNC_REQUIRED`,
  * `SCHEMA_CONFLICT` (the client's schema version is not served)
+ * @throws {RulesChanged} when other rules were put in force before the snapshot
  */
 export async function pullPage(
   context: PullContext,
@@ -124,7 +127,10 @@ export async function pullPage(
 ): Promise<PulledPage> {
   return await readSnapshot(
     context.store,
-    (view) => new PageReader(context, caller, request, view).read(),
+    async (view) => {
+      if (!context.isCurrent()) throw new RulesChanged();
+      return await new PageReader(context, caller, request, view).read();
+    },
   );
 }
 

@@ -72,6 +72,11 @@ export async function readScope(
   return { buckets, watched: new Set([...ids, ...lookups.ids]) };
 }
 
+/** Other rules were put in force between the beginning of a read and its snapshot; read anew. */
+export class RulesChanged extends Error {
+  override readonly name = "RulesChanged";
+}
+
 /**
  * Refuses a caller where no rules were put, unless everything is open.
  *
