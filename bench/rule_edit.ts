@@ -104,6 +104,7 @@ export async function benchRuleEdit(): Promise<void> {
   const filled = await fill(server, gateway);
   await pushOnce(server, gateway, [[membership(server, "m", "alice", "hers")]]);
 
+  const { peak: filledPeak } = await server.memory();
   const alone = await edit(server, gateway, listRules(-1));
   const ratio = (alone / filled).toFixed(2);
   console.log(
@@ -125,7 +126,10 @@ export async function benchRuleEdit(): Promise<void> {
     console.log(`${what} beside an edit:  ${told(beside[what])}`);
   }
   const { now, peak } = await server.memory();
-  console.log(`server memory: ${now.toFixed(0)} MB, peak ${peak.toFixed(0)} MB`);
+  console.log(
+    `server memory: ${now.toFixed(0)} MB, peak ${peak.toFixed(0)} MB, ` +
+      `${filledPeak.toFixed(0)} MB before the edits`,
+  );
 }
 
 if (import.meta.main) await benchRuleEdit();

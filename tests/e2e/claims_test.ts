@@ -114,7 +114,7 @@ Deno.test("G7: a token that ended is replaced by one with other claims, and the 
     schema: LISTS,
     getToken: () =>
       ++asked === 1
-        ? expiringToken("alice", 2_500, { orgs: ["acme"] })
+        ? expiringToken("alice", 4_000, { orgs: ["acme"] })
         : lists.world.token("alice"),
   });
   await holds(alice, "a1,a2");
