@@ -8,7 +8,7 @@ import { benchFanOut } from "./fan_out.ts";
 import { benchGrant } from "./grant.ts";
 import { benchRuleEdit } from "./rule_edit.ts";
 import { benchUsers } from "./users.ts";
-import { benchKinds, benchWriteRules } from "./write_rules.ts";
+import { benchCapturedKinds, benchKinds, benchWriteRules } from "./write_rules.ts";
 
 /** Runs the benchmarks of rules and prints their tables. */
 export async function benchRules(): Promise<void> {
@@ -16,6 +16,7 @@ export async function benchRules(): Promise<void> {
   await benchUsers();
   await benchWriteRules();
   await benchKinds();
+  await benchCapturedKinds();
   await benchFanOut();
   await benchRuleEdit();
 }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { openLocal } from "@lakesync/client";
 import type { Delta, Shape, Value } from "@lakesync/core";
 import { inBatches, LISTS, LISTS_RULES, membership, pushOnce, pushRate, todo } from "./lists.ts";
 import { BenchServer, show, spread } from "./support.ts";
@@ -87,6 +88,22 @@ function valueOf(kind: Kind, i: number): Value {
   }
 }
 
+function showKinds(rates: Readonly<Record<Kind, readonly number[]>>): void {
+  for (
+    const [name, kind, against] of [
+      ["counter against integer", "sum", "plain"],
+      ["set against json", "tags", "text"],
+    ] as const
+  ) {
+    const ratio = rates[kind].map((rate, round) => rate / (rates[against][round] ?? NaN));
+    console.log(
+      `${name}: ${show(spread(rates[against]))} rows/s, ${show(spread(rates[kind]))}, ratio ${
+        show(spread(ratio), 2)
+      }`,
+    );
+  }
+}
+
 /** Increments and set changes, against plain writes. */
 export async function benchKinds(): Promise<void> {
   console.log(
@@ -123,22 +140,45 @@ export async function benchKinds(): Promise<void> {
       if (round >= 0) rates[kind].push(rate);
     }
   }
-  for (
-    const [name, kind, against] of [
-      ["counter against integer", "sum", "plain"],
-      ["set against json", "tags", "text"],
-    ] as const
-  ) {
-    const ratio = rates[kind].map((rate, round) => rate / (rates[against][round] ?? NaN));
-    console.log(
-      `${name}: ${show(spread(rates[against]))} rows/s, ${show(spread(rates[kind]))}, ratio ${
-        show(spread(ratio), 2)
-      }`,
-    );
+  showKinds(rates);
+}
+
+const UPDATES: Readonly<Record<Kind, string>> = {
+  plain: "UPDATE tallies SET plain = plain + 1 WHERE id = ?",
+  sum: "UPDATE tallies SET sum = sum + 1 WHERE id = ?",
+  text: `UPDATE tallies SET text = '["red","' || ? || '"]' WHERE id = ?1`,
+  tags: `UPDATE tallies SET tags = '["red","' || ? || '"]' WHERE id = ?1`,
+};
+
+/** Increments and set changes that a client captures, against plain writes. */
+export async function benchCapturedKinds(): Promise<void> {
+  console.log(`\nCaptured updates of ${TALLIES} rows, one transaction, ${ROUNDS} rounds`);
+  const folder = await Deno.makeTempDir({ prefix: "lakesync-kinds-" });
+  const rates: Record<Kind, number[]> = { plain: [], sum: [], text: [], tags: [] };
+  for (let round = -1; round < ROUNDS; round++) {
+    for (const kind of ["plain", "sum", "text", "tags"] as const) {
+      const database = `${folder}/${kind}-${round}.db`;
+      const local = await openLocal({ database, schema: KINDS });
+      await local.transaction(async (tx) => {
+        for (let i = 0; i < TALLIES; i++) {
+          await tx.exec(`INSERT INTO tallies VALUES (?, 0, 0, '["red"]', '["red"]')`, [`t${i}`]);
+        }
+      });
+      const started = performance.now();
+      await local.transaction(async (tx) => {
+        for (let i = 0; i < TALLIES; i++) await tx.exec(UPDATES[kind], [`t${i}`]);
+      });
+      const rate = TALLIES / ((performance.now() - started) / 1000);
+      if (round >= 0) rates[kind].push(rate);
+      await local.close();
+    }
   }
+  await Deno.remove(folder, { recursive: true });
+  showKinds(rates);
 }
 
 if (import.meta.main) {
   await benchWriteRules();
   await benchKinds();
+  await benchCapturedKinds();
 }
