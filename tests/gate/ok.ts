@@ -52,8 +52,13 @@ async function docExamples(): Promise<Outcome> {
   return countTests({ ...ran, success: ran.success && !broken });
 }
 
+/** The tests are thousands of worlds, kills and rows; past this they are stuck. */
+const TESTS_TIMEOUT_MS = 20 * 60_000;
+
 async function tests(): Promise<Outcome> {
-  return countTests(await run([Deno.execPath(), "task", "test"]));
+  return countTests(
+    await run([Deno.execPath(), "task", "test"], { timeoutMs: TESTS_TIMEOUT_MS }),
+  );
 }
 
 const STEPS: readonly (readonly [string, () => Promise<Outcome>])[] = [
