@@ -177,13 +177,14 @@ export async function openCheckpoint(
   const { catalog, book, store, house } = context;
   const { clientId, schemaVersion, etag, fromChunk } = request;
   const names = servedVersion(catalog, schemaVersion);
-  const { scope, seq } = await readSnapshot(store, async (view) => {
+  const { scope, seq, lookups } = await readSnapshot(store, async (view) => {
     if (!context.isCurrent()) throw new RulesChanged();
     const [client] = await view.clients([clientId]);
     checkOwner(client, caller.sub);
     const lookups = new Lookups(book, catalog, context.lookups);
-    return { scope: await readScope(view, caller, lookups), seq: view.head.seq };
+    return { scope: await readScope(view, caller, lookups), seq: view.head.seq, lookups };
   });
+  lookups.keep();
   const broken = house === undefined || etag === undefined || fromChunk === undefined
     ? undefined
     : await resume(context, house, scope, names, etag, caller.sub);

@@ -345,7 +345,11 @@ export async function withLookups<T>(
     } catch (error) {
       if (!(error instanceof MissingLookups)) throw error;
       const { missing } = error;
-      await readSnapshot(store, (view) => lookups.load(view, missing));
+      await readSnapshot(store, (view) => {
+        lookups.drop();
+        return lookups.load(view, missing);
+      });
+      lookups.keep();
     }
   }
 }

@@ -90,6 +90,7 @@ function add(counts: Counts, family: Family, value: Value, by: number): void {
 export class Lookups {
   readonly #loaded = new Map<string, ParamValues>();
   readonly #overlay = new Map<string, Counts>();
+  #read: (readonly [BucketRecord, Values])[] = [];
 
   constructor(
     readonly book: RuleBook,
@@ -143,7 +144,7 @@ export class Lookups {
       after = last.position;
     }
     const values = new Values(counts);
-    this.cache.put(record, values);
+    this.#read.push([record, values]);
     return values;
   }
 
@@ -151,6 +152,17 @@ export class Lookups {
     const table = this.catalog.tableById(row.table);
     if (table === undefined || family.yields === undefined) return null;
     return rowReader(table, row.rowId, readRecord(row.data).state)(family.yields);
+  }
+
+  /** Remembers what was read, once it is sure that it was one snapshot. */
+  keep(): void {
+    for (const [record, values] of this.#read) this.cache.put(record, values);
+    this.#read = [];
+  }
+
+  /** Forgets what was read by a snapshot that was none. */
+  drop(): void {
+    this.#read = [];
   }
 
   /** Takes in that a row of the commit under way yields a value in a bucket, or no longer does. */

@@ -125,13 +125,15 @@ export async function pullPage(
   caller: Caller,
   request: PullRequest,
 ): Promise<PulledPage> {
-  return await readSnapshot(
-    context.store,
-    async (view) => {
-      if (!context.isCurrent()) throw new RulesChanged();
-      return await new PageReader(context, caller, request, view).read();
-    },
-  );
+  const { page, lookups } = await readSnapshot(context.store, async (view) => {
+    if (!context.isCurrent()) throw new RulesChanged();
+    const { catalog, book, lookups: cache } = context;
+    const lookups = catalog && book && new Lookups(book, catalog, cache);
+    const reader = new PageReader(context, caller, request, view);
+    return { page: await reader.read(lookups), lookups };
+  });
+  lookups?.keep();
+  return page;
 }
 
 /** Reads one page in one snapshot. */
@@ -151,8 +153,8 @@ class PageReader {
     this.#head = view.head;
   }
 
-  async read(): Promise<PulledPage> {
-    const { catalog, book } = this.#context;
+  async read(lookups: Lookups | undefined): Promise<PulledPage> {
+    const { catalog } = this.#context;
     const cursor = start(this.#request, this.#caller.sub, this.#context);
     const [client] = await this.#view.clients([this.#request.clientId]);
     checkOwner(client, this.#caller.sub);
@@ -160,10 +162,11 @@ class PageReader {
       throw resync("The gateway was restored to an earlier state");
     }
     const lastMutationId = client?.lastMutationId ?? 0;
-    if (catalog === undefined || book === undefined) return this.#nothing(cursor, lastMutationId);
+    if (catalog === undefined || lookups === undefined) {
+      return this.#nothing(cursor, lastMutationId);
+    }
     const { schemaVersion: version = 0 } = this.#request;
     const names = servedVersion(catalog, version);
-    const lookups = new Lookups(book, catalog, this.#context.lookups);
     const scope = await readScope(this.#view, this.#caller, lookups);
     const records = await this.#records(cursor, scope);
     const plan = this.#plan(cursor, version, names, scope, records);
