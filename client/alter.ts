@@ -62,6 +62,8 @@ async function alterTable(db: SqliteConnection, change: TableChange, to: string)
 async function forgetTable(db: SqliteConnection, { id }: TableChange): Promise<void> {
   await db.run("DELETE FROM _lakesync_outbox WHERE tbl = ?", [id]);
   await db.run("DELETE FROM _lakesync_base WHERE tbl = ?", [id]);
+  await db.run("DELETE FROM _lakesync_scope WHERE tbl = ?", [id]);
+  await db.run("DELETE FROM _lakesync_home WHERE tbl = ?", [id]);
 }
 
 /**

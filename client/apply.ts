@@ -28,7 +28,7 @@ import { quoteName } from "./sql.ts";
 const WINDOW = 2_000;
 /** How often rows that constraints forbid are tried again, since others may have made way. */
 const BLOCKED_PASSES = 3;
-/** How many blocked rows are tried again with one checkpoint. */
+/** How many blocked rows are tried again in one go. */
 const BLOCKED_ROWS = 1_000;
 
 /** How a checkpoint is to be applied. */
@@ -70,6 +70,8 @@ export class Applier {
   readonly #overlay: Overlay;
   readonly #scope: Scope;
   #anySpecial = false;
+  /** Whether rows have gone, or were blocked, so that others may have got room. */
+  #makesWay = false;
 
   /**
    * @param db the writer, in a transaction with capture off
@@ -94,6 +96,12 @@ export class Applier {
     this.#anySpecial = row?.[0] === 1;
     await this.#db.run("DELETE FROM temp._lakesync_seen");
     if (this.#plan.replacing) {
+      // Rows that are special for the app's defaults alone are plain until their page is here.
+      await this.#db.run(
+        `DELETE FROM _lakesync_base AS b WHERE blocked IS NULL AND NOT EXISTS
+          (SELECT 1 FROM _lakesync_outbox o WHERE o.tbl = b.tbl AND o.row_id = b.row_id AND o.n > ?)`,
+        [Math.min(this.#plan.coveredBefore, this.#plan.coveredAfter)],
+      );
       await this.#db.run("UPDATE _lakesync_base SET present = 0");
     }
     await this.#scope.begin();
@@ -206,8 +214,10 @@ export class Applier {
       ? await this.#findSpecial(table, rows)
       : new Map<string, Special>();
     const plain = special.size === 0 ? rows : rows.filter(({ rowId }) => !special.has(rowId));
-    if (shape.op === "REMOVE") await this.#removePlain(table, plain);
-    else await this.#putPlain(table, columns, plain);
+    if (shape.op === "REMOVE") {
+      this.#makesWay = true;
+      await this.#removePlain(table, plain);
+    } else await this.#putPlain(table, columns, plain);
     if (special.size > 0) await this.#special(table, shape, columns, rows, special);
   }
 
@@ -296,6 +306,7 @@ export class Applier {
     }
     await putBase(this.#db, table, entries);
     this.#anySpecial = true;
+    this.#makesWay = true;
   }
 
   /**
@@ -376,6 +387,7 @@ export class Applier {
   /** After the last page: what left the overlay, what is gone, what was blocked. */
   async end(): Promise<void> {
     const { coveredBefore, coveredAfter, newest, replacing } = this.#plan;
+    if (replacing) this.#makesWay = true;
     if (replacing) await this.#sweep();
     else if (this.#scope.left.size > 0) await this.#leaveBuckets();
     if (this.#anySpecial || replacing) {
@@ -452,16 +464,31 @@ export class Applier {
     }
   }
 
+  /** Tries all of them where the checkpoint has made way or has blocked more, otherwise some. */
   async #retryBlocked(): Promise<void> {
     let left = Infinity;
     for (let pass = 0; pass < BLOCKED_PASSES; pass++) {
-      const blocked = await this.#db.values(
-        `SELECT 0, tbl, row_id FROM _lakesync_base WHERE blocked IS NOT NULL LIMIT ${BLOCKED_ROWS}`,
-      );
-      if (blocked.length === 0 || blocked.length >= left) return;
-      left = blocked.length;
-      await this.#show(blocked);
+      const blocked = await this.#countBlocked();
+      if (blocked === 0 || blocked >= left) return;
+      left = blocked;
+      let after: readonly SqlValue[] = [0, ""];
+      do {
+        const rows = await this.#db.values(
+          `SELECT 0, tbl, row_id FROM _lakesync_base WHERE blocked IS NOT NULL
+           AND (tbl, row_id) > (?, ?) ORDER BY tbl, row_id LIMIT ${BLOCKED_ROWS}`,
+          [...after],
+        );
+        await this.#show(rows);
+        after = rows.at(-1)?.slice(1) ?? [];
+      } while (this.#makesWay && after.length > 0);
     }
+  }
+
+  async #countBlocked(): Promise<number> {
+    const [row] = await this.#db.values(
+      "SELECT count(*) FROM _lakesync_base WHERE blocked IS NOT NULL",
+    );
+    return Number(row?.[0] ?? 0);
   }
 }
 

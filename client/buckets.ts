@@ -80,7 +80,7 @@ export interface BucketDues {
   readonly repair: boolean;
   /** Whether any is to be verified. */
   readonly due: boolean;
-  /** Whether all are so small that they are verified at once. */
+  /** Whether all are known to be so small that they are verified at once. */
   readonly small: boolean;
 }
 
@@ -88,7 +88,7 @@ export interface BucketDues {
 export async function readDues(db: SqliteConnection): Promise<BucketDues> {
   const [row] = await db.values(
     `SELECT coalesce(max(repair), 0), coalesce(max(due AND checksum IS NOT NULL), 0),
-      coalesce(sum(rows), 0) <= ${SMALL_ROWS} FROM _lakesync_bucket`,
+      coalesce(sum(rows), 0) <= ${SMALL_ROWS} AND count(checksum) = count(*) FROM _lakesync_bucket`,
   );
   const [repair, due, small] = row ?? [];
   return { repair: repair === 1, due: due === 1, small: small === 1 };

@@ -229,9 +229,13 @@ Deno.test("G12: writes to a dropped table are not sent, those beside them are", 
       await tx.exec("INSERT INTO notes (id) VALUES ('a')");
     });
     const notes = ["INSERT", "notes", "a", ["title", "n", "ref"], [null, null, null]];
+    const buckets = [{ id: "a", rows: 0 }];
+    const checkpoint = { checkpoint: { seq: 1, buckets } };
+    await one.receive(page(1, 0, [["lists", "k", { name: "Work" }]], checkpoint));
     const two = await open({ version: 2, tables: { notes: ONE.tables.notes } });
     assert.deepEqual(await deltas(two), [[notes]]);
-    assert.deepEqual(await rowsOf(two, "lists"), [["l", "Home"]]);
+    assert.deepEqual(await rowsOf(two, "lists"), [["k", "Work"], ["l", "Home"]]);
+    assert.deepEqual(await two.query("SELECT * FROM _lakesync_home"), [], "no bucket holds them");
     const three = await open({ ...ONE, version: 3 });
     await three.exec("INSERT INTO lists VALUES ('m', 'Work')");
     assert.deepEqual(await deltas(three), [

@@ -9,6 +9,7 @@
 import {
   canonicalJson,
   cellHash,
+  type ColumnType,
   combine,
   type InnerSums,
   kindOf,
@@ -26,6 +27,9 @@ import { readState } from "./state.ts";
 
 /** Rows that are read in one go. */
 const STEP = 500;
+
+/** The hash of a cell that is no value of its column's type. */
+const UNREADABLE = 0x5bd1e995;
 
 /** A bucket as it was told and as it is here. */
 export interface MeasuredBucket {
@@ -130,7 +134,7 @@ class Measuring {
       : "NULL";
     const sql = (after: string) =>
       `SELECT ${ordered}, ${rowId}, ${set}${columns} FROM ${quoteName(table.name)}
-       WHERE ${after} ${special} ORDER BY ${ordered} LIMIT ${STEP}`;
+       WHERE ${after} AND ${rowId} IS NOT NULL ${special} ORDER BY ${ordered} LIMIT ${STEP}`;
     const next = sql(`(${ordered}) > (${order.map(() => "?").join(", ")})`);
     let rows = await this.#db.values(sql("1"));
     while (rows.length > 0) {
@@ -196,6 +200,16 @@ class Measuring {
   }
 }
 
+/** What the gateway never has, a text that is no JSON for instance, counts as some other value. */
+function hashOf(row: number, cell: SqlValue, type: ColumnType, isSet: boolean): number {
+  try {
+    const value = toValue(cell, type);
+    return cellHash(row, isSet ? inOrder(value) : value);
+  } catch {
+    return UNREADABLE;
+  }
+}
+
 /** Adds a row: its rowId, its set or null for home, its cells. */
 function add(
   table: SyncedTable,
@@ -214,8 +228,7 @@ function add(
   sums.count++;
   sums.rows = (sums.rows + row) | 0;
   for (const [i, { type }] of table.columns.entries()) {
-    const value = toValue(cells[i] ?? null, type);
-    const hash = cellHash(row, sums.sets[i] === true ? inOrder(value) : value);
+    const hash = hashOf(row, cells[i] ?? null, type, sums.sets[i] === true);
     sums.cells[i] = ((sums.cells[i] ?? 0) + hash) | 0;
   }
 }

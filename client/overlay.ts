@@ -2,7 +2,8 @@
  * What is visible of a row with pending writes: the server's version (the base) with the pending
  * writes laid over it in order.
  *
- * A row is special when it has pending writes or is blocked. Only special rows have an entry in
+ * A row is special when it has pending writes, is blocked, or has nulls in whose place the app's table
+ * has defaults. Only special rows have an entry in
  * `_lakesync_base`; a special row without one is not there for the server. For all other rows the
  * app's table itself is the base.
  *
@@ -215,7 +216,7 @@ export class Overlay {
       ...await deleteRows(this.#db, table, gone),
       ...await putRows(this.#db, table, table.columns, there),
     ];
-    const reasons = new Map(failed.map(({ row, reason }) => [row, reason]));
+    const reasons = new Map<unknown, string | null>(failed.map(({ row, reason }) => [row, reason]));
     await dropBase(
       this.#db,
       table,
@@ -229,9 +230,9 @@ export class Overlay {
   async #block(
     table: SyncedTable,
     rows: readonly { readonly rowId: string; readonly entry: Entry }[],
-    reasons: ReadonlyMap<unknown, string>,
+    reasons: ReadonlyMap<unknown, string | null>,
   ): Promise<void> {
-    const update: [string, number, string][] = [];
+    const update: [string | null, number, string][] = [];
     const insert: string[] = [];
     for (const row of rows) {
       const reason = reasons.get(row);

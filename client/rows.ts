@@ -18,12 +18,12 @@ export interface RowCells {
   readonly cells: readonly SqlValue[];
 }
 
-/** A row that a constraint of the app forbids. */
+/** A row that a constraint of the app forbids as it is. */
 export interface Failed<R> {
   /** The row. */
   readonly row: R;
-  /** What SQLite said. */
-  readonly reason: string;
+  /** What SQLite said; null: the row was written with the app's defaults where it takes no null. */
+  readonly reason: string | null;
 }
 
 /**
@@ -93,10 +93,59 @@ async function upsertOne(
   await db.run(upsertSql(table, columns), [...key, ...cells]);
 }
 
+/** The defaults, as SQL, of a table's columns that take no null. */
+async function defaultsOf(
+  db: SqliteConnection,
+  { name }: SyncedTable,
+): Promise<ReadonlyMap<string, string>> {
+  const columns = await db.values(
+    `SELECT lower(name), dflt_value FROM pragma_table_info(?)
+     WHERE "notnull" AND dflt_value IS NOT NULL AND upper(dflt_value) <> 'NULL'`,
+    [name],
+  );
+  return new Map(columns.map(([column, value]) => [String(column), String(value)]));
+}
+
+/**
+ * Writes a row with the app's defaults in place of nulls that it does not take.
+ *
+ * @returns whether there were such nulls, and the row is written
+ */
+async function putWithDefaults(
+  db: SqliteConnection,
+  table: SyncedTable,
+  columns: readonly PlacedColumn[],
+  key: readonly SqlValue[],
+  cells: readonly SqlValue[],
+): Promise<boolean> {
+  const defaults = await defaultsOf(db, table);
+  const isFilled = ({ name }: PlacedColumn, i: number) =>
+    cells[i] === null && defaults.has(name.toLowerCase());
+  const filled = columns.filter(isFilled);
+  if (filled.length === 0) return false;
+  const rest = columns.filter((column, i) => !isFilled(column, i));
+  const given = cells.filter((_, i) => !filled.includes(columns[i] as PlacedColumn));
+  const set = [
+    ...rest.map(({ name }) => `${quoteName(name)} = ?`),
+    ...filled.map(({ name }) => `${quoteName(name)} = (${defaults.get(name.toLowerCase())})`),
+  ];
+  try {
+    const { changes } = await db.run(
+      `UPDATE ${quoteName(table.name)} SET ${set.join(", ")} WHERE ${keyWhere(table)}`,
+      [...given, ...key],
+    );
+    if (changes === 0) await db.run(upsertSql(table, rest), [...key, ...given]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Runs each alone and collects what constraints forbid. */
 async function oneByOne<R>(
   rows: readonly R[],
   run: (row: R) => Promise<void>,
+  adapt: (row: R) => Promise<boolean> = () => Promise.resolve(false),
 ): Promise<Failed<R>[]> {
   const failed: Failed<R>[] = [];
   for (const row of rows) {
@@ -104,7 +153,8 @@ async function oneByOne<R>(
       await run(row);
     } catch (error) {
       if (!(error instanceof Error) || !isConstraint(error)) throw error;
-      failed.push({ row, reason: error.message });
+      const isNull = error.message.includes("NOT NULL constraint failed");
+      failed.push({ row, reason: isNull && await adapt(row) ? null : error.message });
     }
   }
   return failed;
@@ -117,7 +167,7 @@ async function oneByOne<R>(
  * @param table the table
  * @param columns the columns that are written
  * @param rows the rows
- * @returns the rows that constraints forbid; all others are written
+ * @returns the rows that constraints forbid as they are; all others are written
  */
 export async function putRows<R extends RowCells>(
   db: SqliteConnection,
@@ -137,6 +187,7 @@ export async function putRows<R extends RowCells>(
   return await oneByOne(
     rows,
     ({ rowId, cells }) => upsertOne(db, table, columns, keyCells(table, rowId), cells),
+    ({ rowId, cells }) => putWithDefaults(db, table, columns, keyCells(table, rowId), cells),
   );
 }
 

@@ -27,6 +27,9 @@ import { quoteName } from "./sql.ts";
 
 const FIRST: readonly number[] = [0];
 
+/** After so many new sets those that no row has any more are forgotten. */
+const MANY_SETS = 256;
+
 /** The sets of buckets, both ways, and the home of each table. */
 export interface StoredSets {
   /** For each set its buckets' numbers, ascending. */
@@ -78,6 +81,7 @@ export class Scope {
   /** The homes that tables had, where one of the buckets is gone: the first set is home anew. */
   readonly #leftHomes = new Map<number, number>();
   readonly #byBuckets = new Map<string, number>();
+  #many = false;
   readonly #anyOutside = new Map<number, boolean>();
   readonly #columns = new Map<number, ShownColumns>();
 
@@ -288,6 +292,7 @@ export class Scope {
         [JSON.stringify(sorted)],
       );
       set = Number(lastInsertRowid);
+      this.#many ||= set % MANY_SETS === 0;
       this.#byBuckets.set(key, set);
       this.#sets.set(set, sorted);
     }
@@ -306,9 +311,17 @@ export class Scope {
       const whole = this.#replacing || told.whole === true || stored === undefined;
       if (n !== undefined) await storeBucket(this.#db, stored, n, told, whole);
     }
+    if (this.#many) await this.#forgetUnused();
     if (this.#gone.size === 0) return;
     await forgetBuckets(this.#db, [...this.#gone]);
     const dead = this.setsWith(this.#gone).map((set) => [set]);
     await this.#db.runMany("DELETE FROM _lakesync_set WHERE set_id = ?", dead);
+  }
+
+  async #forgetUnused(): Promise<void> {
+    await this.#db.run(
+      `DELETE FROM _lakesync_set WHERE set_id NOT IN (SELECT set_id FROM _lakesync_scope)
+       AND set_id NOT IN (SELECT set_id FROM _lakesync_home)`,
+    );
   }
 }

@@ -434,3 +434,133 @@ Deno.test("verify compares in slices and sees one checkpoint, in memory too", as
   await db.close();
   await assert.rejects(closing, { code: "DRAINING" });
 });
+
+Deno.test("G9: a cell that is no value of its type is drift, and the app's own rows are not looked into", async () => {
+  const schema = defineSchema({
+    version: 1,
+    tables: { notes: { primaryKey: ["id"], columns: { id: "string", body: "json" } } },
+  });
+  await withFolder(async (folder) => {
+    const path = `${folder}/a.db`;
+    execute(
+      path,
+      `CREATE TABLE notes (id TEXT PRIMARY KEY, body TEXT);
+       INSERT INTO notes VALUES ('own', 'no JSON'), (NULL, 'no key')`,
+    );
+    const db = await openLocal({ database: path, schema, watchMs: 0 });
+    try {
+      const gateway = new BucketGateway();
+      gateway.granted.add("a");
+      gateway.put("notes", "t", { body: { n: 1 } }, ["a"]);
+      for (const page of gateway.pull()) await db.receive(page);
+      assert.deepEqual((await db.verify())?.drifts, []);
+      execute(
+        path,
+        `BEGIN IMMEDIATE; UPDATE _lakesync_clock SET applying = 1;
+         UPDATE notes SET body = 'broken' WHERE id = 't';
+         UPDATE _lakesync_clock SET applying = 0; COMMIT`,
+      );
+      const drift = { bucket: "a", rows: 1, rowsHere: 1, remedy: "repair" };
+      assert.deepEqual((await db.verify())?.drifts, [drift]);
+    } finally {
+      await db.close();
+    }
+  });
+});
+
+Deno.test("G6 G9: where the app takes no null its default stands, and the row goes on", async () => {
+  const tables =
+    "CREATE TABLE todos (id TEXT PRIMARY KEY, title TEXT, n INTEGER NOT NULL DEFAULT 5)";
+  const projections = { narrow: { todos: ["title"] } };
+  await withWorld(async ({ db, gateway, pull, rows }) => {
+    for (const id of ["narrow", "wide"]) gateway.granted.add(id);
+    gateway.put("todos", "t", { title: "x", n: 7 }, ["narrow", "wide"]);
+    gateway.put("todos", "u", { title: "x", n: null }, ["wide"]);
+    await pull();
+    assert.deepEqual(await rows(), [["t", "x", 7], ["u", "x", 5]]);
+    assert.deepEqual((await db.verify())?.drifts, []);
+    gateway.put("todos", "u", { title: "y", n: null }, ["narrow", "wide"]);
+    gateway.granted.delete("wide");
+    await pull();
+    assert.deepEqual(
+      await rows(),
+      [["t", "x", 5], ["u", "y", 5]],
+      "the cell is not shown any more",
+    );
+    await db.resync();
+    gateway.forget();
+    gateway.put("todos", "t", { title: "z", n: 7 }, ["narrow"]);
+    await pull();
+    assert.deepEqual(await rows(), [["t", "z", 5], ["u", "y", 5]]);
+    assert.deepEqual((await db.verify())?.drifts, []);
+    assert.deepEqual(await db.blockedRows(), []);
+    await db.exec("UPDATE todos SET title = 'mine' WHERE id = 't'");
+    gateway.put("todos", "u", { title: "y", n: null }, []);
+    await db.resync();
+    gateway.forget();
+    await pull();
+    assert.deepEqual(await rows(), [["t", "mine", 5]]);
+    assert.deepEqual((await db.verify())?.drifts, []);
+    gateway.granted.add("wide");
+    gateway.put("todos", "t", { title: "z", n: 8 }, ["narrow", "wide"]);
+    await pull();
+    assert.deepEqual(await rows(), [["t", "mine", 8]]);
+  }, { projections, tables });
+});
+
+Deno.test("G6: however many rows wait for rows that leave, all are there with that checkpoint", async () => {
+  const tables = "CREATE TABLE todos (id TEXT PRIMARY KEY, title TEXT UNIQUE, n INTEGER)";
+  await withWorld(async ({ db, gateway, pull }) => {
+    const rows = Array.from({ length: 2_500 }, (_, i) => i);
+    gateway.granted.add("a");
+    for (const i of rows) gateway.put("todos", `a${i}`, { title: `x${i}`, n: i }, ["a"]);
+    await pull();
+    await db.resync();
+    gateway.forget();
+    gateway.rows.clear();
+    for (const i of rows) gateway.put("todos", `b${i}`, { title: `x${i}`, n: i }, ["a"]);
+    await pull();
+    assert.deepEqual(await db.blockedRows(), []);
+    assert.equal(await count(db, "todos"), rows.length);
+  }, { tables });
+});
+
+Deno.test("G11: sets of buckets that no row has any more are forgotten", async () => {
+  await withWorld(async ({ db, gateway, pull }) => {
+    for (let i = 0; i < 33; i++) gateway.granted.add(`b${i}`);
+    for (let i = 0; i < 33; i++) {
+      for (let j = 0; j < i; j++) {
+        gateway.put("todos", "t", { title: "x", n: 1 }, [`b${i}`, `b${j}`]);
+        await pull();
+      }
+    }
+    assert.ok(Number(await count(db, "_lakesync_set")) < 300);
+    assert.deepEqual((await db.verify())?.drifts, []);
+  });
+});
+
+Deno.test("G11: where a bucket has no checksum, how many rows there are is not known to be few", async () => {
+  await withWorld(async ({ db, gateway }) => {
+    for (const id of ["a", "b"]) gateway.granted.add(id);
+    gateway.put("todos", "t", { title: "x", n: 1 }, ["a"]);
+    const without = async () => {
+      const pages = gateway.pull().map((page) => ({
+        ...page,
+        ...(page.checkpoint === undefined ? {} : {
+          checkpoint: {
+            ...page.checkpoint,
+            buckets: page.checkpoint.buckets.map((bucket) =>
+              bucket.id === "b" ? { id: "b", rows: 0 } : bucket
+            ),
+          },
+        }),
+      }));
+      let verify: unknown;
+      for (const page of pages) verify = (await db.receive(page)).verify;
+      return verify;
+    };
+    assert.equal(await without(), "now", "the first one");
+    gateway.put("todos", "t", { title: "y", n: 1 }, ["a"]);
+    assert.equal(await without(), "later");
+  });
+});
