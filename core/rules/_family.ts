@@ -11,6 +11,7 @@ import { keyText } from "./compare.ts";
 import type { FamilyTable, Naming } from "./compile.ts";
 import { compareWith, type RowReader } from "./judge.ts";
 import type { Condition, Conjunct } from "./model.ts";
+import { RULE_LIMITS } from "./spec.ts";
 
 /** One conjunct of a table, without its claim conditions. */
 export interface Alternative {
@@ -52,6 +53,10 @@ export function familyTable(
       only !== undefined && places.length === 1
         ? keysOf(only, row)
         : [...new Set(places.flatMap((place) => keysOf(place, row)))],
+    spreads: alternatives.some(({ keyed }) =>
+      keyed.some((conditions) => conditions.some(({ op }) => op === "contains"))
+    ),
+    keyCount: (row) => Math.max(0, ...alternatives.map((item) => keyCount(item, row))),
     holds: (operands, values) =>
       tests.every(({ condition, operand, column }) => {
         const { op, type } = condition;
@@ -90,13 +95,19 @@ interface Place {
 
 function keysOf({ keyed, tests }: Place, row: RowReader): readonly string[] {
   for (const test of tests) if (!test(row)) return [];
+  const parts = keyed.map((conditions) => sharedTexts(conditions, row));
+  const count = parts.reduce((product, texts) => product * texts.length, 1);
+  if (count === 0 || count > RULE_LIMITS.maxKeys) return [];
   let keys: readonly string[] = [""];
-  for (const conditions of keyed) {
-    const texts = sharedTexts(conditions, row);
-    if (texts.length === 0) return [];
+  for (const texts of parts) {
     keys = keys.flatMap((key) => texts.map((text) => key === "" ? text : `${key},${text}`));
   }
   return keys.map((key) => `[${key}]`);
+}
+
+/** How many buckets a row would be in by the keyed conditions alone. */
+function keyCount({ keyed }: Alternative, row: RowReader): number {
+  return keyed.reduce((product, conditions) => product * sharedTexts(conditions, row).length, 1);
 }
 
 /** The values that satisfy all conditions on one operand. */

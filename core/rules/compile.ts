@@ -34,9 +34,19 @@ export interface FamilyTable {
    * The keys of the family's buckets that a row is in, by its keyed and static conditions.
    *
    * @param row the row
-   * @returns canonical JSON arrays without doubles; `[]` is the key where there are no operands
+   * @returns canonical JSON arrays without doubles; `[]` is the key where there are no operands. None
+   * for a row that would be in more than `RULE_LIMITS.maxKeys` of them by one conjunct
    */
   keysOf(row: RowReader): readonly string[];
+  /** Whether a row may be in several of the family's buckets by one conjunct, by `contains`. */
+  readonly spreads: boolean;
+  /**
+   * How many of the family's buckets a row would be in, by the conjunct with the most.
+   *
+   * @param row the row
+   * @returns 0 or more; more than `RULE_LIMITS.maxKeys` is to be refused when it is written
+   */
+  keyCount(row: RowReader): number;
   /**
    * Judges the residual conditions.
    *

@@ -45,6 +45,10 @@ interface Declared {
  */
 export function parseRules(input: unknown, schema: Schema): Rules {
   checkDepth(input, RULE_LIMITS.maxDepth, "$");
+  const { maxCharacters } = RULE_LIMITS;
+  if ((JSON.stringify(input) ?? "").length > maxCharacters) {
+    fail("$", `at most ${maxCharacters} characters as JSON, keep lists in a table and a parameter`);
+  }
   const spec = record(input, ["buckets", "parameters", "write", "tables", "exempt"], "$");
   return new Reader(spec, schema).read();
 }

@@ -73,6 +73,8 @@ export class Scope implements Judged {
   readonly #lookup: LookupReader;
   readonly #missing = new Map<string, LookupKey>();
   readonly #values = new Map<string, KnownValues>();
+  readonly #keys = new Map<Way, WayKeys>();
+  readonly #keeps: boolean;
 
   /**
    * Makes a scope.
@@ -80,11 +82,14 @@ export class Scope implements Judged {
    * @param compiled the rules
    * @param claims the claims of the caller's token
    * @param lookup reads look-ups that are loaded
+   * @param keeps whether values that are known are kept between calls: for who makes another scope
+   * when a look-up changes
    */
-  constructor(compiled: CompiledRules, claims: Claims, lookup: LookupReader) {
+  constructor(compiled: CompiledRules, claims: Claims, lookup: LookupReader, keeps = false) {
     this.#compiled = compiled;
     this.claims = claims;
     this.#lookup = lookup;
+    this.#keeps = keeps;
   }
 
   /**
@@ -205,13 +210,15 @@ export class Scope implements Judged {
       }
     }
     const values = { byText, known };
-    this.#values.set(name, values);
+    if (known || !this.#keeps) this.#values.set(name, values);
     return values;
   }
 
   #begin(): void {
     this.#missing.clear();
+    if (this.#keeps) return;
     this.#values.clear();
+    this.#keys.clear();
   }
 
   #read(family: Family, key: string): ParamValues | undefined {
@@ -223,7 +230,15 @@ export class Scope implements Judged {
   }
 
   /** The keys that one way grants; what is not known grants nothing. */
-  #keysOf(way: Way): { readonly keys: readonly string[]; readonly known: boolean } {
+  #keysOf(way: Way): WayKeys {
+    const before = this.#keys.get(way);
+    if (before !== undefined) return before;
+    const found = this.#findKeys(way);
+    if (found.known) this.#keys.set(way, found);
+    return found;
+  }
+
+  #findKeys(way: Way): WayKeys {
     let known = true;
     for (const condition of way.claims) {
       const holds = judge(condition, this);
@@ -265,6 +280,12 @@ export class Scope implements Judged {
     }
     return operands;
   }
+}
+
+/** The keys that one way grants, and whether all look-ups that matter were loaded. */
+interface WayKeys {
+  readonly keys: readonly string[];
+  readonly known: boolean;
 }
 
 /** Values by key text, as far as they are known. */

@@ -138,6 +138,10 @@ export const RULE_LIMITS = {
   maxFilters: 1_000,
   /** Literals in one array. */
   maxLiterals: 1_000,
+  /** Characters of a rule set as JSON. */
+  maxCharacters: 131_072,
+  /** Buckets of one family that a row may be in. */
+  maxKeys: 1_000,
   /** Conjuncts of one table's or parameter's filters in disjunctive form. */
   maxConjuncts: 64,
   /** Conjuncts of all tables and parameters, and write rules counted for each table they name. */

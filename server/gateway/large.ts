@@ -236,6 +236,7 @@ class LargeTransaction {
       log: [{ ...entry, committedMs: env.now() }],
     };
     await this.large.write(writes);
+    this.#ledger.rest();
     return undefined;
   }
 

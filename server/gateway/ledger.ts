@@ -33,6 +33,8 @@ export class BucketLedger {
   readonly #byNumber = new Map<number, LedgerBucket>();
   readonly #byId = new Map<string, LedgerBucket>();
   readonly #missing = new Set<number>();
+  /** The buckets whose sums are at hand. */
+  readonly #summed: LedgerBucket[] = [];
   #next: number;
 
   /**
@@ -102,8 +104,21 @@ export class BucketLedger {
     bucket.seq = Math.max(bucket.seq, seq);
     bucket.rows += (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1);
     if (bucket.placed?.family.kind !== "bucket") return;
-    bucket.sums ??= new BucketSums(bucket.data);
+    if (bucket.sums === undefined) {
+      bucket.sums = new BucketSums(bucket.data);
+      this.#summed.push(bucket);
+    }
     bucket.sums.change(table, before, after);
+  }
+
+  /** Gives up what is only quicker to change again, between the slices of a large transaction. */
+  rest(): void {
+    for (const entry of this.#summed) {
+      if (entry.sums === undefined) continue;
+      entry.data = entry.sums.text();
+      entry.sums = undefined;
+    }
+    this.#summed.length = 0;
   }
 
   /** The stored ids of the buckets that were changed. */

@@ -91,12 +91,18 @@ export class Lookups {
   readonly #loaded = new Map<string, ParamValues>();
   readonly #overlay = new Map<string, Counts>();
   #read: (readonly [BucketRecord, Values])[] = [];
+  #version = 0;
 
   constructor(
     readonly book: RuleBook,
     readonly catalog: Catalog,
     readonly cache: LookupCache,
   ) {}
+
+  /** Counts what was loaded or changed: what was found before may be another then. */
+  get version(): number {
+    return this.#version;
+  }
 
   /** The stored ids of the buckets that were looked at. */
   get ids(): Iterable<string> {
@@ -122,6 +128,7 @@ export class Lookups {
       id: bucketId(this.book.numberOf(family), key),
     }));
     const records = await view.buckets(wanted.map(({ id }) => id));
+    this.#version++;
     for (const [i, { family, id }] of wanted.entries()) {
       const record = records[i];
       this.#loaded.set(
@@ -167,6 +174,7 @@ export class Lookups {
 
   /** Takes in that a row of the commit under way yields a value in a bucket, or no longer does. */
   change(id: string, family: Family, value: Value, by: 1 | -1): void {
+    this.#version++;
     let counts = this.#overlay.get(id);
     if (counts === undefined) {
       counts = new Map();

@@ -17,7 +17,10 @@ import { type Membership, readRecord, type RowRecord, writeRecord } from "./reco
 import type { RuleBook } from "./rule_book.ts";
 
 /** Rows placed in one commit. */
-const PIECE = 500;
+const PIECE = 200;
+
+/** Of its time a build rests so much for each part it works, so that requests do not wait for it. */
+const REST = 0.5;
 
 /** A row and where it belongs by the families that are built. */
 interface Walked {
@@ -32,7 +35,20 @@ interface Walked {
  * @param committer the gateway's writer
  */
 export async function buildRules(committer: Committer): Promise<void> {
-  while (await committer.alone(() => step(committer))) await committer.env.nextTurn();
+  const { env } = committer;
+  for (;;) {
+    let workedMs = 0;
+    const more = await committer.alone(async () => {
+      const startedMs = env.now();
+      const more = await step(committer);
+      workedMs = env.now() - startedMs;
+      return more;
+    });
+    if (!more) return;
+    const restMs = Math.ceil(workedMs * REST);
+    if (restMs > 0) await new Promise<void>((resolve) => env.setTimer(restMs, resolve));
+    else await env.nextTurn();
+  }
 }
 
 /** Does one piece; gives whether there is more. */

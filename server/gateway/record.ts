@@ -2,7 +2,7 @@
  * A row's record: its cells with their stamps, and where it is and was in the bucket index. One
  * text, positional JSON:
  *
- * `[born, died, groups, memberships, cutSeq, orphanOf, merged]` with stamps as `[hlc, clientId]` (born
+ * `[born, died, groups, memberships, cutSeq, orphanOf, merged, waiting]` with stamps as `[hlc, clientId]` (born
  * as the index of the group with the same stamp where there is one, else null), groups as
  * `[hlc, clientId, seq, columns, values]`, memberships as `[bucket, seq, entered, left, …, values]`,
  * the last span open when its `left` is missing and the values only there where each span has some.
@@ -11,7 +11,7 @@
  * @module
  */
 
-import type { CellGroup, Hlc, RowState, Stamp, Value } from "@lakesync/core";
+import type { CellGroup, Hlc, JsonValue, RowState, Stamp, Value } from "@lakesync/core";
 import { readMerged, type StoredCell, writeMerged } from "./record_merged.ts";
 import { readValue, type StoredValue, writeValues } from "./record_value.ts";
 
@@ -43,6 +43,16 @@ export interface RowRecord {
   readonly cutSeq: number;
   /** The client whose UPDATE came before the row's INSERT. */
   readonly orphanOf: string | undefined;
+  /**
+   * Whose cells wait in a row that is not visible, where write rules judge them: they count only if
+   * that caller might have written them to the row that an INSERT makes.
+   */
+  readonly waiting?: {
+    /** The client. */
+    readonly clientId: string;
+    /** The claims its writes were judged by. */
+    readonly claims: JsonValue;
+  };
 }
 
 type StoredStamp = readonly [hlc: string, clientId: string];
@@ -61,6 +71,7 @@ type StoredRecord = readonly [
   cutSeq?: number | null,
   orphanOf?: string | null,
   merged?: readonly StoredCell[] | null,
+  waiting?: readonly [clientId: string, claims: JsonValue] | null,
 ];
 type StoredMembership = readonly (number | readonly (readonly StoredValue[])[])[];
 
@@ -132,6 +143,7 @@ export function writeRecord(record: RowRecord): string {
     record.cutSeq,
     record.orphanOf ?? null,
     merged === undefined ? null : writeMerged(merged, born),
+    record.waiting === undefined ? null : [record.waiting.clientId, record.waiting.claims],
   ];
   while (stored.length > 4 && (stored.at(-1) === null || stored.at(-1) === 0)) stored.pop();
   return JSON.stringify(stored);
@@ -150,9 +162,8 @@ function readBorn(stored: StoredRecord[0], cells: readonly CellGroup[]): Stamp |
 
 /** Reads a record from its text. */
 export function readRecord(text: string): RowRecord {
-  const [born, died, groups, memberships, cutSeq, orphanOf, merged]: StoredRecord = JSON.parse(
-    text,
-  );
+  const [born, died, groups, memberships, cutSeq, orphanOf, merged, waiting]: StoredRecord = JSON
+    .parse(text);
   const cells = groups.map((
     [hlc, clientId, seq, columns, values],
   ): CellGroup => ({
@@ -174,5 +185,6 @@ export function readRecord(text: string): RowRecord {
     memberships: memberships.map(readMembership),
     cutSeq: cutSeq ?? 0,
     orphanOf: orphanOf ?? undefined,
+    ...(waiting ? { waiting: { clientId: waiting[0], claims: waiting[1] } } : {}),
   };
 }

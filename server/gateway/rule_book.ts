@@ -9,6 +9,7 @@ import {
   type CompiledRules,
   compileRules,
   type Family,
+  type FamilyTable,
   LakeSyncError,
   type Naming,
   OPEN_RULES,
@@ -101,6 +102,7 @@ export class RuleBook {
   readonly #byNumber = new Map<number, PlacedFamily>();
   readonly #numbers = new Map<Family, number>();
   readonly #placing = new Map<string, PlacedFamily[]>();
+  readonly #spreading = new Map<string, readonly FamilyTable[]>();
 
   private constructor(content: Content) {
     this.#content = content;
@@ -284,6 +286,19 @@ export class RuleBook {
   /** The families that rows of a table are placed in: those that are read and those being built. */
   placing(table: string): readonly PlacedFamily[] {
     return this.#placing.get(table) ?? [];
+  }
+
+  /** What families do with a table of whose rows one may be in several of their buckets. */
+  spreading(table: string): readonly FamilyTable[] {
+    let rules = this.#spreading.get(table);
+    if (rules === undefined) {
+      rules = this.placing(table).flatMap(({ family }) => {
+        const rule = family.tables.get(table);
+        return rule?.spreads ? [rule] : [];
+      });
+      this.#spreading.set(table, rules);
+    }
+    return rules;
   }
 
   /** A family by its number; undefined when it is forgotten. */

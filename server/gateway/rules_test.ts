@@ -574,3 +574,100 @@ Deno.test("rules that are wrong are refused with their place and change nothing"
   );
   assert.deepEqual((await world.gateway.rules()).rules, OWN);
 });
+
+const OWNED: RulesSpec = {
+  buckets: OWN.buckets,
+  write: [{
+    tables: ["todos"],
+    ops: ["INSERT", "UPDATE", "DELETE"],
+    filters: [{ column: "owner", op: "eq", value: "jwt:sub" }],
+  }],
+  exempt: ["admin"],
+};
+
+Deno.test("G8: an UPDATE that waits for an INSERT does not take the row that another inserts", async () => {
+  await using world = await World.open(OWNED);
+  const mallory = user("mallory");
+  const early = [tx(1, delta("UPDATE", "t1", at(2_000), { owner: "mallory" }, "todos"))];
+  assert.deepEqual((await push(world.gateway, "evil", early, {}, mallory)).rejected, []);
+  const late = tx(1, delta("UPDATE", "t1", at(2_500), { owner: "eve" }, "todos"));
+  const { rejected } = await push(world.gateway, "eve", [late], {}, user("eve"));
+  assert.deepEqual(rejected.map(({ code }) => code), ["NO_SUCH_ROW"]);
+  const insert = tx(
+    1,
+    delta("INSERT", "t1", at(1_000), { title: "salary", owner: "bob" }, "todos"),
+  );
+  await push(world.gateway, "import", [insert], {}, ADMIN);
+  const puller = world.puller(mallory);
+  await puller.pull();
+  assert.deepEqual(puller.table(), {});
+  const bob = world.puller(user("bob"));
+  await bob.pull();
+  assert.deepEqual(bob.table(), { "todos/t1": { owner: "bob", title: "salary" } });
+});
+
+Deno.test("G8: an UPDATE that came before its INSERT counts where the rules allow it on the row", async () => {
+  await using world = await World.open(OWNED);
+  const bob = user("bob");
+  const early = [
+    tx(1, delta("UPDATE", "t1", at(2_000), { owner: "bob", title: "later" }, "todos")),
+  ];
+  await push(world.gateway, "tablet", early, {}, bob);
+  const insert = tx(1, delta("INSERT", "t1", at(1_000), { title: "first", owner: "bob" }, "todos"));
+  assert.deepEqual((await push(world.gateway, "phone", [insert], {}, bob)).rejected, []);
+  const puller = world.puller(bob);
+  await puller.pull();
+  assert.deepEqual(puller.table(), { "todos/t1": { owner: "bob", title: "later" } });
+});
+
+Deno.test("G8: a DELETE of a row never seen is refused, and a refusal does not tell whether it is there", async () => {
+  await using world = await World.open(OWNED);
+  await world.write([["INSERT", "todos", "there", { owner: "bob" }]], user("bob"));
+  const messages: (string | undefined)[] = [];
+  for (const [i, rowId] of ["there", "not"].entries()) {
+    for (const op of ["UPDATE", "DELETE"] as const) {
+      const columns = op === "UPDATE" ? { title: "x" } : {};
+      const clientId = `probe-${i}-${op}`;
+      const probe = tx(1, delta(op, rowId, at(5_000), columns, "todos"));
+      const { rejected } = await push(world.gateway, clientId, [probe], {}, user("mallory"));
+      messages.push(rejected[0]?.message);
+    }
+  }
+  assert.deepEqual(messages.slice(0, 2), messages.slice(2));
+  assert.ok(messages.every((message) => message?.startsWith("No write rule allows")));
+  await world.write([["DELETE", "todos", "there"]], user("bob"));
+  assert.equal(await world.write([["DELETE", "todos", "there"]], user("bob")), undefined);
+});
+
+Deno.test("G11: a row that would be in too many buckets of one rule is refused", async () => {
+  const schema = {
+    version: 1,
+    tables: {
+      todos: { primaryKey: ["id"], columns: { id: "string", a: "json", b: "json" } },
+    },
+  };
+  const rules: RulesSpec = {
+    buckets: [{
+      name: "both",
+      tables: ["todos"],
+      filters: [
+        { column: "a", op: "contains", value: "jwt:a" },
+        { column: "b", op: "contains", value: "jwt:b" },
+      ],
+    }],
+    write: WRITES,
+  };
+  await using world = await World.open(rules, schema);
+  const list = (length: number) => Array.from({ length }, (_, i) => i);
+  const row = (a: number, b: number) => ({ a: list(a), b: list(b) });
+  const insert = async (rowId: string, a: number, b: number) => {
+    const inserted = tx(1, delta("INSERT", rowId, at(100), row(a, b), "todos"));
+    const { rejected } = await push(world.gateway, `client-${rowId}`, [inserted], {}, user("bob"));
+    return rejected[0]?.code;
+  };
+  assert.equal(await insert("few", 20, 20), undefined);
+  assert.equal(await insert("many", 2_000, 2_000), "VALIDATION_ERROR");
+  const puller = world.puller(user("x", { a: 3, b: 19 }));
+  await puller.pull();
+  assert.deepEqual(keys(puller), ["todos/few"]);
+});

@@ -9,11 +9,13 @@ import {
   DEFAULT_LIMITS,
   EMPTY_ROW,
   isVisible,
+  type JsonValue,
   merge,
   oversizedColumn,
   type Rejection,
   type RejectionCode,
   type RowState,
+  RULE_LIMITS,
   type Value,
 } from "@lakesync/core";
 import type { RowKey, RowWrite, StoredRow } from "../store/store.ts";
@@ -227,7 +229,7 @@ export class WorkingSet {
     }
     const row = this.#row(judged);
     const before = row.record;
-    const state = merge(before.state, change);
+    const state = this.#merged(writer, judged, change, before);
     const message = writer.guard.refusal({
       op,
       table,
@@ -242,20 +244,61 @@ export class WorkingSet {
         `A set is full, all its elements take at most ${DEFAULT_LIMITS.maxValueBytes} bytes`;
       return { code: "VALIDATION_ERROR", message };
     }
+    const spread = this.#spread(judged, state);
+    if (spread !== undefined) return spread;
     const wasVisible = isVisible(before.state);
     if (state === before.state) {
       return { wasVisible, isVisible: wasVisible, won: "none", ...mergedOf(judged, state) };
     }
+    const waiting = waitingIn(writer, op, before, state);
+    if (waiting !== undefined && "code" in waiting) return waiting;
     const refused = this.#countOrphan(writer, row, op, undo);
     if (refused !== undefined) return refused;
     const cutSeq = state.died === before.state.died ? before.cutSeq : seq;
-    this.#replace(row, { ...row.record, state, cutSeq }, seq, undo);
+    const { waiting: _, ...record } = row.record;
+    const waits = waiting === undefined ? {} : { waiting };
+    this.#replace(row, { ...record, ...waits, state, cutSeq }, seq, undo);
     return {
       wasVisible,
       isVisible: isVisible(state),
       won: wonOf(before.state, state, judged, seq),
       ...mergedOf(judged, state),
     };
+  }
+
+  /** A row is in no more buckets than one commit can move it in. */
+  #spread({ compiled, delta }: JudgedDelta, state: RowState): Refused | undefined {
+    const { table } = compiled;
+    const { name } = table.table;
+    const spreading = this.#ledger.book.spreading(name);
+    if (spreading.length === 0 || !isVisible(state)) return undefined;
+    const row = rowReader(table, delta.rowId, state);
+    const count = Math.max(...spreading.map((rule) => rule.keyCount(row)));
+    if (count <= RULE_LIMITS.maxKeys) return undefined;
+    const message =
+      `The row would be in ${count} buckets of one rule, at most ${RULE_LIMITS.maxKeys}; ` +
+      "put fewer elements into the columns that rules look into";
+    return { code: "VALIDATION_ERROR", message };
+  }
+
+  /**
+   * The row after a change. Cells that waited for an INSERT count only where the rules would have let
+   * their writer put them into the row that the INSERT alone makes.
+   */
+  #merged(
+    { guard }: Writer,
+    { compiled, delta }: JudgedDelta,
+    change: Change,
+    { state: before, waiting }: RowRecord,
+  ): RowState {
+    const state = merge(before, change);
+    if (waiting === undefined || change.op !== "INSERT" || !isVisible(state)) return state;
+    const alone = merge({ ...EMPTY_ROW, died: before.died }, change);
+    const claims = isClaims(waiting.claims) ? waiting.claims : {};
+    const { table } = compiled;
+    return guard.admits(claims, { table, rowId: delta.rowId, before: alone, after: state })
+      ? state
+      : alone;
   }
 
   /** Only so many rows may be updated by a client before their INSERT. */
@@ -416,6 +459,28 @@ function byBucket(memberships: readonly Membership[]): ReadonlyMap<number, Membe
 
 function needsSums({ placed }: LedgerBucket): boolean {
   return placed?.family.kind === "bucket";
+}
+
+function isClaims(claims: JsonValue): claims is { readonly [claim: string]: JsonValue } {
+  return typeof claims === "object" && claims !== null && !Array.isArray(claims);
+}
+
+/** Whose cells wait in a row after a change, where write rules judge them. */
+function waitingIn(
+  { guard, clientId }: Writer,
+  op: Change["op"],
+  { waiting }: RowRecord,
+  state: RowState,
+): RowRecord["waiting"] | Refused {
+  if (isVisible(state)) return undefined;
+  if (state.cells.length === 0 && (state.merged?.length ?? 0) === 0) return undefined;
+  if (op !== "UPDATE" || !guard.judges) return waiting;
+  if (waiting !== undefined && waiting.clientId !== clientId) {
+    const message =
+      "The row was not inserted yet, and another client's update of it waits for that";
+    return { code: "NO_SUCH_ROW", message };
+  }
+  return { clientId, claims: JSON.parse(JSON.stringify(guard.caller.claims)) };
 }
 
 const NO_SUMS: RowSums = { row: 0, cells: new Map() };

@@ -4,7 +4,14 @@
  * @module
  */
 
-import { type Family, isVisible, type Op, type RowState, Scope } from "@lakesync/core";
+import {
+  type Family,
+  isVisible,
+  type LookupKey,
+  type Op,
+  type RowState,
+  Scope,
+} from "@lakesync/core";
 import type { CatalogTable } from "./catalog.ts";
 import type { Caller } from "./gateway.ts";
 import type { Lookups } from "./lookups.ts";
@@ -36,11 +43,25 @@ export interface JudgedChange {
 
 /** Judges by the write rules. */
 export class WriteGuard {
-  readonly #exempt: boolean;
+  /** Whether every write of the caller is judged. */
+  readonly judges: boolean;
+  #scope: Scope | undefined;
+  #scopeVersion = 0;
 
   constructor(readonly caller: Caller, readonly lookups: Lookups) {
     const { book } = lookups;
-    this.#exempt = book.isOpen || (caller.admin && book.active.exempt.has("admin"));
+    this.judges = !book.isOpen && !(caller.admin && book.active.exempt.has("admin"));
+  }
+
+  /** A scope that remembers the values of parameters until a look-up is another. */
+  #current(): Scope {
+    const { lookups } = this;
+    if (this.#scope === undefined || this.#scopeVersion !== lookups.version) {
+      const { active } = lookups.book;
+      this.#scope = new Scope(active, this.caller.claims, lookups.reader, true);
+      this.#scopeVersion = lookups.version;
+    }
+    return this.#scope;
   }
 
   /**
@@ -50,30 +71,54 @@ export class WriteGuard {
    * @throws {MissingLookups}
    */
   refusal(change: JudgedChange): string | undefined {
-    if (this.#exempt) return undefined;
+    if (!this.judges) return undefined;
     const { op, table } = change;
     const { name } = table.table;
     const { active } = this.lookups.book;
     if (active.modeOf(name) === "download-only") {
       return `Table ${name} is download-only, its rows are not written by clients`;
     }
-    const scope = new Scope(active, this.caller.claims, this.lookups.reader);
+    const scope = this.#current();
     if (!scope.hasWriteRule(name, op)) return `No write rule allows ${op} on table ${name}`;
-    const allowed = this.#allowed(scope, change);
-    if (scope.missing.length > 0) throw new MissingLookups(scope.missing);
-    return allowed;
+    return this.#allowed(scope, change);
   }
 
   #allowed(scope: Scope, { op, table, rowId, before, after, own }: JudgedChange) {
     const { name } = table.table;
-    const holds = (state: RowState) => scope.allows(name, op, rowReader(table, rowId, state));
-    if (isVisible(before) && !holds(before)) {
-      return `No write rule allows ${op} on this row of table ${name} as it is`;
-    }
-    if (op === "DELETE") return undefined;
-    if (!holds(isVisible(after) ? after : own())) {
-      return `No write rule allows ${op} on table ${name} with what the row would be`;
-    }
-    return undefined;
+    const missing: LookupKey[] = [];
+    const holds = (state: RowState) => {
+      const allows = scope.allows(name, op, rowReader(table, rowId, state));
+      missing.push(...scope.missing);
+      return allows;
+    };
+    const allowed = allowedBy(holds, op, before, after, own);
+    if (missing.length > 0) throw new MissingLookups(missing);
+    return allowed ? undefined : `No write rule allows this ${op} on table ${name}`;
   }
+
+  /**
+   * Whether cells that waited in a row count, now that an INSERT makes it visible.
+   *
+   * @param claims the claims of who wrote them
+   * @param change the row without them and with them
+   * @throws {MissingLookups}
+   */
+  admits(claims: Caller["claims"], change: Omit<JudgedChange, "op" | "own">): boolean {
+    const writer = new WriteGuard({ sub: "", admin: false, claims }, this.lookups);
+    return writer.refusal({ ...change, op: "UPDATE", own: () => change.after }) === undefined;
+  }
+}
+
+/** A row that is there, or was, must be one the caller may write; what comes of it too. */
+function allowedBy(
+  holds: (state: RowState) => boolean,
+  op: Op,
+  before: RowState,
+  after: RowState,
+  own: () => RowState,
+): boolean {
+  if (isVisible(before) && !holds(before)) return false;
+  if (op !== "DELETE") return holds(isVisible(after) ? after : own());
+  // Nothing is left to judge of a row that was deleted before; of one never seen there is its key.
+  return isVisible(before) || before.died !== undefined || holds(own());
 }
