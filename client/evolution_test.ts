@@ -1,6 +1,7 @@
 /** Opening a database with a newer schema. */
 
 import {
+  type BucketState,
   defineSchema,
   LakeSyncError,
   makeHlc,
@@ -260,4 +261,19 @@ Deno.test("G12: a name that went while versions were skipped makes the next chec
     assert.equal((await undeclared.state()).cursor, undefined);
     await undeclared.receive(page(3, 0, [["notes", "a", { body: "t", n: 1 }]]));
     assert.deepEqual(await rowsOf(undeclared, "notes"), [["a", 1, null, null, "t"]]);
+  }));
+
+Deno.test("G7 G12: a database that is ahead knows what buckets show by the former names", () =>
+  through(async (open) => {
+    const one = await open(ONE);
+    const narrow = { id: "narrow", rows: 1, columns: { notes: ["title"] } };
+    const wide = { id: "wide", rows: 1 };
+    const shape = { op: "PUT", table: "notes", columns: ["title", "n"], buckets: [0, 1] } as const;
+    const changes = [{ shape, rowId: "a", values: ["t", 1] }];
+    const told = (seq: number, ...buckets: BucketState[]) => ({ checkpoint: { seq, buckets } });
+    await one.receive(page(1, 0, [], { changes, ...told(1, narrow, wide) }));
+    const ahead = await open(RENAMED);
+    assert.deepEqual(await rowsOf(ahead, "memos"), [["a", "t", 1, null]]);
+    await ahead.receive(page(2, 0, [], told(2, narrow, { id: "wide", rows: 0, gone: true })));
+    assert.deepEqual(await rowsOf(ahead, "memos"), [["a", "t", null, null]]);
   }));

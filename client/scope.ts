@@ -65,6 +65,13 @@ export async function keepOwn(db: SqliteConnection, table: SyncedTable): Promise
   );
 }
 
+/** The columns a bucket shows of a table, by its name or the one it had before; undefined: all. */
+function shownOf(shown: ShownColumns, { name, table }: SyncedTable): readonly string[] | undefined {
+  if (Object.hasOwn(shown, name)) return shown[name];
+  const former = table.renamedFrom;
+  return former !== undefined && Object.hasOwn(shown, former) ? shown[former] : undefined;
+}
+
 /** Follows the rows through one checkpoint. */
 export class Scope {
   readonly #whole = new Set<number>();
@@ -203,8 +210,10 @@ export class Scope {
   }
 
   #shows(bucket: number, table: SyncedTable, column: string): boolean {
-    const shown = this.#columns.get(bucket) ?? {};
-    return !Object.hasOwn(shown, table.name) || shown[table.name]?.includes(column) === true;
+    const shown = shownOf(this.#columns.get(bucket) ?? {}, table);
+    const former = table.table.byName.get(column)?.renamedFrom;
+    return shown === undefined || shown.includes(column) ||
+      (former !== undefined && !table.table.byName.has(former) && shown.includes(former));
   }
 
   /** Rows are held by the buckets of a shape and by no others. */

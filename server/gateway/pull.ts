@@ -356,7 +356,10 @@ class PageReader {
   ): readonly BucketState[] {
     const granted: GrantedBucket | undefined = scope.buckets.get(scan.bucket);
     if (granted !== undefined) {
-      const state = bucketStateOf(granted, this.#context.catalog, names);
+      const { checksum, ...bucket } = bucketStateOf(granted, this.#context.catalog, names);
+      // A client that is ahead has other names, and columns fewer, than it is told by.
+      const isAhead = (this.#request.schemaVersion ?? 0) > names.schema.version;
+      const state = checksum === undefined || isAhead ? bucket : { ...bucket, checksum };
       return [cursor.base > 0 && isWhole(scan) ? { ...state, whole: true } : state];
     }
     const record = records.get(scan.bucket);

@@ -111,6 +111,8 @@ Deno.test("G12: a client ahead pulls by the newest names, and pushes on once its
   const ahead = new Puller(gateway, "ahead", 1_000, 2);
   await ahead.pull();
   assert.deepEqual(ahead.table(), { "todos/t1": { title: "x" } });
+  const sums = () => ahead.last?.checkpoint?.buckets.map(({ checksum }) => typeof checksum);
+  assert.deepEqual(sums(), ["undefined"], "G9: it could not compare by its own names");
   const waiting = [tx(1, delta("UPDATE", "t1", at(1), { name: "y", due: "2026-01-31" }, "tasks"))];
   const stopped = await push(gateway, "ahead", waiting, V2);
   assert.deepEqual([stopped.lastMutationId, stopped.stopped?.code], [0, "SCHEMA_AHEAD"]);
@@ -119,6 +121,7 @@ Deno.test("G12: a client ahead pulls by the newest names, and pushes on once its
   assert.deepEqual([lastMutationId, rejected], [1, []]);
   await ahead.pull();
   assert.deepEqual(ahead.rows.get("tasks/t1"), { name: "y", due: "2026-01-31" });
+  assert.deepEqual(sums(), ["number"]);
 });
 
 Deno.test("G12: after a forced drop its clients are told to update, and what comes again is empty", async () => {
