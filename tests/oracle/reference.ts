@@ -55,8 +55,11 @@ export type Who = Pick<ClientPlan, "clientId" | "sub" | "admin"> & { readonly cl
 /** Why a transaction is refused: the first delta that is. */
 export interface Refusal {
   readonly delta: number;
-  readonly code: "FORBIDDEN_WRITE" | "VALIDATION_ERROR";
+  readonly code: "FORBIDDEN_WRITE" | "VALIDATION_ERROR" | "NO_SUCH_ROW";
 }
+
+/** Whose cells wait in a row for its INSERT. */
+type Waiting = Pick<Who, "clientId" | "claims">;
 
 /** A table under all its names. */
 interface Known {
@@ -65,6 +68,12 @@ interface Known {
   table: Table | undefined;
   readonly kinds: readonly CellKind[];
   readonly rows: Map<string, RowState>;
+  readonly waiting: Map<string, Waiting>;
+}
+
+function setWaiting({ waiting }: Known, rowId: string, writer: Waiting | undefined): void {
+  if (writer === undefined) waiting.delete(rowId);
+  else waiting.set(rowId, writer);
 }
 
 /** The reference. */
@@ -85,7 +94,13 @@ export class Reference {
     this.#mirror = mirror;
     for (const table of plan.tables) {
       const kinds = table.columns.map(({ type, merge = "lww" }) => kindOf({ type, merge }));
-      this.#tables.set(table.name, { plan: table, table: undefined, kinds, rows: new Map() });
+      this.#tables.set(table.name, {
+        plan: table,
+        table: undefined,
+        kinds,
+        rows: new Map(),
+        waiting: new Map(),
+      });
     }
   }
 
@@ -170,16 +185,20 @@ export class Reference {
    * @returns why it is refused; undefined when it is allowed
    */
   write(who: Who, deltas: readonly DeltaPlan[]): Refusal | undefined {
-    const before: [Known, string, RowState][] = [];
+    const before: [Known, string, RowState, Waiting | undefined][] = [];
     for (const [i, delta] of deltas.entries()) {
       const known = this.#known(delta.table);
       const state = known.rows.get(delta.rowId) ?? EMPTY_ROW;
+      const waiting = known.waiting.get(delta.rowId);
       const code = this.#writeOne(who, known, delta, state);
       if (code !== undefined) {
-        for (const [table, rowId, old] of before.reverse()) this.#store(table, rowId, old);
+        for (const [table, rowId, old, waited] of before.reverse()) {
+          this.#store(table, rowId, old);
+          setWaiting(table, rowId, waited);
+        }
         return { delta: i, code };
       }
-      before.push([known, delta.rowId, state]);
+      before.push([known, delta.rowId, state, waiting]);
     }
     this.#changed();
     return undefined;
@@ -199,7 +218,7 @@ export class Reference {
       const after = merge(EMPTY_ROW, change);
       return this.#allows(who, known, op, rowId, after) ? undefined : "FORBIDDEN_WRITE";
     }
-    const after = merge(before, change);
+    const after = this.#merged(known, rowId, before, change);
     if (!this.#isExempt(who)) {
       if (mode === "download-only" || !this.#hasWriteRule(known, op)) return "FORBIDDEN_WRITE";
       if (isVisible(before) && !this.#allows(who, known, op, rowId, before)) {
@@ -210,9 +229,40 @@ export class Reference {
       if (op !== "DELETE" && !this.#allows(who, known, op, rowId, judged())) {
         return "FORBIDDEN_WRITE";
       }
+      const unseen = op === "DELETE" && !isVisible(before) && before.died === undefined;
+      if (unseen && !this.#allows(who, known, op, rowId, own())) return "FORBIDDEN_WRITE";
     }
+    if (after === before) return undefined;
+    if (!this.#wait(who, known, delta, after)) return "NO_SUCH_ROW";
     this.#store(known, rowId, after);
     return undefined;
+  }
+
+  /** Cells that waited for an INSERT count only if their writer might have written them to its row. */
+  #merged(known: Known, rowId: string, before: RowState, change: Change): RowState {
+    const after = merge(before, change);
+    const waiting = known.waiting.get(rowId);
+    if (waiting === undefined || change.op !== "INSERT" || !isVisible(after)) return after;
+    const alone = merge({ ...EMPTY_ROW, died: before.died }, change);
+    if (this.#rulesPlan === undefined) return after;
+    const writer = { ...waiting, sub: "", admin: false };
+    const mode = this.#rules?.modes.get(nameIn(known.plan, this.version)) ?? "two-way";
+    const may = mode !== "download-only" && this.#hasWriteRule(known, "UPDATE") &&
+      (!isVisible(alone) || this.#allows(writer, known, "UPDATE", rowId, alone)) &&
+      this.#allows(writer, known, "UPDATE", rowId, after);
+    return may ? after : alone;
+  }
+
+  /** Notes whose cells wait; gives false where another's do already. */
+  #wait(who: Who, known: Known, { op, rowId }: DeltaPlan, after: RowState): boolean {
+    const waiting = known.waiting.get(rowId);
+    const holdsCells = after.cells.length + (after.merged?.length ?? 0) > 0;
+    if (isVisible(after) || !holdsCells) setWaiting(known, rowId, undefined);
+    else if (op === "UPDATE" && !this.#isExempt(who)) {
+      if (waiting !== undefined && waiting.clientId !== who.clientId) return false;
+      setWaiting(known, rowId, { clientId: who.clientId, claims: who.claims });
+    }
+    return true;
   }
 
   #change(who: Who, { plan, kinds }: Known, delta: DeltaPlan): Change {
