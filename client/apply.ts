@@ -20,7 +20,7 @@ import {
 } from "./layout.ts";
 import { type Leaving, rowsLeaving, rowsThere } from "./leaving.ts";
 import { absent, type Base, CHUNK, dropBase, groupRows, Overlay, putBase } from "./overlay.ts";
-import { deleteRows, type Failed, keyCells, keyWhere, putRows } from "./rows.ts";
+import { deleteRows, type Failed, keyCells, keyWhere, putRows, readDefaults } from "./rows.ts";
 import { Scope } from "./scope.ts";
 import { quoteName } from "./sql.ts";
 
@@ -72,6 +72,8 @@ export class Applier {
   #anySpecial = false;
   /** Whether rows have gone, or were blocked, so that others may have got room. */
   #makesWay = false;
+  /** For each table's number the columns for which the app has defaults, in lower case. */
+  readonly #defaults = new Map<number, ReadonlySet<string>>();
 
   /**
    * @param db the writer, in a transaction with capture off
@@ -130,8 +132,9 @@ export class Applier {
       const seen = place === 0 ? new Set<string>() : await this.#seenOf(table, rowIds);
       const first = changes.filter(({ rowId }) => !seen.has(rowId));
       const again = changes.filter(({ rowId }) => seen.has(rowId));
-      await this.#chunk(table, shape, first);
-      await this.#rescope(table, { ...shape, buckets: [place] }, first);
+      const placed = { ...shape, buckets: [place] };
+      await this.#chunk(table, placed, first);
+      await this.#rescope(table, placed, first);
       if (again.length > 0) {
         await this.#chunk(table, shape, again, true);
         await this.#scope.add(table, place, again.map(({ rowId }) => rowId));
@@ -217,7 +220,7 @@ export class Applier {
     if (shape.op === "REMOVE") {
       this.#makesWay = true;
       await this.#removePlain(table, plain);
-    } else await this.#putPlain(table, columns, plain);
+    } else await this.#putPlain(table, shape, columns, plain);
     if (special.size > 0) await this.#special(table, shape, columns, rows, special);
   }
 
@@ -256,16 +259,40 @@ export class Applier {
     );
   }
 
+  /**
+   * The columns of which a row says nothing though it would be told: where it is new they are NULL,
+   * not what the app's defaults are.
+   */
+  async #nulls(
+    table: SyncedTable,
+    shape: ChangeShape,
+    columns: readonly PlacedColumn[],
+  ): Promise<PlacedColumn[]> {
+    if (columns.length === table.columns.length) return [];
+    let defaults = this.#defaults.get(table.id);
+    if (defaults === undefined) {
+      defaults = new Set((await readDefaults(this.#db, table)).keys());
+      this.#defaults.set(table.id, defaults);
+    }
+    if (defaults.size === 0) return [];
+    return table.columns.filter((column) =>
+      !columns.includes(column) && defaults.has(column.name.toLowerCase()) &&
+      this.#scope.isShown(table, shape, column.name)
+    );
+  }
+
   async #putPlain(
     table: SyncedTable,
+    shape: ChangeShape,
     columns: readonly PlacedColumn[],
     rows: readonly Change[],
   ): Promise<void> {
-    const failed = await putRows(this.#db, table, columns, rows);
+    const nulls = await this.#nulls(table, shape, columns);
+    const failed = await putRows(this.#db, table, columns, rows, nulls);
     if (this.#plan.replacing || this.#scope.comparesMentioned) {
       await this.#see(table, rows.map(({ rowId }) => rowId));
     }
-    if (failed.length > 0) await this.#block(table, columns, failed);
+    if (failed.length > 0) await this.#block(table, columns, nulls, failed);
   }
 
   async #removePlain(
@@ -289,6 +316,7 @@ export class Applier {
   async #block(
     table: SyncedTable,
     columns: readonly PlacedColumn[],
+    nulls: readonly PlacedColumn[],
     failed: readonly Failed<Change>[],
   ): Promise<void> {
     const names = table.columns.map(({ name }) => quoteName(name));
@@ -296,12 +324,13 @@ export class Applier {
       quoteName(table.name)
     } WHERE ${keyWhere(table)}`;
     const entries = [];
-    for (const { row, reason } of failed) {
+    for (const { row, reason, isNew } of failed) {
       const [found] = await this.#db.values(sql, keyCells(table, row.rowId));
       const base: Base = found === undefined
         ? absent(table)
         : { present: true, cells: found.slice(1) };
       write(table, base, columns, row.cells);
+      if (isNew) write(table, base, nulls, []);
       entries.push({ rowId: row.rowId, base, blocked: reason });
     }
     await putBase(this.#db, table, entries);

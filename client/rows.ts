@@ -24,6 +24,8 @@ export interface Failed<R> {
   readonly row: R;
   /** What SQLite said; null: the row was written with the app's defaults where it takes no null. */
   readonly reason: string | null;
+  /** Whether it is in the table only now. */
+  readonly isNew?: boolean;
 }
 
 /**
@@ -55,17 +57,25 @@ export function keyWhere(table: SyncedTable): string {
     .join(" AND ");
 }
 
-/** Writes an upsert of some columns; its parameters are the key's cells and the columns'. */
+/**
+ * Writes an upsert of some columns; its parameters are the key's cells and the columns'.
+ *
+ * @param table the table
+ * @param columns the columns that are written
+ * @param nulls columns that are NULL where the row is new, whatever the app's defaults are
+ */
 export function upsertSql(
   table: SyncedTable,
   columns: readonly PlacedColumn[],
+  nulls: readonly PlacedColumn[] = [],
 ): string {
   const keys = table.table.primaryKey.map(({ name }) => quoteName(name));
   const names = columns.map(({ name }) => quoteName(name));
-  const all = [...keys, ...names];
+  const all = [...keys, ...names, ...nulls.map(({ name }) => quoteName(name))];
+  const values = [...keys.map(() => "?"), ...names.map(() => "?"), ...nulls.map(() => "NULL")];
   const set = names.map((name) => `${name} = excluded.${name}`).join(", ");
   return `INSERT INTO ${quoteName(table.name)} (${all.join(", ")}) VALUES (${
-    all.map(() => "?").join(", ")
+    values.join(", ")
   }) ON CONFLICT (${keys.join(", ")}) DO ${names.length === 0 ? "NOTHING" : `UPDATE SET ${set}`}`;
 }
 
@@ -79,6 +89,7 @@ async function upsertOne(
   db: SqliteConnection,
   table: SyncedTable,
   columns: readonly PlacedColumn[],
+  nulls: readonly PlacedColumn[],
   key: readonly SqlValue[],
   cells: readonly SqlValue[],
 ): Promise<void> {
@@ -90,54 +101,80 @@ async function upsertOne(
     );
     if (changes > 0) return;
   }
-  await db.run(upsertSql(table, columns), [...key, ...cells]);
+  await db.run(upsertSql(table, columns, nulls), [...key, ...cells]);
 }
 
-/** The defaults, as SQL, of a table's columns that take no null. */
-async function defaultsOf(
+/** The defaults of a table's columns that have one. */
+export interface ColumnDefault {
+  /** The default as SQL. */
+  readonly sql: string;
+  /** Whether the column takes no null. */
+  readonly notNull: boolean;
+}
+
+/** Reads the defaults that the app gave a table's columns, by name in lower case. */
+export async function readDefaults(
   db: SqliteConnection,
   { name }: SyncedTable,
-): Promise<ReadonlyMap<string, string>> {
+): Promise<ReadonlyMap<string, ColumnDefault>> {
   const columns = await db.values(
-    `SELECT lower(name), dflt_value FROM pragma_table_info(?)
-     WHERE "notnull" AND dflt_value IS NOT NULL AND upper(dflt_value) <> 'NULL'`,
+    `SELECT lower(name), dflt_value, "notnull" FROM pragma_table_info(?)
+     WHERE dflt_value IS NOT NULL AND upper(dflt_value) <> 'NULL'`,
     [name],
   );
-  return new Map(columns.map(([column, value]) => [String(column), String(value)]));
+  return new Map(
+    columns.map(([name, sql, notNull]) => [String(name), {
+      sql: String(sql),
+      notNull: notNull === 1,
+    }]),
+  );
 }
 
 /**
  * Writes a row with the app's defaults in place of nulls that it does not take.
  *
- * @returns whether there were such nulls, and the row is written
+ * @returns whether it was written, and is new; undefined when it was not
  */
 async function putWithDefaults(
   db: SqliteConnection,
   table: SyncedTable,
   columns: readonly PlacedColumn[],
+  nulls: readonly PlacedColumn[],
   key: readonly SqlValue[],
   cells: readonly SqlValue[],
-): Promise<boolean> {
-  const defaults = await defaultsOf(db, table);
-  const isFilled = ({ name }: PlacedColumn, i: number) =>
-    cells[i] === null && defaults.has(name.toLowerCase());
-  const filled = columns.filter(isFilled);
-  if (filled.length === 0) return false;
-  const rest = columns.filter((column, i) => !isFilled(column, i));
-  const given = cells.filter((_, i) => !filled.includes(columns[i] as PlacedColumn));
-  const set = [
-    ...rest.map(({ name }) => `${quoteName(name)} = ?`),
-    ...filled.map(({ name }) => `${quoteName(name)} = (${defaults.get(name.toLowerCase())})`),
-  ];
+): Promise<{ readonly isNew: boolean } | undefined> {
+  const defaults = await readDefaults(db, table);
+  const defaultOf = ({ name }: PlacedColumn) => {
+    const found = defaults.get(name.toLowerCase());
+    return found?.notNull ? found.sql : undefined;
+  };
+  const filled: string[] = [];
+  const rest: PlacedColumn[] = [];
+  const given: SqlValue[] = [];
+  for (const [i, column] of columns.entries()) {
+    const cell = cells[i] ?? null;
+    const sql = cell === null ? defaultOf(column) : undefined;
+    if (sql !== undefined) filled.push(`${quoteName(column.name)} = (${sql})`);
+    else {
+      rest.push(column);
+      given.push(cell);
+    }
+  }
+  const stays = nulls.filter((column) => defaultOf(column) === undefined);
+  if (filled.length === 0 && stays.length === nulls.length) return undefined;
   try {
-    const { changes } = await db.run(
-      `UPDATE ${quoteName(table.name)} SET ${set.join(", ")} WHERE ${keyWhere(table)}`,
-      [...given, ...key],
-    );
-    if (changes === 0) await db.run(upsertSql(table, rest), [...key, ...given]);
-    return true;
+    if (filled.length > 0) {
+      const set = [...rest.map(({ name }) => `${quoteName(name)} = ?`), ...filled].join(", ");
+      const { changes } = await db.run(
+        `UPDATE ${quoteName(table.name)} SET ${set} WHERE ${keyWhere(table)}`,
+        [...given, ...key],
+      );
+      if (changes > 0) return { isNew: false };
+    }
+    await db.run(upsertSql(table, rest, stays), [...key, ...given]);
+    return { isNew: true };
   } catch {
-    return false;
+    return undefined;
   }
 }
 
@@ -145,7 +182,8 @@ async function putWithDefaults(
 async function oneByOne<R>(
   rows: readonly R[],
   run: (row: R) => Promise<void>,
-  adapt: (row: R) => Promise<boolean> = () => Promise.resolve(false),
+  adapt: (row: R) => Promise<{ readonly isNew: boolean } | undefined> = () =>
+    Promise.resolve(undefined),
 ): Promise<Failed<R>[]> {
   const failed: Failed<R>[] = [];
   for (const row of rows) {
@@ -154,7 +192,8 @@ async function oneByOne<R>(
     } catch (error) {
       if (!(error instanceof Error) || !isConstraint(error)) throw error;
       const isNull = error.message.includes("NOT NULL constraint failed");
-      failed.push({ row, reason: isNull && await adapt(row) ? null : error.message });
+      const adapted = isNull ? await adapt(row) : undefined;
+      failed.push({ row, reason: error.message, ...(adapted && { ...adapted, reason: null }) });
     }
   }
   return failed;
@@ -167,6 +206,7 @@ async function oneByOne<R>(
  * @param table the table
  * @param columns the columns that are written
  * @param rows the rows
+ * @param nulls columns that are NULL where a row is new
  * @returns the rows that constraints forbid as they are; all others are written
  */
 export async function putRows<R extends RowCells>(
@@ -174,10 +214,11 @@ export async function putRows<R extends RowCells>(
   table: SyncedTable,
   columns: readonly PlacedColumn[],
   rows: readonly R[],
+  nulls: readonly PlacedColumn[] = [],
 ): Promise<Failed<R>[]> {
   try {
     await db.runMany(
-      upsertSql(table, columns),
+      upsertSql(table, columns, nulls),
       rows.map(({ rowId, cells }) => [...keyCells(table, rowId), ...cells]),
     );
     return [];
@@ -186,8 +227,8 @@ export async function putRows<R extends RowCells>(
   }
   return await oneByOne(
     rows,
-    ({ rowId, cells }) => upsertOne(db, table, columns, keyCells(table, rowId), cells),
-    ({ rowId, cells }) => putWithDefaults(db, table, columns, keyCells(table, rowId), cells),
+    ({ rowId, cells }) => upsertOne(db, table, columns, nulls, keyCells(table, rowId), cells),
+    ({ rowId, cells }) => putWithDefaults(db, table, columns, nulls, keyCells(table, rowId), cells),
   );
 }
 

@@ -205,6 +205,11 @@ export class Scope {
     );
   }
 
+  /** Whether the buckets of a shape show a column. */
+  isShown(table: SyncedTable, shape: ChangeShape, column: string): boolean {
+    return this.#numbersOf(shape).some((n) => this.#shows(n, table, column));
+  }
+
   #numbersOf({ buckets = FIRST }: Pick<ChangeShape, "buckets">): number[] {
     return buckets.flatMap((index) => this.#numbers[index] ?? []);
   }

@@ -508,6 +508,31 @@ Deno.test("G6 G9: where the app takes no null its default stands, and the row go
   }, { projections, tables });
 });
 
+Deno.test("G9: a cell that was never written is null, whatever default the app has for it", async () => {
+  for (const declared of ["n INTEGER DEFAULT 5", "n INTEGER NOT NULL DEFAULT 5"]) {
+    const tables = `CREATE TABLE todos (id TEXT PRIMARY KEY, title TEXT, ${declared})`;
+    const here = declared.includes("NOT") ? 5 : null;
+    await withWorld(async ({ db, gateway, pull, rows }) => {
+      gateway.granted.add("a");
+      gateway.put("todos", "t", { title: "x" }, ["a"]);
+      gateway.put("todos", "u", { title: "x", n: 7 }, ["a"]);
+      await pull();
+      assert.deepEqual(await rows(), [["t", "x", here], ["u", "x", 7]]);
+      assert.deepEqual((await db.verify())?.drifts, []);
+      gateway.put("todos", "t", { title: "y" }, ["a"]);
+      gateway.put("todos", "u", { title: "y", n: 7 }, ["a"]);
+      await pull();
+      assert.deepEqual(await rows(), [["t", "y", here], ["u", "y", 7]]);
+      assert.deepEqual((await db.verify())?.drifts, []);
+      gateway.put("todos", "t", { title: "y", n: 8 }, ["a"]);
+      await pull();
+      assert.deepEqual(await rows(), [["t", "y", 8], ["u", "y", 7]]);
+      assert.equal(await count(db, "_lakesync_base"), 0);
+      assert.deepEqual((await db.verify())?.drifts, []);
+    }, { tables });
+  }
+});
+
 Deno.test("G6: however many rows wait for rows that leave, all are there with that checkpoint", async () => {
   const tables = "CREATE TABLE todos (id TEXT PRIMARY KEY, title TEXT UNIQUE, n INTEGER)";
   await withWorld(async ({ db, gateway, pull }) => {
