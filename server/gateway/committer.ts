@@ -515,6 +515,7 @@ export class Committer {
     if (!group.dirty) return before;
     const { after, batch } = await group.finish();
     await this.guarded(() => this.store.commit(batch));
+    group.committed();
     this.published(after, { buckets: group.changedBuckets, clientIds: group.advanced });
     return after;
   }

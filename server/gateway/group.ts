@@ -89,6 +89,11 @@ export class Group {
     return new Set(this.#ledger.changed());
   }
 
+  /** Told when the batch is committed. */
+  committed(): void {
+    this.#lookups.committed(this.#ledger);
+  }
+
   /** Whether there is anything to commit. */
   get dirty(): boolean {
     return this.#changed.size > 0 || this.#answers.length > 0;

@@ -287,6 +287,7 @@ class LargeTransaction {
         ...baseWrites(before, after),
       })
     );
+    this.#lookups.committed(this.#ledger);
     committer.published(after, {
       buckets: new Set(this.#ledger.changed()),
       clientIds: new Set([client.clientId]),

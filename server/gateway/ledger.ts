@@ -16,6 +16,8 @@ export interface LedgerBucket {
   readonly id: string;
   /** Its family; undefined when it is forgotten. */
   readonly placed: PlacedFamily | undefined;
+  /** The commit of its last change before this one. */
+  readonly beforeSeq: number;
   seq: number;
   rows: number;
   data: string;
@@ -65,10 +67,11 @@ export class BucketLedger {
     }
   }
 
-  #add(bucket: Omit<LedgerBucket, "placed">): LedgerBucket {
+  #add(bucket: Omit<LedgerBucket, "placed" | "beforeSeq">): LedgerBucket {
     const known = this.#byNumber.get(bucket.bucket);
     if (known !== undefined) return known;
-    const entry = { ...bucket, placed: this.book.family(familyOfBucket(bucket.id)) };
+    const placed = this.book.family(familyOfBucket(bucket.id));
+    const entry = { ...bucket, placed, beforeSeq: bucket.seq };
     this.#byNumber.set(entry.bucket, entry);
     this.#byId.set(entry.id, entry);
     return entry;
@@ -77,6 +80,11 @@ export class BucketLedger {
   /** A bucket by its number; undefined when there is no record of it. */
   byNumber(bucket: number): LedgerBucket | undefined {
     return this.#byNumber.get(bucket);
+  }
+
+  /** A bucket by its id, when it was taken in. */
+  known(id: string): LedgerBucket | undefined {
+    return this.#byId.get(id);
   }
 
   /** A bucket by its id, made when it is new. */

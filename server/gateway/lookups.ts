@@ -14,6 +14,7 @@ import {
 } from "@lakesync/core";
 import type { BucketRecord, ReadView, ScannedRow } from "../store/store.ts";
 import type { Catalog } from "./catalog.ts";
+import type { BucketLedger } from "./ledger.ts";
 import { rowReader } from "./placement.ts";
 import { readRecord } from "./record.ts";
 import { bucketId, type RuleBook } from "./rule_book.ts";
@@ -27,16 +28,49 @@ const MAX_VALUES = 500_000;
 /** How often each value is yielded, by its key text. */
 type Counts = Map<string, { readonly value: Value; count: number }>;
 
+/** So many changes are kept beside the values they change, before all is put together anew. */
+const MAX_CHANGES = 1_000;
+
 class Values implements ParamValues {
-  constructor(readonly counts: Counts) {}
+  /**
+   * @param counts what was read
+   * @param changes by how much each value is yielded more often since
+   */
+  constructor(readonly counts: Counts, readonly changes: Counts = new Map()) {}
+
+  count(text: string): number {
+    return (this.counts.get(text)?.count ?? 0) + (this.changes.get(text)?.count ?? 0);
+  }
+
+  get size(): number {
+    return this.counts.size + this.changes.size;
+  }
 
   has(text: string): boolean {
-    return (this.counts.get(text)?.count ?? 0) > 0;
+    return this.count(text) > 0;
   }
 
   *values(): Iterable<Value> {
-    for (const { value, count } of this.counts.values()) if (count > 0) yield value;
+    for (const [text, { value }] of this.counts) if (this.count(text) > 0) yield value;
+    for (const [text, { value, count }] of this.changes) {
+      if (count > 0 && !this.counts.has(text)) yield value;
+    }
   }
+
+  /** The values after a commit; who reads these goes on with these. */
+  with(more: Counts): Values {
+    const changes = mapWith(this.changes, more);
+    if (changes.size <= MAX_CHANGES) return new Values(this.counts, changes);
+    return new Values(mapWith(this.counts, changes));
+  }
+}
+
+function mapWith(counts: Counts, more: Counts): Counts {
+  const sum: Counts = new Map(counts);
+  for (const [text, { value, count }] of more) {
+    sum.set(text, { value, count: count + (counts.get(text)?.count ?? 0) });
+  }
+  return sum;
 }
 
 const NOTHING: ParamValues = new Values(new Map());
@@ -56,21 +90,28 @@ export class LookupCache {
   }
 
   /** Remembers; forgets what was asked for longest ago. */
-  put({ bucket, seq }: BucketRecord, values: Values): void {
+  put({ bucket, seq }: Pick<BucketRecord, "bucket" | "seq">, values: Values): void {
     this.#forget(bucket);
     this.#kept.set(bucket, { seq, values });
-    this.#size += 1 + values.counts.size;
+    this.#size += 1 + values.size;
     for (const oldest of this.#kept.keys()) {
       if (this.#size <= MAX_VALUES || oldest === bucket) break;
       this.#forget(oldest);
     }
   }
 
+  /** Takes in what a commit made of a bucket, where it is remembered as it was before. */
+  fold(bucket: number, beforeSeq: number, seq: number, changes: Counts): void {
+    const kept = this.#kept.get(bucket);
+    if (kept === undefined || kept.seq !== beforeSeq) return;
+    this.put({ bucket, seq }, kept.values.with(changes));
+  }
+
   #forget(bucket: number): void {
     const kept = this.#kept.get(bucket);
     if (kept === undefined) return;
     this.#kept.delete(bucket);
-    this.#size -= 1 + kept.values.counts.size;
+    this.#size -= 1 + kept.values.size;
   }
 }
 
@@ -172,6 +213,15 @@ export class Lookups {
     this.#read = [];
   }
 
+  /** Lets the cache follow a commit that succeeded. */
+  committed(ledger: BucketLedger): void {
+    for (const [id, changes] of this.#overlay) {
+      const bucket = ledger.known(id);
+      if (bucket === undefined || !bucket.dirty) continue;
+      this.cache.fold(bucket.bucket, bucket.beforeSeq, bucket.seq, changes);
+    }
+  }
+
   /** Takes in that a row of the commit under way yields a value in a bucket, or no longer does. */
   change(id: string, family: Family, value: Value, by: 1 | -1): void {
     this.#version++;
@@ -186,7 +236,7 @@ export class Lookups {
 
 function overlaid(family: Family, loaded: ParamValues, overlay: Counts): ParamValues {
   const isThere = (text: string, more: number) =>
-    more + (loaded instanceof Values ? loaded.counts.get(text)?.count ?? 0 : 0) > 0;
+    more + (loaded instanceof Values ? loaded.count(text) : 0) > 0;
   return {
     has: (text) => {
       const more = overlay.get(text)?.count;
