@@ -20,6 +20,7 @@ import {
 } from "./layout.ts";
 import { type Leaving, rowsLeaving, rowsThere } from "./leaving.ts";
 import { absent, type Base, CHUNK, dropBase, groupRows, Overlay, putBase } from "./overlay.ts";
+import { RANGE, rowRanges } from "./ranges.ts";
 import { deleteRows, type Failed, keyCells, keyWhere, putRows, readDefaults } from "./rows.ts";
 import { Scope } from "./scope.ts";
 import { quoteName } from "./sql.ts";
@@ -411,6 +412,7 @@ export class Applier {
       table,
       failed.map(({ row, reason }) => ({ ...row, blocked: reason })),
     );
+    if (failed.length > 0) this.#makesWay = true;
   }
 
   /** After the last page: what left the overlay, what is gone, what was blocked. */
@@ -429,9 +431,11 @@ export class Applier {
   /** Takes rows out of buckets that are gone, or came whole without them. */
   async #leaveBuckets(): Promise<void> {
     const covered = Math.min(this.#plan.coveredBefore, this.#plan.coveredAfter);
-    for await (const leaving of rowsLeaving(this.#db, this.#layout, this.#scope, covered)) {
+    const { pause } = this.#plan;
+    const leaves = rowsLeaving(this.#db, this.#layout, this.#scope, covered, pause);
+    for await (const leaving of leaves) {
       await this.#leave(leaving);
-      await this.#plan.pause();
+      await pause();
     }
   }
 
@@ -459,15 +463,18 @@ export class Applier {
       const keys = table.table.primaryKey.map(({ name }) => quoteName(name));
       const rowId = rowIdSql(table, keys);
       this.touched.add(table);
-      await this.#db.run(
-        `DELETE FROM ${quoteName(table.name)} WHERE NOT EXISTS
-          (SELECT 1 FROM temp._lakesync_seen WHERE tbl = ?1 AND row_id = ${rowId})
-         AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = ?1 AND row_id = ${rowId})
-         AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
-           WHERE tbl = ?1 AND row_id = ${rowId} AND n > ?2)`,
-        [table.id, Math.min(this.#plan.coveredBefore, this.#plan.coveredAfter)],
-      );
-      await this.#plan.pause();
+      const covered = Math.min(this.#plan.coveredBefore, this.#plan.coveredAfter);
+      for await (const { where, params } of rowRanges(this.#db, table, RANGE)) {
+        await this.#db.run(
+          `DELETE FROM ${quoteName(table.name)} WHERE ${where} AND NOT EXISTS
+            (SELECT 1 FROM temp._lakesync_seen WHERE tbl = ? AND row_id = ${rowId})
+           AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = ? AND row_id = ${rowId})
+           AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
+             WHERE tbl = ? AND row_id = ${rowId} AND n > ?)`,
+          [...params, table.id, table.id, table.id, covered],
+        );
+        await this.#plan.pause();
+      }
     }
   }
 

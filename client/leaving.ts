@@ -9,6 +9,7 @@ import { rowIdSql } from "./capture.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import type { Layout, SyncedTable } from "./layout.ts";
 import { CHUNK } from "./overlay.ts";
+import { RANGE, rowRanges } from "./ranges.ts";
 import { keyCells, keyWhere } from "./rows.ts";
 import type { Scope } from "./scope.ts";
 import { quoteName } from "./sql.ts";
@@ -34,6 +35,7 @@ async function collect(
   layout: Layout,
   scope: Scope,
   covered: number,
+  pause: () => Promise<void>,
 ): Promise<void> {
   await db.script(
     `CREATE TEMP TABLE IF NOT EXISTS _lakesync_leaving
@@ -50,16 +52,19 @@ async function collect(
     const home = scope.homeOf(table);
     if (home === undefined || !sets.includes(home)) continue;
     const rowId = rowIdSql(table, table.table.primaryKey.map(({ name }) => quoteName(name)));
-    await db.run(
-      `INSERT OR IGNORE INTO temp._lakesync_leaving SELECT tbl, row_id, ?2 FROM
-        (SELECT ?1 AS tbl, ${rowId} AS row_id FROM ${quoteName(table.name)}) r
-       WHERE NOT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = r.tbl AND row_id = r.row_id)
-         AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = r.tbl AND row_id = r.row_id)
-         AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
-           WHERE tbl = r.tbl AND row_id = r.row_id AND n > ?3)
-         AND ${UNMENTIONED}`,
-      [table.id, home, covered],
-    );
+    for await (const { where, params } of rowRanges(db, table, RANGE)) {
+      await db.run(
+        `INSERT OR IGNORE INTO temp._lakesync_leaving SELECT tbl, row_id, ? FROM
+          (SELECT ? AS tbl, ${rowId} AS row_id FROM ${quoteName(table.name)} WHERE ${where}) r
+         WHERE NOT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = r.tbl AND row_id = r.row_id)
+           AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = r.tbl AND row_id = r.row_id)
+           AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
+             WHERE tbl = r.tbl AND row_id = r.row_id AND n > ?)
+           AND ${UNMENTIONED}`,
+        [home, table.id, ...params, covered],
+      );
+      await pause();
+    }
     await db.run(
       `INSERT OR IGNORE INTO temp._lakesync_leaving SELECT tbl, row_id, ?2 FROM _lakesync_base r
        WHERE tbl = ?1 AND present = 1 AND ${UNMENTIONED}
@@ -76,14 +81,16 @@ async function collect(
  * @param layout where columns are kept
  * @param scope the scope, after the last page
  * @param covered the outbox number beyond which writes are not in the base
+ * @param pause awaited between two steps
  */
 export async function* rowsLeaving(
   db: SqliteConnection,
   layout: Layout,
   scope: Scope,
   covered: number,
+  pause: () => Promise<void>,
 ): AsyncGenerator<Leaving> {
-  await collect(db, layout, scope, covered);
+  await collect(db, layout, scope, covered, pause);
   for (;;) {
     const rows = await db.values(
       `SELECT tbl, row_id, set_id FROM temp._lakesync_leaving

@@ -21,6 +21,7 @@ import { rowIdSql } from "./capture.ts";
 import { toValue } from "./convert.ts";
 import type { SqliteConnection, SqlValue } from "./database/driver.ts";
 import type { Layout, PlacedColumn, SyncedTable } from "./layout.ts";
+import { storedBy } from "./ranges.ts";
 import { readSets } from "./scope.ts";
 import { quoteName } from "./sql.ts";
 import { readState } from "./state.ts";
@@ -120,7 +121,7 @@ class Measuring {
     covered: number,
   ): Promise<void> {
     const keys = table.table.primaryKey.map(({ name }) => quoteName(name));
-    const order = await this.#order(table);
+    const order = await storedBy(this.#db, table);
     const ordered = order.join(", ");
     const rowId = rowIdSql(table, keys);
     const columns = table.columns.map(({ name }) => `, ${quoteName(name)}`).join("");
@@ -142,22 +143,6 @@ class Measuring {
       await this.#pause();
       rows = await this.#db.values(next, rows.at(-1)?.slice(0, order.length));
     }
-  }
-
-  /** What a table's rows are stored by, so that reading them in steps takes no sorting. */
-  async #order(table: SyncedTable): Promise<string[]> {
-    const columns = await this.#db.values("SELECT name, pk FROM pragma_table_info(?)", [
-      table.name,
-    ]);
-    const [kind] = await this.#db.values(
-      "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND lower(name) = lower(?)",
-      [table.name],
-    );
-    const names = new Set(columns.map(([name]) => String(name).toLowerCase()));
-    const rowid = ["rowid", "_rowid_", "oid"].find((name) => !names.has(name));
-    if (kind?.[0] === 0 && rowid !== undefined) return [rowid];
-    return columns.filter(([, pk]) => pk !== 0).sort(([, a], [, b]) => Number(a) - Number(b))
-      .map(([name]) => quoteName(String(name)));
   }
 
   /** Rows for which the base is kept aside. */
