@@ -8,10 +8,10 @@
 import type { Op } from "../delta.ts";
 import { type JsonValue, toPlainJson } from "../value.ts";
 import type { CompiledRules } from "./compile.ts";
-import { judgeCondition, type Judged, type RowReader } from "./judge.ts";
+import { judgeCondition, type Judged, type RowReader, takesList } from "./judge.ts";
 import type { Claims, Condition, Filter } from "./model.ts";
 import { type LookupKey, type LookupReader, Scope } from "./scope.ts";
-import type { TableMode } from "./spec.ts";
+import type { Operator, TableMode } from "./spec.ts";
 
 /** A condition as it was judged. */
 export interface ExplainedCondition {
@@ -23,8 +23,13 @@ export interface ExplainedCondition {
   readonly holds: boolean | undefined;
   /** The value on the left side; null when there is none. */
   readonly left: JsonValue;
-  /** The values on the right side, at most 20; undefined when they are literals. */
-  readonly right: readonly JsonValue[] | undefined;
+  /**
+   * The right side: the value of a claim, null when there is none; of array claims and parameters
+   * an array of at most 20 values; undefined for literals.
+   */
+  readonly right: JsonValue | undefined;
+  /** Why it cannot hold whatever the row has; undefined where that is not so. */
+  readonly hint: string | undefined;
 }
 
 /** A group as it was judged. */
@@ -169,6 +174,7 @@ class Explainer {
 
   #condition(condition: Condition): ExplainedCondition {
     const { subject } = condition;
+    const right = this.#right(condition);
     return {
       kind: "condition",
       text: conditionText(condition),
@@ -176,16 +182,17 @@ class Explainer {
       left: subject.kind === "column"
         ? toPlainJson(this.#row(subject.column.name))
         : this.#claim(subject.claim),
-      right: this.#right(condition),
+      right,
+      hint: operandHint(condition, right),
     };
   }
 
-  #right({ operand }: Condition): readonly JsonValue[] | undefined {
+  #right({ operand }: Condition): JsonValue | undefined {
     if (operand.kind === "literal") return undefined;
     if (operand.kind === "claim") {
       const claim = this.#claim(operand.name);
-      const values: readonly JsonValue[] = Array.isArray(claim) ? claim : [claim];
-      return values.filter((value) => value !== null).slice(0, MAX_VALUES);
+      if (!Array.isArray(claim)) return claim;
+      return claim.filter((value) => value !== null).slice(0, MAX_VALUES);
     }
     const { byText } = this.#scope.valuesOfParam(operand.name);
     return [...byText.values()].slice(0, MAX_VALUES).map(toPlainJson);
@@ -195,6 +202,18 @@ class Explainer {
     const { claims } = this.#scope;
     return Object.hasOwn(claims, name) ? asJson(claims[name]) : null;
   }
+}
+
+/** Which operator takes an array where another takes one value. */
+const FOR_LISTS: Partial<Record<Operator, Operator>> = { eq: "in", neq: "nin" };
+
+function operandHint(
+  { op, operand }: Condition,
+  right: JsonValue | undefined,
+): string | undefined {
+  if (operand.kind !== "claim" || !Array.isArray(right) || takesList(op)) return undefined;
+  const other = FOR_LISTS[op];
+  return `the claim is an array, ${op} needs one value${other ? ` (use ${other})` : ""}`;
 }
 
 function asJson(value: unknown): JsonValue {
@@ -246,11 +265,15 @@ function filterLines(filter: ExplainedFilter, depth: number, top: boolean): read
     const own = deeper === depth ? [] : [`${indent}${mark(filter.holds)} ${filter.kind} of`];
     return [...own, ...filter.filters.flatMap((part) => filterLines(part, deeper, false))];
   }
-  const { text, left, right, holds } = filter;
-  const values = right === undefined
-    ? ""
-    : `, right side ${right.length === 0 ? "is empty" : short(right)}`;
-  return [`${indent}${mark(holds)} ${text}: left side is ${short(left)}${values}`];
+  const { text, left, right, hint, holds } = filter;
+  const values = right === undefined ? "" : `, right side ${rightText(right)}`;
+  const why = hint === undefined ? "" : `; ${hint}`;
+  return [`${indent}${mark(holds)} ${text}: left side is ${short(left)}${values}${why}`];
+}
+
+function rightText(right: JsonValue): string {
+  if (right === null) return "is missing";
+  return Array.isArray(right) && right.length === 0 ? "is empty" : `is ${short(right)}`;
 }
 
 function short(value: JsonValue): string {

@@ -20,9 +20,9 @@ Deno.test("explainRead names each bucket with its conditions and values", () => 
   assert.deepStrictEqual(formatExplanation(explanation), [
     "READ todos: allowed",
     "  - mine",
-    '    - user_id eq jwt:sub: left side is "bob", right side ["alice"]',
+    '    - user_id eq jwt:sub: left side is "bob", right side is "alice"',
     "  + by_list (shows id, title, done, list_id)",
-    '    + list_id in param:list: left side is "l1", right side ["l1"]',
+    '    + list_id in param:list: left side is "l1", right side is ["l1"]',
   ]);
 });
 
@@ -47,4 +47,30 @@ Deno.test("explainWrite says that no rule names the operation, or that the table
     "  - write[0]",
     '    - list_id in param:list: left side is "l1", right side is empty',
   ]);
+});
+
+Deno.test("formatExplanation tells a claim that is a text from an array, and what takes an array", () => {
+  const line = (op: string, orgs: unknown): string | undefined => {
+    const filters = [{ column: "user_id", op, value: "jwt:orgs" }];
+    const rules = parseRules({ buckets: [{ name: "b", tables: ["todos"], filters }] }, LISTS);
+    const explanation = explainRead(compileRules(rules), { orgs }, lookup, "todos", row);
+    return formatExplanation(explanation).at(-1)?.trim();
+  };
+  const left = (op: string) => `user_id ${op} jwt:orgs: left side is "bob", right side`;
+  assert.equal(line("eq", "bob"), `+ ${left("eq")} is "bob"`);
+  assert.equal(
+    line("eq", ["bob"]),
+    `- ${left("eq")} is ["bob"]; the claim is an array, eq needs one value (use in)`,
+  );
+  assert.equal(
+    line("neq", ["eve"]),
+    `- ${left("neq")} is ["eve"]; the claim is an array, neq needs one value (use nin)`,
+  );
+  assert.equal(
+    line("gt", []),
+    `- ${left("gt")} is empty; the claim is an array, gt needs one value`,
+  );
+  assert.equal(line("in", ["bob", null]), `+ ${left("in")} is ["bob"]`);
+  assert.equal(line("in", "bob"), `+ ${left("in")} is "bob"`);
+  assert.equal(line("eq", undefined), `- ${left("eq")} is missing`);
 });
