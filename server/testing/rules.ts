@@ -8,6 +8,7 @@
 import {
   type Delta,
   type InsertOf,
+  LakeSyncError,
   type Op,
   parseSchema,
   type Rejection,
@@ -19,6 +20,7 @@ import {
   type Table,
   type Value,
 } from "@lakesync/core";
+import { isSubject } from "../auth/token.ts";
 import { DENO_ENVIRONMENT } from "../environment.ts";
 import type { Caller, Gateway, Gateways, RowExplanation } from "../gateway/gateway.ts";
 import { openGateways } from "../gateway/open.ts";
@@ -48,6 +50,7 @@ export interface TestedRules extends AsyncDisposable {
    *
    * @param claims the claims of the user's token; `sub` is the user, `role` is `client` and `gw`
    * `default` unless given
+   * @throws {LakeSyncError} `VALIDATION_ERROR` when there is no `sub` that a token could have
    */
   as(claims: UserClaims): TestedUser;
   /** Closes the gateway; `await using` does it too. */
@@ -195,6 +198,12 @@ class User implements TestedUser {
   constructor(fixture: Fixture, gateway: Gateway, claims: UserClaims) {
     this.#fixture = fixture;
     this.#gateway = gateway;
+    if (!isSubject(claims.sub)) {
+      throw new LakeSyncError(
+        "VALIDATION_ERROR",
+        'A user needs a sub of 1 to 256 printable characters, as in as({ sub: "alice" })',
+      );
+    }
     const all = { gw: GATEWAY, role: "client", ...claims };
     this.#caller = { sub: claims.sub, admin: all.role === "admin", claims: all };
   }

@@ -148,6 +148,16 @@ Deno.test("testRules asks with the claims of a token", async () => {
   assert.equal(await root.may("UPDATE", "todos", update), true);
 });
 
+Deno.test("testRules says that a user needs a sub when the claims have none", async () => {
+  await using tested = await testRules({ schema: SCHEMA, rules: RULES, rows: ROWS });
+  for (const claims of [{}, { sub: "" }, { sub: 7 }]) {
+    assert.throws(() => Reflect.apply(tested.as, tested, [claims]), {
+      code: "VALIDATION_ERROR",
+      message: /needs a sub/,
+    });
+  }
+});
+
 const list = fc.constantFrom("a", "b", "c");
 const user = fc.constantFrom("alice", "bob");
 const rowsOf = fc.record({
