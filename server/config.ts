@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Role } from "./auth/token.ts";
+import { RESERVED_CLAIMS, type Role } from "./auth/token.ts";
 import type { ConfigFile, GatewayConfigs } from "./config_file.ts";
 import { isLoopback } from "./loopback.ts";
 import { type RulesCommand, rulesCommand } from "./rules_arguments.ts";
@@ -55,7 +55,7 @@ export interface TokenConfig {
   /** How long it is valid, in seconds. */
   readonly ttlSeconds: number;
   /** Further claims. */
-  readonly claims: Readonly<Record<string, string>>;
+  readonly claims: Readonly<Record<string, unknown>>;
   /** The data folder. */
   readonly data: string;
   /** The secret, if one was given. */
@@ -135,6 +135,17 @@ function serveConfig(values: Values, gateways: GatewayConfigs): ServeConfig {
   return config;
 }
 
+function tokenClaims(values: Values): Record<string, unknown> {
+  const claims = values.claims();
+  for (const name of RESERVED_CLAIMS) {
+    if (!Object.hasOwn(claims, name)) continue;
+    throw new UsageError(
+      `The claim ${name} is not given by --claim or --claims, the command sets it by other flags`,
+    );
+  }
+  return claims;
+}
+
 function tokenConfig(values: Values): TokenConfig {
   return {
     command: "token",
@@ -142,7 +153,7 @@ function tokenConfig(values: Values): TokenConfig {
     gw: values.needed("gw"),
     role: values.oneOf("role", ["client", "admin"]),
     ttlSeconds: parseTtl(values.needed("ttl")),
-    claims: values.claims(),
+    claims: tokenClaims(values),
     data: values.needed("data"),
     secret: values.secret(),
     issuer: values.optional("issuer"),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { RESERVED_CLAIMS } from "./auth/token.ts";
 import { configPath, parseCommand } from "./config.ts";
 import { HELP } from "./help.ts";
 import { isLoopback } from "./loopback.ts";
@@ -113,14 +114,17 @@ Deno.test("parseCommand opens gateways without rules on loopback only, and there
 
 Deno.test("parseCommand reads which token to make", () => {
   assert.deepEqual(
-    parse("token --sub alice --gw notes --role admin --ttl 2h --claim org=acme --claim a=b=c"),
+    parse(
+      "token --sub alice --gw notes --role admin --ttl 2h --claim org=acme --claim a=b=c " +
+        '--claims {"orgs":["acme"],"level":5,"org":0}',
+    ),
     {
       command: "token",
       sub: "alice",
       gw: "notes",
       role: "admin",
       ttlSeconds: 7200,
-      claims: { org: "acme", a: "b=c" },
+      claims: { orgs: ["acme"], level: 5, org: "acme", a: "b=c" },
       data: "./lakesync-data",
       secret: undefined,
       issuer: undefined,
@@ -230,6 +234,11 @@ Deno.test("parseCommand refuses wrong usage", () => {
       "token --sub a --role root",
       "token --sub a --claim org",
       "token --sub a --claim =x",
+      "token --sub a --claims x",
+      "token --sub a --claims [1]",
+      "token --sub a --claims null",
+      ...RESERVED_CLAIMS.map((name) => `token --sub a --claims {"${name}":1}`),
+      ...RESERVED_CLAIMS.map((name) => `token --sub a --claim ${name}=x`),
       "token --sub a --port 1",
       "rules",
       "rules list",

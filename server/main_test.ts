@@ -164,11 +164,12 @@ Deno.test("lakesync token signs with the secret it is given, and makes none", ()
     const { stdout } = await run(
       folder,
       ...["token", "--sub", "alice", "--gw", "*", "--role", "admin"],
-      ...["--claim", "org=acme", "--secret", SECRET],
+      ...["--claim", "org=acme", "--claims", '{"orgs":["acme"]}', "--secret", SECRET],
     );
     const { verify } = createAuthenticator({ secrets: [SECRET] });
     const { sub, gw, role, claims } = await verify(stdout.trim());
     assert.deepEqual([sub, gw, role, claims["org"]], ["alice", "*", "admin", "acme"]);
+    assert.deepEqual(claims["orgs"], ["acme"]);
     const without = await run(folder, "token", "--sub", "alice");
     assert.equal(without.code, 1);
     assert.equal(without.stdout, "");

@@ -68,19 +68,6 @@ function serverAddress(values: Values): ServerAddress {
   };
 }
 
-function claimsObject(text: string): Record<string, unknown> {
-  let claims: unknown;
-  try {
-    claims = JSON.parse(text);
-  } catch {
-    claims = undefined;
-  }
-  if (typeof claims !== "object" || claims === null || Array.isArray(claims)) {
-    throw new UsageError("--claims is a JSON object");
-  }
-  return { ...claims };
-}
-
 function explainConfig(values: Values): RulesExplainConfig {
   const server = serverAddress(values);
   const sub = values.needed("sub");
@@ -89,7 +76,6 @@ function explainConfig(values: Values): RulesExplainConfig {
     claims: {
       gw: server.gw,
       role: "client",
-      ...claimsObject(values.optional("claims") ?? "{}"),
       ...values.claims(),
       sub,
     },

@@ -121,6 +121,12 @@ export const SERVE_SETTINGS: readonly Setting[] = [
   },
 ];
 
+const CLAIMS: Setting = {
+  flag: "claims",
+  value: "<json>",
+  help: "further claims of any type as an object",
+};
+
 /** The flags of `lakesync token`. */
 export const TOKEN_SETTINGS: readonly Setting[] = [
   { flag: "sub", value: "<user>", help: "the user; needed" },
@@ -148,6 +154,7 @@ export const TOKEN_SETTINGS: readonly Setting[] = [
     help: "a further claim; may be repeated",
     multiple: true,
   },
+  CLAIMS,
   { ...DATA, help: "whose secret signs it" },
   { ...SECRET, help: `${SECRET.help}; instead of the data folder's` },
   ISSUER,
@@ -176,11 +183,15 @@ const SERVER: readonly Setting[] = [
 
 /** The flags of `lakesync rules check`. */
 export const RULES_CHECK_SETTINGS: readonly Setting[] = [
-  { flag: "rules", value: "<file>", help: "the rules, JSON or a module's default export; needed" },
+  {
+    flag: "rules",
+    value: "<file>",
+    help: "the rules, JSON or a module's export rules or default; needed",
+  },
   {
     flag: "schema",
     value: "<file>",
-    help: "the schema, likewise; else that of a server:",
+    help: "the schema, likewise (export schema); else that of a server:",
   },
   ...SERVER,
 ];
@@ -194,7 +205,7 @@ export const RULES_EXPLAIN_SETTINGS: readonly Setting[] = [
     help: "a further claim of the user; may be repeated",
     multiple: true,
   },
-  { flag: "claims", value: "<json>", help: "further claims as an object" },
+  CLAIMS,
   { flag: "table", value: "<table>", help: "the table; needed" },
   { flag: "row", value: "<rowId>", help: "the row's id; needed" },
   ...SERVER,

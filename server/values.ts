@@ -26,6 +26,19 @@ function spelledOut(args: readonly string[], settings: readonly Setting[]): stri
   });
 }
 
+function jsonObject(flag: string, text: string): object {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    value = undefined;
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new UsageError(`--${flag} is a JSON object`);
+  }
+  return value;
+}
+
 /** The values of a command's settings. */
 export class Values {
   readonly #flags: Readonly<Record<string, unknown>>;
@@ -95,15 +108,17 @@ export class Values {
     return Array.isArray(value) ? value.map(String) : [];
   }
 
-  /** Claims given as `<name>=<text>`. */
-  claims(): Record<string, string> {
-    return Object.fromEntries(
-      this.list("claim").map((claim) => {
-        const at = claim.indexOf("=");
-        if (at < 1) throw new UsageError("--claim is <name>=<text>");
-        return [claim.slice(0, at), claim.slice(at + 1)];
-      }),
-    );
+  /** Claims given as a JSON object, and as `<name>=<text>`, which win. */
+  claims(): Record<string, unknown> {
+    const texts = this.list("claim").map((claim) => {
+      const at = claim.indexOf("=");
+      if (at < 1) throw new UsageError("--claim is <name>=<text>");
+      return [claim.slice(0, at), claim.slice(at + 1)] as const;
+    });
+    return {
+      ...jsonObject("claims", this.optional("claims") ?? "{}"),
+      ...Object.fromEntries(texts),
+    };
   }
 
   secret(): string | undefined {
