@@ -15,9 +15,17 @@ import { UsageError } from "./values.ts";
 const TOKEN_TTL_SECONDS = 60;
 const TIMEOUT_MS = 30_000;
 
-async function tokenFor(server: ServerAddress): Promise<string> {
-  const { url, gw, token, data, issuer, audience } = server;
-  if (token !== undefined) return token;
+interface AdminToken {
+  readonly token: string;
+  /** Where it is from, for people. */
+  readonly from: string;
+}
+
+async function tokenFor(server: ServerAddress): Promise<AdminToken> {
+  const { url, gw, data, issuer, audience } = server;
+  if (server.token !== undefined) {
+    return { token: server.token, from: "that of --token or LAKESYNC_TOKEN" };
+  }
   if (server.secret === undefined && !isLoopback(new URL(url).hostname)) {
     throw new UsageError(`To ask ${url}, give --token or --secret`);
   }
@@ -27,7 +35,7 @@ async function tokenFor(server: ServerAddress): Promise<string> {
       `There is no secret in ${secretPath(data)}, give --token, --secret or --data`,
     );
   }
-  return await signToken({
+  const token = await signToken({
     secret,
     sub: "lakesync-rules",
     gw,
@@ -36,11 +44,15 @@ async function tokenFor(server: ServerAddress): Promise<string> {
     ...(issuer === undefined ? {} : { issuer }),
     ...(audience === undefined ? {} : { audience }),
   });
+  const whose = server.secret === undefined
+    ? `the data folder ${data}`
+    : "--secret or LAKESYNC_SECRET";
+  return { token, from: `signed with the secret of ${whose}` };
 }
 
 async function ask(server: ServerAddress, path: string, body?: object): Promise<unknown> {
   if (!isGatewayId(server.gw)) throw new UsageError("--gw is the id of one gateway");
-  const token = await tokenFor(server);
+  const { token, from } = await tokenFor(server);
   let response: Response;
   try {
     response = await fetch(`${server.url}/v1/admin/${path}`, {
@@ -55,7 +67,12 @@ async function ask(server: ServerAddress, path: string, body?: object): Promise<
   }
   const text = await response.text();
   if (response.ok) return JSON.parse(text);
-  throw new Error(errorOf(text) ?? `${server.url} answers with status ${response.status}`);
+  const what = errorOf(text) ?? `${server.url} answers with status ${response.status}`;
+  if (response.status !== 401) throw new Error(what);
+  throw new Error(
+    `${server.url} does not accept the token, which is ${from}: ${what}; ` +
+      "give --data or --secret of that server, or a --token",
+  );
 }
 
 function errorOf(text: string): string | undefined {

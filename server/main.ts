@@ -54,9 +54,9 @@ function print(...lines: readonly string[]): void {
 }
 
 async function check(config: RulesCheckConfig): Promise<number> {
-  const problems = await checkRules(config);
-  print(...(problems.length === 0 ? ["OK"] : problems));
-  return problems.length === 0 ? 0 : 1;
+  const { problems, summary } = await checkRules(config);
+  print(...(summary === undefined ? problems : ["OK", summary]));
+  return summary === undefined ? 1 : 0;
 }
 
 async function run(args: readonly string[]): Promise<number> {

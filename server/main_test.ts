@@ -196,6 +196,9 @@ const MINE = {
   }],
 };
 
+/** What `rules check` prints of {@linkcode MINE}. */
+const OK = "OK\nbuckets: 1, write rules: 0, tables: 1 of 1\n";
+
 async function writeJson(folder: string, name: string, value: unknown): Promise<string> {
   await Deno.writeTextFile(join(folder, name), JSON.stringify(value));
   return name;
@@ -212,7 +215,7 @@ Deno.test("lakesync serve has schema and rules of its configuration before it is
     const server = ["--url", url ?? "", "--secret", SECRET];
     const rules = await writeJson(folder, "rules.json", MINE);
     const checked = await run(folder, "rules", "check", "--rules", rules, ...server);
-    assert.deepEqual(checked, { code: 0, stdout: "OK\n", stderr: "" });
+    assert.deepEqual(checked, { code: 0, stdout: OK, stderr: "" });
     const row = ["--table", "todos", "--row", "t1"];
     const explained = await run(folder, "rules", "explain", "--sub", "alice", ...row, ...server);
     assert.equal(explained.code, 0);
@@ -281,7 +284,20 @@ Deno.test("lakesync rules check prints each problem and ends with 1", () =>
       `export default ${JSON.stringify(MINE)} as const;\n`,
     );
     const good = await run(folder, "rules", "check", "--rules", "rules.ts", "--schema", schema);
-    assert.deepEqual(good, { code: 0, stdout: "OK\n", stderr: "" });
+    assert.deepEqual(good, { code: 0, stdout: OK, stderr: "" });
+    await Deno.writeTextFile(
+      join(folder, "both.ts"),
+      `export const rules = ${JSON.stringify(MINE)};
+      export const schema = ${JSON.stringify(SCHEMA)};`,
+    );
+    const both = ["--rules", "both.ts", "--schema", "both.ts"];
+    assert.deepEqual(await run(folder, "rules", "check", ...both), good);
+    await Deno.writeTextFile(join(folder, "neither.ts"), "export const rule = {};");
+    for (const flag of ["rules", "schema"]) {
+      const neither = await run(folder, "rules", "check", ...both, `--${flag}`, "neither.ts");
+      assert.equal(neither.code, 1);
+      assert.match(neither.stderr, RegExp(`neither.ts: .* no default .* no export named ${flag}`));
+    }
     const missing = await run(folder, "rules", "check", "--rules", "no.ts", "--schema", schema);
     assert.equal(missing.code, 1);
     assert.match(missing.stderr, /^lakesync: no\.ts: No such file/);
@@ -305,6 +321,21 @@ Deno.test("lakesync rules explain asks the server of the data folder, and no oth
     const elsewhere = await run(folder, ...asked, "--url", "https://sync.invalid");
     assert.equal(elsewhere.code, 2);
     assert.match(elsewhere.stderr, /give --token or --secret/);
+    await Deno.mkdir(join(folder, "other"));
+    await Deno.writeTextFile(join(folder, "other/secret"), SECRET);
+    for (
+      const [flag, value, whose] of [
+        ["--data", "./other", "signed with the secret of the data folder ./other"],
+        ["--secret", SECRET, "signed with the secret of --secret or LAKESYNC_SECRET"],
+        ["--token", "x", "that of --token or LAKESYNC_TOKEN"],
+      ] as const
+    ) {
+      const { code, stderr } = await run(folder, ...asked, "--url", url ?? "", flag, value);
+      assert.equal(code, 1);
+      assert.ok(stderr.includes(whose), stderr);
+      assert.match(stderr, /--data.*--secret.*--token/);
+      assert.ok(!stderr.includes(SECRET));
+    }
     assert.equal(await serving.end(), 0);
     const gone = await run(folder, ...asked, "--url", url ?? "");
     assert.equal(gone.code, 1);

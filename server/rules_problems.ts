@@ -53,6 +53,25 @@ function variantsOf(rules: Fields): readonly Fields[] {
 }
 
 /**
+ * Counts what rules are made of.
+ *
+ * @param rules rules that nothing is wrong with, as JSON
+ * @param schema the schema whose tables and columns they name
+ * @returns one line: bucket definitions, write rules, and of how many of the schema's tables they say
+ * who reads or writes them
+ * @throws {LakeSyncError} `VALIDATION_ERROR` when something is wrong with them
+ */
+export function rulesSummary(rules: unknown, schema: Schema): string {
+  const { buckets, writes, spec } = parseRules(rules, schema);
+  const tables = new Set([
+    ...buckets.flatMap((bucket) => bucket.tables.map(({ table }) => table.name)),
+    ...writes.map(({ table }) => table),
+  ]);
+  return `buckets: ${buckets.length}, write rules: ${spec.write?.length ?? 0}, ` +
+    `tables: ${tables.size} of ${schema.tables.size}`;
+}
+
+/**
  * Finds what is wrong with rules.
  *
  * @param rules the rules as JSON

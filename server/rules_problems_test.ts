@@ -1,6 +1,6 @@
 import { type JsonValue, parseSchema } from "@lakesync/core";
 import assert from "node:assert/strict";
-import { rulesProblems } from "./rules_problems.ts";
+import { rulesProblems, rulesSummary } from "./rules_problems.ts";
 
 const TODOS = parseSchema({
   version: 1,
@@ -72,4 +72,20 @@ Deno.test("rulesProblems tells what concerns all rules once", () => {
   assert.deepEqual(places({ buckets: [mine("ownr")], tables: { todos: { mode: "x" } } }), [
     "$.tables.todos.mode",
   ]);
+});
+
+Deno.test("rulesSummary counts buckets, write rules, and the tables that either has", () => {
+  const write = [{ tables: ["todos", "members"], ops: ["INSERT"] }, {
+    tables: ["members"],
+    ops: ["DELETE"],
+  }];
+  const summary = (rules: JsonValue) => rulesSummary(rules, TODOS);
+  assert.equal(
+    summary({ buckets: [mine("owner"), shared], write }),
+    "buckets: 2, write rules: 2, tables: 2 of 3",
+  );
+  assert.equal(
+    summary({ buckets: [{ name: "all", tables: ["*"] }] }),
+    "buckets: 1, write rules: 0, tables: 3 of 3",
+  );
 });
