@@ -224,6 +224,32 @@ Deno.test("lakesync serve has schema and rules of its configuration before it is
     assert.equal(await serving.end(), 0);
   }));
 
+Deno.test("lakesync serve says what its configuration replaced, and nothing when it replaced nothing", () =>
+  withFolder(async (folder) => {
+    const logged = async (schema: object, rules: object) => {
+      const gateways = { default: { schema, rules } };
+      await writeJson(folder, "a.json", { port: 0, secret: SECRET, gateways });
+      const serving = new Serving(folder, ["--config", "a.json"]);
+      const [text] = await serving.printed(/^[^]*LakeSync .* on \S+\n/);
+      assert.equal(await serving.end(), 0);
+      return text.split("\n").filter((line) => line.includes("replaced"));
+    };
+    assert.deepEqual(await logged(SCHEMA, MINE), []);
+    assert.deepEqual(await logged(SCHEMA, MINE), []);
+    const [rules, ...more] = await logged(SCHEMA, { buckets: [] });
+    assert.match(
+      rules ?? "",
+      /Gateway .default.: its sync rules were replaced by those of the file/,
+    );
+    assert.deepEqual(more, []);
+    const [schema, ...others] = await logged({ ...SCHEMA, version: 2 }, { buckets: [] });
+    assert.match(
+      schema ?? "",
+      /Gateway .default.: schema version 1 was replaced by version 2 of the file/,
+    );
+    assert.deepEqual(others, []);
+  }));
+
 Deno.test("lakesync serve ends with 1 when a gateway cannot be as configured, with 2 for unknown keys", () =>
   withFolder(async (folder) => {
     const rules = { buckets: [{ name: "mine", tables: ["lists"] }] };

@@ -4,9 +4,12 @@
  * @module
  */
 
-import { canonicalJson, type JsonValue, LakeSyncError } from "@lakesync/core";
+import { canonicalJson, type JsonValue, LakeSyncError, parseSchema } from "@lakesync/core";
+import { getLogger } from "@logtape/logtape";
 import type { GatewayConfig, GatewayConfigs } from "./config_file.ts";
 import type { Gateway, Gateways } from "./gateway/gateway.ts";
+
+const logger = getLogger(["lakesync", "server"]);
 
 /** Rules of a large gateway may take long to build; a server waits for them a day, in milliseconds. */
 const BUILD_WAIT_MS = 24 * 60 * 60 * 1000;
@@ -15,26 +18,51 @@ function asJson(value: object): JsonValue {
   return JSON.parse(JSON.stringify(value));
 }
 
-async function prepareOne(gateway: Gateway, { schema, rules }: GatewayConfig): Promise<void> {
-  if (schema !== undefined) await gateway.putSchema(asJson(schema));
-  if (rules === undefined) return;
-  const wanted = asJson(rules);
+async function prepareSchema(gateway: Gateway, schema: JsonValue): Promise<void> {
+  const held = gateway.schema?.version ?? 0;
+  const { version } = parseSchema(schema);
+  if (version < held) {
+    throw new LakeSyncError(
+      "SCHEMA_CONFLICT",
+      `The file has schema version ${version}, the gateway ${held}; update the file`,
+    );
+  }
+  await gateway.putSchema(schema);
+  if (held === 0 || version === held) return;
+  logger.warning(
+    "Gateway {id}: schema version {held} was replaced by version {version} of the file",
+    { id: gateway.id, held, version },
+  );
+}
+
+async function prepareRules(gateway: Gateway, wanted: JsonValue): Promise<void> {
   const before = await gateway.rules();
   const held = before.building ?? before.rules;
   const same = held !== undefined && canonicalJson(asJson(held)) === canonicalJson(wanted);
   if (same && before.building === undefined) return;
   const { building } = await gateway.putRules(wanted, BUILD_WAIT_MS);
-  if (building === undefined) return;
-  throw new LakeSyncError("INTERNAL_ERROR", "The rules could not be built, the log knows more");
+  if (building !== undefined) {
+    throw new LakeSyncError("INTERNAL_ERROR", "The rules could not be built, the log knows more");
+  }
+  if (held === undefined || same) return;
+  logger.warning("Gateway {id}: its sync rules were replaced by those of the file", {
+    id: gateway.id,
+  });
+}
+
+async function prepareOne(gateway: Gateway, { schema, rules }: GatewayConfig): Promise<void> {
+  if (schema !== undefined) await prepareSchema(gateway, asJson(schema));
+  if (rules !== undefined) await prepareRules(gateway, asJson(rules));
 }
 
 /**
  * Makes gateways hold what is configured, and waits until their rules hold. What is so already
- * stays untouched.
+ * stays untouched; what was otherwise is replaced, and the log says so.
  *
  * @param gateways the gateways of a server
  * @param configs schema and rules by gateway id
- * @throws {LakeSyncError} what `putSchema` and `putRules` throw, with the gateway in the message
+ * @throws {LakeSyncError} what `putSchema` and `putRules` throw, with the gateway in the message;
+ * `SCHEMA_CONFLICT` too when a schema is older than the gateway's
  */
 export async function prepareGateways(
   gateways: Gateways,

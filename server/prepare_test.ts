@@ -86,10 +86,21 @@ Deno.test("prepareGateways says which gateway refuses what", () =>
           },
         },
         "SCHEMA_CONFLICT",
-        /^Gateway c /,
+        /^Gateway c .* put a changed schema under a higher version/,
       ],
     ];
     for (const [configs, code, message] of cases) {
       await assert.rejects(prepareGateways(gateways, configs), { code, message });
     }
+  }));
+
+Deno.test("prepareGateways tells a schema that is older than the gateway's from a changed one", () =>
+  withGateways(async (gateways) => {
+    const notes = await gateways.create("notes");
+    for (const version of [1, 2, 6]) await notes.putSchema({ ...SCHEMA, version });
+    await assert.rejects(prepareGateways(gateways, { notes: { schema: SCHEMA } }), {
+      code: "SCHEMA_CONFLICT",
+      message: /: The file has schema version 1, the gateway 6; update the file$/,
+    });
+    assert.equal(notes.schema?.version, 6);
   }));
