@@ -147,7 +147,7 @@ class Maker {
         rules: this.#rules(),
         pushes: this.#bulk || random.chance(0.4) ? this.#pushes() : [],
         // In bulk most of them come between two pieces.
-        delay: this.#bulk ? random.between(30, 130) : random.below(random.pick([2, 200])),
+        delay: this.#bulk ? random.between(30, 300) : random.below(random.pick([2, 200])),
       })],
       [this.#version < this.#versions ? 9 : 0, () => {
         this.#version++;

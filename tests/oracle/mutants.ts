@@ -83,6 +83,10 @@ export const MUTANTS: readonly Mutant[] = [
       file: "server/gateway/lookups.ts",
       find: "if (kept === undefined || kept.seq !== seq) return undefined;",
       replace: "if (kept === undefined || seq < 0) return undefined;",
+    }, {
+      file: "server/gateway/lookups.ts",
+      find: "if (kept === undefined || kept.seq !== beforeSeq) return;",
+      replace: "if (kept === undefined || beforeSeq >= 0) return;",
     }],
   },
   {
@@ -97,8 +101,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "write rules do not see the row before",
     changes: [{
       file: "server/gateway/write_guard.ts",
-      find: "if (isVisible(before) && !holds(before)) {",
-      replace: "if (isVisible(before) && !isVisible(after) && !holds(before)) {",
+      find: "if (isVisible(before) && !holds(before)) return false;",
+      replace: "if (isVisible(before) && !isVisible(after) && !holds(before)) return false;",
     }],
   },
   {
