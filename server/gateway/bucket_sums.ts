@@ -13,19 +13,33 @@ import { cellHash, forEachCell, rowHash, type RowState } from "@lakesync/core";
 export interface RowSums {
   /** The hash of its rowId. */
   readonly row: number;
-  /** The hash of each cell by the column's number, those that are 0 left out. */
-  readonly cells: ReadonlyMap<number, number>;
+  /** The numbers of its columns whose cells' hashes are not 0. */
+  readonly columns: readonly number[];
+  /** The hash of each of those cells. */
+  readonly hashes: readonly number[];
 }
 
 /** Computes what a row adds. */
 export function sumsOf(rowId: string, state: RowState): RowSums {
   const row = rowHash(rowId);
-  const cells = new Map<number, number>();
+  const columns: number[] = [];
+  const hashes: number[] = [];
   forEachCell(state, (column, value) => {
     const hash = cellHash(row, value);
-    if (hash !== 0) cells.set(column, hash);
+    if (hash === 0) return;
+    columns.push(column);
+    hashes.push(hash);
   });
-  return { row, cells };
+  return { row, columns, hashes };
+}
+
+function addCells(cells: Map<number, number>, sums: RowSums | undefined, sign: 1 | -1): void {
+  if (sums === undefined) return;
+  const { columns, hashes } = sums;
+  for (let i = 0; i < columns.length; i++) {
+    const column = columns[i] ?? 0;
+    cells.set(column, ((cells.get(column) ?? 0) + sign * (hashes[i] ?? 0)) >>> 0);
+  }
 }
 
 /** The sums of one table of a bucket. */
@@ -75,14 +89,8 @@ export class BucketSums {
     const { cells } = sums;
     sums.count += (after === undefined ? 0 : 1) - (before === undefined ? 0 : 1);
     sums.rows = (sums.rows - (before?.row ?? 0) + (after?.row ?? 0)) >>> 0;
-    for (const [column, hash] of before?.cells ?? []) {
-      if (after?.cells.get(column) === hash) continue;
-      cells.set(column, ((cells.get(column) ?? 0) - hash) >>> 0);
-    }
-    for (const [column, hash] of after?.cells ?? []) {
-      if (before?.cells.get(column) === hash) continue;
-      cells.set(column, ((cells.get(column) ?? 0) + hash) >>> 0);
-    }
+    addCells(cells, before, -1);
+    addCells(cells, after, 1);
   }
 
   /** The tables that have sums. */

@@ -73,6 +73,9 @@ interface Queued {
 /** What happened to a gateway, as the committer's owner is told. */
 export type Committed = Parameters<CommitListener>[0];
 
+/** So many buckets of one commit are remembered for the next. */
+const MAX_RECENT = 256;
+
 /** The name of the record that holds the secret of the gateway's cursors. */
 const CURSOR_META = "cursor";
 
@@ -100,6 +103,8 @@ export class Committer {
   readonly #opened: { readonly life: string; readonly seq: number };
   #catalog: Catalog | undefined;
   #base: Base | undefined;
+  /** The records of the buckets that the last commit changed, by id and by number. */
+  readonly #recent = new Map<string | number, BucketRecord>();
   readonly #queue: Queued[] = [];
   #running: Promise<void> | undefined;
   #closed = false;
@@ -446,8 +451,24 @@ export class Committer {
     );
   }
 
+  /** Reads the records of buckets; those of the last commit need not be read. */
+  async readBuckets(
+    names: readonly (string | number)[],
+  ): Promise<readonly (BucketRecord | undefined)[]> {
+    const others = names.filter((name) => !this.#recent.has(name));
+    const read = others.length === 0 ? [] : await this.store.readBuckets(others);
+    const found = new Map(others.map((name, i) => [name, read[i]]));
+    return names.map((name) => this.#recent.get(name) ?? found.get(name));
+  }
+
+  #remember(buckets: readonly BucketRecord[]): void {
+    if (buckets.length > MAX_RECENT || this.store.capabilities.shared) return;
+    for (const record of buckets) this.#recent.set(record.id, record).set(record.bucket, record);
+  }
+
   /** Runs a commit; whatever was believed of the store is forgotten when it fails. */
   async guarded(commit: () => Promise<void>): Promise<void> {
+    this.#recent.clear();
     try {
       await commit();
     } catch (error) {
@@ -515,6 +536,7 @@ export class Committer {
     if (!group.dirty) return before;
     const { after, batch } = await group.finish();
     await this.guarded(() => this.store.commit(batch));
+    this.#remember(batch.buckets ?? []);
     group.committed();
     this.published(after, { buckets: group.changedBuckets, clientIds: group.advanced });
     return after;

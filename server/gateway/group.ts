@@ -305,8 +305,7 @@ export class Group {
       marks: markDay(before, committer.env.now()),
       lives: withLife(before.lives, committer.life, before.head.seq),
     };
-    const { store } = committer;
-    const rows = await this.#working.takeRows((names) => store.readBuckets(names));
+    const rows = await this.#working.takeRows((names) => committer.readBuckets(names));
     const after: Base = { ...unplaced, nextBucket: this.#ledger.next };
     const orphans = this.#working.orphans;
     await this.#loadClients([...orphans.keys()]);

@@ -483,7 +483,7 @@ function waitingIn(
   return { clientId, claims: JSON.parse(JSON.stringify(guard.caller.claims)) };
 }
 
-const NO_SUMS: RowSums = { row: 0, cells: new Map() };
+const NO_SUMS: RowSums = { row: 0, columns: [], hashes: [] };
 
 /** A row of an upload-only table goes to the log alone. */
 function passThrough(
