@@ -314,7 +314,7 @@ class PageReader {
     }
     const listed = first ? listedBuckets(cursor, plan, records, told.rows) : plan.scans;
     const places = new Map(listed.map(({ bucket }, place) => [bucket, place]));
-    const changes = withBuckets(told.rows, (bucket) => places.get(bucket) ?? 0, scopeSize(plan));
+    const changes = withBuckets(told.rows, (bucket) => places.get(bucket) ?? 0, plan.scans.length);
     const buckets = listed.flatMap((scan) => this.#listed(scan, cursor, scope, records, names));
     const result: PullResult = {
       ...common,
@@ -407,10 +407,6 @@ interface Read {
   readonly told: Told;
   readonly names: CatalogVersion;
   readonly version: number;
-}
-
-function scopeSize({ scans }: CheckpointPlan): number {
-  return scans.length;
 }
 
 /** Of a checkpoint of one page: all buckets the first time, then those that changed. */

@@ -80,22 +80,18 @@ export function isMember(membership: Membership): boolean {
   return membership.spans.length % 2 === 1;
 }
 
-/** Whether the row was in the bucket at a commit; where old spans ran together, whether it may have been. */
-export function wasMemberAt(membership: Membership, seq: number): boolean {
-  const { spans } = membership;
+/**
+ * Finds the span in which a row was in the bucket at a commit; where old spans ran together, in which
+ * it may have been.
+ *
+ * @returns the span's place, from 0, or -1
+ */
+export function spanAt({ spans }: Membership, seq: number): number {
   for (let i = 0; i < spans.length; i += 2) {
     const left = spans[i + 1];
-    if ((spans[i] ?? 0) <= seq && (left === undefined || left > seq)) {
-      return true;
-    }
+    if ((spans[i] ?? 0) <= seq && (left === undefined || left > seq)) return i / 2;
   }
-  return false;
-}
-
-/** Whether the row was in the bucket at any time after a commit. */
-export function wasMemberAfter(membership: Membership, seq: number): boolean {
-  const left = membership.spans.at(-1);
-  return isMember(membership) || (left !== undefined && left > seq);
+  return -1;
 }
 
 function writeBorn(

@@ -17,7 +17,7 @@ import { shownColumns } from "./bucket_state.ts";
 import type { Catalog, CatalogTable, CatalogVersion } from "./catalog.ts";
 import type { Cursor, ScanState } from "./cursor.ts";
 import { mayBeJoined } from "./placement.ts";
-import { isMember, type Membership, readRecord, type RowRecord } from "./record.ts";
+import { isMember, type Membership, readRecord, type RowRecord, spanAt } from "./record.ts";
 import { type CheckpointPlan, maySend, tellingBucket } from "./scans.ts";
 import type { ReadScope } from "./scope.ts";
 
@@ -161,7 +161,7 @@ export class RowTeller {
       const scan = place === undefined ? undefined : scans[place];
       if (scan === undefined) continue;
       const held = this.#held.get(bucket);
-      const span = held === undefined ? -1 : spanAt(membership, held.base, held, newest);
+      const span = held === undefined ? -1 : heldSpan(membership, held, newest);
       if (held !== undefined && span >= 0) {
         was.add(bucket, this.#columns(held.family, newest));
         base = Math.min(base, held.base);
@@ -295,18 +295,13 @@ function holds(
 }
 
 /** The place of the span in which the row was held at a commit; -1 when it was not. */
-function spanAt(
-  { spans, values }: Membership,
-  seq: number,
-  { family, residual }: HeldFamily,
+function heldSpan(
+  membership: Membership,
+  { family, base, residual }: HeldFamily,
   table: CatalogTable,
 ): number {
-  for (let i = 0; i < spans.length; i += 2) {
-    const left = spans[i + 1];
-    if ((spans[i] ?? 0) > seq || (left !== undefined && left <= seq)) continue;
-    if (holds(family, residual, values?.[i / 2], table)) return i / 2;
-  }
-  return -1;
+  const span = spanAt(membership, base);
+  return span >= 0 && holds(family, residual, membership.values?.[span], table) ? span : -1;
 }
 
 function isIn(
