@@ -18,15 +18,12 @@ import {
 import type { ReadView } from "../store/store.ts";
 import type { Catalog } from "./catalog.ts";
 import type { ExplainRequest, RowExplanation } from "./gateway.ts";
-import { type LookupCache, Lookups } from "./lookups.ts";
+import { askLoaded, type LookupCache, Lookups } from "./lookups.ts";
 import { rowReader } from "./placement.ts";
 import { readRecord } from "./record.ts";
 import type { RuleBook } from "./rule_book.ts";
 
 const OPS: readonly Op[] = ["INSERT", "UPDATE", "DELETE"];
-
-/** Parameters chain through two tables, so a third round finds nothing missing. */
-const MAX_ROUNDS = 4;
 
 /**
  * Explains one row.
@@ -59,13 +56,11 @@ export async function explainRow(
   const exists = isVisible(state);
   const row = rowReader(table, rowId, state);
   const lookups = new Lookups(book, catalog, cache);
-  const asked = async (ask: () => Explanation): Promise<Explanation> => {
-    for (let round = 0;; round++) {
-      const explanation = ask();
-      if (explanation.missing.length === 0 || round >= MAX_ROUNDS) return explanation;
-      await lookups.load(view, explanation.missing);
-    }
-  };
+  const asked = (ask: () => Explanation) =>
+    askLoaded(view, lookups, () => {
+      const answer = ask();
+      return { answer, missing: answer.missing };
+    });
   const { active } = book;
   const read = await asked(() => explainRead(active, claims, lookups.reader, name, row));
   const writes: Explanation[] = [];

@@ -8,6 +8,8 @@
 import {
   type Family,
   keyText,
+  LakeSyncError,
+  type LookupKey,
   type LookupReader,
   type ParamValues,
   type Value,
@@ -162,7 +164,7 @@ export class Lookups {
   /** Loads look-ups that were missing. */
   async load(
     view: ReadView,
-    missing: readonly { readonly family: Family; readonly key: string }[],
+    missing: readonly LookupKey[],
   ): Promise<void> {
     const wanted = missing.map(({ family, key }) => ({
       family,
@@ -249,4 +251,33 @@ function overlaid(family: Family, loaded: ParamValues, overlay: Counts): ParamVa
       for (const [text, { value, count }] of overlay) if (isThere(text, count)) yield value;
     },
   };
+}
+
+/** Parameters chain through two tables, so a third round finds nothing missing. */
+const MAX_ROUNDS = 4;
+
+/** What came of judging by rules, and the look-ups that it lacked. */
+interface Asked<T> {
+  readonly answer: T;
+  readonly missing: readonly LookupKey[];
+}
+
+/**
+ * Asks until no look-up is missing.
+ *
+ * @param view the snapshot
+ * @param lookups loads what is missing
+ * @param ask judges by what is loaded
+ */
+export async function askLoaded<T>(
+  view: ReadView,
+  lookups: Lookups,
+  ask: () => Asked<T>,
+): Promise<T> {
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const { answer, missing } = ask();
+    if (missing.length === 0) return answer;
+    await lookups.load(view, missing);
+  }
+  throw new LakeSyncError("INTERNAL_ERROR", "The parameters of the rules do not come to an end");
 }

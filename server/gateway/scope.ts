@@ -4,14 +4,11 @@
  * @module
  */
 
-import { type Grant, type JsonValue, LakeSyncError, Scope } from "@lakesync/core";
+import { type JsonValue, LakeSyncError, Scope } from "@lakesync/core";
 import type { BucketRecord, ReadView } from "../store/store.ts";
 import type { Caller } from "./gateway.ts";
-import type { Lookups } from "./lookups.ts";
+import { askLoaded, type Lookups } from "./lookups.ts";
 import { bucketId, type PlacedFamily, type RuleBook } from "./rule_book.ts";
-
-/** Parameters chain through two tables, so a third round finds nothing missing. */
-const MAX_ROUNDS = 4;
 
 /** A bucket that is granted and has had a row. */
 export interface GrantedBucket {
@@ -31,21 +28,6 @@ export interface ReadScope {
   readonly watched: ReadonlySet<string>;
 }
 
-/** A scope in which nothing is missing. */
-export async function loadedGrants(
-  view: ReadView,
-  caller: Caller,
-  lookups: Lookups,
-): Promise<readonly Grant[]> {
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    const scope = new Scope(lookups.book.active, caller.claims, lookups.reader);
-    const grants = scope.grants();
-    if (scope.missing.length === 0) return grants;
-    await lookups.load(view, scope.missing);
-  }
-  throw new LakeSyncError("INTERNAL_ERROR", "The parameters of the rules do not come to an end");
-}
-
 /**
  * Finds the buckets granted to a caller.
  *
@@ -59,7 +41,10 @@ export async function readScope(
   lookups: Lookups,
 ): Promise<ReadScope> {
   const { book } = lookups;
-  const grants = await loadedGrants(view, caller, lookups);
+  const grants = await askLoaded(view, lookups, () => {
+    const scope = new Scope(book.active, caller.claims, lookups.reader);
+    return { answer: scope.grants(), missing: scope.missing };
+  });
   const ids = grants.map(({ family, key }) => bucketId(book.numberOf(family), key));
   const records = await view.buckets(ids);
   const buckets = new Map<number, GrantedBucket>();

@@ -4,14 +4,7 @@
  * @module
  */
 
-import {
-  type Family,
-  isVisible,
-  type LookupKey,
-  type Op,
-  type RowState,
-  Scope,
-} from "@lakesync/core";
+import { isVisible, type LookupKey, type Op, type RowState, Scope } from "@lakesync/core";
 import type { CatalogTable } from "./catalog.ts";
 import type { Caller } from "./gateway.ts";
 import type { Lookups } from "./lookups.ts";
@@ -20,7 +13,7 @@ import { rowReader } from "./placement.ts";
 /** A look-up that was not loaded is needed; load it and judge the transaction again. */
 export class MissingLookups extends Error {
   override readonly name = "MissingLookups";
-  constructor(readonly missing: readonly { readonly family: Family; readonly key: string }[]) {
+  constructor(readonly missing: readonly LookupKey[]) {
     super("A look-up is not loaded");
   }
 }
