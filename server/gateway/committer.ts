@@ -229,9 +229,9 @@ export class Committer {
 
   /** Stores a schema; must run {@linkcode Committer.alone}. */
   async putSchema(input: unknown, force: boolean): Promise<SchemaSpec> {
+    const before = await this.base(); // reads the catalog anew too, where another process has written
     const current = this.#catalog;
     if (current !== undefined && sameSchema(current, input)) return current.schema.spec;
-    const before = await this.base();
     const sinceMs = this.env.now() - retentionOf(this.env).logKeepMs;
     const next = Catalog.next(current, input, { census: before.census, sinceMs, force });
     const { book, horizonSeq } = current === undefined || before.book === undefined
