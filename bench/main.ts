@@ -1,10 +1,11 @@
 /**
- * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [rules]`.
+ * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [bootstrap] [rules]`.
  *
  * @module
  */
 
 import { benchClient } from "./apply.ts";
+import { benchBootstrap } from "./bootstrap.ts";
 import { benchLatency } from "./latency.ts";
 import { benchPull } from "./pull.ts";
 import { benchPush } from "./push.ts";
@@ -16,6 +17,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   pull: benchPull,
   latency: benchLatency,
   client: benchClient,
+  bootstrap: benchBootstrap,
   rules: benchRules,
 };
 
