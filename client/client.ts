@@ -5,6 +5,7 @@
  */
 
 import { LakeSyncError, type SchemaSpec } from "@lakesync/core";
+import type { SqliteDriver } from "./database/driver.ts";
 import { type ClientEnvironment, runtimeEnvironment } from "./environment.ts";
 import { type LocalDatabase, openLocal } from "./local.ts";
 import type { Replica } from "./replica.ts";
@@ -38,6 +39,11 @@ export interface ClientOptions<S extends SchemaSpec = SchemaSpec> {
   readonly verifyEveryMs?: number;
   /** Captures rows that were in a table before it was synced for the first time. */
   readonly captureExisting?: boolean;
+  /** How often commits of other connections to the file are looked for, in milliseconds; 100 unless
+   * given, 0: never. */
+  readonly watchMs?: number;
+  /** Opens SQLite, in place of the runtime's own binding. */
+  readonly driver?: SqliteDriver;
   /** Clock, randomness, timers and network, in place of the runtime's. */
   readonly environment?: Partial<ClientEnvironment>;
 }
@@ -102,6 +108,7 @@ export async function createClient<const S extends SchemaSpec>(
   options: ClientOptions<S>,
 ): Promise<Client<S>> {
   const { database, schema, keepAcceptedDays, captureExisting, environment } = options;
+  const { watchMs, driver } = options;
   checkUrl(options.url);
   const env = { ...runtimeEnvironment(), ...environment };
   const local = await openLocal<S>({
@@ -109,6 +116,8 @@ export async function createClient<const S extends SchemaSpec>(
     schema,
     ...(keepAcceptedDays === undefined ? {} : { keepAcceptedDays }),
     ...(captureExisting === undefined ? {} : { captureExisting }),
+    ...(watchMs === undefined ? {} : { watchMs }),
+    ...(driver === undefined ? {} : { driver }),
     ...(environment?.now === undefined ? {} : { now: environment.now }),
     ...(environment?.random === undefined ? {} : { random: environment.random }),
     ...(environment?.setTimer === undefined ? {} : { timer: environment.setTimer }),

@@ -22,7 +22,10 @@ const MAX_BUFFERED_BODIES = 2;
 const IDLE_TIMEOUT_SECONDS = 60;
 
 /** What the handshake needs of the server. */
-export type HubContext = Omit<ServerContext, "live">;
+export interface HubContext extends Omit<ServerContext, "live"> {
+  /** Turns a request into a socket, in place of the runtime's own way. */
+  readonly upgrade?: (request: Request, protocol: string) => Deno.WebSocketUpgrade;
+}
 
 interface Connection {
   readonly session: Session;
@@ -99,7 +102,7 @@ export class LiveHub implements LiveConnections {
       );
     }
     this.#checkRoom(token.sub);
-    const { socket, response } = upgrade(request, protocol);
+    const { socket, response } = (this.#context.upgrade ?? upgrade)(request, protocol);
     socket.binaryType = "arraybuffer";
     const maxBuffered = MAX_BUFFERED_BODIES * gateway.limits.maxBodyBytes;
     const sender: Sender = {
