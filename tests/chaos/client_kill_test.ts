@@ -1,0 +1,95 @@
+/**
+ * Writing clients are killed at random instants and started again on the same file, while the
+ * server is killed now and then. What a client had committed must arrive: once, whole, and at all.
+ */
+
+import assert from "node:assert/strict";
+import { Random } from "../oracle/random.ts";
+import { until } from "../e2e/wait.ts";
+import { World } from "../e2e/world.ts";
+import { type Command, DENO, Device } from "./client_support.ts";
+import { expectedPair, readAll, readPair, readTally, SCHEMA, SHARED } from "./client_workload.ts";
+
+const KILLS = Number(Deno.env.get("LAKESYNC_TEST_CLIENT_KILLS") ?? "12");
+const SEED = Number(Deno.env.get("LAKESYNC_TEST_SEED") ?? Date.now() % 1_000_000);
+const PACE_MS = 20;
+const SERVER_KILLS = 3;
+/** How long a device is left alone at most after it was started, or after it wrote again. */
+const ALONE_MS = 300;
+const CONVERGED_WITHIN_MS = 5_000;
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function hashOf(text: string): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return new Uint8Array(hash).toHex();
+}
+
+async function killAndRestart(device: Device, random: Random): Promise<void> {
+  // Most die while they write, some while they open their file.
+  if (random.chance(0.8)) await device.line(/^tx /);
+  await pause(random.below(ALONE_MS));
+  await device.kill();
+  device.start();
+}
+
+async function run(commands: Readonly<Record<string, Command>>, kills: number): Promise<void> {
+  const random = new Random(SEED);
+  await using world = await World.open(SCHEMA);
+  await using devices = new AsyncDisposableStack();
+  const names = Object.keys(commands);
+  const all: Device[] = [];
+  for (const [name, command] of Object.entries(commands)) {
+    const settings = {
+      url: world.server.url,
+      token: await world.token("alice"),
+      database: world.file(name),
+      device: name,
+      paceMs: PACE_MS,
+    };
+    all.push(devices.use(new Device(command, settings)));
+  }
+  for (const device of all) device.start();
+  const serverDiesEvery = Math.ceil(kills / (SERVER_KILLS + 1));
+  for (let kill = 1; kill <= kills; kill++) {
+    await killAndRestart(random.pick(all), random);
+    if (kill % serverDiesEvery !== 0 || kill === kills) continue;
+    await world.server.kill();
+    await world.server.start();
+  }
+  const lastStart = performance.now();
+  const counts = new Map<string, number>();
+  await Promise.all(all.map(async (device) => counts.set(device.name, await device.stop())));
+  let shown: string[] = [];
+  await until("the same on all devices", async () => {
+    shown = await Promise.all(all.map((device) => device.shows()));
+    return new Set(shown).size === 1;
+  });
+  const tookMs = performance.now() - lastStart;
+
+  const fresh = await world.client("fresh", { schema: SCHEMA });
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  await until("everything on a fresh client", async () => await readTally(fresh, SHARED) === total);
+  assert.deepEqual(await readPair(fresh, "entries"), expectedPair(counts));
+  assert.deepEqual(await readPair(fresh, "halves"), expectedPair(counts));
+  for (const name of names) assert.equal(await readTally(fresh, name), counts.get(name));
+  assert.equal(await hashOf(await readAll(fresh)), shown[0]);
+  assert.equal((await world.stats()).seq, String(total), "a transaction was committed twice");
+  for (const device of all) {
+    await device.close();
+    assert.deepEqual(device.faults, []);
+    assert.ok(device.reported <= (counts.get(device.name) ?? 0));
+  }
+  const unreported = all.reduce((sum, device) => sum + device.unreported, 0);
+  console.log(
+    `${kills} kills, ${total} transactions of ${all.length} devices, ${unreported} committed ` +
+      `unreported, converged in ${tookMs.toFixed(0)} ms (seed ${SEED})`,
+  );
+  assert.ok(tookMs < CONVERGED_WITHIN_MS, `converged only after ${tookMs} ms`);
+}
+
+Deno.test(`G1 G2 G3 G5: ${KILLS} SIGKILLs of writing clients lose, double and halve nothing (seed ${SEED})`, async () => {
+  await run({ deno1: DENO, deno2: DENO, deno3: DENO }, KILLS);
+});

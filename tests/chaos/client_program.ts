@@ -1,0 +1,75 @@
+/**
+ * A device: a process that writes to its own SQLite file until it is told to stop, or killed. Runs
+ * under Deno, Node and Bun.
+ *
+ * `client_program.ts SETTINGS`, the settings as JSON. It prints `open N` with how many of its
+ * transactions its file held when it was opened, then `tx N` for each that has committed here. On
+ * `stop` it writes no more and prints `synced N` when the gateway has everything; on `show` it
+ * prints `shows HASH` of all it shows; on `close`, or when nobody listens, it ends.
+ *
+ * @module
+ */
+
+import { createClient } from "@lakesync/client";
+import { createHash } from "node:crypto";
+import { writeSync } from "node:fs";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { readAll, readPair, readTally, SCHEMA, writeOne } from "./client_workload.ts";
+
+interface Settings {
+  readonly url: string;
+  readonly token: string;
+  readonly database: string;
+  readonly device: string;
+  readonly paceMs: number;
+}
+
+function say(line: string): void {
+  writeSync(1, `${line}\n`);
+}
+
+const { url, token, database, device, paceMs }: Settings = JSON.parse(process.argv[2] ?? "{}");
+const client = await createClient({
+  url,
+  gateway: "default",
+  database,
+  schema: SCHEMA,
+  getToken: () => token,
+});
+
+let writing = true;
+let written = await readTally(client, device);
+const halves = JSON.stringify(await readPair(client, "halves"));
+if (halves !== JSON.stringify(await readPair(client, "entries"))) say("torn");
+say(`open ${written}`);
+
+async function write(): Promise<void> {
+  while (writing) {
+    await writeOne(client, device, written + 1);
+    say(`tx ${++written}`);
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * paceMs));
+  }
+}
+
+const work = write();
+
+async function obey(command: string): Promise<void> {
+  if (command === "stop") {
+    writing = false;
+    await work;
+    await client.synced();
+    say(`synced ${written}`);
+  } else if (command === "show") {
+    say(`shows ${createHash("sha256").update(await readAll(client)).digest("hex")}`);
+  }
+}
+
+for await (const command of createInterface({ input: process.stdin })) {
+  if (command === "close") break;
+  void obey(command);
+}
+writing = false;
+await work;
+await client.close();
+process.exit(0);
