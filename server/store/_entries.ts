@@ -26,6 +26,11 @@ export class Entries {
     return new Entries(this.#sorted);
   }
 
+  /** All entries, in order. */
+  all(): readonly Entry[] {
+    return [...this.#sorted];
+  }
+
   /** Adds an entry, once. */
   add(entry: Entry): void {
     const index = this.#firstAfter(entry);

@@ -7,6 +7,7 @@
 
 import { Entries } from "./_entries.ts";
 import { headMoved, wrongRef } from "./_errors.ts";
+import type { MemoryChange, MemoryContent } from "./_memory_change.ts";
 import { indexKey, MemoryReads, MemoryTables, rowKey } from "./_memory_reads.ts";
 import { fitPage } from "./_page.ts";
 import { parseTie } from "./_position.ts";
@@ -39,7 +40,7 @@ export interface MemorySnapshot {
 
 /** One gateway's data. */
 export class MemoryState {
-  #head: Head = { epoch: crypto.randomUUID(), seq: 0, hlc: "0" };
+  #head: Head;
   #lastRid = 0;
   #log: LogEntry[] = [];
   #logBytes = 0;
@@ -50,6 +51,18 @@ export class MemoryState {
   readonly #answers = new Map<string, KeptAnswer>();
   /** Reads what is there now. */
   readonly now: MemoryReads = new MemoryReads(this.#tables);
+
+  /** @param epoch names the life of the data, random */
+  constructor(epoch: string) {
+    this.#head = { epoch, seq: 0, hlc: "0" };
+  }
+
+  /** Data as {@linkcode content} gave it, row numbers too. */
+  static from(content: MemoryContent): MemoryState {
+    const state = new MemoryState(content.head.epoch);
+    state.#load(content);
+    return state;
+  }
 
   /** The head. */
   get head(): Head {
@@ -122,24 +135,85 @@ export class MemoryState {
     return this.#parts.get(partsKey(clientId, mutationId))?.get(part);
   }
 
-  /** Publishes slices and a batch in one step, if the head is where the batch expects it. */
-  commit(batch: CommitBatch, slices: readonly Writes[] = []): void {
-    if (batch.expectedSeq !== this.#head.seq) throw headMoved();
-    if (slices.length === 0) this.#checkRefs(batch.rows ?? []);
+  /**
+   * Says whether a change may be applied.
+   *
+   * @throws {LakeSyncError} `BACKPRESSURE` when the head is not where a commit expects it,
+   * `INTERNAL_ERROR` when a row is written with a handle that is not its own
+   */
+  check(change: MemoryChange): void {
+    if (change.kind !== "commit") return;
+    if (change.batch.expectedSeq !== this.#head.seq) throw headMoved();
+    if (change.slices.length === 0) this.#checkRefs(change.batch.rows ?? []);
+  }
+
+  /**
+   * Applies a change that was checked. The same changes in the same order on the same content give
+   * the same content.
+   *
+   * @returns how much a trim or a sweep has removed, else 0
+   */
+  apply(change: MemoryChange): number {
+    switch (change.kind) {
+      case "commit":
+        this.#commit(change.batch, change.slices);
+        return 0;
+      case "stage":
+        this.#stage(change.part);
+        return 0;
+      case "trimLog":
+        return this.#trimLog(change.throughSeq, change.limit);
+      case "sweepAnswers":
+        return this.#sweepAnswers(change.beforeMs, change.limit);
+      case "sweepParts":
+        return this.#sweepParts(change.beforeMs, change.limit);
+    }
+  }
+
+  /** Everything, to be kept elsewhere; it shares nothing that changes. */
+  content(): MemoryContent {
+    const { rows, index, clients, buckets, meta } = this.#tables;
+    return {
+      head: this.#head,
+      lastRid: this.#lastRid,
+      rows: [...rows.values()],
+      index: [...index.entries()].map(([side, entries]) => [side, entries.all()]),
+      clients: [...clients.values()],
+      buckets: [...buckets.values()],
+      meta: [...meta.entries()],
+      log: [...this.#log],
+      parts: [...this.#parts.values()].flatMap((parts) => [...parts.values()]),
+      answers: [...this.#answers.values()],
+    };
+  }
+
+  #load(content: MemoryContent): void {
+    const { rows, rids, index } = this.#tables;
+    for (const row of content.rows) {
+      rows.set(row.rid, row);
+      rids.set(rowKey(row), row.rid);
+      this.#rowOrder.add({ seq: 0, rid: row.rid });
+    }
+    for (const [side, entries] of content.index) index.set(side, new Entries(entries));
+    const { head, clients, buckets, meta, log, answers } = content;
+    this.#commit({ expectedSeq: 0, head, clients, buckets, meta, log, answers }, []);
+    for (const part of content.parts) this.#stage(part);
+    this.#lastRid = content.lastRid;
+  }
+
+  #commit(batch: CommitBatch, slices: readonly Writes[]): void {
     for (const slice of slices) this.#apply(slice);
     this.#apply(batch);
     this.#head = { ...this.#head, ...batch.head };
   }
 
-  /** Keeps a part. */
-  stage(part: StagedPart): void {
+  #stage(part: StagedPart): void {
     const key = partsKey(part.clientId, part.mutationId);
     const parts = this.#parts.get(key) ?? new Map<number, StagedPart>();
     this.#parts.set(key, parts.set(part.part, part));
   }
 
-  /** Removes the oldest log entries through a seq. */
-  trimLog(throughSeq: number, limit: number): number {
+  #trimLog(throughSeq: number, limit: number): number {
     const kept = this.#log.findIndex(({ seq }) => seq > throughSeq);
     const removed = this.#log.splice(
       0,
@@ -149,8 +223,7 @@ export class MemoryState {
     return removed.length;
   }
 
-  /** Removes kept answers that have expired. */
-  sweepAnswers(beforeMs: number, limit: number): number {
+  #sweepAnswers(beforeMs: number, limit: number): number {
     const expired = [...this.#answers.values()]
       .filter(({ expiresMs }) => expiresMs < beforeMs)
       .slice(0, limit);
@@ -158,8 +231,7 @@ export class MemoryState {
     return expired.length;
   }
 
-  /** Removes staged parts that came before a time. */
-  sweepParts(beforeMs: number, limit: number): number {
+  #sweepParts(beforeMs: number, limit: number): number {
     const old = [...this.#parts.values()].flatMap((parts) => [...parts.values()])
       .filter(({ stagedMs }) => stagedMs < beforeMs)
       .slice(0, limit);

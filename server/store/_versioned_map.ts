@@ -32,6 +32,16 @@ export class VersionedMap<K, V> {
     return before?.has(key) ? before.get(key) : this.#now.get(key);
   }
 
+  /** The keys that are there now, with their values. */
+  entries(): MapIterator<[K, V]> {
+    return this.#now.entries();
+  }
+
+  /** The values that are there now. */
+  values(): MapIterator<V> {
+    return this.#now.values();
+  }
+
   /** Sets a value. */
   set(key: K, value: V): void {
     this.#keep(key);
