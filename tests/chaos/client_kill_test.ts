@@ -7,7 +7,8 @@ import assert from "node:assert/strict";
 import { Random } from "../oracle/random.ts";
 import { until } from "../e2e/wait.ts";
 import { World } from "../e2e/world.ts";
-import { type Command, DENO, Device } from "./client_support.ts";
+import { installRuntimes } from "./client_runtimes.ts";
+import { type Command, Device } from "./client_support.ts";
 import { expectedPair, readAll, readPair, readTally, SCHEMA, SHARED } from "./client_workload.ts";
 
 const KILLS = Number(Deno.env.get("LAKESYNC_TEST_CLIENT_KILLS") ?? "12");
@@ -91,5 +92,10 @@ async function run(commands: Readonly<Record<string, Command>>, kills: number): 
 }
 
 Deno.test(`G1 G2 G3 G5: ${KILLS} SIGKILLs of writing clients lose, double and halve nothing (seed ${SEED})`, async () => {
-  await run({ deno1: DENO, deno2: DENO, deno3: DENO }, KILLS);
+  const folder = await Deno.makeTempDir({ prefix: "lakesync-runtimes-" });
+  try {
+    await run(await installRuntimes(folder), KILLS);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
