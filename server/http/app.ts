@@ -1,6 +1,6 @@
 /**
- * All routes. What a route does is in a file of its own; here is which there are and what holds
- * for every answer.
+ * What answers each route, and what holds for every answer. Which routes there are is in
+ * `routes.ts`; what a route does is in a file of its own.
  *
  * @module
  */
@@ -19,9 +19,11 @@ import { ByteBudget } from "./budget.ts";
 import { checkpointHandler } from "./checkpoint.ts";
 import type { App, Env, Handler, ServerContext } from "./context.ts";
 import { livezHandler, readyHandler, startupzHandler } from "./health.ts";
+import { descriptionHandler } from "./openapi.ts";
 import { pullHandler } from "./pull.ts";
 import { pushHandler } from "./push.ts";
 import { replyError } from "./reply.ts";
+import { METHODS, type OperationId, ROUTES } from "./routes.ts";
 import { explainHandler, getRulesHandler, putRulesHandler } from "./rules.ts";
 
 /** Answers requests. */
@@ -31,32 +33,60 @@ export type RequestHandler = (request: Request) => Promise<Response>;
 const DEPRECATION = "@1793491200";
 const SUNSET = "Mon, 01 Nov 2027 00:00:00 GMT";
 
-const METHODS = ["GET", "POST", "PUT"] as const;
-
 /** Routes whose middle or end must be a gateway id; what else stands there is no gateway id. */
 const GATEWAY_ROUTE =
   /^\/v1\/(?:sync\/(.*)\/(?:push|pull|checkpoint)|admin\/(?:schema|stats|flush|sync-rules)\/(.*?)(?:\/explain)?)$/;
 
-function route(
-  app: App,
-  path: string,
-  handlers: Partial<Record<typeof METHODS[number], Handler>>,
-): void {
-  const allowed: string[] = [];
-  for (const method of METHODS) {
-    const handler = handlers[method];
-    if (handler === undefined) continue;
-    allowed.push(method);
-    app.on(method, path, handler);
+function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handler>> {
+  const pull = pullHandler(context);
+  const ready = readyHandler(context);
+  return {
+    push: pushHandler(context),
+    pull,
+    pullByPost: pull,
+    checkpoint: checkpointHandler(context),
+    connect: (c) =>
+      context.live.accept(
+        c.req.raw,
+        checkGatewayId(c.req.param("gatewayId")),
+        c.env.requestId,
+      ),
+    getSchema: getSchemaHandler(context),
+    putSchema: putSchemaHandler(context),
+    getRules: getRulesHandler(context),
+    putRules: putRulesHandler(context),
+    explain: explainHandler(context),
+    getStats: statsHandler(context),
+    flush: flushHandler(context),
+    listGateways: gatewaysHandler(context),
+    getLivez: livezHandler,
+    getHealth: livezHandler,
+    getStartupz: startupzHandler(context),
+    getReady: ready,
+    getHealthReady: ready,
+    getDescription: descriptionHandler,
+  };
+}
+
+function addRoutes(app: App, handlers: Readonly<Record<OperationId, Handler>>): void {
+  for (const [template, operations] of Object.entries(ROUTES)) {
+    const path = template.replaceAll(/\{(\w+)\}/g, ":$1");
+    const allowed: string[] = [];
+    for (const method of METHODS) {
+      const operation = operations[method];
+      if (operation === undefined) continue;
+      allowed.push(method);
+      app.on(method, path, handlers[operation]);
+    }
+    const allow = allowed.join(", ");
+    app.all(path, (c) => {
+      const error = new LakeSyncError(
+        "METHOD_NOT_ALLOWED",
+        `The method is not allowed here, use ${allow}`,
+      );
+      return replyError(c.req.raw, error, c.env.requestId, { Allow: allow });
+    });
   }
-  const allow = allowed.join(", ");
-  app.all(path, (c) => {
-    const error = new LakeSyncError(
-      "METHOD_NOT_ALLOWED",
-      `The method is not allowed here, use ${allow}`,
-    );
-    return replyError(c.req.raw, error, c.env.requestId, { Allow: allow });
-  });
 }
 
 const redirect: Handler = (c) => {
@@ -85,36 +115,7 @@ function requestIdOf(headers: Headers): string {
 export function createApp(context: ServerContext): RequestHandler {
   const app = new Hono<Env>();
   const budget = new ByteBudget();
-  const pull = pullHandler(context);
-  const ready = readyHandler(context);
-  route(app, "/v1/sync/:gatewayId/push", { POST: pushHandler(context) });
-  route(app, "/v1/sync/:gatewayId/pull", { GET: pull, POST: pull });
-  route(app, "/v1/sync/:gatewayId/checkpoint", { GET: checkpointHandler(context) });
-  route(app, "/v1/sync/:gatewayId", {
-    GET: (c) =>
-      context.live.accept(
-        c.req.raw,
-        checkGatewayId(c.req.param("gatewayId")),
-        c.env.requestId,
-      ),
-  });
-  route(app, "/v1/admin/schema/:gatewayId", {
-    GET: getSchemaHandler(context),
-    PUT: putSchemaHandler(context),
-  });
-  route(app, "/v1/admin/sync-rules/:gatewayId", {
-    GET: getRulesHandler(context),
-    PUT: putRulesHandler(context),
-  });
-  route(app, "/v1/admin/sync-rules/:gatewayId/explain", { POST: explainHandler(context) });
-  route(app, "/v1/admin/stats/:gatewayId", { GET: statsHandler(context) });
-  route(app, "/v1/admin/flush/:gatewayId", { POST: flushHandler(context) });
-  route(app, "/v1/admin/gateways", { GET: gatewaysHandler(context) });
-  route(app, "/livez", { GET: livezHandler });
-  route(app, "/health", { GET: livezHandler });
-  route(app, "/startupz", { GET: startupzHandler(context) });
-  route(app, "/ready", { GET: ready });
-  route(app, "/health/ready", { GET: ready });
+  addRoutes(app, handlersOf(context));
   app.all("/sync/*", redirect);
   app.all("/admin/*", redirect);
 

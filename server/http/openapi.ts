@@ -1,0 +1,145 @@
+/**
+ * The OpenAPI 3.1 description of a server, put together from the routes and what each takes and
+ * answers, and `GET /openapi.json`. What stays in docs/protocol.md: frames of live connections, the
+ * frames of a checkpoint, protobuf bodies.
+ *
+ * @module
+ */
+
+import manifest from "../deno.json" with { type: "json" };
+import type { Handler } from "./context.ts";
+import { HEADERS, refusal, refusals } from "./openapi_answers.ts";
+import type { Answer, Operation, Parameter, Reference } from "./openapi_model.ts";
+import { OPERATIONS } from "./openapi_operations.ts";
+import { SCHEMAS } from "./openapi_schemas.ts";
+import { METHODS, type OperationId, ROUTES } from "./routes.ts";
+
+const ABOUT = "A gateway of LakeSync. Bodies of push and pull are JSON as described here or " +
+  "protobuf (lakesync.proto), by Content-Type and Accept; they may come compressed by gzip or " +
+  "deflate. /sync/... and /admin/... without a version answer 308 to /v1/.... A method that a " +
+  "path has not is answered as in components.responses.MethodNotAllowed, a path that is not here " +
+  "as in NotFound; GET routes take HEAD too.";
+
+/** An operation as OpenAPI writes it. */
+export interface OperationObject {
+  /** Names it. */
+  readonly operationId: OperationId;
+  /** In a few words. */
+  readonly summary: string;
+  /** What a caller must know beside it. */
+  readonly description?: string;
+  /** Its group. */
+  readonly tags: readonly string[];
+  /** Which tokens it needs; an empty list: none. */
+  readonly security: readonly Readonly<Record<string, readonly string[]>>[];
+  /** Beside the path's own. */
+  readonly parameters: readonly (Parameter | Reference)[];
+  /** The body. */
+  readonly requestBody?: { readonly required: true; readonly content: Operation["body"] };
+  /** Answers by status. */
+  readonly responses: Readonly<Record<string, Answer>>;
+}
+
+/** The methods of a path, in lower case, and its own parameters. */
+export type PathItem = Readonly<Record<string, OperationObject | readonly Parameter[]>>;
+
+/** The description. */
+export interface OpenApiDocument {
+  /** The version of OpenAPI. */
+  readonly openapi: "3.1.0";
+  /** What is described. */
+  readonly info: Readonly<Record<string, string | object>>;
+  /** Operations by path and method. */
+  readonly paths: Readonly<Record<string, PathItem>>;
+  /** What the operations point to. */
+  readonly components: Readonly<Record<string, Readonly<Record<string, object>>>>;
+  /** The groups. */
+  readonly tags: readonly { readonly name: string; readonly description: string }[];
+}
+
+const gatewayId: Parameter = {
+  name: "gatewayId",
+  in: "path",
+  description: "The gateway.",
+  required: true,
+  schema: { type: "string", pattern: "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$" },
+};
+
+const requestId: Parameter = {
+  name: "X-Request-Id",
+  in: "header",
+  description: "Kept as the answer's when it is 1 to 128 visible ASCII characters.",
+  schema: { type: "string", pattern: "^[!-~]{1,128}$" },
+};
+
+function describe(operationId: OperationId): OperationObject {
+  const { summary, description, tag, access, parameters = [], body, answers, errors } =
+    OPERATIONS[operationId];
+  return {
+    operationId,
+    summary,
+    ...(description === undefined ? {} : { description }),
+    tags: [tag],
+    security: access === "none" ? [] : [{ bearer: [access] }],
+    parameters: [...parameters, requestId],
+    ...(body === undefined ? {} : { requestBody: { required: true, content: body } }),
+    responses: { ...answers, ...refusals(errors) },
+  };
+}
+
+function pathItem(path: string): PathItem {
+  const item: Record<string, OperationObject | readonly Parameter[]> = {};
+  if (path.includes("{gatewayId}")) item["parameters"] = [gatewayId];
+  for (const method of METHODS) {
+    const operationId = ROUTES[path]?.[method];
+    if (operationId !== undefined) item[method.toLowerCase()] = describe(operationId);
+  }
+  return item;
+}
+
+/**
+ * Puts the description together.
+ *
+ * @returns an OpenAPI 3.1 document
+ */
+export function describeApi(): OpenApiDocument {
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "LakeSync",
+      version: manifest.version,
+      description: ABOUT,
+      license: { name: manifest.license, identifier: manifest.license },
+    },
+    paths: Object.fromEntries(Object.keys(ROUTES).map((path) => [path, pathItem(path)])),
+    components: {
+      schemas: SCHEMAS,
+      headers: HEADERS,
+      responses: {
+        MethodNotAllowed: refusal(405, ["METHOD_NOT_ALLOWED"]),
+        NotFound: refusal(404, ["NOT_FOUND"]),
+      },
+      securitySchemes: {
+        bearer: {
+          type: "http",
+          scheme: "bearer",
+          bearerFormat: "JWT",
+          description: "Claims sub, gw (a gateway's id or *), exp; role client or admin.",
+        },
+      },
+    },
+    tags: [
+      { name: "sync", description: "What clients do." },
+      { name: "admin", description: "What tokens of role admin do. JSON only." },
+      { name: "health", description: "Without a token." },
+    ],
+  };
+}
+
+let written: string | undefined;
+
+/** `GET /openapi.json`. */
+export const descriptionHandler: Handler = () =>
+  new Response(written ??= JSON.stringify(describeApi()), {
+    headers: { "Content-Type": "application/json", "Cache-Control": "public, max-age=300" },
+  });

@@ -1,0 +1,294 @@
+/**
+ * The JSON forms of the protocol as JSON Schemas, by name; docs/protocol.md in the words of a
+ * machine. Requests are closed (an unknown field is refused), answers are open (a later gateway
+ * may say more).
+ *
+ * @module
+ */
+
+import {
+  DEFAULT_LIMITS,
+  ERROR_STATUS,
+  MAX_BUCKET_ID_LENGTH,
+  MAX_REPAIR_BUCKETS,
+  MAX_WAIT_SECONDS,
+  REJECTION_CODES,
+} from "@lakesync/core";
+import type { JsonSchema } from "./openapi_model.ts";
+
+const whole = (minimum: number): JsonSchema => ({
+  type: "integer",
+  minimum,
+  maximum: Number.MAX_SAFE_INTEGER,
+});
+
+/** A field that may be null, which says the same as leaving it out. */
+const nullable = (schema: JsonSchema): JsonSchema => ({ anyOf: [schema, { type: "null" }] });
+
+const text: JsonSchema = { type: "string" };
+const flag: JsonSchema = { type: "boolean" };
+
+/** Points to a schema of {@linkcode SCHEMAS}. */
+export function ref(name: string): JsonSchema {
+  return { $ref: `#/components/schemas/${name}` };
+}
+
+function open(required: readonly string[], properties: JsonSchema): JsonSchema {
+  return { type: "object", required, properties };
+}
+
+function closed(required: readonly string[], properties: JsonSchema): JsonSchema {
+  return { ...open(required, properties), additionalProperties: false };
+}
+
+function listOf(items: JsonSchema, bounds: JsonSchema = {}): JsonSchema {
+  return { type: "array", items, ...bounds };
+}
+
+function mapOf(values: JsonSchema): JsonSchema {
+  return { type: "object", additionalProperties: values };
+}
+
+const IDENTIFIER = "^[A-Za-z_][A-Za-z0-9_]{0,63}$";
+
+const writes: Readonly<Record<string, JsonSchema>> = {
+  ClientId: {
+    ...text,
+    pattern: "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$",
+    description: "Names one database on one device; belongs to the sub that used it first.",
+  },
+  Uint64: {
+    ...text,
+    pattern: "^(0|[1-9][0-9]{0,19})$",
+    description: "A 64-bit number in decimal.",
+  },
+  Digest: { ...text, pattern: "^[0-9a-f]{64}$", description: "A SHA-256 in hex." },
+  Op: { enum: ["INSERT", "UPDATE", "DELETE"] },
+  Columns: {
+    ...mapOf({}),
+    description: "Values by column, each in the JSON form of its column's type.",
+  },
+  Delta: closed(["op", "table", "rowId"], {
+    op: ref("Op"),
+    table: text,
+    rowId: { ...text, description: "The key's value; several: the JSON array of them." },
+    clientId: { description: "Not read; the push says whose it is." },
+    columns: nullable(ref("Columns")),
+    hlc: nullable(ref("Uint64")),
+    deltaId: nullable(ref("Digest")),
+  }),
+  Transaction: {
+    ...closed(["mutationId", "deltas"], {
+      mutationId: whole(1),
+      deltas: listOf(ref("Delta")),
+      part: nullable(whole(1)),
+      parts: nullable(whole(1)),
+      chain: nullable(ref("Digest")),
+    }),
+    description: "One local transaction, or with part and parts one part of a large one.",
+  },
+  Push: closed(["clientId", "transactions"], {
+    clientId: ref("ClientId"),
+    schemaVersion: nullable(whole(0)),
+    transactions: listOf(ref("Transaction"), { maxItems: DEFAULT_LIMITS.maxPushTransactions }),
+    refusalsSeen: nullable(whole(0)),
+  }),
+  Pull: closed(["clientId"], {
+    clientId: ref("ClientId"),
+    cursor: nullable(text),
+    limit: nullable(whole(1)),
+    wait: nullable({
+      ...whole(0),
+      description: `Seconds; more than ${MAX_WAIT_SECONDS} is cut to that.`,
+    }),
+    schemaVersion: nullable(whole(0)),
+    repair: nullable(
+      listOf({ ...text, maxLength: MAX_BUCKET_ID_LENGTH }, { maxItems: MAX_REPAIR_BUCKETS }),
+    ),
+  }),
+};
+
+const answers: Readonly<Record<string, JsonSchema>> = {
+  Rejection: open(["mutationId", "code", "message", "delta"], {
+    mutationId: whole(1),
+    code: { enum: REJECTION_CODES },
+    message: text,
+    delta: whole(0),
+  }),
+  Stop: open(["mutationId", "code", "message"], {
+    mutationId: whole(1),
+    code: { enum: ["CLOCK_DRIFT", "SCHEMA_AHEAD"] },
+    message: text,
+  }),
+  PushResult: open(["lastMutationId", "rejected", "seq", "serverTime", "serverHlc"], {
+    lastMutationId: whole(0),
+    rejected: listOf(ref("Rejection")),
+    stopped: ref("Stop"),
+    seq: ref("Uint64"),
+    serverTime: { ...text, format: "date-time" },
+    serverHlc: ref("Uint64"),
+  }),
+  Change: {
+    oneOf: [
+      open(["op", "table", "rowId", "columns"], {
+        op: { const: "PUT" },
+        table: text,
+        rowId: text,
+        columns: ref("Columns"),
+        unset: listOf(text),
+        buckets: listOf(whole(0)),
+      }),
+      open(["op", "table", "rowId"], { op: { const: "REMOVE" }, table: text, rowId: text }),
+    ],
+  },
+  Bucket: open(["id", "rows"], {
+    id: text,
+    rows: whole(0),
+    checksum: { type: "integer", minimum: 0, maximum: 2 ** 32 - 1 },
+    whole: { const: true },
+    gone: { const: true },
+    columns: mapOf(listOf(text)),
+  }),
+  PullResult: open(["changes", "cursor", "complete", "lastMutationId", "serverHlc"], {
+    changes: listOf(ref("Change")),
+    cursor: text,
+    complete: flag,
+    lastMutationId: whole(0),
+    serverHlc: ref("Uint64"),
+    checkpoint: open(["seq", "buckets"], { seq: ref("Uint64"), buckets: listOf(ref("Bucket")) }),
+  }),
+  Error: open(["error", "code", "requestId"], {
+    error: { ...text, minLength: 1, description: "What happened and what to do, for a person." },
+    code: { enum: Object.keys(ERROR_STATUS), description: "What a program decides on." },
+    requestId: { ...text, minLength: 1, maxLength: 128 },
+    lastMutationId: whole(0),
+    mutationId: whole(0),
+    retryAfterSeconds: { type: "number", exclusiveMinimum: 0 },
+  }),
+  Stats: open(
+    [
+      "gatewayId",
+      "epoch",
+      "seq",
+      "schemaVersion",
+      "clients",
+      "connections",
+      "tables",
+      "log",
+      "destinations",
+    ],
+    {
+      gatewayId: text,
+      epoch: text,
+      seq: ref("Uint64"),
+      schemaVersion: whole(0),
+      clients: whole(0),
+      connections: whole(0),
+      tables: mapOf(open(["rows"], { rows: whole(0) })),
+      log: open(["entries", "bytes"], { entries: whole(0), bytes: whole(0) }),
+      destinations: listOf({ type: "object" }),
+    },
+  ),
+  Gateways: open(["gateways"], {
+    gateways: listOf(open(["gatewayId", "seq", "schemaVersion"], {
+      gatewayId: text,
+      seq: ref("Uint64"),
+      schemaVersion: whole(0),
+    })),
+  }),
+  FlushResult: open(["destinations"], { destinations: listOf({ type: "object" }) }),
+  Explanation: open(["exists", "visible", "writable", "lines"], {
+    exists: flag,
+    visible: flag,
+    writable: open(["INSERT", "UPDATE", "DELETE"], { INSERT: flag, UPDATE: flag, DELETE: flag }),
+    lines: listOf(text),
+  }),
+  Alive: open(["status"], { status: { const: "ok" } }),
+  Startup: open(["status"], { status: { enum: ["starting", "started"] } }),
+  Readiness: open(["status", "checks"], {
+    status: { enum: ["ready", "not_ready"] },
+    reason: text,
+    checks: mapOf({ enum: ["ok", "failed"] }),
+  }),
+};
+
+const name: JsonSchema = { ...text, pattern: IDENTIFIER };
+const filters: JsonSchema = listOf(ref("Filter"));
+const parameters: JsonSchema = mapOf(ref("RuleParameter"));
+
+const administration: Readonly<Record<string, JsonSchema>> = {
+  ColumnType: {
+    ...text,
+    pattern: "^(string|integer|number|boolean|timestamp|date|uuid|bytes|json|decimal\\(.+\\))$",
+  },
+  Column: {
+    anyOf: [
+      ref("ColumnType"),
+      closed(["type"], {
+        type: ref("ColumnType"),
+        merge: { enum: ["lww", "counter", "max", "min", "set"] },
+        references: text,
+        renamedFrom: name,
+      }),
+    ],
+  },
+  Table: closed(["primaryKey", "columns"], {
+    primaryKey: listOf(text, { minItems: 1 }),
+    columns: { ...mapOf(ref("Column")), propertyNames: name },
+    renamedFrom: name,
+  }),
+  Schema: closed(["version", "tables"], {
+    version: whole(1),
+    tables: { ...mapOf(ref("Table")), propertyNames: name },
+  }),
+  Filter: {
+    oneOf: [
+      closed(["op"], {
+        column: text,
+        claim: text,
+        op: {
+          enum: ["eq", "neq", "in", "nin", "gt", "gte", "lt", "lte", "isNull", "contains"],
+        },
+        value: { description: "A literal, jwt:<claim>, param:<name>, or an array of literals." },
+      }),
+      closed(["any"], { any: listOf(ref("Filter"), { minItems: 1 }) }),
+      closed(["all"], { all: listOf(ref("Filter"), { minItems: 1 }) }),
+    ],
+  },
+  RuleParameter: closed(["from", "column"], { from: text, column: text, filters }),
+  Rules: closed(["buckets"], {
+    buckets: listOf(closed(["name", "tables"], {
+      name,
+      parameters,
+      filters,
+      tables: listOf({
+        anyOf: [
+          text,
+          closed(["table"], { table: text, key: text, columns: listOf(text), filters }),
+        ],
+      }),
+    })),
+    parameters,
+    write: listOf(closed(["tables", "ops"], {
+      tables: listOf(text),
+      ops: listOf(ref("Op")),
+      filters,
+    })),
+    tables: mapOf(
+      closed(["mode"], { mode: { enum: ["two-way", "download-only", "upload-only"] } }),
+    ),
+    exempt: listOf({ enum: ["admin", "connector"] }),
+  }),
+  Question: closed(["claims", "table", "rowId"], {
+    claims: { ...mapOf({}), required: ["sub"] },
+    table: text,
+    rowId: text,
+  }),
+};
+
+/** All schemas by name. */
+export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
+  ...writes,
+  ...answers,
+  ...administration,
+};

@@ -1,0 +1,57 @@
+/**
+ * Which routes there are, as data: the app answers these and no others, and the OpenAPI
+ * description says the same. What each takes and answers is in `openapi_operations.ts`.
+ *
+ * @module
+ */
+
+/** What can be asked of a server; also the `operationId` in its OpenAPI description. */
+export type OperationId =
+  | "push"
+  | "pull"
+  | "pullByPost"
+  | "checkpoint"
+  | "connect"
+  | "getSchema"
+  | "putSchema"
+  | "getRules"
+  | "putRules"
+  | "explain"
+  | "getStats"
+  | "flush"
+  | "listGateways"
+  | "getLivez"
+  | "getHealth"
+  | "getStartupz"
+  | "getReady"
+  | "getHealthReady"
+  | "getDescription";
+
+/** The methods that some route takes. */
+export const METHODS = ["GET", "POST", "PUT"] as const;
+
+/** A method that some route takes. */
+export type Method = typeof METHODS[number];
+
+/** What each method of a path does. */
+export type PathRoutes = Readonly<Partial<Record<Method, OperationId>>>;
+
+/** All routes: a path, with `{name}` for a segment that varies, and its methods. */
+export const ROUTES: Readonly<Record<string, PathRoutes>> = {
+  "/v1/sync/{gatewayId}/push": { POST: "push" },
+  "/v1/sync/{gatewayId}/pull": { GET: "pull", POST: "pullByPost" },
+  "/v1/sync/{gatewayId}/checkpoint": { GET: "checkpoint" },
+  "/v1/sync/{gatewayId}": { GET: "connect" },
+  "/v1/admin/schema/{gatewayId}": { GET: "getSchema", PUT: "putSchema" },
+  "/v1/admin/sync-rules/{gatewayId}": { GET: "getRules", PUT: "putRules" },
+  "/v1/admin/sync-rules/{gatewayId}/explain": { POST: "explain" },
+  "/v1/admin/stats/{gatewayId}": { GET: "getStats" },
+  "/v1/admin/flush/{gatewayId}": { POST: "flush" },
+  "/v1/admin/gateways": { GET: "listGateways" },
+  "/livez": { GET: "getLivez" },
+  "/health": { GET: "getHealth" },
+  "/startupz": { GET: "getStartupz" },
+  "/ready": { GET: "getReady" },
+  "/health/ready": { GET: "getHealthReady" },
+  "/openapi.json": { GET: "getDescription" },
+};
