@@ -47,6 +47,16 @@ function damaged(what: string): DamagedStreamError {
   return new DamagedStreamError(`The checkpoint's stream ${what}`);
 }
 
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
 /** Collects bytes of a stream. */
 class ByteReader {
   readonly #read: () => Promise<Uint8Array | undefined>;
@@ -56,8 +66,9 @@ class ByteReader {
     this.#read = read;
   }
 
+  /** Takes memory for what has come, never for what a length only announces. */
   async take(count: number): Promise<Uint8Array> {
-    const taken = new Uint8Array(count);
+    const parts: Uint8Array[] = [];
     for (let at = 0; at < count;) {
       if (this.#left.length === 0) {
         const more = await this.#read();
@@ -65,11 +76,11 @@ class ByteReader {
         this.#left = new Uint8Array(more);
       }
       const part = this.#left.subarray(0, count - at);
-      taken.set(part, at);
+      parts.push(part);
       at += part.length;
       this.#left = this.#left.subarray(part.length);
     }
-    return taken;
+    return joined(parts, count);
   }
 }
 

@@ -1,0 +1,75 @@
+/**
+ * A law that random input tries to break. In `deno task test` each is tried on a few inputs of a
+ * new seed; `deno task fuzz` (main.ts) tries more, or the inputs of a seed again, by two environment
+ * variables.
+ *
+ * @module
+ */
+
+import fc from "fast-check";
+import assert from "node:assert/strict";
+
+/** The environment variables that say how to try the laws. */
+export const VARIABLES = {
+  /** Inputs for each law, in place of its own number. */
+  runs: "LAKESYNC_FUZZ_RUNS",
+  /** Where the inputs come from; the same seed and number of runs give the same inputs. */
+  seed: "LAKESYNC_FUZZ_SEED",
+} as const;
+
+function wholeNumber(name: string): number | undefined {
+  const text = Deno.env.get(name);
+  if (text === undefined || text === "") return undefined;
+  assert.match(text, /^\d{1,10}$/, `${name} takes a whole number`);
+  return Number(text);
+}
+
+/** What a law is about. */
+export interface Law<T> {
+  /** The inputs it is tried on. */
+  readonly inputs: fc.Arbitrary<T>;
+  /** Inputs in `deno task test`. */
+  readonly runs: number;
+  /** Inputs that were wrong once; they are tried first. */
+  readonly examples?: readonly T[];
+  /** Throws when the law does not hold. */
+  readonly holds: (input: T) => void | Promise<void>;
+}
+
+/**
+ * Makes a test of a law.
+ *
+ * @param name what holds
+ * @param law its inputs, and how they are judged
+ */
+export function law<T>(name: string, { inputs, runs, examples = [], holds }: Law<T>): void {
+  Deno.test(name, async () => {
+    const seed = wholeNumber(VARIABLES.seed) ?? Math.floor(Math.random() * 2 ** 31);
+    const asked = wholeNumber(VARIABLES.runs);
+    const numRuns = asked ?? runs;
+    if (asked !== undefined) console.log(`${numRuns} runs of seed ${seed}: ${name}`);
+    const property = fc.asyncProperty(inputs, async (input) => {
+      await holds(input);
+    });
+    const result = await fc.check(property, {
+      seed,
+      numRuns: numRuns + examples.length,
+      examples: examples.map((example): [T] => [example]),
+      endOnFailure: false,
+      interruptAfterTimeLimit: MOST_MS,
+      markInterruptAsFailure: false,
+    });
+    if (!result.failed) return;
+    const again = `Again: deno task fuzz --seed ${seed} --runs ${numRuns}`;
+    throw new Error(
+      `${again}
+${fc.defaultReportMessage(result)}`,
+      {
+        cause: result.errorInstance,
+      },
+    );
+  });
+}
+
+/** No law is tried, nor a failure made smaller, for longer than this. */
+const MOST_MS = 60 * 60 * 1_000;
