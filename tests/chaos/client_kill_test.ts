@@ -9,7 +9,17 @@ import { until } from "../e2e/wait.ts";
 import { World } from "../e2e/world.ts";
 import { installRuntimes } from "./client_runtimes.ts";
 import { type Command, Device } from "./client_support.ts";
-import { expectedPair, readAll, readPair, readTally, SCHEMA, SHARED } from "./client_workload.ts";
+import {
+  expectedBulk,
+  expectedPair,
+  isTorn,
+  readAll,
+  readBulk,
+  readPair,
+  readTally,
+  SCHEMA,
+  SHARED,
+} from "./client_workload.ts";
 
 const KILLS = Number(Deno.env.get("LAKESYNC_TEST_CLIENT_KILLS") ?? "12");
 const SEED = Number(Deno.env.get("LAKESYNC_TEST_SEED") ?? Date.now() % 1_000_000);
@@ -75,6 +85,8 @@ async function run(commands: Readonly<Record<string, Command>>, kills: number): 
   await until("everything on a fresh client", async () => await readTally(fresh, SHARED) === total);
   assert.deepEqual(await readPair(fresh, "entries"), expectedPair(counts));
   assert.deepEqual(await readPair(fresh, "halves"), expectedPair(counts));
+  assert.deepEqual(await readBulk(fresh), expectedBulk(counts));
+  assert.equal(await isTorn(fresh), false);
   for (const name of names) assert.equal(await readTally(fresh, name), counts.get(name));
   assert.equal(await hashOf(await readAll(fresh)), shown[0]);
   assert.equal((await world.stats()).seq, String(total), "a transaction was committed twice");

@@ -5,7 +5,7 @@
  * `client_program.ts SETTINGS`, the settings as JSON. It prints `open N` with how many of its
  * transactions its file held when it was opened, then `tx N` for each that has committed here. On
  * `stop` it writes no more and prints `synced N` when the gateway has everything; on `show` it
- * prints `shows HASH` of all it shows; on `close`, or when nobody listens, it ends.
+ * prints `shows HASH` of all it shows, and `torn` whenever it shows half of a transaction; on `close`, or when nobody listens, it ends.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { createHash } from "node:crypto";
 import { writeSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { readAll, readPair, readTally, SCHEMA, writeOne } from "./client_workload.ts";
+import { isTorn, readAll, readTally, SCHEMA, writeOne } from "./client_workload.ts";
 
 interface Settings {
   readonly url: string;
@@ -24,6 +24,9 @@ interface Settings {
   readonly device: string;
   readonly paceMs: number;
 }
+
+/** After so many transactions it looks whether any is there in part. */
+const LOOK_EVERY = 10;
 
 function say(line: string): void {
   writeSync(1, `${line}\n`);
@@ -40,14 +43,14 @@ const client = await createClient({
 
 let writing = true;
 let written = await readTally(client, device);
-const halves = JSON.stringify(await readPair(client, "halves"));
-if (halves !== JSON.stringify(await readPair(client, "entries"))) say("torn");
+if (await isTorn(client)) say("torn");
 say(`open ${written}`);
 
 async function write(): Promise<void> {
   while (writing) {
     await writeOne(client, device, written + 1);
     say(`tx ${++written}`);
+    if (written % LOOK_EVERY === 0 && await isTorn(client)) say("torn");
     await new Promise((resolve) => setTimeout(resolve, Math.random() * paceMs));
   }
 }

@@ -10,7 +10,7 @@
 
 import type { Client } from "@lakesync/client";
 
-/** Two tables that must always hold the same, and counters. */
+/** Two tables that must always hold the same, one of large transactions, and counters. */
 export const SCHEMA = {
   version: 1,
   tables: {
@@ -21,6 +21,10 @@ export const SCHEMA = {
     halves: {
       primaryKey: ["id"],
       columns: { id: "string", device: "string", n: "integer", touched: "integer" },
+    },
+    bulk: {
+      primaryKey: ["id"],
+      columns: { id: "string", device: "string", n: "integer" },
     },
     tallies: {
       primaryKey: ["id"],
@@ -41,6 +45,17 @@ const DELETE_EVERY = 5;
 /** How many transactions back the deleted pair was inserted. */
 const DELETE_BACK = 3;
 
+/** The transactions that insert many rows in `bulk`. */
+const BULK_AT: readonly number[] = [40, 140];
+
+/** How many rows those are: more than one push holds, so that they are sent in parts. */
+const BULK_ROWS = 5_200;
+
+const INSERT_BULK = `
+INSERT INTO bulk
+WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < ${BULK_ROWS})
+SELECT ?1 || '.' || ?2 || '.' || i, ?1, ?2 FROM numbers`;
+
 const PAIR = ["entries", "halves"] as const;
 
 /**
@@ -59,6 +74,7 @@ export async function writeOne(client: DeviceClient, device: string, n: number):
         await tx.exec(`DELETE FROM ${table} WHERE id = ?`, [`${device}.${n - DELETE_BACK}`]);
       }
     }
+    if (BULK_AT.includes(n)) await tx.exec(INSERT_BULK, [device, n]);
     for (const id of [SHARED, device]) {
       await tx.exec(
         `INSERT INTO tallies VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET votes = votes + 1`,
@@ -95,6 +111,34 @@ export async function readPair(
   return rows.map((row) => Object.values(row));
 }
 
+/**
+ * Whether anything is there of which a part is missing.
+ *
+ * @param client any client
+ */
+export async function isTorn(client: DeviceClient): Promise<boolean> {
+  const [row] = await client.query(`
+    SELECT EXISTS (SELECT * FROM entries EXCEPT SELECT * FROM halves)
+        OR EXISTS (SELECT * FROM halves EXCEPT SELECT * FROM entries)
+        OR EXISTS (SELECT 1 FROM bulk GROUP BY device, n HAVING count(*) <> ${BULK_ROWS}) AS torn`);
+  return row?.["torn"] !== 0;
+}
+
+/** `[device, n, rows]` of what is in `bulk`, by device. */
+export async function readBulk(client: DeviceClient): Promise<unknown[][]> {
+  const rows = await client.query(
+    "SELECT device, n, count(*) FROM bulk GROUP BY device, n ORDER BY device, n",
+  );
+  return rows.map((row) => Object.values(row));
+}
+
+/** What {@linkcode readBulk} gives in the end. */
+export function expectedBulk(counts: ReadonlyMap<string, number>): unknown[][] {
+  return [...counts].sort().flatMap(([device, count]) =>
+    BULK_AT.filter((n) => n <= count).map((n) => [device, n, BULK_ROWS])
+  );
+}
+
 /** A counter; 0 where there is none. */
 export async function readTally(client: DeviceClient, id: string): Promise<number> {
   const [row] = await client.query("SELECT votes FROM tallies WHERE id = ?", [id]);
@@ -105,5 +149,6 @@ export async function readTally(client: DeviceClient, id: string): Promise<numbe
 export async function readAll(client: DeviceClient): Promise<string> {
   const tallies = await client.query("SELECT id, votes FROM tallies ORDER BY id");
   const pair = await Promise.all(PAIR.map((table) => readPair(client, table)));
-  return JSON.stringify([...pair, tallies.map((row) => Object.values(row))]);
+  const bulk = await readBulk(client);
+  return JSON.stringify([...pair, bulk, tallies.map((row) => Object.values(row))]);
 }
