@@ -8,7 +8,7 @@ import { Random } from "../oracle/random.ts";
 import { until } from "../e2e/wait.ts";
 import { World } from "../e2e/world.ts";
 import { installRuntimes } from "./client_runtimes.ts";
-import { type Command, Device } from "./client_support.ts";
+import { type Command, DENO, Device } from "./client_support.ts";
 import {
   expectedBulk,
   expectedPair,
@@ -46,13 +46,12 @@ async function killAndRestart(device: Device, random: Random): Promise<void> {
   device.start();
 }
 
-async function run(commands: Readonly<Record<string, Command>>, kills: number): Promise<void> {
+async function run(commands: ReadonlyMap<string, Command>, kills: number): Promise<void> {
   const random = new Random(SEED);
   await using world = await World.open(SCHEMA);
   await using devices = new AsyncDisposableStack();
-  const names = Object.keys(commands);
   const all: Device[] = [];
-  for (const [name, command] of Object.entries(commands)) {
+  for (const [name, command] of commands) {
     const settings = {
       url: world.server.url,
       token: await world.token("alice"),
@@ -87,7 +86,7 @@ async function run(commands: Readonly<Record<string, Command>>, kills: number): 
   assert.deepEqual(await readPair(fresh, "halves"), expectedPair(counts));
   assert.deepEqual(await readBulk(fresh), expectedBulk(counts));
   assert.equal(await isTorn(fresh), false);
-  for (const name of names) assert.equal(await readTally(fresh, name), counts.get(name));
+  for (const name of commands.keys()) assert.equal(await readTally(fresh, name), counts.get(name));
   assert.equal(await hashOf(await readAll(fresh)), shown[0]);
   assert.equal((await world.stats()).seq, String(total), "a transaction was committed twice");
   for (const device of all) {
@@ -103,10 +102,25 @@ async function run(commands: Readonly<Record<string, Command>>, kills: number): 
   assert.ok(tookMs < CONVERGED_WITHIN_MS, `converged only after ${tookMs} ms`);
 }
 
+/** What devices run under, in turn. */
+const RUNTIMES = (Deno.env.get("LAKESYNC_TEST_RUNTIMES") ?? "deno,node,bun").split(",");
+
+/** How many devices there are: a small run has one for each runtime. */
+const DEVICES = Number(Deno.env.get("LAKESYNC_TEST_DEVICES") ?? (KILLS < 100 ? "3" : "6"));
+
 Deno.test(`G1 G2 G3 G5: ${KILLS} SIGKILLs of writing clients lose, double and halve nothing (seed ${SEED})`, async () => {
   const folder = await Deno.makeTempDir({ prefix: "lakesync-runtimes-" });
   try {
-    await run(await installRuntimes(folder), KILLS);
+    const onlyDeno = RUNTIMES.every((name) => name === "deno");
+    const commands = onlyDeno ? { deno: DENO } : await installRuntimes(folder);
+    const devices = new Map<string, Command>();
+    for (let i = 0; i < DEVICES; i++) {
+      const runtime = RUNTIMES[i % RUNTIMES.length] ?? "";
+      const command = commands[runtime];
+      if (command === undefined) throw new Error(`There is no runtime named ${runtime}`);
+      devices.set(`${runtime}-${i}`, command);
+    }
+    await run(devices, KILLS);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

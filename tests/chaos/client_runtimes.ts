@@ -23,7 +23,9 @@ const PROGRAM = ["client_program.ts", "client_workload.ts"];
  * @returns how the program is run under each runtime
  * @throws {Error} with what npm printed
  */
-export async function installRuntimes(folder: string): Promise<Record<string, Command>> {
+export async function installRuntimes(
+  folder: string,
+): Promise<Readonly<Partial<Record<string, Command>>>> {
   const entries = Object.values(RUNTIMES);
   const manifest = {
     private: true,
@@ -33,10 +35,9 @@ export async function installRuntimes(folder: string): Promise<Record<string, Co
   };
   await Deno.writeTextFile(`${folder}/package.json`, JSON.stringify(manifest));
   await Deno.mkdir(`${folder}/tarballs`);
-  const tarballs = await packAll(`${folder}/tarballs`);
-  const needed = tarballs.filter((path) => /\/(core|client)\.tgz$/.test(path));
+  const tarballs = await packAll(`${folder}/tarballs`, ["core", "client"]);
   const { success, output } = await run(
-    ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", ...needed],
+    ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", ...tarballs],
     { cwd: folder },
   );
   if (!success) throw new Error(`npm install failed: ${output}`);

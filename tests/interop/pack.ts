@@ -57,14 +57,18 @@ async function packMember(member: string, folder: string): Promise<string> {
 }
 
 /**
- * Packs all members.
+ * Packs members.
  *
  * @param folder where the tarballs go
+ * @param members which, all unless given; a member comes after those it depends on
  * @returns their paths, in the order in which they depend on each other
  */
-export async function packAll(folder: string): Promise<string[]> {
+export async function packAll(
+  folder: string,
+  members: readonly string[] = MEMBERS,
+): Promise<string[]> {
   const tarballs: string[] = [];
-  for (const member of MEMBERS) tarballs.push(await packMember(member, folder));
+  for (const member of members) tarballs.push(await packMember(member, folder));
   return tarballs;
 }
 
