@@ -9,14 +9,14 @@ import { LakeSyncError, type PullResult, type ServerFrame } from "@lakesync/core
 import { Bootstrap } from "./bootstrap.ts";
 import type { ClientEnvironment } from "./environment.ts";
 import {
-  type BackOff,
   backOffMs,
   type ConnectionEvent,
   type ConnectionState,
-  RECONNECT,
+  reconnectMs,
   REFUSED,
   SOCKET_AGAIN,
   transition,
+  UNSTEADY_FAILURES,
 } from "./machine.ts";
 import type { Applied, PageOrigin, Replica } from "./replica.ts";
 import type { StatusValue, SyncProblem } from "./status.ts";
@@ -171,10 +171,10 @@ export class Download {
         this.#trySocketLater(signal);
         return this.#work(signal, () => this.#poll(signal));
       case "waiting":
-        return this.#retryAfter(RECONNECT, signal);
+        return this.#retryAfter(reconnectMs, signal);
       case "refused":
         this.#refused = true;
-        return this.#retryAfter(REFUSED, signal);
+        return this.#retryAfter((...tries) => backOffMs(REFUSED, ...tries), signal);
       case "live":
         return this.#after(STEADY_MS, signal, () => this.#failures = 0);
       case "needs-token":
@@ -198,9 +198,8 @@ export class Download {
     signal.addEventListener("abort", cancel, { once: true });
   }
 
-  #retryAfter(backOff: BackOff, signal: AbortSignal): void {
-    const { env } = this.#context;
-    const ms = backOffMs(backOff, ++this.#failures, env.random(), this.#atLeastMs);
+  #retryAfter(waitMs: typeof reconnectMs, signal: AbortSignal): void {
+    const ms = waitMs(++this.#failures, this.#context.env.random(), this.#atLeastMs);
     this.#atLeastMs = 0;
     this.#after(ms, signal, () => this.fire("timer"));
   }
@@ -388,6 +387,7 @@ export class Download {
       return true;
     }
     this.#bootstrap.complete();
+    this.#failures = Math.min(this.#failures, UNSTEADY_FAILURES);
     const { seq } = applied;
     const checkpoint = seq === undefined ? {} : { lastCheckpoint: { seq, atMs: env.now() } };
     status.setProblem("down", undefined, { progress: undefined, ...checkpoint });

@@ -171,8 +171,23 @@ export interface BackOff {
   readonly maxMs: number;
 }
 
-/** The back-off after the gateway could not be reached. */
-export const RECONNECT: BackOff = { firstMs: 250, maxMs: 30_000 };
+/**
+ * The back-off after the gateway could not be reached. Its longest wait decides how soon everybody
+ * is back after a restart.
+ */
+export const RECONNECT: BackOff = { firstMs: 250, maxMs: 3_000 };
+
+/** The back-off from a gateway that was not there for {@linkcode ABSENT_AFTER} tries in a row. */
+export const ABSENT: BackOff = { firstMs: 3_000, maxMs: 30_000 };
+
+/** So many tries, more than a minute, are made at the pace of {@linkcode RECONNECT}. */
+export const ABSENT_AFTER = 30;
+
+/**
+ * So many failures at most are remembered of a gateway that has given a checkpoint since: it may be
+ * going up and down, but it is not absent.
+ */
+export const UNSTEADY_FAILURES = 4;
 
 /** The back-off between tries of a socket while HTTP serves. */
 export const SOCKET_AGAIN: BackOff = { firstMs: 1_000, maxMs: 60_000 };
@@ -200,4 +215,18 @@ export function backOffMs(
 ): number {
   const full = Math.min(backOff.maxMs, backOff.firstMs * 2 ** Math.min(failures - 1, 20));
   return Math.max(atLeastMs, full / 2 + (full / 2) * random);
+}
+
+/**
+ * How long to wait before the gateway is tried again.
+ *
+ * @param failures how many tries failed in a row, from 1
+ * @param random from 0 to 1
+ * @param atLeastMs what the gateway asked for
+ * @returns milliseconds
+ */
+export function reconnectMs(failures: number, random: number, atLeastMs = 0): number {
+  return failures <= ABSENT_AFTER
+    ? backOffMs(RECONNECT, failures, random, atLeastMs)
+    : backOffMs(ABSENT, failures - ABSENT_AFTER, random, atLeastMs);
 }

@@ -9,7 +9,7 @@
 import { LakeSyncError, type PushResult } from "@lakesync/core";
 import { problemOf } from "./download.ts";
 import type { ClientEnvironment } from "./environment.ts";
-import { backOffMs, RECONNECT, REFUSED, STOPPED } from "./machine.ts";
+import { backOffMs, reconnectMs, REFUSED, STOPPED } from "./machine.ts";
 import type { BatchLimits, BatchPosition, Replica, ReplicaState } from "./replica.ts";
 import type { StatusValue } from "./status.ts";
 import type { HttpTransport } from "./transport/http.ts";
@@ -231,7 +231,7 @@ export class Upload {
         backOffMs(noSchema ? STOPPED : REFUSED, this.#failures, random),
       );
     }
-    const ms = backOffMs(RECONNECT, this.#failures, random, remedy.atLeastMs);
+    const ms = reconnectMs(this.#failures, random, remedy.atLeastMs);
     await this.#wait(error instanceof LakeSyncError ? "timed" : "offline", ms);
   }
 
