@@ -1,0 +1,99 @@
+/**
+ * A small file system in memory, for disks that get full. It is mounted in a namespace of its own,
+ * which a process holds open, and is gone with that process.
+ *
+ * @module
+ */
+
+/** How a namespace with mounts of its own is made: without any rights, or with those of root. */
+const NAMESPACES: readonly (readonly string[])[] = [["-Urm"], ["-m"]];
+
+const BLOCK = new Uint8Array(64 * 1024);
+
+/** A small file system that processes started with {@linkcode Tmpfs.wrapper} see. */
+export class Tmpfs implements AsyncDisposable {
+  /** What is put before a command so that it sees the file system. */
+  readonly wrapper: readonly string[];
+  readonly #holder: Deno.ChildProcess;
+  readonly #ballast: string;
+
+  private constructor(holder: Deno.ChildProcess, folder: string, flags: readonly string[]) {
+    const user = flags.includes("-Urm") ? ["-U", "--preserve-credentials"] : [];
+    this.wrapper = ["nsenter", "-t", String(holder.pid), ...user, "-m", "--"];
+    this.#holder = holder;
+    this.#ballast = `/proc/${holder.pid}/root${folder}/ballast`;
+  }
+
+  /**
+   * Mounts one.
+   *
+   * @param folder where; an empty folder that exists
+   * @param bytes its size
+   * @throws {Error} with what the system said, when it does not allow that
+   */
+  static async mount(folder: string, bytes: number): Promise<Tmpfs> {
+    const said: string[] = [];
+    for (const flags of NAMESPACES) {
+      const script = `mount -t tmpfs -o size=${bytes} tmpfs "$0" && echo mounted && exec cat`;
+      const holder = new Deno.Command("unshare", {
+        args: [...flags, "sh", "-c", script, folder],
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+      const reader = holder.stdout.getReader();
+      const { done } = await reader.read();
+      await reader.cancel();
+      if (!done) {
+        await holder.stderr.cancel();
+        return new Tmpfs(holder, folder, flags);
+      }
+      await holder.stdin.close().catch(() => {});
+      const { value } = await holder.stderr.getReader().read();
+      said.push(new TextDecoder().decode(value).trim());
+      await holder.stderr.cancel().catch(() => {});
+      await holder.status;
+    }
+    throw new Error(said.join("; "));
+  }
+
+  /**
+   * Says why none can be mounted here.
+   *
+   * @returns the reason, or undefined where one can
+   */
+  static async unavailable(): Promise<string | undefined> {
+    const folder = await Deno.makeTempDir({ prefix: "lakesync-tmpfs-" });
+    try {
+      await (await Tmpfs.mount(folder, 1 << 20))[Symbol.asyncDispose]();
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    } finally {
+      await Deno.remove(folder);
+    }
+  }
+
+  /** Fills it to the last byte. */
+  async fill(): Promise<void> {
+    using file = await Deno.open(this.#ballast, { write: true, create: true, append: true });
+    for (let size = BLOCK.length; size > 0;) {
+      try {
+        if (await file.write(BLOCK.subarray(0, size)) === 0) size = 0;
+      } catch {
+        size >>= 1;
+      }
+    }
+  }
+
+  /** Frees what was filled. */
+  async free(): Promise<void> {
+    await Deno.remove(this.#ballast);
+  }
+
+  /** Takes it away, once nobody uses it any more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#holder.stdin.close();
+    await this.#holder.status;
+  }
+}
