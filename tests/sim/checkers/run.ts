@@ -1,0 +1,107 @@
+/**
+ * A history turned once into what the checkers ask for: its transactions by number with what became
+ * of each, its reads as sets of those numbers, and who was a member of what. Positions are indices
+ * in the history's events; `Infinity` is a position that never came.
+ *
+ * @module
+ */
+import type { History, ListRead, TxName } from "../history.ts";
+import { Indexing } from "./indexing.ts";
+import type { Membership } from "./membership.ts";
+import type { TxSet } from "./tx_set.ts";
+
+/** An answer of the gateway to a transaction. */
+export interface Answer {
+  readonly at: number;
+  readonly accepted: boolean;
+}
+
+/** A transaction and what became of it. One that somebody saw but nobody began has no device. */
+export interface Tx {
+  readonly index: number;
+  readonly name: TxName;
+  device: string;
+  user: string;
+  list: string;
+  begun: number;
+  committed: number;
+  aborted: number;
+  readonly answers: Answer[];
+  /** Its device lost it before anybody else had it. */
+  forgotten: boolean;
+  /** Whether the log of a gateway has it at the end. */
+  logged: boolean;
+  /**
+   * What was visible to it when it was begun, and what its device had committed before it since it
+   * last lost its database.
+   */
+  after: TxSet;
+}
+
+/** A read of a device's tables. */
+export interface Read {
+  readonly at: number;
+  readonly device: string;
+  readonly user: string;
+  readonly marks: TxSet;
+  readonly twins: TxSet;
+  readonly pending: TxSet;
+  readonly lists: readonly string[];
+  readonly elements: readonly ListRead[];
+}
+
+/** A device's database was lost or went back. */
+export interface Loss {
+  readonly at: number;
+  readonly device: string;
+}
+
+/** A history in the checkers' terms. */
+export interface Run {
+  readonly history: History;
+  readonly txs: readonly Tx[];
+  readonly reads: readonly Read[];
+  readonly losses: readonly Loss[];
+  readonly membership: Membership;
+  /** Of each list, its transactions. */
+  readonly byList: ReadonlyMap<string, TxSet>;
+  /** Of each device, its own transactions. */
+  readonly byDevice: ReadonlyMap<string, TxSet>;
+  /** The number of a transaction, if it is mentioned anywhere in the run. */
+  numberOf(name: TxName): number | undefined;
+  /** The gateways of a user: those that say what it is to see, or all if none does. */
+  gatewaysOf(user: string): readonly string[];
+  /** The positions at which a user's gateway went back to an older copy, ascending. */
+  restoresOf(user: string): readonly number[];
+}
+
+const runs = new WeakMap<History, Run>();
+
+/**
+ * Gives a history in the checkers' terms; all checkers of one history share the work.
+ *
+ * @param history The history; not changed afterwards.
+ * @returns The run.
+ */
+export function runOf(history: History): Run {
+  const known = runs.get(history);
+  if (known !== undefined) return known;
+  const run = new Indexing(history).run();
+  runs.set(history, run);
+  return run;
+}
+
+/** The position after the last event. */
+export function endOf(run: Run): number {
+  return run.history.events.length;
+}
+
+/**
+ * Says whether the gateway's last word on a transaction was that it is refused.
+ *
+ * @param tx The transaction.
+ * @returns Whether it ended refused.
+ */
+export function endedRefused(tx: Tx): boolean {
+  return tx.answers.at(-1)?.accepted === false;
+}
