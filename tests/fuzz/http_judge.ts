@@ -1,0 +1,148 @@
+/**
+ * Whether an answer is one that the description promises.
+ *
+ * @module
+ */
+
+import {
+  decodeError,
+  decodePullResult,
+  decodePushResult,
+  ERROR_STATUS,
+  isErrorCode,
+  PROTOBUF_TYPE,
+} from "@lakesync/core";
+import assert from "node:assert/strict";
+import type { Api, ApiOperation, ApiResponse, Json } from "./http_api.ts";
+import { headerOf, type Reply } from "./http_wire.ts";
+
+/** Headers that an answer may have though no description names them. */
+const PLAIN_HEADERS = new Set([
+  "content-type",
+  "content-length",
+  "content-encoding",
+  "transfer-encoding",
+  "connection",
+  "date",
+  "vary",
+  "cache-control",
+  "accept-ranges",
+]);
+
+/** Faults of the gateway; no request of whatever shape may bring one about. */
+const FAULTS = new Set(["INTERNAL_ERROR", "ADAPTER_ERROR"]);
+
+/** What an answer says. */
+export interface Verdict {
+  /** Its status. */
+  readonly status: number;
+  /** The error's code, if it is an error. */
+  readonly code?: string;
+  /** Its body, where that is JSON or an error. */
+  readonly body?: Json;
+}
+
+function bodyOf(
+  api: Api,
+  operation: string | undefined,
+  reply: Reply,
+  response: ApiResponse,
+): Json {
+  const type = headerOf(reply, "Content-Type");
+  if (Object.keys(response.content).length === 0) {
+    assert.equal(reply.body.length, 0, "It has a body");
+    return undefined;
+  }
+  const described = response.content[type ?? ""];
+  assert.ok(described, `${type} is not described`);
+  let body: Json;
+  if (type === "application/json") {
+    body = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(reply.body));
+    if (described.schema !== undefined) {
+      assert.equal(api.misfit(described.schema, body), undefined, JSON.stringify(body));
+    }
+  } else if (type === PROTOBUF_TYPE && reply.status >= 400) {
+    body = decodeError(reply.body);
+  } else if (type === PROTOBUF_TYPE) {
+    if (operation === "push") decodePushResult(reply.body);
+    else decodePullResult(reply.body);
+  }
+  return body;
+}
+
+function checkHeaders(api: Api, reply: Reply, response: ApiResponse): void {
+  for (const [name, { required, schema }] of Object.entries(response.headers)) {
+    const value = headerOf(reply, name);
+    assert.ok(value !== undefined || required !== true, `The header ${name} is missing`);
+    if (value !== undefined) {
+      assert.equal(api.misfit(schema, value), undefined, `${name}: ${value}`);
+    }
+  }
+  const named = new Set(Object.keys(response.headers).map((name) => name.toLowerCase()));
+  for (const [name] of reply.headers) {
+    assert.ok(named.has(name) || PLAIN_HEADERS.has(name), `The header ${name} is not described`);
+  }
+}
+
+function judgeBy(
+  api: Api,
+  operation: string | undefined,
+  method: string,
+  reply: Reply,
+  response: ApiResponse,
+): Verdict {
+  const { status } = reply;
+  checkHeaders(api, reply, response);
+  const body = method === "HEAD" ? undefined : bodyOf(api, operation, reply, response);
+  const code: unknown = body?.code;
+  if (status < 400 || method === "HEAD" || code === undefined) return { status, body };
+  assert.ok(isErrorCode(code), `${code} is no code`);
+  assert.equal(ERROR_STATUS[code], status, "The status is not the code's");
+  assert.ok(!FAULTS.has(code), `${code}: ${body.error}`);
+  assert.equal(body.requestId, headerOf(reply, "X-Request-Id"));
+  return { status, code, body };
+}
+
+/**
+ * Judges the answer to a request for an operation.
+ *
+ * @throws {AssertionError} when it is not one that the operation's description promises
+ */
+export function judge(api: Api, operation: ApiOperation, method: string, reply: Reply): Verdict {
+  const { status } = reply;
+  assert.notEqual(status, 500, "The gateway failed");
+  if (status === 405) {
+    return judgeBy(api, undefined, method, reply, api.shared("MethodNotAllowed"));
+  }
+  const response = operation.responses[status];
+  assert.ok(response, `${operation.id} has no answer ${status}`);
+  return judgeBy(api, operation.id, method, reply, response);
+}
+
+/**
+ * Judges the answer to a request that need not be for any operation: an error of any code, or the
+ * redirect of an unversioned path.
+ *
+ * @throws {AssertionError} when it is neither, or a fault
+ */
+export function judgeAny(api: Api, method: string, reply: Reply): Verdict {
+  const { status } = reply;
+  assert.notEqual(status, 500, "The gateway failed");
+  assert.match(headerOf(reply, "X-Request-Id") ?? "", /^[!-~]{1,128}$/);
+  assert.equal(headerOf(reply, "API-Version"), "v1");
+  if (status === 308) {
+    assert.match(headerOf(reply, "Location") ?? "", /^\/v1\/(sync|admin)\//);
+    return { status };
+  }
+  if (status < 400 || method === "HEAD") return { status };
+  const type = headerOf(reply, "Content-Type");
+  const body = type === PROTOBUF_TYPE
+    ? decodeError(reply.body)
+    : JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(reply.body));
+  assert.equal(api.misfit({ $ref: "#/components/schemas/Error" }, body), undefined);
+  const code: unknown = body.code;
+  assert.ok(isErrorCode(code));
+  assert.equal(ERROR_STATUS[code], status);
+  assert.ok(!FAULTS.has(code), `${code}: ${body.error}`);
+  return { status, code, body };
+}
