@@ -5,9 +5,9 @@
  * Bytes: four for the schema version whose names the deltas use, four for the length of the deltas
  * (both big-endian), the deltas, then for each delta one byte of
  * flags and, where only some of its columns won, a bit for each column, least significant first. What
- * follows is what the merge made of columns that are not `lww`, UTF-8 JSON with one array
- * `[place, value, place, value, …]` for each delta that has such columns, in order; nothing follows
- * where no delta has any.
+ * follows is UTF-8 JSON with one array for each delta that needs one, in order: for what the merge
+ * made of columns that are not `lww` `[place, value, place, value, …]`, for what a DELETE has left of
+ * its row `[column, value, column, value, …]`. Nothing follows where no delta needs one.
  *
  * @module
  */
@@ -28,6 +28,12 @@ export interface Outcome {
    * its value as merged, null when nothing is known of it; not there when all columns are `lww`.
    */
   readonly merged?: readonly (readonly [place: number, value: Value])[];
+  /**
+   * Where cells that the delta does not write are gone after it, or the row had none: what the row
+   * holds then. "own" for nothing but what it won itself, else every cell by the column's number. Not
+   * there: all other cells are as they were.
+   */
+  readonly left?: "own" | readonly (readonly [column: number, value: Value])[];
 }
 
 const WAS_VISIBLE = 1;
@@ -35,17 +41,21 @@ const IS_VISIBLE = 2;
 const ALL_WON = 4;
 const SOME_WON = 8;
 const MERGED = 16;
+const LEFT_OWN = 32;
+const LEFT_SOME = 64;
 
-type StoredMerged = readonly StoredValue[];
+/** Numbers and values in turn. */
+type StoredPairs = readonly StoredValue[];
 
 function writeOutcome(outcome: Outcome, bytes: number[]): void {
-  const { won, merged } = outcome;
+  const { won, merged, left } = outcome;
   const some = won !== "all" && won !== "none";
   bytes.push(
     (outcome.wasVisible ? WAS_VISIBLE : 0) |
       (outcome.isVisible ? IS_VISIBLE : 0) |
       (won === "all" ? ALL_WON : 0) | (some ? SOME_WON : 0) |
-      (merged === undefined ? 0 : MERGED),
+      (merged === undefined ? 0 : MERGED) |
+      (left === undefined ? 0 : left === "own" ? LEFT_OWN : LEFT_SOME),
   );
   if (!some) return;
   for (let i = 0; i < won.length; i += 8) {
@@ -57,21 +67,23 @@ function writeOutcome(outcome: Outcome, bytes: number[]): void {
 
 const NO_BYTES = new Uint8Array();
 
-function writeMerged(outcomes: readonly Outcome[]): Uint8Array {
-  const all: StoredMerged[] = [];
-  for (const { merged } of outcomes) {
-    if (merged === undefined) continue;
-    all.push(merged.flatMap(([place, value]) => [place, writeValue(value)]));
+function writePairs(outcomes: readonly Outcome[]): Uint8Array {
+  const all: StoredPairs[] = [];
+  for (const { merged, left } of outcomes) {
+    for (const pairs of [merged, left]) {
+      if (pairs === undefined || pairs === "own") continue;
+      all.push(pairs.flatMap(([number, value]) => [number, writeValue(value)]));
+    }
   }
   return all.length === 0 ? NO_BYTES : new TextEncoder().encode(JSON.stringify(all));
 }
 
-function readMerged(stored: StoredMerged): NonNullable<Outcome["merged"]> {
-  const merged: (readonly [number, Value])[] = [];
+function readPairs(stored: StoredPairs = []): NonNullable<Outcome["merged"]> {
+  const pairs: (readonly [number, Value])[] = [];
   for (let i = 0; i < stored.length; i += 2) {
-    merged.push([Number(stored[i]), readValue(stored[i + 1] ?? null)]);
+    pairs.push([Number(stored[i]), readValue(stored[i + 1] ?? null)]);
   }
-  return merged;
+  return pairs;
 }
 
 /** Where the deltas begin. */
@@ -92,14 +104,14 @@ export function writeLogPayload(
   const rows = encodeDeltas(deltas);
   const flags: number[] = [];
   for (const outcome of outcomes) writeOutcome(outcome, flags);
-  const merged = writeMerged(outcomes);
-  const payload = new Uint8Array(HEADER_BYTES + rows.length + flags.length + merged.length);
+  const pairs = writePairs(outcomes);
+  const payload = new Uint8Array(HEADER_BYTES + rows.length + flags.length + pairs.length);
   const header = new DataView(payload.buffer);
   header.setUint32(0, version);
   header.setUint32(4, rows.length);
   payload.set(rows, HEADER_BYTES);
   payload.set(flags, HEADER_BYTES + rows.length);
-  payload.set(merged, HEADER_BYTES + rows.length + flags.length);
+  payload.set(pairs, HEADER_BYTES + rows.length + flags.length);
   return payload;
 }
 
@@ -114,7 +126,7 @@ export function readLogPayload(
 ): readonly { readonly delta: Delta; readonly outcome: Outcome }[] {
   const length = new DataView(payload.buffer, payload.byteOffset).getUint32(4);
   const deltas = decodeDeltas(payload.subarray(HEADER_BYTES, HEADER_BYTES + length));
-  const merging: number[] = [];
+  const needing: [place: number, field: "merged" | "left"][] = [];
   let at = HEADER_BYTES + length;
   const entries = deltas.map((delta, place): { delta: Delta; outcome: Outcome } => {
     const flags = payload[at++] ?? 0;
@@ -127,21 +139,24 @@ export function readLogPayload(
       at += Math.ceil(delta.values.length / 8);
       won = bits;
     }
-    if (flags & MERGED) merging.push(place);
-    const wasVisible = (flags & WAS_VISIBLE) !== 0;
-    return {
-      delta,
-      outcome: { wasVisible, isVisible: (flags & IS_VISIBLE) !== 0, won },
+    if (flags & MERGED) needing.push([place, "merged"]);
+    if (flags & LEFT_SOME) needing.push([place, "left"]);
+    const outcome: Outcome = {
+      wasVisible: (flags & WAS_VISIBLE) !== 0,
+      isVisible: (flags & IS_VISIBLE) !== 0,
+      won,
+      ...(flags & LEFT_OWN ? { left: "own" } : {}),
     };
+    return { delta, outcome };
   });
-  if (merging.length === 0) return entries;
-  const stored: readonly StoredMerged[] = JSON.parse(
+  if (needing.length === 0) return entries;
+  const stored: readonly StoredPairs[] = JSON.parse(
     new TextDecoder().decode(payload.subarray(at)),
   );
-  for (const [i, place] of merging.entries()) {
+  for (const [i, [place, field]] of needing.entries()) {
     const entry = entries[place];
     if (entry === undefined) continue;
-    entry.outcome = { ...entry.outcome, merged: readMerged(stored[i] ?? []) };
+    entry.outcome = { ...entry.outcome, [field]: readPairs(stored[i]) };
   }
   return entries;
 }

@@ -23,6 +23,10 @@ const outcome: fc.Arbitrary<Outcome> = fc.record({
     fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
   ),
   merged: fc.array(fc.tuple(fc.integer({ min: 0, max: 2 }), value), { maxLength: 3 }),
+  left: fc.oneof(
+    fc.constant<"own">("own"),
+    fc.array(fc.tuple(fc.integer({ min: 0, max: 9 }), value), { minLength: 1, maxLength: 3 }),
+  ),
 }, { requiredKeys: ["wasVisible", "isVisible", "won"], noNullPrototype: true });
 
 Deno.test("readLogPayload reads what writeLogPayload wrote, merged values included", () => {

@@ -25,7 +25,7 @@ import { type JudgedDelta, reject } from "./judge.ts";
 import type { BucketLedger, BucketReader, LedgerBucket } from "./ledger.ts";
 import type { Outcome } from "./log.ts";
 import type { Lookups } from "./lookups.ts";
-import { mergedOf } from "./merged.ts";
+import { leftOf, mergedOf } from "./merged.ts";
 import { entryOf, place, placementsOf, rowReader } from "./placement.ts";
 import { isMember, type Membership, readRecord, type RowRecord, writeRecord } from "./record.ts";
 import { bucketId } from "./rule_book.ts";
@@ -263,6 +263,7 @@ export class WorkingSet {
       isVisible: isVisible(state),
       won: wonOf(before.state, state, judged, seq),
       ...mergedOf(judged, state),
+      ...leftOf(judged, before.state, state, before.waiting !== undefined),
     };
   }
 
