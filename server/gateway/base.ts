@@ -21,6 +21,7 @@ const RULES_META = "rules";
 const MARKS_META = "marks";
 const HORIZON_META = "horizon";
 const LIVES_META = "lives";
+const TRIMMED_META = "trimmed";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -44,6 +45,8 @@ export interface Base {
   readonly horizonSeq: number;
   /** The lives of this data; cursors of others are not ours. */
   readonly lives: readonly Life[];
+  /** The log may lack entries at or before this seq. */
+  readonly trimmedSeq: number;
 }
 
 /** The rules of a gateway, by what is stored of them. */
@@ -75,6 +78,7 @@ export async function loadBase(store: Store, catalog: Catalog | undefined): Prom
     marks,
     horizonSeq,
     lives,
+    trimmedSeq: Number((await store.readMeta(TRIMMED_META)) ?? "0"),
   };
 }
 
@@ -101,6 +105,9 @@ export function baseWrites(
   }
   if (after.lives !== before.lives) {
     meta.push([LIVES_META, writeLives(after.lives)]);
+  }
+  if (after.trimmedSeq !== before.trimmedSeq) {
+    meta.push([TRIMMED_META, String(after.trimmedSeq)]);
   }
   if (after.purged !== before.purged) meta.push([PURGED_META, after.purged]);
   if (after.census !== before.census) {

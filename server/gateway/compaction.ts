@@ -18,11 +18,16 @@ const PIECE = 1_000;
 const MAX_PIECES = 100;
 
 /**
- * Removes what is no longer kept; must run alone in the gateway's writer.
+ * Removes what is no longer kept; must run alone in the gateway's writer. Log entries that are
+ * still needed are removed only when the log is larger than it may be.
  *
  * @param committer the gateway's writer
+ * @param neededAfter log entries after this seq are still needed
  */
-export async function compact(committer: Committer): Promise<void> {
+export async function compact(
+  committer: Committer,
+  neededAfter: number = Infinity,
+): Promise<void> {
   const { store, env } = committer;
   const now = env.now();
   const { logKeepMs, logMaxBytes, partKeepMs } = retentionOf(env);
@@ -32,9 +37,16 @@ export async function compact(committer: Committer): Promise<void> {
     const { logBytes } = await store.stats();
     const old = oldest.committedMs < now - logKeepMs;
     if (!old && logBytes <= logMaxBytes) break;
-    const { marks, head } = await committer.base();
+    const before = await committer.base();
+    const { marks, head } = before;
     const byAge = marks.filter(([ms]) => ms < now - logKeepMs).at(-1)?.[1] ?? 0;
-    const throughSeq = logBytes > logMaxBytes ? Math.min(head.seq, oldest.seq + PIECE) : byAge;
+    const throughSeq = logBytes > logMaxBytes
+      ? Math.min(head.seq, oldest.seq + PIECE)
+      : Math.min(byAge, neededAfter);
+    if (throughSeq < oldest.seq) break;
+    if (throughSeq > before.trimmedSeq) {
+      await committer.replaceBook({ ...before, trimmedSeq: throughSeq }, []);
+    }
     if ((await store.trimLog(throughSeq, PIECE)) === 0) break;
     await env.nextTurn();
   }

@@ -15,6 +15,7 @@ import type {
   Schema,
   SchemaSpec,
 } from "@lakesync/core";
+import type { GatewayHistory } from "./history.ts";
 import type { CheckpointRequest, CheckpointStream } from "./checkpoint.ts";
 
 /** Who calls, by a token that was verified. */
@@ -118,6 +119,8 @@ export interface Gateway {
   readonly schema: Schema | undefined;
   /** The limits it holds. */
   readonly limits: Limits;
+  /** Its log, as destinations read it. */
+  readonly history: GatewayHistory;
   /** Milliseconds since 1970, by the gateway's clock. */
   now(): number;
   /**

@@ -9,4 +9,18 @@ export type { CheckpointRequest, CheckpointStream } from "./checkpoint.ts";
 export { type CheckpointSettings, checkpointSettings, Slots } from "./checkpoint_settings.ts";
 export { DEFAULT_RETENTION, type GatewayEnvironment, type Retention } from "./environment.ts";
 export * from "./gateway.ts";
+export type {
+  GatewayHistory,
+  HistoryChange,
+  HistoryEffect,
+  HistoryEntry,
+  HistoryHead,
+  HistoryLimit,
+  HistoryPage,
+  HistoryPlace,
+  HistoryRow,
+  HistorySchema,
+  HistoryTable,
+  NumberedCell,
+} from "./history.ts";
 export { openGateways } from "./open.ts";

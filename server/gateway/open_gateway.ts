@@ -39,6 +39,7 @@ import type {
   ScopedPull,
 } from "./gateway.ts";
 import { explainRow } from "./explain.ts";
+import { History } from "./history.ts";
 import { isOurs } from "./lives.ts";
 import { type PullContext, pullPage } from "./pull.ts";
 import { buildRules } from "./rebuild.ts";
@@ -86,6 +87,7 @@ export class OpenGateway implements Gateway {
   /** Ends the wait before a build of rules is tried again. */
   #goOn: () => void = () => {};
   readonly #house: CheckpointHouse | undefined;
+  readonly history: History;
 
   private constructor(
     readonly id: string,
@@ -95,6 +97,7 @@ export class OpenGateway implements Gateway {
     committed: { tell: (committed: Committed) => void },
   ) {
     this.#compactedMs = env.now();
+    this.history = new History(committer);
     const settings = env.checkpoints;
     this.#house = settings && new CheckpointHouse({ gatewayId: id, store, env, settings });
     committed.tell = (event) => this.#committed(event);
@@ -409,7 +412,7 @@ export class OpenGateway implements Gateway {
     const now = this.env.now();
     if (now - this.#compactedMs < COMPACT_EVERY_MS) return;
     this.#compactedMs = now;
-    this.committer.alone(() => compact(this.committer)).catch((error) => {
+    this.committer.alone(() => compact(this.committer, this.history.neededAfter)).catch((error) => {
       if (error instanceof LakeSyncError && error.code === "DRAINING") return;
       this.env.onError?.("Compaction failed", error);
     });

@@ -263,6 +263,13 @@ function holdingContext(stopping: AbortSignal): {
     id: "default",
     schema: undefined,
     limits: DEFAULT_LIMITS,
+    history: {
+      schema: { version: 0, tables: [] },
+      head: fail,
+      read: fail,
+      rows: fail,
+      keepAfter: () => () => {},
+    },
     now: Date.now,
     push: fail,
     pull: async (_caller, _request, signal) => {

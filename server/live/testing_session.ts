@@ -74,6 +74,13 @@ export class Bench {
       id: "default",
       schema: undefined,
       limits: { ...DEFAULT_LIMITS, maxBodyBytes: 1000 },
+      history: {
+        schema: { version: 0, tables: [] },
+        head: () => Promise.reject(new Error("not here")),
+        read: () => Promise.reject(new Error("not here")),
+        rows: () => Promise.reject(new Error("not here")),
+        keepAfter: () => () => {},
+      },
       now: () => this.now,
       push: async () => ({ result: await this.push() }),
       pull: (_, request) => {

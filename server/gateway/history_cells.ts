@@ -1,0 +1,43 @@
+/**
+ * What a change of the log made of its row, by the numbers of table and columns. Pure functions.
+ *
+ * @module
+ */
+
+import type { Delta } from "@lakesync/core";
+import type { Catalog } from "./catalog.ts";
+import type { HistoryEffect, NumberedCell } from "./history.ts";
+import type { Outcome } from "./log.ts";
+
+/**
+ * Tells what a change made of its row.
+ *
+ * @param catalog the gateway's schema
+ * @param version the schema version whose names the delta uses
+ * @param delta the change
+ * @param outcome what the merge made of it
+ * @returns undefined when the schema no longer has the table
+ */
+export function changedCells(
+  catalog: Catalog,
+  version: number,
+  delta: Delta,
+  outcome: Outcome,
+): HistoryEffect | undefined {
+  const compiled = (catalog.version(version) ?? catalog).compile(delta.shape);
+  if (typeof compiled === "string") return undefined;
+  const { wasVisible, isVisible, won, merged, left } = outcome;
+  const key = { table: compiled.table.id, rowId: delta.rowId };
+  const after = { key, wasVisible, isVisible, replaces: left !== undefined };
+  if (left !== undefined && left !== "own") return { ...after, cells: left };
+  const values = new Map(merged);
+  const cells: NumberedCell[] = [];
+  for (const [i, column] of compiled.columns.entries()) {
+    const place = compiled.places[i] ?? 0;
+    const wins = won === "all" || (won !== "none" && won[place] === true);
+    if (!wins) continue;
+    const value = values.has(place) ? values.get(place) : delta.values[place];
+    cells.push([column, value ?? null]);
+  }
+  return { ...after, cells };
+}
