@@ -4,6 +4,20 @@
  * @module
  */
 
+export type {
+  Change,
+  Destination,
+  DestinationKey,
+  DestinationSchema,
+  DestinationTable,
+  FlushBatch,
+  FlushPosition,
+  Move,
+  NewestChanges,
+  PositionLife,
+  Rewind,
+  RowEffect,
+} from "./adapter.ts";
 export { openFileObjects } from "./object-store/fs.ts";
 export { memoryObjects } from "./object-store/memory.ts";
 export { checkObjectKey, type ObjectHead, type ObjectStore } from "./object-store/object_store.ts";

@@ -1,0 +1,321 @@
+/**
+ * Brings the changes of a gateway to a destination, each once and in order, for as long as it is
+ * open. It keeps nothing of its own: where the destination stands is what the destination says, and
+ * after anything that went wrong it is asked again. A write names the position it follows, so a
+ * second flusher, or a write that arrives late, fails instead of writing twice.
+ *
+ * @module
+ */
+
+import type { Destination, FlushPosition } from "@lakesync/adapters";
+import { LakeSyncError } from "@lakesync/core";
+import type { Gateway } from "../gateway/gateway.ts";
+import { changesOf, cutBatch } from "./batch.ts";
+import { partedAfter, positionAt } from "./resume.ts";
+import { backoffMs, DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
+import { Signal, within } from "./wait.ts";
+
+/** The part of a gateway that a flusher needs. */
+export type FlushSource = Pick<Gateway, "history" | "onCommit">;
+
+/**
+ * What a flusher is doing: nothing, since all has arrived or waits for more (`idle`); writing
+ * (`flushing`); waiting after a failure (`retrying`). `gap`: the log no longer holds what the
+ * destination lacks, which no retry mends; it must be filled anew.
+ */
+export type FlushState = "idle" | "flushing" | "retrying" | "gap" | "closed";
+
+/** How a flush stands. */
+export interface FlushStatus {
+  /** The destination's name. */
+  readonly destination: string;
+  /** What the flusher is doing. */
+  readonly state: FlushState;
+  /** Where the destination stands, as far as known. */
+  readonly position: FlushPosition | undefined;
+  /** By how many commits it is behind, as far as known. */
+  readonly lagCommits: number;
+  /** Since when the oldest change it lacks waits, in milliseconds; 0 when it lacks none. */
+  readonly lagMs: number;
+  /** Failures in a row. */
+  readonly failures: number;
+  /** The last failure; undefined after a success. */
+  readonly lastError: { readonly message: string; readonly atMs: number } | undefined;
+}
+
+/** What a flusher is made of. */
+export interface FlusherOptions {
+  /** The gateway. */
+  readonly source: FlushSource;
+  /** Where to. */
+  readonly destination: Destination;
+  /** Time and chance. */
+  readonly env: FlushEnvironment;
+  /** How; what is not given is as in {@linkcode DEFAULT_FLUSH}. */
+  readonly settings?: Partial<FlushSettings>;
+}
+
+interface Waiter {
+  readonly seq: number;
+  readonly resolve: () => void;
+  readonly reject: (error: LakeSyncError) => void;
+}
+
+/** Flushes to one destination. */
+export class Flusher {
+  readonly #source: FlushSource;
+  readonly #destination: Destination;
+  readonly #env: FlushEnvironment;
+  readonly #settings: FlushSettings;
+  readonly #wake = new Signal();
+  readonly #waiters = new Set<Waiter>();
+  readonly #stops: readonly (() => void)[];
+  readonly #running: Promise<void>;
+  #state: FlushState = "flushing";
+  #position: FlushPosition | undefined;
+  /** Whether the position is what the destination said last, and nothing failed since. */
+  #isKnown = false;
+  /** Everything at or before it has arrived; also commits that brought no change. */
+  #arrivedSeq = 0;
+  #headSeq = 0;
+  #waitsSinceMs: number | undefined;
+  #schemaVersion = 0;
+  #failures = 0;
+  #lastError: FlushStatus["lastError"];
+  #hurries = false;
+
+  /**
+   * Begins to flush.
+   *
+   * @param options gateway, destination and world
+   */
+  constructor({ source, destination, env, settings }: FlusherOptions) {
+    this.#source = source;
+    this.#destination = destination;
+    this.#env = env;
+    this.#settings = { ...DEFAULT_FLUSH, ...settings };
+    this.#stops = [
+      source.history.keepAfter(() => this.#position === undefined ? 0 : this.#position.seq - 1),
+      source.onCommit(({ seq }) => {
+        this.#headSeq = Math.max(this.#headSeq, seq);
+        this.#waitsSinceMs ??= env.now();
+        this.#wake.give();
+      }),
+    ];
+    this.#running = this.#run();
+  }
+
+  /** How the flush stands. */
+  get status(): FlushStatus {
+    const lagCommits = Math.max(0, this.#headSeq - this.#arrivedSeq);
+    const since = lagCommits === 0 ? undefined : this.#waitsSinceMs;
+    return {
+      destination: this.#destination.name,
+      state: this.#state,
+      position: this.#position,
+      lagCommits,
+      lagMs: since === undefined ? 0 : Math.max(0, this.#env.now() - since),
+      failures: this.#failures,
+      lastError: this.#lastError,
+    };
+  }
+
+  /**
+   * Flushes without waiting for more changes, and resolves when everything has arrived that was
+   * committed before the call.
+   *
+   * @throws {LakeSyncError} `RESYNC_REQUIRED` when the log no longer holds what the destination
+   * lacks, `DRAINING` when the flusher is closed first
+   */
+  async flushNow(): Promise<void> {
+    const { seq } = await this.#source.history.head();
+    if (this.#state === "closed") throw closed();
+    await new Promise<void>((resolve, reject) => {
+      this.#waiters.add({ seq, resolve, reject });
+      this.#hurries = true;
+      this.#wake.give();
+    });
+  }
+
+  /** Ends the flushing, after the write that is under way. What has not arrived stays in the log. */
+  async close(): Promise<void> {
+    this.#state = "closed";
+    for (const stop of this.#stops) stop();
+    this.#wake.give();
+    this.#settle(() => closed());
+    await this.#running;
+  }
+
+  get #isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      try {
+        const more = await this.#step();
+        this.#failures = 0;
+        this.#lastError = undefined;
+        this.#settle();
+        if (!more) await this.#rest();
+      } catch (error) {
+        await this.#failed(error);
+      }
+    }
+  }
+
+  #enter(state: FlushState): void {
+    if (!this.#isClosed) this.#state = state;
+  }
+
+  /** Waits for commits, and then for others to join them. */
+  async #rest(): Promise<void> {
+    if (this.#state !== "gap") this.#enter("idle");
+    if (this.#waiters.size === 0) await this.#wake.wait();
+    const untilMs = this.#env.now() + this.#settings.everyMs;
+    while (!this.#isClosed && !this.#hurries) {
+      const leftMs = untilMs - this.#env.now();
+      if (leftMs <= 0) break;
+      await this.#wake.wait(leftMs, this.#env.setTimer);
+    }
+    this.#hurries = false;
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    this.#isKnown = false;
+    this.#schemaVersion = 0;
+    this.#failures++;
+    const message = error instanceof Error ? error.message : String(error);
+    this.#lastError = { message, atMs: this.#env.now() };
+    this.#env.onError?.(`Flushing to ${this.#destination.name} failed, it is tried again`, error);
+    this.#enter("retrying");
+    const untilMs = this.#env.now() +
+      backoffMs(this.#failures, this.#settings, this.#env.random());
+    while (!this.#isClosed && this.#env.now() < untilMs) {
+      await this.#wake.wait(untilMs - this.#env.now(), this.#env.setTimer);
+    }
+  }
+
+  /** Moves the destination on by one batch; tells whether there may be more. */
+  async #step(): Promise<boolean> {
+    if (this.#state !== "gap") this.#enter("flushing");
+    const { history } = this.#source;
+    const { seq: headSeq, lives } = await history.head();
+    this.#headSeq = Math.max(this.#headSeq, headSeq);
+    const from = await this.#known();
+    if (this.#isClosed) return false;
+    if (from !== undefined) {
+      const parted = partedAfter(lives, from);
+      if (parted < from.seq) return await this.#rewind(from, parted, lives);
+    }
+    const { maxChanges, maxBytes } = this.#settings;
+    const limit = { changes: maxChanges, bytes: maxBytes };
+    const { entries, trimmed } = await history.read(from ?? { seq: 0 }, limit);
+    if (trimmed) return this.#gap();
+    this.#enter("flushing");
+    const cut = cutBatch(entries, this.#settings);
+    const last = cut.entries.at(-1);
+    if (last === undefined) {
+      this.#arrived(headSeq);
+      return this.#headSeq > headSeq;
+    }
+    this.#waitsSinceMs = cut.entries[0]?.committedMs;
+    const now = await history.head();
+    const to = positionAt(now.lives, cut.isWhole ? { seq: last.seq } : last);
+    await this.#ensureSchema();
+    if (this.#isClosed) return false;
+    const batch = { from, to, changes: changesOf(cut.entries), isWhole: cut.isWhole };
+    await this.#answer(this.#destination.write(batch));
+    this.#moved(to);
+    this.#arrived(cut.isWhole ? to.seq : to.seq - 1);
+    return true;
+  }
+
+  async #known(): Promise<FlushPosition | undefined> {
+    if (this.#isKnown) return this.#position;
+    const position = await this.#answer(this.#destination.position());
+    this.#moved(position);
+    this.#arrivedSeq = 0;
+    return position;
+  }
+
+  #moved(position: FlushPosition | undefined): void {
+    this.#position = position;
+    this.#isKnown = true;
+  }
+
+  #arrived(seq: number): void {
+    this.#arrivedSeq = seq;
+    if (seq >= this.#headSeq) this.#waitsSinceMs = undefined;
+  }
+
+  /** Goes back towards where the destination's history left the gateway's. */
+  async #rewind(
+    from: FlushPosition,
+    parted: number,
+    lives: FlushPosition["lives"],
+  ): Promise<boolean> {
+    const { maxChanges } = this.#settings;
+    const { keys, afterSeq } = await this.#answer(this.#destination.newest(parted, maxChanges));
+    const rows = await this.#source.history.rows(keys);
+    await this.#ensureSchema();
+    const known = afterSeq === parted ? lives : from.lives;
+    const to = positionAt(known, { seq: afterSeq });
+    if (this.#isClosed) return false;
+    await this.#answer(this.#destination.rewind({
+      from,
+      to,
+      rows: rows.map((row) => ({ ...row, replaces: true })),
+    }));
+    this.#moved(to);
+    return true;
+  }
+
+  async #ensureSchema(): Promise<void> {
+    const { schema } = this.#source.history;
+    if (schema.version === this.#schemaVersion) return;
+    await this.#answer(this.#destination.ensureSchema(schema));
+    this.#schemaVersion = schema.version;
+  }
+
+  /** The log lacks what the destination lacks; looked at again with every wake. */
+  #gap(): boolean {
+    if (this.#state !== "gap") {
+      this.#env.onError?.(`Flushing to ${this.#destination.name} stopped`, lacking());
+    }
+    this.#enter("gap");
+    this.#isKnown = false;
+    this.#settle(() => lacking());
+    return false;
+  }
+
+  /** Ends the waiting of those whose commits have arrived, or of all with an error. */
+  #settle(failure?: () => LakeSyncError): void {
+    for (const waiter of this.#waiters) {
+      if (failure === undefined && waiter.seq > this.#arrivedSeq) continue;
+      this.#waiters.delete(waiter);
+      if (failure === undefined) waiter.resolve();
+      else waiter.reject(failure());
+    }
+  }
+
+  #answer<T>(answer: Promise<T>): Promise<T> {
+    const { answerMs } = this.#settings;
+    return within(answer, answerMs, this.#env.setTimer, () =>
+      new LakeSyncError(
+        "TIMEOUT",
+        `${this.#destination.name} did not answer within ${answerMs} ms, it is asked again`,
+      ));
+  }
+}
+
+function closed(): LakeSyncError {
+  return new LakeSyncError("DRAINING", "The flush is closed, try again");
+}
+
+function lacking(): LakeSyncError {
+  return new LakeSyncError(
+    "RESYNC_REQUIRED",
+    "The log no longer holds what the destination lacks, fill the destination anew",
+  );
+}

@@ -1,0 +1,47 @@
+/**
+ * From where a flush goes on: after the destination's position, or, when that is of a history the
+ * gateway no longer has, from where the two parted. Pure functions.
+ *
+ * @module
+ */
+
+import type { FlushPosition, PositionLife } from "@lakesync/adapters";
+import type { HistoryPlace } from "../gateway/history.ts";
+
+/** So many lives are kept with a position. */
+const KEPT_LIVES = 32;
+
+/**
+ * The position of a place in a history.
+ *
+ * @param lives the lives of the history, oldest first
+ * @param place the place
+ */
+export function positionAt(
+  lives: readonly PositionLife[],
+  { seq, slice }: HistoryPlace,
+): FlushPosition {
+  const known = lives.filter(({ fromSeq }, i) => i === 0 || fromSeq < seq);
+  return { seq, ...(slice === undefined ? {} : { slice }), lives: known.slice(-KEPT_LIVES) };
+}
+
+/**
+ * Finds the last seq that two histories have in common.
+ *
+ * @param lives the lives of the one, oldest first
+ * @param position a position in the other
+ * @returns a seq at or before the position's; 0 when they have no life in common
+ */
+export function partedAfter(
+  lives: readonly PositionLife[],
+  { seq, lives: theirs }: FlushPosition,
+): number {
+  for (let i = theirs.length - 1; i >= 0; i--) {
+    const at = lives.findIndex(({ id }) => id === theirs[i]?.id);
+    if (at < 0) continue;
+    const theirEnd = theirs[i + 1]?.fromSeq ?? seq;
+    const ourEnd = lives[at + 1]?.fromSeq ?? Infinity;
+    return Math.min(seq, theirEnd, ourEnd);
+  }
+  return 0;
+}

@@ -1,0 +1,61 @@
+/**
+ * How changes are flushed, and what a flusher needs of the world.
+ *
+ * @module
+ */
+
+/** How changes are flushed to a destination. */
+export interface FlushSettings {
+  /** A batch holds about so many changes. */
+  readonly maxChanges: number;
+  /** A batch holds about so many bytes, as the log has them. */
+  readonly maxBytes: number;
+  /** After a commit changes wait so long for others, in milliseconds. */
+  readonly everyMs: number;
+  /** After a failure it is tried again within so long, in milliseconds; each failure doubles it. */
+  readonly retryMs: number;
+  /** It is tried again within so long at the latest, in milliseconds. */
+  readonly maxRetryMs: number;
+  /** A destination that does not answer for so long, in milliseconds, is taken to have failed. */
+  readonly answerMs: number;
+}
+
+/** The settings that hold unless configured otherwise. */
+export const DEFAULT_FLUSH: FlushSettings = {
+  maxChanges: 10_000,
+  maxBytes: 8 * 1024 * 1024,
+  everyMs: 10_000,
+  retryMs: 500,
+  maxRetryMs: 60_000,
+  answerMs: 120_000,
+};
+
+/** What a flusher needs of the world. */
+export interface FlushEnvironment {
+  /** The physical clock, in milliseconds since 1970. */
+  readonly now: () => number;
+  /** Calls back once after a time in milliseconds; gives what cancels it. */
+  readonly setTimer: (ms: number, callback: () => void) => () => void;
+  /** A number from 0 to below 1. */
+  readonly random: () => number;
+  /** Told of each failure. */
+  readonly onError?: (what: string, error: unknown) => void;
+}
+
+/**
+ * How long to wait after failures: anything up to a bound that doubles, so that many flushers do
+ * not come back at once.
+ *
+ * @param failures how many there were in a row, at least 1
+ * @param settings the bounds
+ * @param random a number from 0 to below 1
+ * @returns milliseconds
+ */
+export function backoffMs(
+  failures: number,
+  { retryMs, maxRetryMs }: Pick<FlushSettings, "retryMs" | "maxRetryMs">,
+  random: number,
+): number {
+  const bound = Math.min(maxRetryMs, retryMs * 2 ** Math.min(failures - 1, 30));
+  return Math.ceil(bound * (0.1 + 0.9 * random));
+}

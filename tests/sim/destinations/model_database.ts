@@ -1,0 +1,99 @@
+/**
+ * A model of a database as a destination: transactions that are committed whole or not at all, over
+ * a connection that may be lost at any moment, and a server that may be restarted at any moment.
+ *
+ * @module
+ */
+
+import type {
+  Destination,
+  DestinationSchema,
+  FlushBatch,
+  FlushPosition,
+  NewestChanges,
+  Rewind,
+} from "@lakesync/adapters";
+import type { TableRows } from "../history.ts";
+import {
+  checkPosition,
+  type Content,
+  newestOf,
+  NO_CONTENT,
+  rowsOf,
+  withBatch,
+  withRewind,
+} from "./content.ts";
+import { calling, ConnectionLost, type DestinationWorld } from "./faults.ts";
+
+/** A database in memory. */
+export class ModelDatabase implements Destination {
+  readonly name: string;
+  readonly #world: DestinationWorld;
+  #committed: Content = NO_CONTENT;
+  /** Which process it is; transactions of another are gone. */
+  #process = 0;
+
+  /**
+   * @param name its name
+   * @param world chance, time and faults
+   */
+  constructor(name: string, world: DestinationWorld) {
+    this.name = name;
+    this.#world = world;
+  }
+
+  position(): Promise<FlushPosition | undefined> {
+    return calling(this.#world, "read", () => this.#committed.position);
+  }
+
+  newest(afterSeq: number, limit: number): Promise<NewestChanges> {
+    return calling(this.#world, "read", () => newestOf(this.#committed, afterSeq, limit));
+  }
+
+  ensureSchema(schema: DestinationSchema): Promise<void> {
+    return calling(this.#world, "schema", () => {
+      if (schema.version < this.#committed.schema.version) return;
+      this.#committed = { ...this.#committed, schema };
+    });
+  }
+
+  write(batch: FlushBatch): Promise<void> {
+    return this.#transact("commit", batch, (before) => withBatch(before, batch));
+  }
+
+  rewind(rewind: Rewind): Promise<void> {
+    return this.#transact("rewind", rewind, (before) => withRewind(before, rewind));
+  }
+
+  /** Ends the process and starts it again: what was not committed is gone. */
+  restart(): void {
+    this.#process++;
+  }
+
+  /** Every change it holds, by its identity, in the order it was written. */
+  deltaIds(): readonly string[] {
+    return [...this.#committed.changes.keys()];
+  }
+
+  /** The rows of its tables, by name and rowId. */
+  rows(): TableRows {
+    return rowsOf(this.#committed);
+  }
+
+  #transact(
+    what: string,
+    move: FlushBatch | Rewind,
+    change: (before: Content) => Content,
+  ): Promise<void> {
+    const process = this.#process;
+    return calling(this.#world, what, async () => {
+      const after = change(this.#committed);
+      const before = this.#committed;
+      await this.#world.pause();
+      if (process !== this.#process) throw new ConnectionLost("The database was restarted");
+      if (before !== this.#committed) throw new Error("Another transaction came first");
+      checkPosition(before, move);
+      this.#committed = after;
+    });
+  }
+}
