@@ -13,10 +13,9 @@ export const systemTimer: Timer = (ms, callback) => {
   return () => clearTimeout(id);
 };
 
-const immediate: unknown = Reflect.get(globalThis, "setImmediate");
-
 /** Lets everything else that waits for the event loop run first. */
 export function nextTurn(): Promise<void> {
+  const immediate: unknown = Reflect.get(globalThis, "setImmediate");
   return new Promise((resolve) => {
     if (typeof immediate === "function") immediate(resolve);
     else setTimeout(resolve, 0);

@@ -1,0 +1,194 @@
+/**
+ * Everything that is in a run: a server with its disk, devices with theirs, and the network between.
+ *
+ * @module
+ */
+
+import type { Random } from "../oracle/random.ts";
+import { Device } from "./device.ts";
+import { SimDisk } from "./disk.ts";
+import { EPOCH_MS } from "./globals.ts";
+import type { Kernel } from "./kernel.ts";
+import { GOOD } from "./link.ts";
+import { Network } from "./network.ts";
+import { Recorder } from "./recorder.ts";
+import { SimServer, writeToken } from "./server.ts";
+import { BOSS, RULES, SCHEMAS } from "./workload.ts";
+
+
+/** How long after a failure an admin tries again, and an app is started again, in milliseconds. */
+const AGAIN_MS = 1_000;
+
+/** What a run is to be like. */
+export interface WorldSettings {
+  /** The folder that devices keep their files in. */
+  readonly folder: string;
+  /** Buckets with so many rows come in chunks. */
+  readonly minRows: number;
+  /** How long tokens last, in milliseconds. */
+  readonly tokenMs: number;
+  /** The gateways' ids. */
+  readonly gateways: readonly string[];
+}
+
+/** A world. */
+export class World {
+  readonly kernel: Kernel;
+  readonly random: Random;
+  readonly recorder: Recorder;
+  readonly network: Network;
+  readonly disk: SimDisk = new SimDisk();
+  readonly server: SimServer;
+  readonly devices: Device[] = [];
+  readonly settings: WorldSettings;
+  /** The gateway of each device. */
+  readonly gatewayOf: Map<Device, string> = new Map();
+  /** What the gateways could not tell a caller in detail. */
+  readonly errors: string[] = [];
+  /** The version of the gateways' schema. */
+  version = 1;
+  /** The place of their rules. */
+  rules = 0;
+  /** Whether faults may fire. */
+  faulty = true;
+  /** Resolves when an admin has nothing left to do. */
+  operated: Promise<void> = Promise.resolve();
+
+  /**
+   * @param kernel time and chance
+   * @param settings what it is to be like
+   */
+  constructor(kernel: Kernel, settings: WorldSettings) {
+    this.kernel = kernel;
+    this.random = kernel.random;
+    this.settings = settings;
+    this.recorder = new Recorder(kernel);
+    this.network = new Network(kernel);
+    this.server = new SimServer({
+      kernel,
+      recorder: this.recorder,
+      disk: this.disk,
+      minRows: settings.minRows,
+      onError: (what, error) => this.errors.push(`${what}: ${error}`),
+    });
+  }
+
+  /** Adds a device; its app is not started. */
+  addDevice(name: string, user: string, gateway: string): Device {
+    const device = new Device({
+      kernel: this.kernel,
+      network: this.network,
+      recorder: this.recorder,
+      name,
+      user,
+      gateway,
+      host: () => this.server,
+      folder: this.settings.folder,
+      tokenMs: this.settings.tokenMs,
+    });
+    this.devices.push(device);
+    this.gatewayOf.set(device, gateway);
+    return device;
+  }
+
+  /** Starts a device's app, again and again until it runs. */
+  startDevice(device: Device): void {
+    if (device.process !== undefined) return;
+    // The app is updated while it does not run.
+    if (device.version < this.version && this.random.chance(0.5)) device.version = this.version;
+    device.start().catch(() => {
+      device.crash();
+      this.kernel.after(AGAIN_MS, () => this.startDevice(device));
+    });
+  }
+
+  /** Does one thing of an admin after the other. */
+  #operate(work: () => Promise<void>): Promise<void> {
+    return this.operated = this.operated.then(work);
+  }
+
+  /** Sends an admin's request until it is answered with success. */
+  async #put(path: string, body: unknown): Promise<void> {
+    const { kernel, server } = this;
+    const token = () =>
+      writeToken({
+        sub: "admin",
+        role: "admin",
+        endsMs: EPOCH_MS + kernel.nowMs + 24 * 3_600_000,
+        claims: {},
+      });
+    for (;;) {
+      if (server.process !== undefined) {
+        const process = server.process;
+        const answer = await Promise.race([
+          server.handle(
+            new Request(`http://gateway/v1/admin/${path}`, {
+              method: "PUT",
+              headers: { authorization: `Bearer ${token()}`, "content-type": "application/json" },
+              body: JSON.stringify(body),
+            }),
+          ),
+          new Promise<undefined>((resolve) => process.atEnd(() => resolve(undefined))),
+          kernel.sleep(60_000),
+        ]);
+        if (answer?.status === 200) return;
+      }
+      await kernel.sleep(AGAIN_MS);
+    }
+  }
+
+  /** Puts a version of the schema. */
+  putSchema(version: number): Promise<void> {
+    return this.#operate(async () => {
+      for (const gateway of this.settings.gateways) {
+        await this.#put(`schema/${gateway}`, version === 1 ? SCHEMAS[0] : SCHEMAS[1]);
+      }
+      this.version = version;
+    });
+  }
+
+  /** Puts other rules. */
+  putRules(place: number): Promise<void> {
+    return this.#operate(async () => {
+      for (const gateway of this.settings.gateways) {
+        await this.#put(`sync-rules/${gateway}`, RULES[place]);
+      }
+      this.rules = place;
+    });
+  }
+
+  /** Puts schema and rules again, as one does after going back to a backup. */
+  putAgain(): void {
+    void this.#operate(async () => {
+      for (const gateway of this.settings.gateways) {
+        await this.#put(`schema/${gateway}`, this.version === 1 ? SCHEMAS[0] : SCHEMAS[1]);
+        await this.#put(`sync-rules/${gateway}`, RULES[this.rules]);
+      }
+    });
+  }
+
+  /** The device whose user says who is in which list. */
+  boss(gateway: string): Device | undefined {
+    return this.devices.find((device) =>
+      device.user === BOSS && this.gatewayOf.get(device) === gateway
+    );
+  }
+
+  /** Ends all faults: everything is connected, has room and runs. */
+  heal(): void {
+    this.faulty = false;
+    this.disk.limitBytes = Infinity;
+    this.server.skewMs = 0;
+    this.server.slowness = 1;
+    this.server.start();
+    for (const device of this.devices) {
+      device.link.quality = GOOD;
+      device.link.block("up", false);
+      device.link.block("down", false);
+      device.disk.full = false;
+      device.tokensFail = false;
+      this.startDevice(device);
+    }
+    for (const connection of this.network.connections.keys()) connection.readOn();
+  }
+}
