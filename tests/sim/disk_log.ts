@@ -137,7 +137,7 @@ export class DiskLog {
       this.undo(disk);
       throw error;
     }
-    this.#end = this.#length + frame.length;
+    this.#end += frame.length;
   }
 
   /** Makes what was appended durable. */
