@@ -15,6 +15,7 @@ import {
   reconnectMs,
   REFUSED,
   SOCKET_AGAIN,
+  TOKEN_AGAIN,
   transition,
   UNSTEADY_FAILURES,
 } from "./machine.ts";
@@ -160,7 +161,7 @@ export class Download {
   }
 
   #enter(state: ConnectionState): void {
-    const { status, onNeedsToken } = this.#context;
+    const { status, tokens, onNeedsToken } = this.#context;
     const { signal } = this.#abort;
     const online = state === "waiting" ? { online: false } : {};
     status.set({ state, connected: state === "live", ...online });
@@ -178,7 +179,10 @@ export class Download {
       case "live":
         return this.#after(STEADY_MS, signal, () => this.#failures = 0);
       case "needs-token":
-        return onNeedsToken();
+        this.#refused = true;
+        tokens.forget();
+        onNeedsToken();
+        return this.#retryAfter((...tries) => backOffMs(TOKEN_AGAIN, ...tries), signal);
       case "paused":
       case "closed":
         return;

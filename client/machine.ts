@@ -3,9 +3,8 @@
  * cell does not compile. What is done in a state is in `download.ts`.
  *
  * Invariants:
- * 1. Every state but `closed` leaves by itself or names what it needs: `paused` the app's resume,
- *    `needs-token` a new token.
- * 2. `waiting` and `refused` always have a timer running; no retry happens without one.
+ * 1. Every state but `closed` leaves by itself or names what it needs: `paused` the app's resume.
+ * 2. `waiting`, `needs-token` and `refused` always have a timer running; no retry happens without one.
  * 3. Pending local writes appear nowhere here: they never decide whether changes are received.
  *
  * @module
@@ -24,7 +23,7 @@ export type ConnectionState =
   | "polling"
   /** The gateway cannot be reached; a timer runs. */
   | "waiting"
-  /** The gateway refuses the token and a new one did not help. */
+  /** The gateway refuses the token and a new one did not help; the app is asked again slowly. */
   | "needs-token"
   /** The gateway refuses for a reason the app or an admin must mend; a slow timer runs. */
   | "refused"
@@ -137,6 +136,7 @@ export const TRANSITIONS: Readonly<Record<ConnectionState, Row>> = {
     ...still("needs-token"),
     pause: "paused",
     close: "closed",
+    timer: "connecting",
     resume: "connecting",
     retry: "connecting",
   },
@@ -194,6 +194,9 @@ export const SOCKET_AGAIN: BackOff = { firstMs: 1_000, maxMs: 60_000 };
 
 /** The back-off of pushes until the gateway has a schema, a newer one, or another clock. */
 export const STOPPED: BackOff = { firstMs: 1_000, maxMs: 10_000 };
+
+/** The back-off of asking the app for another token: clocks are set right, backends come back. */
+export const TOKEN_AGAIN: BackOff = { firstMs: 5_000, maxMs: 60_000 };
 
 /** The back-off after a refusal that somebody must mend. */
 export const REFUSED: BackOff = { firstMs: 5_000, maxMs: 300_000 };

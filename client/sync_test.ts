@@ -85,6 +85,31 @@ Deno.test("G6: a token that never comes becomes the typed state needs-token", as
   assert.equal(timers.size, 0);
 });
 
+Deno.test("G6: an app that gave no good token is asked again by itself", async () => {
+  const timers = new Map<() => void, number>();
+  let asked = 0;
+  const environment: Partial<ClientEnvironment> = {
+    openSocket: () => assert.fail("There is no token"),
+    setTimer: (ms, callback) => {
+      timers.set(callback, ms);
+      return () => timers.delete(callback);
+    },
+  };
+  const getToken = () => {
+    asked++;
+    return "no token";
+  };
+  await withClient({ getToken, environment }, async (client) => {
+    for (let times = 1; times <= 3; times++) {
+      await status(client, ({ state }) => state === "needs-token");
+      assert.equal(asked, times);
+      const again = status(client, ({ state }) => state === "connecting");
+      for (const [callback, ms] of [...timers]) if (ms <= 60_000) callback();
+      await again;
+    }
+  });
+});
+
 Deno.test("G6: an answer of something on the way is no gateway's, whatever its status", async () => {
   for (const body of ["", "<html>Please log in</html>"]) {
     let requests = 0;
