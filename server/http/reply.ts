@@ -100,12 +100,14 @@ export function errorBody(error: unknown, requestId: string): ErrorBody {
     {},
     { cause: error },
   );
-  if (known.status >= 500 && known.status !== 503) {
-    logger.error("{code} in request {requestId}: {message}", {
-      code: known.code,
-      message: known.message,
+  const { code, message, cause, status } = known;
+  if (status >= 500 && (status !== 503 || cause !== undefined)) {
+    const because = cause === undefined ? "" : ", because of {cause}";
+    logger.error(`{code} in request {requestId}: {message}${because}`, {
+      code,
+      message,
       requestId,
-      cause: known.cause,
+      cause,
     });
   }
   const retry = known.details.retryAfterSeconds ??

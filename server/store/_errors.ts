@@ -71,3 +71,37 @@ export function snapshotLost(): LakeSyncError {
     { retryAfterSeconds: 1 },
   );
 }
+
+/** So many seconds callers wait before they try again on a full disk. */
+const FULL_RETRY_SECONDS = 2;
+
+/**
+ * What a store throws when it could not write.
+ *
+ * @param cause what its database threw; SQLite, also the one below Deno KV, says by the message
+ * alone that the disk is full
+ * @returns `BACKPRESSURE` for a full disk, which goes on by itself once there is space; else
+ * `INTERNAL_ERROR`, or the cause when it is told in the words of stores already
+ */
+export function writeFailed(cause: unknown): LakeSyncError {
+  if (cause instanceof LakeSyncError) return cause;
+  if (isDiskFull(cause)) {
+    return new LakeSyncError(
+      "BACKPRESSURE",
+      "The disk of the gateway is full and nothing was written, free space on it and retry",
+      { retryAfterSeconds: FULL_RETRY_SECONDS },
+      { cause },
+    );
+  }
+  return new LakeSyncError(
+    "INTERNAL_ERROR",
+    "The store could not write and has written nothing, see the log",
+    {},
+    { cause },
+  );
+}
+
+/** Whether an error says that there is no space left. */
+export function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("database or disk is full");
+}

@@ -8,7 +8,14 @@
  * @module
  */
 
-import { headMoved, largeEnded, largeOpen, storeClosed } from "./_errors.ts";
+import {
+  headMoved,
+  isDiskFull,
+  largeEnded,
+  largeOpen,
+  storeClosed,
+  writeFailed,
+} from "./_errors.ts";
 import {
   carry,
   commitPlanned,
@@ -73,7 +80,7 @@ export class KvStore implements Store {
   readonly #closed: () => void;
   readonly #gate = new Gate();
   /** Marks of what this process has freed, swept before its next write. */
-  #freed: GatewayKey[] = [];
+  readonly #freed: GatewayKey[] = [];
   #large: KvLarge | undefined;
   #open = true;
 
@@ -300,16 +307,25 @@ export class KvStore implements Store {
   #write<T>(work: (head: VersionedHead) => Promise<T>): Promise<T> {
     return this.#gate.exclusive(async () => {
       if (!this.#open) throw storeClosed();
-      let head = await readHead(this.#session);
-      while (head.record.pending !== "") {
-        this.#freed.push(...await carry(this.#session, head));
-        head = await readHead(this.#session);
+      try {
+        return await work(await this.#prepare());
+      } catch (error) {
+        throw isDiskFull(error) ? writeFailed(error) : error;
       }
-      const freed = this.#freed;
-      this.#freed = [];
-      await sweep(this.#session, freed);
-      return work(head);
     });
+  }
+
+  /** Finishes what is published and sweeps what is freed; gives the head then. */
+  async #prepare(): Promise<VersionedHead> {
+    let head = await readHead(this.#session);
+    while (head.record.pending !== "") {
+      this.#freed.push(...await carry(this.#session, head));
+      head = await readHead(this.#session);
+    }
+    const freed = [...this.#freed];
+    await sweep(this.#session, freed);
+    this.#freed.splice(0, freed.length);
+    return head;
   }
 
   #giveUp(draft: KvDraft): void {

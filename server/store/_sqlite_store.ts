@@ -10,9 +10,8 @@
  * @module
  */
 
-import { LakeSyncError } from "@lakesync/core";
 import { getLogger } from "@logtape/logtape";
-import { largeEnded, largeOpen, storeClosed } from "./_errors.ts";
+import { largeEnded, largeOpen, storeClosed, writeFailed } from "./_errors.ts";
 import { asNumber, type Connection, type SqlCounters, type Statement } from "./_sqlite.ts";
 import { openDatabase, openForViews, type SqliteOptions } from "./_sqlite_layout.ts";
 import { SqliteReads } from "./_sqlite_reads.ts";
@@ -351,14 +350,4 @@ export class SqliteStore implements Store {
     }
     this.#checkpoint = undefined;
   }
-}
-
-function writeFailed(cause: unknown): LakeSyncError {
-  if (cause instanceof LakeSyncError) return cause;
-  return new LakeSyncError(
-    "INTERNAL_ERROR",
-    "The store could not write and has written nothing, see the log",
-    {},
-    { cause },
-  );
 }
