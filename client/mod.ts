@@ -18,6 +18,7 @@ export type {
 } from "@lakesync/core";
 export type { StreamPart, StreamPlace } from "./chunks.ts";
 export { type Client, type ClientOptions, createClient } from "./client.ts";
+export { isDiskFull, isUnwritable } from "./database/driver.ts";
 export type { ClientEnvironment, SocketFactory } from "./environment.ts";
 export * from "./local.ts";
 export type { ConnectionState } from "./machine.ts";

@@ -1,6 +1,13 @@
 import { LakeSyncError } from "@lakesync/core";
 import assert from "node:assert/strict";
-import { isBusy, isConstraint, type SqliteConnection, type SqlParam } from "./driver.ts";
+import {
+  isBusy,
+  isConstraint,
+  isDiskFull,
+  isUnwritable,
+  type SqliteConnection,
+  type SqlParam,
+} from "./driver.ts";
 import { loadDriver } from "./open.ts";
 import { bindValue } from "./values.ts";
 
@@ -142,6 +149,29 @@ Deno.test("isConstraint and isBusy tell errors apart", async () => {
   } finally {
     await one.close();
     await two.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("isDiskFull and isUnwritable tell a full disk from one that takes nothing", async () => {
+  await withDatabase(async (db) => {
+    await db.script("CREATE TABLE t (a); PRAGMA max_page_count = 3");
+    await assert.rejects(db.run("INSERT INTO t VALUES (zeroblob(100000))"), (error) => {
+      assert.ok(isDiskFull(error));
+      assert.ok(!isUnwritable(error) && !isConstraint(error) && !isBusy(error));
+      return true;
+    });
+    await db.script("PRAGMA query_only = ON");
+    await assert.rejects(db.run("INSERT INTO t VALUES (1)"), (error) => {
+      assert.ok(isUnwritable(error));
+      assert.ok(!isDiskFull(error) && !isConstraint(error) && !isBusy(error));
+      return true;
+    });
+  });
+  const folder = await Deno.makeTempDir();
+  try {
+    await assert.rejects((await loadDriver()).open(`${folder}/nowhere/a.db`), isUnwritable);
+  } finally {
     await Deno.remove(folder, { recursive: true });
   }
 });

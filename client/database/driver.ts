@@ -78,10 +78,59 @@ export function isBusy(error: unknown): boolean {
  * @returns whether it was NOT NULL, UNIQUE, CHECK, a foreign key, a STRICT table's type or RAISE
  */
 export function isConstraint(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (/\bconstraint failed\b|^cannot store /.test(error.message)) return true;
-  const code = "errcode" in error ? error.errcode : "errno" in error ? error.errno : undefined;
-  return typeof code === "number" && (code & 0xff) === SQLITE_CONSTRAINT;
+  return failedBy(error, /\bconstraint failed\b|^cannot store /, [SQLITE_CONSTRAINT]);
 }
 
+/**
+ * Tells whether a statement failed because the disk has no space, or the database may not grow.
+ * Nothing of its transaction is there; it may succeed when there is space again.
+ *
+ * @param error what a write or the opening of a database threw
+ * @returns whether SQLite said full
+ *
+ * @example
+ * ```ts
+ * import { createClient, isDiskFull } from "@lakesync/client";
+ *
+ * async function save(client: Awaited<ReturnType<typeof createClient>>): Promise<string> {
+ *   try {
+ *     await client.exec("INSERT INTO todos VALUES ('t1', 'Buy milk')");
+ *     return "saved";
+ *   } catch (error) {
+ *     if (isDiskFull(error)) return "Make some space on this device, then save again";
+ *     throw error;
+ *   }
+ * }
+ * console.assert(typeof save === "function");
+ * ```
+ */
+export function isDiskFull(error: unknown): boolean {
+  return failedBy(error, /\bdatabase or disk is full\b/, [SQLITE_FULL]);
+}
+
+/**
+ * Tells whether a statement failed because the database cannot be written here: its file system is
+ * read-only, its folder is not there, or the process may write neither.
+ *
+ * @param error what a write or the opening of a database threw
+ * @returns whether SQLite said that it is read-only or cannot be opened
+ */
+export function isUnwritable(error: unknown): boolean {
+  return failedBy(error, /\breadonly database\b|\bunable to open database file\b/, [
+    SQLITE_READONLY,
+    SQLITE_CANTOPEN,
+  ]);
+}
+
+/** Not every binding gives SQLite's code; all give its message, or one of their own. */
+function failedBy(error: unknown, message: RegExp, codes: readonly number[]): boolean {
+  if (!(error instanceof Error)) return false;
+  if (message.test(error.message)) return true;
+  const code = "errcode" in error ? error.errcode : "errno" in error ? error.errno : undefined;
+  return typeof code === "number" && codes.includes(code & 0xff);
+}
+
+const SQLITE_READONLY = 8;
+const SQLITE_FULL = 13;
+const SQLITE_CANTOPEN = 14;
 const SQLITE_CONSTRAINT = 19;
