@@ -280,7 +280,7 @@ const administration: Readonly<Record<string, JsonSchema>> = {
     exempt: listOf({ enum: ["admin", "connector"] }),
   }),
   Question: closed(["claims", "table", "rowId"], {
-    claims: { ...mapOf({}), required: ["sub"] },
+    claims: mapOf({}),
     table: text,
     rowId: text,
   }),

@@ -106,12 +106,19 @@ function judgeBy(
 /**
  * Judges the answer to a request for an operation.
  *
+ * @param operation the operation; undefined when the path has not the method
  * @throws {AssertionError} when it is not one that the operation's description promises
  */
-export function judge(api: Api, operation: ApiOperation, method: string, reply: Reply): Verdict {
+export function judge(
+  api: Api,
+  operation: ApiOperation | undefined,
+  method: string,
+  reply: Reply,
+): Verdict {
   const { status } = reply;
   assert.notEqual(status, 500, "The gateway failed");
-  if (status === 405) {
+  if (operation === undefined) {
+    assert.equal(status, 405);
     return judgeBy(api, undefined, method, reply, api.shared("MethodNotAllowed"));
   }
   const response = operation.responses[status];

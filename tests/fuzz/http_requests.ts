@@ -9,7 +9,16 @@ import fc from "fast-check";
 import { deflateSync, gzipSync } from "node:zlib";
 import type { Api, ApiOperation, Json } from "./http_api.ts";
 import { BAD } from "./http_tokens.ts";
-import { type Break, breaks, broken, ODD_TEXTS, valueOf, writeJson } from "./http_values.ts";
+import {
+  bodyOf,
+  type Break,
+  breaks,
+  broken,
+  LAST_CURSOR,
+  ODD_TEXTS,
+  valueOf,
+  writeJson,
+} from "./http_values.ts";
 import { concat, type WireRequest } from "./http_wire.ts";
 import { GATEWAYS, tokenOf } from "./http_world.ts";
 
@@ -103,16 +112,53 @@ export function isRight(plan: Plan): boolean {
     plan.oddMethod === undefined && plan.oddPath === undefined;
 }
 
+/** What a run knows from the answers so far, so that later requests fit them. */
+export interface Memory {
+  /** The cursor that the last pull gave. */
+  cursor: string;
+  /** The last mutationId consumed, by clientId. */
+  readonly lastMutationIds: Map<string, number>;
+}
+
+/** Puts what a run knows into a right body: the cursor, and mutationIds that follow. */
+function recall(value: Json, memory: Memory): Json {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const { cursor, transactions, clientId } = value;
+  if (cursor === LAST_CURSOR) return { ...value, cursor: memory.cursor };
+  if (!Array.isArray(transactions) || transactions[0]?.mutationId !== 1) return value;
+  const last = memory.lastMutationIds.get(clientId) ?? 0;
+  return {
+    ...value,
+    transactions: transactions.map((transaction, i) => ({
+      ...transaction,
+      mutationId: last + 1 + i,
+    })),
+  };
+}
+
+/** Learns from a right request's answer. */
+export function learn({ operation, value }: Plan, body: Json, memory: Memory): void {
+  if (typeof body?.cursor === "string") memory.cursor = body.cursor;
+  if (operation.id === "push" && typeof body?.lastMutationId === "number") {
+    memory.lastMutationIds.set(value.clientId, body.lastMutationId);
+  }
+}
+
+function sentValue({ value, bodyBreaks }: Plan, memory: Memory): Json {
+  const recalled = recall(value, memory);
+  return bodyBreaks.length === 0 ? recalled : broken(recalled, bodyBreaks);
+}
+
 /** The body as JSON, as it is sent. */
-export function bodyValue({ value, bodyBreaks }: Plan): Json {
-  return bodyBreaks.length === 0 ? value : JSON.parse(writeJson(broken(value, bodyBreaks)));
+export function bodyValue(plan: Plan, memory: Memory): Json {
+  return JSON.parse(writeJson(sentValue(plan, memory)));
 }
 
 function textOf(value: Json): string {
   return encodeURIComponent(String(value).toWellFormed());
 }
 
-function targetOf(plan: Plan): string {
+function targetOf(plan: Plan, memory: Memory): string {
   const { operation, gatewayId, parameters, oddParameters, oddPath } = plan;
   let path = operation.path.replace("{gatewayId}", gatewayId);
   if (oddPath !== undefined) {
@@ -122,7 +168,8 @@ function targetOf(plan: Plan): string {
   const query: string[] = [];
   for (const { name, in: place } of operation.parameters) {
     if (place !== "query") continue;
-    const value = oddParameters[name] ?? parameters[name];
+    const given = oddParameters[name] ?? parameters[name];
+    const value = given === LAST_CURSOR ? memory.cursor : given;
     for (const one of Array.isArray(value) ? value : [value]) {
       if (one !== undefined) query.push(`${name}=${textOf(one)}`);
     }
@@ -134,10 +181,11 @@ function targetOf(plan: Plan): string {
  * Writes a request.
  *
  * @param plan what it is
+ * @param memory what the run knows
  * @returns it as it is sent
  */
-export function requestOf(plan: Plan): WireRequest {
-  const { operation, token, value, parameters, protobuf, bodyBreaks } = plan;
+export function requestOf(plan: Plan, memory: Memory): WireRequest {
+  const { operation, token, parameters, protobuf } = plan;
   const headers: (readonly [string, string])[] = [];
   if (token !== "") headers.push(["Authorization", `Bearer ${tokenOf(token)}`]);
   for (const { name, in: place } of operation.parameters) {
@@ -146,7 +194,7 @@ export function requestOf(plan: Plan): WireRequest {
   }
   let body: Uint8Array | undefined;
   if (operation.body !== undefined) {
-    const sent = bodyBreaks.length === 0 ? value : broken(value, bodyBreaks);
+    const sent = sentValue(plan, memory);
     const [packed, encoding] = pack(
       plan.packing,
       protobuf ? protobufOf(operation.id, sent) : new TextEncoder().encode(writeJson(sent)),
@@ -158,7 +206,7 @@ export function requestOf(plan: Plan): WireRequest {
   const odd = new Set(plan.oddHeaders.map(([name]) => name));
   return {
     method: plan.oddMethod ?? operation.method,
-    target: targetOf(plan),
+    target: targetOf(plan, memory),
     headers: [...headers.filter(([name]) => !odd.has(name)), ...plan.oddHeaders],
     ...(body === undefined ? {} : { body }),
   };
@@ -287,7 +335,7 @@ function parameterOf(api: Api, name: string, schema: Json): fc.Arbitrary<Json> {
     case "wait":
       return fc.constant(0);
     case "cursor":
-      return fc.constantFrom("", "x", "v1.abc");
+      return fc.constantFrom("", "x", LAST_CURSOR, LAST_CURSOR, LAST_CURSOR);
     case "force":
       return fc.constantFrom("true", "false");
     case "Range":
@@ -310,7 +358,7 @@ function rightPlan(api: Api, operation: ApiOperation): fc.Arbitrary<Plan> {
     operation: fc.constant({ ...operation, [fc.toStringMethod]: () => id }),
     token: rightToken(operation),
     gatewayId: fc.constantFrom(...GATEWAYS),
-    value: schema === undefined ? fc.constant(null) : valueOf(api, schema),
+    value: schema === undefined ? fc.constant(null) : bodyOf(api, id, schema),
     parameters: parametersOf(api, operation),
     protobuf: body?.[PROTOBUF_TYPE] === undefined
       ? fc.constant(false)
@@ -348,12 +396,30 @@ function wrongPlan(api: Api, operation: ApiOperation): fc.Arbitrary<Plan> {
   );
 }
 
+/** How often an operation is asked for: what changes something most, probes least. */
+function weightOf({ body, access }: ApiOperation): number {
+  if (body !== undefined) return 6;
+  return access === "none" ? 1 : 3;
+}
+
+function plans(
+  api: Api,
+  planOf: (api: Api, operation: ApiOperation) => fc.Arbitrary<Plan>,
+): fc.Arbitrary<Plan> {
+  return fc.oneof(
+    ...api.operations.map((operation) => ({
+      arbitrary: planOf(api, operation),
+      weight: weightOf(operation) * (operation.id === "push" ? 3 : 1),
+    })),
+  );
+}
+
 /** Requests in which nothing is wrong on purpose. */
 export function rightPlans(api: Api): fc.Arbitrary<Plan> {
-  return fc.oneof(...api.operations.map((operation) => rightPlan(api, operation)));
+  return plans(api, rightPlan);
 }
 
 /** Requests in which anything may be wrong. */
 export function wrongPlans(api: Api): fc.Arbitrary<Plan> {
-  return fc.oneof(...api.operations.map((operation) => wrongPlan(api, operation)));
+  return plans(api, wrongPlan);
 }

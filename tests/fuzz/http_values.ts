@@ -6,6 +6,7 @@
 
 import fc from "fast-check";
 import type { Api, Json } from "./http_api.ts";
+import { NEXT_SCHEMA, SCHEMA } from "./http_world.ts";
 
 /** Text that has broken readers before. */
 export const ODD_TEXTS: readonly string[] = [
@@ -31,6 +32,9 @@ export const ODD_TEXTS: readonly string[] = [
   "1e9",
   "NaN",
 ];
+
+/** Stands for the cursor that the last pull gave. */
+export const LAST_CURSOR = "@last-cursor";
 
 /** Stands for JSON that no value gives: {@linkcode writeJson} writes what is between the marks. */
 const raw = (text: string) => `@raw<${text}>`;
@@ -97,27 +101,67 @@ const HINTS: Readonly<Record<string, fc.Arbitrary<Json>>> = {
   version: fc.constantFrom(1, 2, 3),
   table: fc.constantFrom("todos", "todos", "lists", "nothing"),
   rowId: fc.constantFrom("t1", "t2", '["a",1]', '["a","b"]'),
-  mutationId: fc.constantFrom(1, 2, 3),
+  mutationId: fc.constantFrom(1, 1, 1, 1, 2),
+  hlc: fc.constant(null),
+  deltaId: fc.constant(null),
+  chain: fc.constant(null),
   part: fc.constantFrom(1, 2),
   parts: fc.constantFrom(2, 3),
   refusalsSeen: fc.constantFrom(0, 1, 2),
   wait: fc.constant(0),
   limit: fc.constantFrom(1, 2, 100, 20_000),
-  cursor: fc.constantFrom("", "WzEsIlhYIl0", "v1.abc", "x"),
+  cursor: fc.constantFrom("", LAST_CURSOR, LAST_CURSOR, LAST_CURSOR, "WzEsIlhYIl0"),
   columns: fc.dictionary(
     fc.constantFrom("id", "title", "done", "votes", "tags", "due", "data", "nothing"),
     cell,
-    { maxKeys: 3 },
+    { maxKeys: 3, noNullPrototype: true },
   ),
   claims: fc.record({ sub: fc.constantFrom("alice", "bob"), org: cell }, { requiredKeys: ["sub"] }),
   column: fc.constantFrom("id", "title", "done", "tags"),
   from: fc.constantFrom("todos", "lists"),
+  tables: fc.dictionary(
+    fc.constantFrom("todos", "lists"),
+    fc.record({ mode: fc.constantFrom("two-way", "download-only", "upload-only") }),
+    { noNullPrototype: true },
+  ),
 };
 
-/** Fields whose hint stands beside others of the same name in other schemas. */
-const BY_SCHEMA = new Set(["columns"]);
+/** What the schemas of fields must point to for their hint, where others have the same name. */
+const HINTED: Readonly<Record<string, string>> = { columns: "/Columns", tables: "mode" };
+
+/** Right bodies by operation, beside those that the schema alone gives. */
+const GOOD_BODIES: Readonly<Record<string, readonly Json[]>> = {
+  putSchema: [SCHEMA, NEXT_SCHEMA],
+  putRules: [
+    { buckets: [{ name: "all", tables: ["*"] }], write: [{ tables: ["*"], ops: ["INSERT"] }] },
+    {
+      buckets: [{
+        name: "mine",
+        parameters: {
+          p: {
+            from: "lists",
+            column: "a",
+            filters: [{ column: "name", op: "eq", value: "jwt:sub" }],
+          },
+        },
+        tables: [{ table: "todos", key: "title", columns: ["title", "votes"] }, "lists"],
+        filters: [{ any: [{ claim: "sub", op: "neq", value: "bob" }] }],
+      }],
+      write: [{ tables: ["todos"], ops: ["INSERT", "UPDATE", "DELETE"] }],
+      tables: { lists: { mode: "download-only" } },
+      exempt: ["admin"],
+    },
+  ],
+};
 
 const MAX_DEPTH = 7;
+
+/** Right bodies of an operation. */
+export function bodyOf(api: Api, operation: string, schema: Json): fc.Arbitrary<Json> {
+  const good = GOOD_BODIES[operation];
+  const general = valueOf(api, schema);
+  return good === undefined ? general : fc.oneof(fc.constantFrom(...good), general);
+}
 
 /**
  * Values of a schema.
@@ -188,18 +232,20 @@ function objectOf(api: Api, schema: Json, depth: number): fc.Arbitrary<Json> {
   const model = Object.fromEntries(
     Object.entries<Json>(properties).map(([name, property]) => {
       const general = valueOf(api, property, depth + 1);
-      const hint = BY_SCHEMA.has(name) && !isColumns(property) ? undefined : HINTS[name];
+      const hint = JSON.stringify(property).includes(HINTED[name] ?? "") ? HINTS[name] : undefined;
       if (hint === undefined) return [name, general];
       const fits = hint.filter((value) => api.misfit(property, value) === undefined);
       return [name, fc.oneof({ arbitrary: fits, weight: 12 }, general)];
     }),
   );
-  return fc.record(model, { requiredKeys: required, noNullPrototype: true });
+  const record = fc.record(model, { requiredKeys: required, noNullPrototype: true });
+  return "parts" in properties ? record.map(partsTogether) : record;
 }
 
-/** Whether `columns` holds the values of a row here. */
-function isColumns(property: Json): boolean {
-  return JSON.stringify(property).includes("/Columns");
+/** A transaction has both part and parts or none, which its schema does not say. */
+function partsTogether({ part, parts, ...transaction }: Json): Json {
+  if (typeof part !== "number" || typeof parts !== "number") return transaction;
+  return { ...transaction, part: Math.min(part, parts), parts: Math.max(part, parts) };
 }
 
 /** One way to break a value: at a place by its number, something else instead or beside. */

@@ -6,10 +6,11 @@
 
 import { memoryStores, type RunningServer, startServer } from "@lakesync/server";
 import assert from "node:assert/strict";
-import { Api } from "./http_api.ts";
+import { Api, type Json } from "./http_api.ts";
 import { AUDIENCE, BAD, GOOD, ISSUER, SECRET } from "./http_tokens.ts";
 
-const SCHEMA = {
+/** The schema of the gateways. */
+export const SCHEMA: Json = {
   version: 1,
   tables: {
     todos: {
@@ -28,12 +29,26 @@ const SCHEMA = {
   },
 };
 
+/** A schema that may follow it. */
+export const NEXT_SCHEMA: Json = {
+  version: 2,
+  tables: { ...SCHEMA.tables, notes: { primaryKey: ["id"], columns: { id: "uuid" } } },
+};
+
 /** The gateway of the client beside. */
 const BESIDE = "beside";
 /** The gateway that is tried most; it has a schema. */
 export const TRIED = "tried";
 /** Gateways that are tried: one with a schema, one without, one that is not there. */
-export const GATEWAYS: readonly string[] = [TRIED, TRIED, TRIED, "default", "nowhere"];
+export const GATEWAYS: readonly string[] = [
+  TRIED,
+  TRIED,
+  TRIED,
+  TRIED,
+  TRIED,
+  "default",
+  "nowhere",
+];
 
 /** Tokens of every kind, made once. */
 const TOKENS: ReadonlyMap<string, string> = new Map(
