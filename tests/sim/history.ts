@@ -123,6 +123,10 @@ export type TableRows = Readonly<Record<string, Readonly<Record<string, Cells>>>
 export interface DeviceEnd {
   readonly device: string;
   readonly user: string;
+  /** Its gateway; needs not be told where there is one only. */
+  readonly gateway?: string;
+  /** Under which name its gateway's `expected` has what it is to see; its user's unless told. */
+  readonly view?: string;
   /** Whether it settled in time. */
   readonly settled: boolean;
   /** What its status said, for the report of one that did not settle. */

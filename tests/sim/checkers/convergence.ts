@@ -4,31 +4,29 @@
  *
  * @module
  */
-import type { Checker, DeviceEnd, Violation } from "../history.ts";
+import type { Checker, DeviceEnd, TableRows, Violation } from "../history.ts";
 import { firstDifference } from "./rows.ts";
-import { runOf } from "./run.ts";
+import { expectedOf, runOf } from "./run.ts";
 
 /** Looks for devices that ended with other rows than they should have. */
 export const convergence: Checker = (history) => {
   const run = runOf(history);
   const found: Violation[] = [];
   const note = (what: string) => found.push({ checker: "convergence", what });
-  const firsts = new Map<string, DeviceEnd>();
+  const firsts = new Map<TableRows, DeviceEnd>();
   for (const end of history.devices) {
     if (!end.settled) continue;
     const { device, user, tables } = end;
-    const gateways = run.gatewaysOf(user);
-    const home = history.gateways.find((gateway) => gateway.gateway === gateways[0]);
-    const expected = home?.expected[user];
-    if (gateways.length !== 1 || expected === undefined) {
+    const expected = expectedOf(run, end);
+    if (expected === undefined) {
       note(`Nothing says what ${user} of device ${device} is to see`);
       continue;
     }
     const difference = firstDifference(tables, expected);
     if (difference !== undefined) note(`Device ${device} of ${user}: ${difference}`);
-    const first = firsts.get(user);
+    const first = firsts.get(expected);
     if (first === undefined) {
-      firsts.set(user, end);
+      firsts.set(expected, end);
       continue;
     }
     const between = firstDifference(tables, first.tables);

@@ -10,7 +10,7 @@
  * @module
  */
 import type { Checker, Violation } from "../history.ts";
-import { endedRefused, endOf, type Run, runOf, type Tx } from "./run.ts";
+import { endedRefused, endOf, expectedOf, type Run, runOf, type Tx } from "./run.ts";
 import { missingIn } from "./views.ts";
 
 /** How long a device keeps accepted transactions (`keepAcceptedDays`), in milliseconds. */
@@ -26,11 +26,17 @@ export const durability: Checker = (history) => {
     if (!tx.logged) note(`Acknowledged transaction ${tx.name} is in no log at the end`);
   }
   const end = endOf(run);
-  for (const { device, user, settled, tables: { marks = {} } } of history.devices) {
-    if (!settled) continue;
+  for (const ended of history.devices) {
+    if (!ended.settled) continue;
+    const { device, tables: { marks = {} } } = ended;
+    const user = run.userOf.get(device) ?? ended.user;
+    const inScope = expectedOf(run, ended)?.["marks"];
     for (const tx of kept) {
       if (Object.hasOwn(marks, tx.name)) continue;
-      if (!run.membership.throughout(user, tx.list, end, end)) continue;
+      const isInScope = inScope === undefined
+        ? run.membership.throughout(user, tx.list, end, end)
+        : Object.hasOwn(inScope, tx.name);
+      if (!isInScope) continue;
       note(`Device ${device} of ${user} lacks acknowledged transaction ${tx.name} at the end`);
     }
   }
@@ -50,7 +56,7 @@ function isExcused(run: Run, tx: Tx): boolean {
   if (tx.forgotten) return true;
   const { history: { events, devices }, losses } = run;
   const last = tx.answers.findLast(({ accepted }) => accepted)?.at ?? -1;
-  const restore = run.restoresOf(tx.user).find((at) => at > last);
+  const restore = run.restores.find((at) => at > last);
   if (restore === undefined) return false;
   if (!devices.some(({ device }) => device === tx.device)) return true;
   if (losses.some(({ device, at }) => device === tx.device && at > tx.committed)) return true;

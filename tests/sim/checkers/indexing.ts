@@ -17,8 +17,8 @@ export class Indexing {
   readonly #byList = new Map<string, TxSet>();
   readonly #byDevice = new Map<string, TxSet>();
   readonly #membership = new Membership();
-  readonly #gateways = new Map<string, readonly string[]>();
-  readonly #restores = new Map<string, number[]>();
+  readonly #users = new Map<string, string>();
+  readonly #restores: number[] = [];
   readonly #lives = new Map<string, TxSet>();
 
   /** @param history The history. */
@@ -30,10 +30,6 @@ export class Indexing {
     for (const { log } of this.history.gateways) {
       for (const { tx } of log) this.#named(tx).logged = true;
     }
-    for (const user of this.#membership.users()) {
-      const [first] = this.#restoresOf(user);
-      if (first !== undefined) this.#membership.restored(user, first);
-    }
     return {
       history: this.history,
       txs: this.#txs,
@@ -43,8 +39,8 @@ export class Indexing {
       byList: this.#byList,
       byDevice: this.#byDevice,
       numberOf: (name) => this.#numbers.get(name),
-      gatewaysOf: (user) => this.#gatewaysOf(user),
-      restoresOf: (user) => this.#restoresOf(user),
+      userOf: this.#users,
+      restores: this.#restores,
     };
   }
 
@@ -57,6 +53,7 @@ export class Indexing {
         addTo(this.#byList, list, tx.index);
         addTo(this.#byDevice, device, tx.index);
         this.#membership.began(at);
+        this.#users.set(device, user);
         return;
       }
       case "commit": {
@@ -80,8 +77,9 @@ export class Indexing {
       case "read": {
         const { device, user, lists, elements } = event;
         const marks = this.#setOf(event.marks);
-        const twins = this.#setOf(event.twins);
+        const twins = isSame(event.marks, event.twins) ? marks : this.#setOf(event.twins);
         const pending = this.#setOf(event.pending);
+        this.#users.set(device, user);
         this.#reads.push({ at, device, user, marks, twins, pending, lists, elements });
         return;
       }
@@ -95,7 +93,8 @@ export class Indexing {
         this.#losses.push({ at, device: event.device });
         return;
       case "restored":
-        listIn(this.#restores, event.gateway).push(at);
+        this.#membership.restored(at);
+        this.#restores.push(at);
         return;
       case "fault":
       case "healed":
@@ -131,21 +130,6 @@ export class Indexing {
     for (const name of names) set.add(this.#numbers.get(name) ?? this.#named(name).index);
     return set;
   }
-
-  #gatewaysOf(user: string): readonly string[] {
-    const known = this.#gateways.get(user);
-    if (known !== undefined) return known;
-    const all = this.history.gateways;
-    const named = all.filter(({ expected }) => Object.hasOwn(expected, user));
-    const gateways = (named.length > 0 ? named : all).map(({ gateway }) => gateway);
-    this.#gateways.set(user, gateways);
-    return gateways;
-  }
-
-  #restoresOf(user: string): readonly number[] {
-    const positions = this.#gatewaysOf(user).flatMap((name) => this.#restores.get(name) ?? []);
-    return positions.sort((a, b) => a - b);
-  }
 }
 
 function addTo(sets: Map<string, TxSet>, key: string, index: number): void {
@@ -154,8 +138,6 @@ function addTo(sets: Map<string, TxSet>, key: string, index: number): void {
   sets.set(key, set);
 }
 
-function listIn<T>(lists: Map<string, T[]>, key: string): T[] {
-  const list = lists.get(key) ?? [];
-  lists.set(key, list);
-  return list;
+function isSame(some: readonly TxName[], others: readonly TxName[]): boolean {
+  return some.length === others.length && some.every((name, at) => name === others[at]);
 }

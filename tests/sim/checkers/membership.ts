@@ -17,7 +17,7 @@ interface Span {
 /** The memberships of a run. */
 export class Membership {
   readonly #spans = new Map<string, Map<string, Span[]>>();
-  readonly #restores = new Map<string, number>();
+  #restored = Infinity;
   #setUp = Infinity;
 
   /** Notes that a user becomes a member of a list. */
@@ -37,26 +37,14 @@ export class Membership {
     this.#setUp = Math.min(this.#setUp, at);
   }
 
-  /** Notes when a user's gateway first went back to an older copy. */
-  restored(user: string, at: number): void {
-    this.#restores.set(user, at);
-  }
-
-  /** Everybody who was ever a member of a list. */
-  users(): Iterable<string> {
-    return this.#spans.keys();
-  }
-
-  /** The lists that a user is a member of at a moment. */
-  listsAt(user: string, at: number): string[] {
-    return [...this.#spans.get(user) ?? []]
-      .filter(([, spans]) => spans.some((span) => span.from <= at && at < span.to))
-      .map(([list]) => list);
+  /** Notes that a gateway goes back to an older copy. */
+  restored(at: number): void {
+    this.#restored = Math.min(this.#restored, at);
   }
 
   /** Whether a user was surely a member of a list from one moment to another, both included. */
   throughout(user: string, list: string, from: number, to: number): boolean {
-    const start = this.#restoredBy(user, to) ? Math.min(from, this.#setUp) : from;
+    const start = this.#restored <= to ? Math.min(from, this.#setUp) : from;
     return this.#all(user, list).some((span) => span.from <= start && to < span.to);
   }
 
@@ -65,12 +53,8 @@ export class Membership {
    * After a restore the first of the two is the beginning.
    */
   sometime(user: string, list: string, from: number, to: number): boolean {
-    const start = this.#restoredBy(user, to) ? 0 : from;
+    const start = this.#restored <= to ? 0 : from;
     return this.#all(user, list).some((span) => span.from <= to && start < span.to);
-  }
-
-  #restoredBy(user: string, at: number): boolean {
-    return (this.#restores.get(user) ?? Infinity) <= at;
   }
 
   #all(user: string, list: string): readonly Span[] {

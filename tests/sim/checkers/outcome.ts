@@ -44,16 +44,15 @@ export const outcome: Checker = (history) => {
   return found;
 };
 
-function changesItsOutcome(run: Run, { answers, user }: Tx): boolean {
+function changesItsOutcome(run: Run, { answers }: Tx): boolean {
   const [first] = answers;
   if (first === undefined || answers.every(({ accepted }) => accepted === first.accepted)) {
     return false;
   }
-  const restores = run.restoresOf(user);
   return answers.some((answer, index) => {
     const before = answers[index - 1];
     return before !== undefined && before.accepted !== answer.accepted &&
-      !restores.some((at) => before.at < at && at < answer.at);
+      !run.restores.some((at) => before.at < at && at < answer.at);
   });
 }
 

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { History, ListRead, TxName } from "../history.ts";
+import type { DeviceEnd, History, ListRead, TableRows, TxName } from "../history.ts";
 import { Indexing } from "./indexing.ts";
 import type { Membership } from "./membership.ts";
 import type { TxSet } from "./tx_set.ts";
@@ -69,10 +69,10 @@ export interface Run {
   readonly byDevice: ReadonlyMap<string, TxSet>;
   /** The number of a transaction, if it is mentioned anywhere in the run. */
   numberOf(name: TxName): number | undefined;
-  /** The gateways of a user: those that say what it is to see, or all if none does. */
-  gatewaysOf(user: string): readonly string[];
-  /** The positions at which a user's gateway went back to an older copy, ascending. */
-  restoresOf(user: string): readonly number[];
+  /** Whose a device is. */
+  readonly userOf: ReadonlyMap<string, string>;
+  /** The positions at which a gateway went back to an older copy; it counts for all of them. */
+  readonly restores: readonly number[];
 }
 
 const runs = new WeakMap<History, Run>();
@@ -104,4 +104,26 @@ export function endOf(run: Run): number {
  */
 export function endedRefused(tx: Tx): boolean {
   return tx.answers.at(-1)?.accepted === false;
+}
+
+/**
+ * Finds what a device is to see at the end.
+ *
+ * @param run The run.
+ * @param end The device.
+ * @returns The tables, or nothing when no gateway or more than one says so.
+ */
+export function expectedOf(run: Run, end: DeviceEnd): TableRows | undefined {
+  const view = end.view ?? end.user;
+  let homes = run.history.gateways.filter(({ gateway, expected }) =>
+    (end.gateway ?? gateway) === gateway && Object.hasOwn(expected, view)
+  );
+  if (homes.length > 1) {
+    homes = homes.filter(({ log }) => log.some(({ tx }) => isOf(run, tx, end.device)));
+  }
+  return homes.length === 1 ? homes[0]?.expected[view] : undefined;
+}
+
+function isOf(run: Run, name: TxName, device: string): boolean {
+  return run.txs[run.numberOf(name) ?? -1]?.device === device;
 }

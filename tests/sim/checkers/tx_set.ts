@@ -29,7 +29,9 @@ export class TxSet implements Iterable<number> {
   /** Puts all of another set in. */
   addAll(other: TxSet): void {
     if (other.#words.length > this.#words.length) this.#grow(other.#words.length);
-    other.#words.forEach((word, at) => this.#words[at] = (this.#words[at] ?? 0) | word);
+    for (let at = 0; at < other.#words.length; at++) {
+      this.#words[at] = (this.#words[at] ?? 0) | (other.#words[at] ?? 0);
+    }
   }
 
   /** A copy. */
@@ -58,7 +60,11 @@ export class TxSet implements Iterable<number> {
 
   /** What is in both. */
   and(other: TxSet): TxSet {
-    return new TxSet(this.#words.map((word, at) => word & (other.#words[at] ?? 0)));
+    const words = new Uint32Array(Math.min(this.#words.length, other.#words.length));
+    for (let at = 0; at < words.length; at++) {
+      words[at] = (this.#words[at] ?? 0) & (other.#words[at] ?? 0);
+    }
+    return new TxSet(words);
   }
 
   /** The numbers, ascending. */

@@ -101,7 +101,7 @@ function* find(run: Run): Generator<Missing> {
 
 function* inRead(run: Run, read: Read, device: Device, excused: TxSet): Generator<Missing> {
   const { marks, user, at } = read;
-  const restored = run.restoresOf(user).findLast((position) => position < at) ?? -1;
+  const restored = run.restores.findLast((position) => position < at) ?? -1;
   const others = marks.without(run.byDevice.get(read.device) ?? new TxSet(), read.pending);
   const shown = new Set<string>();
   const inScope = new TxSet();
