@@ -112,15 +112,20 @@ export class AppSql implements Transacted {
     });
   }
 
-  /** One writing statement, in a transaction of its own. */
+  /**
+   * One writing statement, in a transaction of its own. One that fails has undone what it did,
+   * except by OR FAIL, which keeps the rows before the one at fault: SQLite commits then too.
+   */
   async #alone<T>(sql: string, info: StatementInfo, run: Run<T>): Promise<T> {
     const touched = new Touched(this.#session);
-    const { result, sealed } = await this.#session.transact(async (db) => {
-      const result = await touched.track(sql, info, run);
-      return { result, sealed: await seal(db) };
+    const { outcome, sealed } = await this.#session.transact(async (db) => {
+      const outcome = await settled(() => touched.track(sql, info, run));
+      if ("error" in outcome && !db.inTransaction) throw outcome.error;
+      return { outcome, sealed: await seal(db) };
     });
     this.#session.announce({ sealed, tables: touched.tables });
-    return result;
+    if ("error" in outcome) throw outcome.error;
+    return outcome.result;
   }
 
   /** Anything else outside a transaction; it may begin one. */
@@ -268,6 +273,16 @@ class Handle implements Transacted {
     const result = await this.#touched.track(sql, info, runner(sql, params, info));
     await this.#pause();
     return result;
+  }
+}
+
+async function settled<T>(
+  work: () => Promise<T>,
+): Promise<{ readonly result: T } | { readonly error: unknown }> {
+  try {
+    return { result: await work() };
+  } catch (error) {
+    return { error };
   }
 }
 

@@ -166,6 +166,17 @@ Deno.test("capture takes UPSERT and OR IGNORE", async () => {
   });
 });
 
+Deno.test("capture takes what OR FAIL keeps of a statement that failed, as SQLite does", async () => {
+  await withLocal(async ({ db, captured }) => {
+    const two = "INSERT OR FAIL INTO lists VALUES ('a', 'x'), ('a', 'y'), ('b', 'z')";
+    await assert.rejects(db.exec(two), /UNIQUE/);
+    await assert.rejects(db.exec("INSERT INTO lists VALUES ('b', 'b'), ('a', 'y')"), /UNIQUE/);
+    await assert.rejects(db.exec("INSERT OR ROLLBACK INTO lists VALUES ('a', 'y')"), /UNIQUE/);
+    assert.deepEqual(await captured(), [[["INSERT", "lists", "a", { name: "x" }]]]);
+    assert.deepEqual(await db.query("SELECT id FROM lists"), [{ id: "a" }]);
+  });
+});
+
 Deno.test("capture takes UPDATE … FROM and RETURNING", async () => {
   await withLocal(async ({ db, captured }) => {
     await db.exec("INSERT INTO lists VALUES ('l', 'one')");
