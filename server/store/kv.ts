@@ -11,6 +11,7 @@ import { GATEWAYS, HEAD, prefixOf } from "./_kv_keys.ts";
 import type { HeadRecord } from "./_kv_records.ts";
 import { KvSession } from "./_kv_session.ts";
 import { KvStore } from "./_kv_store.ts";
+import { syncLeftLog } from "./_left_log.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import type { Store, StoreFactory } from "./store.ts";
 
@@ -46,6 +47,7 @@ export async function openKvStores(
   }
   const lock = await lockFolder(path);
   try {
+    await syncLeftLog(`${path}/lakesync.kv`);
     const kv = await Deno.openKv(`${path}/lakesync.kv`);
     return new KvStores(kv, lock, options.shared ?? false);
   } catch (error) {

@@ -7,6 +7,7 @@
 
 import { openTwice, storeClosed } from "./_errors.ts";
 import { fileNameOf, gatewayIdOf } from "./_file_name.ts";
+import { syncLeftLog } from "./_left_log.ts";
 import { createDatabase, type SqliteOptions, syncFolder } from "./_sqlite_layout.ts";
 import { SqliteStore } from "./_sqlite_store.ts";
 import { SqliteThread } from "./_sqlite_thread.ts";
@@ -76,6 +77,7 @@ class SqliteStores implements StoreFactory {
         }
         await createDatabase(file, crypto.randomUUID());
       }
+      await syncLeftLog(file);
       const store: Store = new SqliteStore(file, {
         options: this.#options,
         thread: this.#thread,

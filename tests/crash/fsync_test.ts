@@ -11,6 +11,7 @@ import { ServerProcess } from "@lakesync/server/testing";
 const SECRET = "order tests use this secret of many characters";
 const PUSHES = 20;
 const CALLS = "pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync";
+const TRACE: readonly string[] = ["-f", "-y", "-s", "64", "-e", `trace=${CALLS}`];
 
 /** One finished system call of a trace, in the order in which they finished. */
 interface Call {
@@ -63,7 +64,7 @@ function judgeOrder(calls: readonly Call[]): { answers: number; early: number } 
 
 async function traced(pid: number, work: () => Promise<void>): Promise<Call[]> {
   const file = await Deno.makeTempFile({ prefix: "lakesync-trace-" });
-  const args = ["-f", "-y", "-s", "64", "-e", `trace=${CALLS}`, "-o", file, "-p", String(pid)];
+  const args = [...TRACE, "-o", file, "-p", String(pid)];
   const tracer = new Deno.Command("strace", { args, stdout: "null", stderr: "piped" }).spawn();
   const reader = tracer.stderr.getReader();
   await reader.read();
@@ -76,9 +77,15 @@ async function traced(pid: number, work: () => Promise<void>): Promise<Call[]> {
   return parseTrace(trace);
 }
 
+function adminToken(): Promise<string> {
+  return signToken({ secret: SECRET, sub: "alice", gw: "default", role: "admin" });
+}
+
 async function pushes(url: string): Promise<void> {
-  const admin = await signToken({ secret: SECRET, sub: "alice", gw: "default", role: "admin" });
-  const headers = { authorization: `Bearer ${admin}`, "content-type": "application/json" };
+  const headers = {
+    authorization: `Bearer ${await adminToken()}`,
+    "content-type": "application/json",
+  };
   const send = async (method: string, path: string, body: unknown) => {
     const response = await fetch(`${url}${path}`, { method, headers, body: JSON.stringify(body) });
     assert.equal(response.status, 200, await response.text());
@@ -91,6 +98,22 @@ async function pushes(url: string): Promise<void> {
     const transactions = [{ mutationId, deltas: [delta] }];
     await send("POST", "/v1/sync/default/push", { clientId: "a", schemaVersion: 1, transactions });
   }
+}
+
+/** Asks for what a client asks for whose answer was lost: nothing new is committed for it. */
+async function pushAgain(url: string): Promise<void> {
+  const authorization = `Bearer ${await adminToken()}`;
+  const columns = { text: "note 1" };
+  const transactions = [{
+    mutationId: 1,
+    deltas: [{ op: "INSERT", table: "notes", rowId: "n1", columns }],
+  }];
+  const response = await fetch(`${url}/v1/sync/default/push`, {
+    method: "POST",
+    headers: { authorization, "content-type": "application/json" },
+    body: JSON.stringify({ clientId: "a", schemaVersion: 1, transactions }),
+  });
+  assert.equal(response.status, 200, await response.text());
 }
 
 async function hasTracer(): Promise<boolean> {
@@ -119,6 +142,35 @@ Deno.test({
     await Deno.remove(data, { recursive: true });
   },
 });
+
+for (const store of ["sqlite", "kv"] as const) {
+  Deno.test({
+    name: `G1: what a killed process left in the page cache is fsynced before ${store} reads it`,
+    ignore: !tracer,
+    fn: async () => {
+      const data = await Deno.makeTempDir({ prefix: "lakesync-order-" });
+      const trace = await Deno.makeTempFile({ prefix: "lakesync-trace-" });
+      {
+        await using server = new ServerProcess({ data, secret: SECRET, store });
+        await server.start();
+        await pushes(server.url);
+        await server.kill();
+      }
+      const wrapper = ["strace", "-D", ...TRACE, "-o", trace];
+      await using server = new ServerProcess({ data, secret: SECRET, store, wrapper });
+      await server.start();
+      await pushAgain(server.url);
+      await server.stop();
+      const calls = parseTrace(await Deno.readTextFile(trace));
+      const answer = calls.findIndex(isAnswer);
+      const sync = calls.findIndex((call) => isSync(call) && call.file.endsWith("-wal"));
+      assert.ok(answer >= 0, "the answer was seen");
+      assert.ok(sync >= 0 && sync < answer, `fsync is call ${sync}, the answer is call ${answer}`);
+      await Deno.remove(data, { recursive: true });
+      await Deno.remove(trace);
+    },
+  });
+}
 
 Deno.test({
   name: "G1: the test of the order catches a store with synchronous=OFF",
