@@ -26,18 +26,23 @@ export function positionAt(
 }
 
 /**
- * Finds the last seq that two histories have in common.
+ * Finds the last seq that a history and the one of a position have in common. A life is known by its
+ * id and its beginning: processes that share a store take turns, each under its own id.
  *
- * @param lives the lives of the one, oldest first
- * @param position a position in the other
- * @returns a seq at or before the position's; 0 when they have no life in common
+ * @param lives the lives of the history, oldest first
+ * @param position a position, in this history or in another
+ * @returns a seq at or before the position's; 0 when they have no life in common. The position's own
+ * when the lives do not reach back to it, since then nothing speaks against it
  */
 export function partedAfter(
   lives: readonly PositionLife[],
   { seq, lives: theirs }: FlushPosition,
 ): number {
+  if ((lives[0]?.fromSeq ?? 0) >= seq) return seq;
   for (let i = theirs.length - 1; i >= 0; i--) {
-    const at = lives.findIndex(({ id }) => id === theirs[i]?.id);
+    const at = lives.findIndex(({ id, fromSeq }) =>
+      id === theirs[i]?.id && fromSeq === theirs[i]?.fromSeq
+    );
     if (at < 0) continue;
     const theirEnd = theirs[i + 1]?.fromSeq ?? seq;
     const ourEnd = lives[at + 1]?.fromSeq ?? Infinity;

@@ -7,7 +7,6 @@
 
 import type {
   Change,
-  Destination,
   DestinationKey,
   DestinationSchema,
   FlushBatch,
@@ -86,7 +85,7 @@ export function withRewind(content: Content, { to, rows }: Rewind): Content {
 }
 
 /**
- * The newest changes, as {@linkcode Destination.newest} gives them.
+ * The newest changes, as a destination gives them.
  *
  * @param content the content
  * @param afterSeq none at or before this seq

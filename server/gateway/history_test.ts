@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { memoryStores } from "../store/memory.ts";
+import { compact } from "./compaction.ts";
+import { DEFAULT_RETENTION } from "./environment.ts";
+import type { HistoryChange } from "./history.ts";
+import { OpenGateway } from "./open_gateway.ts";
+import { ALICE, at, BOB, delta, openFixture, push, START_MS, tx } from "./testing_fixture.ts";
+
+const ALL = { changes: 1_000, bytes: 1_000_000 };
+
+async function effects(gateway: OpenGateway): Promise<readonly unknown[]> {
+  const { entries } = await gateway.history.read({ seq: 0 }, ALL);
+  return entries.flatMap(({ changes }) =>
+    changes.map(({ effect }: HistoryChange) => {
+      const { isVisible, replaces, cells } = effect ?? {};
+      return { isVisible, replaces, cells };
+    })
+  );
+}
+
+function opened(gateway: unknown): OpenGateway {
+  assert.ok(gateway instanceof OpenGateway);
+  return gateway;
+}
+
+Deno.test("history tells what a late DELETE has left of its row", async () => {
+  await using fixture = await openFixture();
+  const gateway = opened(fixture.gateway);
+  await push(gateway, "a", [
+    tx(1, delta("INSERT", "t1", at(1), { title: "old", n: 1 })),
+    tx(2, delta("UPDATE", "t1", at(9), { n: 2 })),
+    tx(3, delta("DELETE", "t1", at(5))),
+    tx(4, delta("DELETE", "t1", at(4))),
+    tx(5, delta("INSERT", "t1", at(8), { title: "new" })),
+    tx(6, delta("DELETE", "t1", at(10))),
+  ]);
+  assert.deepEqual(await effects(gateway), [
+    { isVisible: true, replaces: true, cells: [[1, "old"], [3, 1]] },
+    { isVisible: true, replaces: false, cells: [[3, 2]] },
+    { isVisible: false, replaces: true, cells: [[3, 2]] },
+    { isVisible: false, replaces: false, cells: [] },
+    { isVisible: true, replaces: false, cells: [[1, "new"]] },
+    { isVisible: false, replaces: true, cells: [] },
+  ]);
+});
+
+Deno.test("history tells that an INSERT dropped the cells its rules keep out", async () => {
+  await using fixture = await openFixture();
+  const gateway = opened(fixture.gateway);
+  const own = [{ column: "title", op: "eq", value: "jwt:sub" }];
+  await gateway.putRules({
+    buckets: [{ name: "all", tables: ["todos"] }],
+    write: [{ tables: ["todos"], ops: ["INSERT", "UPDATE"], filters: own }],
+  }, 1_000);
+  const bob = { ...BOB, claims: { sub: "bob" } };
+  const alice = { ...ALICE, claims: { sub: "alice" } };
+  await push(gateway, "b", [tx(1, delta("UPDATE", "t1", at(1), { title: "bob", n: 7 }))], {}, bob);
+  await push(gateway, "a", [tx(1, delta("INSERT", "t1", at(2), { title: "alice" }))], {}, alice);
+  const [row] = await gateway.history.rows([{ table: 1, rowId: "t1" }]);
+  const last = (await effects(gateway)).at(-1);
+  assert.deepEqual(row?.cells, [[1, "alice"]]);
+  assert.deepEqual(last, { isVisible: true, replaces: true, cells: row?.cells });
+});
+
+Deno.test("history gives what was asked for in the order of commits, whatever the limits", async () => {
+  await using fixture = await openFixture();
+  const gateway = opened(fixture.gateway);
+  for (let i = 1; i <= 40; i++) {
+    await push(gateway, "a", [tx(i, delta("INSERT", `t${i}`, at(i)), delta("DELETE", "x", at(i)))]);
+  }
+  for (const changes of [1, 3, 1_000]) {
+    const seqs: number[] = [];
+    for (let after = 0;;) {
+      const { entries } = await gateway.history.read({ seq: after }, { ...ALL, changes });
+      if (entries.length === 0) break;
+      assert.ok(entries.length <= Math.ceil(changes / 2));
+      seqs.push(...entries.map(({ seq }) => seq));
+      after = seqs.at(-1) ?? 0;
+    }
+    assert.deepEqual(seqs, Array.from({ length: 40 }, (_, i) => i + 1));
+  }
+});
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+Deno.test("G10: the log is kept for who needs it, up to its size, and says what it lacks", async () => {
+  const retention = { ...DEFAULT_RETENTION, logMaxBytes: 2_000 };
+  await using fixture = await openFixture(memoryStores(), { retention });
+  const gateway = opened(fixture.gateway);
+  const stop = gateway.history.keepAfter(() => 2);
+  for (let i = 1; i <= 4; i++) {
+    await push(gateway, "a", [tx(i, delta("INSERT", `t${i}`, undefined))]);
+  }
+  fixture.clock.ms = START_MS + 10 * DAY_MS;
+  await push(gateway, "a", [tx(5, delta("INSERT", "t5", undefined))]);
+  fixture.clock.ms = START_MS + 20 * DAY_MS;
+  const trim = () =>
+    gateway.committer.alone(() => compact(gateway.committer, gateway.history.neededAfter));
+  const lacks = async (seq: number, slice?: number) =>
+    (await gateway.history.read(slice === undefined ? { seq } : { seq, slice }, ALL)).trimmed;
+  await trim();
+  assert.deepEqual([await lacks(1), await lacks(2), await lacks(2, 0)], [true, false, true]);
+  assert.equal((await gateway.history.read({ seq: 2 }, ALL)).entries.length, 3);
+  stop();
+  await trim();
+  assert.deepEqual([await lacks(3), await lacks(4), await lacks(5)], [true, false, false]);
+  gateway.history.keepAfter(() => 4);
+  await push(gateway, "a", [tx(6, delta("INSERT", "t6", undefined, { title: "x".repeat(3_000) }))]);
+  await trim();
+  assert.deepEqual([await lacks(5), await lacks(6)], [true, false]);
+  assert.deepEqual((await gateway.history.read({ seq: 0 }, ALL)).entries, []);
+});
