@@ -76,6 +76,7 @@ export class Site implements AsyncDisposable {
   /** The gateway process. */
   readonly server: ServerProcess;
   readonly #clients = new Set<SiteClient>();
+  readonly #before: (() => Promise<void>)[] = [];
 
   private constructor(readonly folder: string, options: SiteOptions) {
     this.server = new ServerProcess({
@@ -143,8 +144,14 @@ export class Site implements AsyncDisposable {
     return client;
   }
 
+  /** Has something done before everything is closed. */
+  before(close: () => Promise<void>): void {
+    this.#before.push(close);
+  }
+
   /** Closes all clients, ends the process, and removes the folder. */
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const close of this.#before) await close();
     await Promise.all([...this.#clients].map((client) => client.close()));
     await this.server.kill();
     await Deno.remove(this.folder, { recursive: true });

@@ -15,12 +15,14 @@ export class Tmpfs implements AsyncDisposable {
   /** What is put before a command so that it sees the file system. */
   readonly wrapper: readonly string[];
   readonly #holder: Deno.ChildProcess;
+  readonly #folder: string;
   readonly #ballast: string;
 
   private constructor(holder: Deno.ChildProcess, folder: string, flags: readonly string[]) {
     const user = flags.includes("-Urm") ? ["-U", "--preserve-credentials"] : [];
     this.wrapper = ["nsenter", "-t", String(holder.pid), ...user, "-m", "--"];
     this.#holder = holder;
+    this.#folder = folder;
     this.#ballast = `/proc/${holder.pid}/root${folder}/ballast`;
   }
 
@@ -89,6 +91,14 @@ export class Tmpfs implements AsyncDisposable {
   /** Frees what was filled. */
   async free(): Promise<void> {
     await Deno.remove(this.#ballast);
+  }
+
+  /** Gives it another size, in bytes. */
+  async resize(bytes: number): Promise<void> {
+    const [command = "", ...args] = this.wrapper;
+    args.push("mount", "-o", `remount,size=${bytes}`, this.#folder);
+    const { success, stderr } = await new Deno.Command(command, { args }).output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
   }
 
   /** Takes it away, once nobody uses it any more. */

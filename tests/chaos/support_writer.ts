@@ -116,6 +116,7 @@ export async function openWriters(
   environment: Partial<ClientEnvironment> = {},
 ): Promise<Writer[]> {
   const writers: Writer[] = [];
+  site.before(() => stopAll(writers));
   for (let i = 0; i < count; i++) {
     const name = `w${i}`;
     const client = await site.client(name, environment);
