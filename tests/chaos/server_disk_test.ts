@@ -7,8 +7,9 @@ import assert from "node:assert/strict";
 import { rowsOf } from "../e2e/world.ts";
 import { synced, until } from "../e2e/wait.ts";
 import { checkHistory, checkWhole, converge } from "./support_checks.ts";
+import { openOnDisk } from "./support_disk.ts";
 import { Ledger } from "./support_ledger.ts";
-import { Site } from "./support_site.ts";
+import type { Site } from "./support_site.ts";
 import { Tmpfs } from "./support_tmpfs.ts";
 import { openWriters, stopAll } from "./support_writer.ts";
 
@@ -24,18 +25,6 @@ if (unavailable !== undefined) {
   console.log(`skipped: full disks need a mount in a namespace of its own: ${unavailable}`);
 }
 const ignore = unavailable !== undefined;
-
-/** A gateway whose data folder is a small disk. */
-async function openOnDisk(store: "sqlite" | "kv", bytes: number, folder = "") {
-  await using stack = new AsyncDisposableStack();
-  const data = await Deno.makeTempDir({ prefix: "lakesync-disk-" });
-  stack.defer(() => Deno.remove(data, { recursive: true }));
-  await Deno.mkdir(`${data}${folder}`, { recursive: true });
-  const disk = stack.use(await Tmpfs.mount(`${data}${folder}`, bytes));
-  const site = stack.use(await Site.open({ store, data, wrapper: disk.wrapper }));
-  const held = stack.move();
-  return { site, disk, [Symbol.asyncDispose]: () => held.disposeAsync() };
-}
 
 async function marksOf(site: Site, name: string): Promise<Set<string>> {
   const client = await site.client(name);

@@ -16,6 +16,7 @@ export class Tmpfs implements AsyncDisposable {
   readonly wrapper: readonly string[];
   readonly #holder: Deno.ChildProcess;
   readonly #folder: string;
+  readonly #seen: string;
   readonly #ballast: string;
 
   private constructor(holder: Deno.ChildProcess, folder: string, flags: readonly string[]) {
@@ -23,7 +24,8 @@ export class Tmpfs implements AsyncDisposable {
     this.wrapper = ["nsenter", "-t", String(holder.pid), ...user, "-m", "--"];
     this.#holder = holder;
     this.#folder = folder;
-    this.#ballast = `/proc/${holder.pid}/root${folder}/ballast`;
+    this.#seen = `/proc/${holder.pid}/root${folder}`;
+    this.#ballast = `${this.#seen}/ballast`;
   }
 
   /**
@@ -91,6 +93,19 @@ export class Tmpfs implements AsyncDisposable {
   /** Frees what was filled. */
   async free(): Promise<void> {
     await Deno.remove(this.#ballast);
+  }
+
+  /** The files on it, by their paths from its root, in order. */
+  async files(): Promise<string[]> {
+    const found: string[] = [];
+    const folders = [""];
+    for (const folder of folders) {
+      for await (const { name, isDirectory } of Deno.readDir(`${this.#seen}/${folder}`)) {
+        if (isDirectory) folders.push(`${folder}${name}/`);
+        else found.push(`${folder}${name}`);
+      }
+    }
+    return found.sort();
   }
 
   /** Gives it another size, in bytes. */
