@@ -102,11 +102,9 @@ function* find(run: Run): Generator<Missing> {
 function* inRead(run: Run, read: Read, device: Device, excused: TxSet): Generator<Missing> {
   const { marks, user, at } = read;
   const restored = run.restores.findLast((position) => position < at) ?? -1;
-  const others = marks.without(run.byDevice.get(read.device) ?? new TxSet(), read.pending);
-  const shown = new Set<string>();
+  const shown = shownLists(run, read.device, marks.without(read.pending));
   const inScope = new TxSet();
   for (const [list, txs] of run.byList) {
-    if (others.meets(txs)) shown.add(list);
     if (shown.has(list) || run.membership.throughout(user, list, at, at)) inScope.addAll(txs);
   }
   const had = (list: string, since: number) =>
@@ -127,6 +125,20 @@ function* inRead(run: Run, read: Read, device: Device, excused: TxSet): Generato
     );
     if (because !== undefined) yield { read, tx, reason: "cause", because };
   }
+}
+
+/**
+ * Finds the lists that were in scope at a device's checkpoint: those in which it shows what it did
+ * not write itself.
+ *
+ * @param run The run.
+ * @param device The device.
+ * @param marks What it shows.
+ * @returns The lists.
+ */
+export function shownLists(run: Run, device: string, marks: TxSet): ReadonlySet<string> {
+  const others = marks.without(run.byDevice.get(device) ?? new TxSet());
+  return new Set([...run.byList].filter(([, txs]) => others.meets(txs)).map(([list]) => list));
 }
 
 function* txsIn(run: Run, set: TxSet): Generator<Tx> {
