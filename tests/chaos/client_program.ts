@@ -23,6 +23,7 @@ interface Settings {
   readonly database: string;
   readonly device: string;
   readonly paceMs: number;
+  readonly times: number;
 }
 
 /** After so many transactions it looks whether any is there in part. */
@@ -32,13 +33,21 @@ function say(line: string): void {
   writeSync(1, `${line}\n`);
 }
 
-const { url, token, database, device, paceMs }: Settings = JSON.parse(process.argv[2] ?? "{}");
+const { url, token, database, device, paceMs, times }: Settings = JSON.parse(
+  process.argv[2] ?? "{}",
+);
 const client = await createClient({
   url,
   gateway: "default",
   database,
   schema: SCHEMA,
   getToken: () => token,
+  environment: {
+    setTimer: (ms, callback) => {
+      const timer = setTimeout(callback, ms / times);
+      return () => clearTimeout(timer);
+    },
+  },
 });
 
 let writing = true;
@@ -63,6 +72,8 @@ async function obey(command: string): Promise<void> {
     await work;
     await client.synced();
     say(`synced ${written}`);
+  } else if (command === "status") {
+    client.status.subscribe(({ online }) => say(online ? "online" : "offline"));
   } else if (command === "show") {
     say(`shows ${createHash("sha256").update(await readAll(client)).digest("hex")}`);
   }

@@ -29,9 +29,18 @@ export interface DeviceSettings {
   readonly device: string;
   /** The longest pause between two transactions, in milliseconds. */
   readonly paceMs: number;
+  /** How much faster than the clock its timers run; 1 unless given. */
+  readonly times?: number;
 }
 
 const ANSWER_WITHIN_MS = 30_000;
+
+/** Who waits for a line. */
+interface Waiter {
+  readonly fits: RegExp;
+  readonly resolve: (line: string) => void;
+  readonly reject: (error: Error) => void;
+}
 
 /** A device's process, which can be killed and started again. */
 export class Device implements AsyncDisposable {
@@ -43,7 +52,7 @@ export class Device implements AsyncDisposable {
   readonly faults: string[] = [];
   readonly #command: Command;
   readonly #settings: DeviceSettings;
-  readonly #waiters: { readonly fits: RegExp; readonly resolve: (line: string) => void }[] = [];
+  readonly #waiters: Waiter[] = [];
   #child: Deno.ChildProcess | undefined;
   #input: WritableStreamDefaultWriter<Uint8Array> | undefined;
   #reading: Promise<unknown> = Promise.resolve();
@@ -55,7 +64,7 @@ export class Device implements AsyncDisposable {
    */
   constructor(command: Command, settings: DeviceSettings) {
     this.#command = command;
-    this.#settings = settings;
+    this.#settings = { times: 1, ...settings };
   }
 
   /** Its name. */
@@ -88,7 +97,9 @@ export class Device implements AsyncDisposable {
     const text = await new Response(child.stderr).text();
     const { code, signal } = await child.status;
     if (this.#expected) return;
-    this.faults.push(`${this.name} ended with ${signal ?? code}: ${text.slice(0, 2_000)}`);
+    const fault = `${this.name} ended with ${signal ?? code}: ${text.slice(0, 2_000)}`;
+    this.faults.push(fault);
+    for (const { reject } of this.#waiters.splice(0)) reject(new Error(fault));
   }
 
   #hear(line: string): void {
@@ -120,7 +131,7 @@ export class Device implements AsyncDisposable {
    */
   async line(fits: RegExp): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    this.#waiters.push({ fits, resolve });
+    this.#waiters.push({ fits, resolve, reject });
     const timer = setTimeout(() => {
       reject(new Error(`${this.name} did not print ${fits}: ${this.faults.join("; ")}`));
     }, ANSWER_WITHIN_MS);
