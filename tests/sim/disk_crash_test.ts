@@ -44,6 +44,10 @@ Deno.test("G1: disk store keeps what was once read, though its process was kille
   await playLives({ death: "either" });
 });
 
+Deno.test("G1: shared disk store has exactly the acknowledged changes and whole ones after any death", async () => {
+  await playLives({ death: "either", shared: true });
+});
+
 Deno.test("G5: disk store has whole commits only, wherever its file was cut or damaged", async () => {
   const random = new Random(5);
   const disk = new SimDisk();

@@ -10,9 +10,9 @@ import assert from "node:assert/strict";
 import { Random } from "../oracle/random.ts";
 import { openStore } from "../../server/store/_conformance_tools.ts";
 import { memoryStores } from "../../server/store/memory.ts";
-import type { Store } from "../../server/store/store.ts";
+import type { Store, StoreFactory } from "../../server/store/store.ts";
 import { SimDisk } from "./disk.ts";
-import { diskStores } from "./disk_store.ts";
+import { diskStores, type DiskWait, type SharedLogs } from "./disk_store.ts";
 import { uuids } from "./testing_disk.ts";
 import { type Act, contentOf, randomAct } from "./testing_disk_acts.ts";
 
@@ -22,6 +22,8 @@ export interface Troubles {
   readonly death: "kill" | "power loss" | "either";
   /** Whether the disk lies about fsync. */
   readonly lying?: boolean;
+  /** Whether the data are those of a database that outlives the processes. */
+  readonly shared?: boolean;
 }
 
 /** What happened in a life. */
@@ -48,23 +50,35 @@ export async function playLife(seed: number, troubles: Troubles): Promise<Lived>
   const random = new Random(seed);
   const disk = new SimDisk();
   disk.lying = troubles.lying ?? false;
+  const shared: SharedLogs = new Map();
+  const start = (io?: (what: DiskWait) => Promise<void>) =>
+    diskStores({
+      disk: disk.mount(),
+      randomId: uuids(random),
+      compactBytes: random.pick([500, 5_000]),
+      ...troubles.shared ? { shared } : {},
+      ...io ? { io } : {},
+    });
   const die = () => {
     const isKill = troubles.death === "either" ? random.chance(0.5) : troubles.death === "kill";
-    if (isKill) disk.kill();
-    else disk.crash(random);
+    if (isKill) return disk.kill();
+    disk.crash(random);
+    shared.clear();
   };
   let known: readonly Act[] = [];
   let maybe: readonly Act[] = [];
   const count = { acknowledged: 0, failed: 0, survived: 0 };
-  for (let process = 0; process < PROCESSES; process++) {
-    if (random.chance(0.3)) await dieWhileOpening(disk, random, die);
-    const check = diskStores({ disk: disk.mount(), randomId: uuids(random) });
-    const found = await whichIsThere(await openStore(check), [
+  const look = async () => {
+    const found = await whichIsThere(await openStore(start()), [
       known,
       ...maybe.map((act) => [...known, act]),
     ]);
     count.survived += found.length - known.length;
     [known, maybe] = [found, []];
+  };
+  for (let process = 0; process < PROCESSES; process++) {
+    if (random.chance(0.3)) await dieWhileOpening(start, random, die);
+    await look();
     disk.kill();
 
     const died = Promise.withResolvers<"died">();
@@ -75,12 +89,7 @@ export async function playLife(seed: number, troubles: Troubles): Promise<Lived>
       died.resolve("died");
       return new Promise<never>(() => {});
     };
-    const stores = diskStores({
-      disk: disk.mount(),
-      randomId: uuids(random),
-      compactBytes: random.pick([500, 5_000]),
-      io,
-    });
+    const stores = start(io);
     const tried = <T>(work: Promise<T>) =>
       Promise.race([work.catch(() => "failed" as const), died.promise]);
     const store = await tried(stores.open("default", false));
@@ -92,6 +101,7 @@ export async function playLife(seed: number, troubles: Troubles): Promise<Lived>
       if (outcome === "failed" || outcome === "died") {
         maybe = [...maybe, change];
         if (outcome === "died") break;
+        if (troubles.shared) await look();
       } else {
         [known, maybe] = [[...known, change], []];
         count.acknowledged++;
@@ -104,7 +114,11 @@ export async function playLife(seed: number, troubles: Troubles): Promise<Lived>
 }
 
 /** A process that dies before it has read what is there, or before it has made it durable. */
-async function dieWhileOpening(disk: SimDisk, random: Random, die: () => void): Promise<void> {
+async function dieWhileOpening(
+  start: (io: () => Promise<void>) => StoreFactory,
+  random: Random,
+  die: () => void,
+): Promise<void> {
   const died = Promise.withResolvers<void>();
   const io = () => {
     if (random.chance(0.5)) return Promise.resolve();
@@ -112,8 +126,7 @@ async function dieWhileOpening(disk: SimDisk, random: Random, die: () => void): 
     died.resolve();
     return new Promise<never>(() => {});
   };
-  const stores = diskStores({ disk: disk.mount(), randomId: uuids(random), io });
-  await Promise.race([stores.open("default", true), died.promise]);
+  await Promise.race([start(io).open("default", true), died.promise]);
   die();
 }
 
