@@ -83,7 +83,7 @@ class Writer {
         }
         for (const { key, element } of event.appends) this.#know(key, element, event, tx);
         if (tx?.committed === Infinity && tx.aborted === Infinity) {
-          this.#appends(event, event.appends, outcomeOf(tx), event.device);
+          this.#appends(event, event.appends, outcomeOf(this.#run, tx), event.device);
         }
         return;
       }
@@ -92,7 +92,7 @@ class Writer {
         const tx = this.#txOf(event.tx);
         const begin = this.#begins.get(event.tx);
         if (tx === undefined || begin === undefined) return;
-        this.#appends(event, begin.appends, outcomeOf(tx), event.device);
+        this.#appends(event, begin.appends, outcomeOf(this.#run, tx), event.device);
         return;
       }
       case "read": {
@@ -115,7 +115,7 @@ class Writer {
     const { list, device } = begin;
     const known = this.#keys.get(key) ?? { list, device, refused: new Set() };
     this.#keys.set(key, known);
-    if (tx !== undefined && endedRefused(tx)) known.refused.add(element);
+    if (tx !== undefined && endedRefused(this.#run, tx)) known.refused.add(element);
   }
 
   #reads(
@@ -174,8 +174,8 @@ class Writer {
   }
 }
 
-function outcomeOf(tx: Tx): Outcome {
-  if (tx.aborted !== Infinity || endedRefused(tx)) return "fail";
+function outcomeOf(run: Run, tx: Tx): Outcome {
+  if (tx.aborted !== Infinity || endedRefused(run, tx)) return "fail";
   return tx.answers.length > 0 || tx.logged ? "ok" : "info";
 }
 

@@ -10,7 +10,7 @@
  * @module
  */
 import type { Checker, Violation } from "../history.ts";
-import { endedRefused, endOf, expectedOf, type Run, runOf, type Tx } from "./run.ts";
+import { endOf, expectedOf, type Run, runOf, type Tx } from "./run.ts";
 import { missingIn } from "./views.ts";
 
 /** How long a device keeps accepted transactions (`keepAcceptedDays`), in milliseconds. */
@@ -49,7 +49,7 @@ export const durability: Checker = (history) => {
 };
 
 function isAcknowledged(tx: Tx): boolean {
-  return tx.answers.at(-1)?.accepted === true && !endedRefused(tx);
+  return tx.answers.at(-1)?.accepted === true;
 }
 
 function isExcused(run: Run, tx: Tx): boolean {

@@ -28,7 +28,7 @@ export class Indexing {
   run(): Run {
     this.history.events.forEach((event, at) => this.#take(event, at));
     for (const { log } of this.history.gateways) {
-      for (const { tx } of log) this.#named(tx).logged = true;
+      for (const { tx, deltaIds } of log) if (deltaIds.length > 0) this.#named(tx).logged = true;
     }
     return {
       history: this.history,

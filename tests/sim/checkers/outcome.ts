@@ -25,7 +25,7 @@ export const outcome: Checker = (history) => {
     if (changesItsOutcome(run, tx)) {
       note(`Transaction ${tx.name} is both acknowledged and refused`);
     }
-    if (endedRefused(tx) && tx.logged) note(`Refused transaction ${tx.name} is in the log`);
+    if (endedRefused(run, tx) && tx.logged) note(`Refused transaction ${tx.name} is in the log`);
     if (tx.begun === Infinity && tx.logged) {
       note(`Transaction ${tx.name} is in the log and was never begun`);
     }
@@ -37,7 +37,7 @@ export const outcome: Checker = (history) => {
   const byName = new Map(run.txs.map((tx) => [tx.name, tx]));
   for (const { device, settled, tables: { marks = {}, twins = {} } } of history.devices) {
     for (const name of new Set([...Object.keys(marks), ...Object.keys(twins)])) {
-      const reason = whyInvisible(byName.get(name), settled);
+      const reason = whyInvisible(run, byName.get(name), settled);
       if (reason !== undefined) note(`Device ${device} shows ${name} at the end, ${reason}`);
     }
   }
@@ -86,8 +86,8 @@ function* seenTooEarly(run: Run): Generator<string> {
   }
 }
 
-function whyInvisible(tx: Tx | undefined, settled: boolean): string | undefined {
+function whyInvisible(run: Run, tx: Tx | undefined, settled: boolean): string | undefined {
   if (tx === undefined || tx.begun === Infinity) return "which was never begun";
   if (tx.aborted !== Infinity) return "which was rolled back";
-  return endedRefused(tx) && settled ? "which was refused" : undefined;
+  return endedRefused(run, tx) && settled ? "which was refused" : undefined;
 }

@@ -50,7 +50,7 @@ Deno.test("G6: outcome finds a refused transaction in the log and on a device", 
   engine.write("a", "l", true);
   const bad = broken(engine.finish(), ({ devices, gateways }) => {
     for (const { tables } of devices) tables["twins"] = { "a.1": { list: "l" } };
-    const entry = { tx: "a.1", seq: 1, clientId: "a", mutationId: 1, deltaIds: [] };
+    const entry = { tx: "a.1", seq: 1, clientId: "a", mutationId: 1, deltaIds: ["x"] };
     gateways[0]?.log.push(entry);
   });
   assert.deepEqual(texts(outcome(bad)), [
@@ -72,5 +72,21 @@ Deno.test("G5: outcome finds what was rolled back, made up, or read before it wa
     "Read 3 of a shows a.2 before it was begun",
     "Read 3 of a shows x.9 before it was begun",
     "Read 3 of a shows a.1 although it was rolled back",
+  ]);
+});
+
+Deno.test("G13: outcome lets a log keep numbers without changes, and give a refused one back", () => {
+  const engine = single();
+  engine.write("a", "l", true);
+  engine.push("a");
+  engine.restore(0);
+  const filled = (deltaIds: string[]) =>
+    broken(engine.finish(), ({ gateways }) => {
+      gateways[0]?.log.push({ tx: "a#1", seq: 1, clientId: "a", mutationId: 1, deltaIds });
+      gateways[0]?.log.push({ tx: "a.1", seq: 2, clientId: "b", mutationId: 1, deltaIds: ["y"] });
+    });
+  assert.deepEqual(outcome(filled([])), []);
+  assert.deepEqual(texts(outcome(filled(["x"]))), [
+    "Transaction a#1 is in the log and was never begun",
   ]);
 });

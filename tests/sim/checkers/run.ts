@@ -29,7 +29,10 @@ export interface Tx {
   readonly answers: Answer[];
   /** Its device lost it before anybody else had it. */
   forgotten: boolean;
-  /** Whether the log of a gateway has it at the end. */
+  /**
+   * Whether the log of a gateway has it at the end. An entry without changes says nothing: one is
+   * written for a number whose transaction was refused when it is given back after a restore.
+   */
   logged: boolean;
   /**
    * What was visible to it when it was begun, and what its device had committed before it since it
@@ -97,13 +100,17 @@ export function endOf(run: Run): number {
 }
 
 /**
- * Says whether the gateway's last word on a transaction was that it is refused.
+ * Says whether a transaction ended refused: the last answer was that, and it was not given back and
+ * accepted after its gateway went back to an older copy.
  *
+ * @param run The run.
  * @param tx The transaction.
  * @returns Whether it ended refused.
  */
-export function endedRefused(tx: Tx): boolean {
-  return tx.answers.at(-1)?.accepted === false;
+export function endedRefused(run: Run, { answers, logged }: Tx): boolean {
+  const last = answers.at(-1);
+  if (last === undefined || last.accepted) return false;
+  return !(logged && run.restores.some((at) => at > last.at));
 }
 
 /**
