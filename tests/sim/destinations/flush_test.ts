@@ -1,34 +1,156 @@
 import assert from "node:assert/strict";
+import type { Destination, FlushBatch } from "@lakesync/adapters";
+import { LakeSyncError } from "@lakesync/core";
 import { Flusher } from "../../../server/flush/flusher.ts";
+import type { FlushSettings } from "../../../server/flush/settings.ts";
+import { DEFAULT_RETENTION } from "../../../server/gateway/environment.ts";
+import type { Gateway } from "../../../server/gateway/gateway.ts";
 import { at, delta, openFixture, push, tx } from "../../../server/gateway/testing_fixture.ts";
 import { ModelDatabase } from "./model_database.ts";
 import { ModelLake } from "./model_lake.ts";
+import { FlushWorld, loggedIds, nextTurn } from "./testing_flush.ts";
+import { TestTime } from "./testing_time.ts";
 
-const WORLD = { random: () => 0.999, pause: () => Promise.resolve(), faults: {} };
-const ENV = {
-  now: () => Date.now(),
-  setTimer: (ms: number, callback: () => void) => {
-    const timer = setTimeout(callback, ms);
-    return () => clearTimeout(timer);
-  },
-  random: () => 0.5,
-};
+const CALM = { random: () => 0.999, pause: () => Promise.resolve(), faults: {} };
+
+function flusherOf(
+  source: Gateway,
+  destination: Destination,
+  time: TestTime,
+  settings: Partial<FlushSettings> = {},
+): Flusher {
+  const env = { now: () => time.nowMs, setTimer: time.setTimer, random: () => 0.5 };
+  return new Flusher({ source, destination, env, settings });
+}
+
+/** A destination that tells what is written to it. */
+function watched(destination: Destination, told: (batch: FlushBatch) => void): Destination {
+  return {
+    name: destination.name,
+    position: () => destination.position(),
+    ensureSchema: (schema) => destination.ensureSchema(schema),
+    newest: (afterSeq, limit) => destination.newest(afterSeq, limit),
+    rewind: (rewind) => destination.rewind(rewind),
+    write(batch) {
+      told(batch);
+      return destination.write(batch);
+    },
+  };
+}
+
+function coded(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof LakeSyncError && error.code === code;
+}
 
 Deno.test("G10: what is pushed arrives in a database and in a lake", async () => {
   await using fixture = await openFixture();
   const { gateway } = fixture;
-  for (const destination of [new ModelDatabase("db", WORLD), new ModelLake("lake", WORLD)]) {
-    const flusher = new Flusher({ source: gateway, destination, env: ENV });
+  for (const destination of [new ModelDatabase("db", CALM), new ModelLake("lake", CALM)]) {
+    const time = new TestTime();
+    const flusher = flusherOf(gateway, destination, time, { everyMs: 500 });
     await push(gateway, destination.name, [
       tx(1, delta("INSERT", "t1", at(1), { title: "a", done: false, n: 1 })),
       tx(2, delta("UPDATE", "t1", at(2), { title: "b" }), delta("INSERT", "t2", at(2))),
       tx(3, delta("DELETE", "t2", at(3))),
     ]);
-    await flusher.flushNow();
+    await time.pass(600);
+    assert.equal(flusher.status.state, "idle");
     assert.equal(flusher.status.lagCommits, 0);
     assert.deepEqual(destination.rows().todos, {
       t1: { id: "t1", title: "b", done: false, n: 1 },
     });
     await flusher.close();
+    assert.equal(flusher.status.state, "closed");
+    await assert.rejects(flusher.flushNow(), coded("DRAINING"));
   }
+});
+
+Deno.test("G10 G11: a transaction larger than a batch arrives in slices, over a crash too", async () => {
+  await using fixture = await openFixture(undefined, { nextTurn });
+  const { gateway } = fixture;
+  const rows = Array.from({ length: 9_000 }, (_, i) => delta("INSERT", `t${i}`, at(1), { n: i }));
+  await push(gateway, "a", [tx(1, ...rows)]);
+  await push(gateway, "a", [tx(2, delta("DELETE", "t0", at(2)))]);
+  const sizes: number[] = [];
+  let wholes = 0;
+  const world = new FlushWorld(
+    gateway,
+    () => 0.999,
+    (destination) =>
+      watched(destination, ({ changes, isWhole }) => {
+        sizes.push(changes.length);
+        if (isWhole) wholes++;
+      }),
+  );
+  const [database] = world.destinations;
+  await world.time.until(() => (database?.deltaIds().length ?? 0) > 3_000);
+  assert.ok((database?.deltaIds().length ?? 0) < 9_000);
+  world.end();
+  world.start();
+  await world.heal();
+  await world.check();
+  assert.ok(sizes.every((size) => size <= 2_000));
+  assert.equal(wholes, 4);
+});
+
+Deno.test("G10: what the log no longer holds is a state, not a gap in silence", async () => {
+  const retention = { ...DEFAULT_RETENTION, logMaxBytes: 500 };
+  await using fixture = await openFixture(undefined, { retention, nextTurn });
+  const { gateway, clock } = fixture;
+  for (let i = 1; i <= 3; i++) {
+    clock.ms += 120_000;
+    await push(gateway, "a", [
+      tx(i, delta("INSERT", `t${i}`, undefined, { title: "x".repeat(400) })),
+    ]);
+  }
+  await push(gateway, "b", [tx(1, delta("INSERT", "t9", undefined))]);
+  const destination = new ModelDatabase("db", CALM);
+  const time = new TestTime();
+  const flusher = flusherOf(gateway, destination, time);
+  await assert.rejects(time.awaiting(flusher.flushNow()), coded("RESYNC_REQUIRED"));
+  assert.equal(flusher.status.state, "gap");
+  assert.deepEqual(destination.deltaIds(), []);
+  await flusher.close();
+});
+
+Deno.test("a destination that does not answer, or fails, is asked again and again", async () => {
+  await using fixture = await openFixture(undefined, { nextTurn });
+  const { gateway } = fixture;
+  await push(gateway, "a", [tx(1, delta("INSERT", "t1", at(1)))]);
+  const destination = new ModelDatabase("db", CALM);
+  let calls = 0;
+  const silent: Destination = watched(destination, () => {
+    calls++;
+    if (calls === 1) destination.position = () => new Promise(() => {});
+    if (calls < 4) throw new Error(`Failure ${calls}`);
+  });
+  const time = new TestTime();
+  const original = destination.position.bind(destination);
+  const flusher = flusherOf(gateway, silent, time, { answerMs: 1_000, maxRetryMs: 400 });
+  await time.until(() => flusher.status.failures === 2);
+  assert.equal(
+    flusher.status.lastError?.message,
+    "db did not answer within 1000 ms, it is asked again",
+  );
+  assert.equal(flusher.status.state, "retrying");
+  assert.equal(flusher.status.lagCommits, 1);
+  destination.position = original;
+  await time.until(() => flusher.status.failures === 0 && flusher.status.lagCommits === 0);
+  assert.equal(calls, 4);
+  assert.equal(flusher.status.lastError, undefined);
+  assert.deepEqual(destination.deltaIds(), await loggedIds(gateway));
+  await flusher.close();
+});
+
+Deno.test("a flusher that is closed while it retries ends, and says so to who waits", async () => {
+  await using fixture = await openFixture(undefined, { nextTurn });
+  const { gateway } = fixture;
+  await push(gateway, "a", [tx(1, delta("INSERT", "t1", at(1)))]);
+  const destination = new ModelLake("lake", { ...CALM, random: () => 0, faults: { refused: 1 } });
+  const time = new TestTime();
+  const flusher = flusherOf(gateway, destination, time);
+  const waiting = assert.rejects(flusher.flushNow(), coded("DRAINING"));
+  await time.until(() => flusher.status.failures === 5);
+  await flusher.close();
+  await waiting;
 });

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { PositionLife } from "@lakesync/adapters";
+import { partedAfter, positionAt } from "./resume.ts";
+
+/** Lives that begin at ascending seqs, the first at 0. */
+function livesOf(name: string, steps: readonly number[], fromSeq: number): PositionLife[] {
+  let seq = fromSeq;
+  return steps.map((step, i) => {
+    const life = { id: `${name}${i}`, fromSeq: seq };
+    seq += step;
+    return life;
+  });
+}
+
+const steps = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 6 });
+
+Deno.test("partedAfter finds where a copy was made, in the middle of a life too", () => {
+  fc.assert(
+    fc.property(steps, steps, fc.nat(40), fc.nat(40), (lives, later, forkAt, at) => {
+      const theirs = livesOf("a", lives, 0);
+      const fork = Math.min(forkAt, 30);
+      const seq = at + 1;
+      const shared = theirs.filter(({ fromSeq }, i) => i === 0 || fromSeq < fork);
+      const ours = [...shared, ...livesOf("b", later, fork)];
+      const position = positionAt(theirs, { seq });
+      assert.equal(partedAfter(ours, position), fork === 0 ? 0 : Math.min(seq, fork));
+      assert.equal(partedAfter(theirs, position), seq);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+Deno.test("partedAfter tells turns of one process apart, when several share a store", () => {
+  const lives = [{ id: "a", fromSeq: 0 }, { id: "b", fromSeq: 5 }, { id: "a", fromSeq: 7 }];
+  for (const seq of [5, 6, 8, 20]) {
+    assert.equal(partedAfter(lives, positionAt(lives, { seq })), seq);
+  }
+});
+
+Deno.test("partedAfter takes a position for ours that is older than the lives that are kept", () => {
+  const position = positionAt([{ id: "a", fromSeq: 0 }], { seq: 9 });
+  assert.equal(partedAfter([{ id: "x", fromSeq: 9 }], position), 9);
+  assert.equal(partedAfter([{ id: "x", fromSeq: 0 }], position), 0);
+});
+
+Deno.test("positionAt names a slice only where one was left", () => {
+  const lives = [{ id: "a", fromSeq: 0 }, { id: "b", fromSeq: 4 }];
+  assert.deepEqual(positionAt(lives, { seq: 4 }), { seq: 4, lives: lives.slice(0, 1) });
+  assert.deepEqual(positionAt(lives, { seq: 5, slice: 2 }), { seq: 5, slice: 2, lives });
+});
