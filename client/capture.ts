@@ -92,16 +92,14 @@ class TriggerWriter {
 
   #differs(column: PlacedColumn): string {
     const name = quoteName(column.name);
-    return differsSql(this.#mergeOf(column), `NEW.${name}`, `OLD.${name}`);
+    return differsSql(this.#mergeOf(column), column.type, `NEW.${name}`, `OLD.${name}`);
   }
 
   #keyDiffers(): string {
-    const keys = this.#table.table.primaryKey.map(({ name }) => quoteName(name));
-    return joinBalanced(
-      keys.map((name) => differsSql("lww", `NEW.${name}`, `OLD.${name}`)),
-      "OR",
-      "0",
+    const differ = this.#table.table.primaryKey.map(({ name, type }) =>
+      differsSql("lww", type, `NEW.${quoteName(name)}`, `OLD.${quoteName(name)}`)
     );
+    return joinBalanced(differ, "OR", "0");
   }
 
   #check(branches: readonly string[]): string {

@@ -17,7 +17,7 @@
  * @module
  */
 
-import type { MergeKind } from "@lakesync/core";
+import type { ColumnType, MergeKind } from "@lakesync/core";
 
 /** Elements of a set that one change may add and remove, as the gateway bounds them. */
 export const MAX_SET_CHANGES = 10_000;
@@ -71,15 +71,18 @@ export function incrementSql(x: string, y: string): string {
 }
 
 /**
- * Whether an UPDATE changed a cell.
+ * Whether an UPDATE changed a cell. An integer that became a REAL of the same value did change: no
+ * integer column takes it, and in a key it makes another rowId.
  *
  * @param kind its column's merge kind
+ * @param type its column's type
  * @param x its new value as SQL
  * @param y its old value as SQL
  * @returns a condition that is never NULL
  */
-export function differsSql(kind: MergeKind, x: string, y: string): string {
+export function differsSql(kind: MergeKind, type: ColumnType, x: string, y: string): string {
   const differs = `${x} COLLATE BINARY IS NOT ${y} COLLATE BINARY`;
+  if (type === "integer") return `(${differs} OR typeof(${x}) <> typeof(${y}))`;
   if (kind !== "set") return differs;
   return `(${differs} AND (${x} IS NULL OR ${y} IS NULL OR NOT json_valid(${x}) OR ` +
     `${elementsDiffer(x, y)}))`;

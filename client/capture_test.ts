@@ -354,6 +354,17 @@ Deno.test("capture refuses what cannot be synced, in the app's own statement", a
   });
 });
 
+Deno.test("capture refuses a REAL where an integer of the same value was", async () => {
+  await withLocal(async ({ db, captured }) => {
+    await db.exec("INSERT INTO todos (id, n) VALUES ('a', -9223372036854775808)");
+    await db.exec("INSERT INTO counted VALUES (1, 'v')");
+    await captured();
+    await assert.rejects(db.exec("UPDATE todos SET n = n - 2"), /LakeSync: todos.n takes/);
+    await assert.rejects(db.exec("UPDATE counted SET id = 1.0"), /LakeSync: counted.id takes/);
+    assert.deepEqual(await captured(), []);
+  }, `${APP} CREATE TABLE counted (id ANY PRIMARY KEY, v TEXT) STRICT`);
+});
+
 Deno.test("capture refuses keys that cannot be synced", async () => {
   await withLocal(async ({ db, captured }) => {
     await assert.rejects(
