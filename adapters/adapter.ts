@@ -99,7 +99,7 @@ export interface Change {
   readonly committedMs: number;
   /** The schema version whose names it uses. */
   readonly schemaVersion: number;
-  /** What its row became; undefined when the schema no longer has the table. */
+  /** What its row became; undefined when the gateway no longer knows the schema version. */
   readonly effect: RowEffect | undefined;
 }
 

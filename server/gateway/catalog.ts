@@ -33,6 +33,8 @@ interface StoredCatalog {
   readonly given: Given;
   /** Ascending; the last one is the newest. */
   readonly versions: readonly NumberedSpec[];
+  /** Versions that are not served any more, whose names the log may still use; ascending. */
+  readonly retired?: readonly NumberedSpec[];
 }
 
 /** What decides whether a schema may take something from the clients of earlier versions. */
@@ -50,6 +52,7 @@ export class Catalog {
   readonly #stored: StoredCatalog;
   readonly #newest: CatalogVersion;
   readonly #views = new Map<number, CatalogVersion>();
+  readonly #retired = new Map<number, CatalogVersion>();
 
   private constructor(stored: StoredCatalog) {
     const last = stored.versions.at(-1);
@@ -90,8 +93,11 @@ export class Catalog {
     const { numbers, given } = numberSchema(this.#newest, this.#stored.given, schema);
     const next = { schema, numbers };
     checkSuccessor(this.#newest, next);
-    const versions = [...this.#kept(next, deprecation), { spec: schema.spec, numbers }];
-    return new Catalog({ given, versions });
+    const kept = this.#kept(next, deprecation);
+    const gone = this.#stored.versions.filter((stored) => !kept.includes(stored));
+    const retired = [...this.#stored.retired ?? [], ...gone].slice(-MAX_VERSIONS);
+    const versions = [...kept, { spec: schema.spec, numbers }];
+    return new Catalog({ given, versions, ...(retired.length === 0 ? {} : { retired }) });
   }
 
   /** The versions that are served beside a new one. */
@@ -135,9 +141,25 @@ export class Catalog {
     const known = this.#views.get(version);
     if (known !== undefined) return known;
     const stored = this.#stored.versions.find(({ spec }) => spec.version === version);
-    if (stored === undefined) return undefined;
+    return stored && this.#view(stored, this.#views);
+  }
+
+  /**
+   * The schema of a version whose names the log uses, served or not.
+   *
+   * @param version a version that was served when the entry was written
+   * @returns undefined when too many versions have come since
+   */
+  logged(version: number): CatalogVersion | undefined {
+    const known = this.version(version) ?? this.#retired.get(version);
+    if (known !== undefined) return known;
+    const stored = this.#stored.retired?.find(({ spec }) => spec.version === version);
+    return stored && this.#view(stored, this.#retired);
+  }
+
+  #view(stored: NumberedSpec, views: Map<number, CatalogVersion>): CatalogVersion {
     const view = new CatalogVersion(numbered(stored), this.#stored.given, this.#newest);
-    this.#views.set(version, view);
+    views.set(stored.spec.version, view);
     return view;
   }
 

@@ -5,7 +5,15 @@
  * @module
  */
 
-import { type Delta, deltaIdOf, type Hlc, isVisible, type Table, ZERO_HLC } from "@lakesync/core";
+import {
+  type Delta,
+  deltaIdOf,
+  type Hlc,
+  isVisible,
+  type Table,
+  type Value,
+  ZERO_HLC,
+} from "@lakesync/core";
 import type { LogEntry, LogPosition, RowKey, Store } from "../store/store.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Committer } from "./committer.ts";
@@ -16,7 +24,7 @@ import { cellsOf } from "./merged.ts";
 import { readRecord } from "./record.ts";
 
 /** A cell of a row: its column's number, which it keeps whatever it is called, and its value. */
-export type NumberedCell = ReturnType<typeof cellsOf>[number];
+export type NumberedCell = readonly [column: number, value: Value];
 
 /** A table of the newest schema with the numbers that it and its columns keep for ever. */
 export interface HistoryTable {
@@ -46,7 +54,7 @@ export interface HistoryEffect {
 export interface HistoryChange {
   /** The change as it was sent, stamped. */
   readonly delta: Delta & { readonly hlc: Hlc; readonly deltaId: string };
-  /** What it made of its row; undefined when the schema no longer has the table. */
+  /** What it made of its row; undefined when its schema version is long gone. */
   readonly effect: HistoryEffect | undefined;
 }
 
@@ -247,12 +255,13 @@ function decoded(
 ): HistoryEntry {
   const { payload, ...rest } = entry;
   const schemaVersion = logVersion(payload);
+  const version = catalog.logged(schemaVersion);
   const changes = readLogPayload(payload).map(({ delta, outcome }): HistoryChange => {
     const hlc = delta.hlc ?? ZERO_HLC;
     const deltaId = delta.deltaId ?? deltaIdOf(rest.clientId, delta, hlc, hash);
     return {
       delta: { ...delta, hlc, deltaId },
-      effect: changedCells(catalog, schemaVersion, delta, outcome),
+      effect: version && changedCells(version, delta, outcome),
     };
   });
   return { ...rest, last, bytes: payload.length, schemaVersion, changes };

@@ -5,26 +5,24 @@
  */
 
 import type { Delta } from "@lakesync/core";
-import type { Catalog } from "./catalog.ts";
+import type { CatalogVersion } from "./catalog.ts";
 import type { HistoryEffect, NumberedCell } from "./history.ts";
 import type { Outcome } from "./log.ts";
 
 /**
  * Tells what a change made of its row.
  *
- * @param catalog the gateway's schema
  * @param version the schema version whose names the delta uses
  * @param delta the change
  * @param outcome what the merge made of it
- * @returns undefined when the schema no longer has the table
+ * @returns undefined when the version has no such table or column, which no delta of the log has
  */
 export function changedCells(
-  catalog: Catalog,
-  version: number,
+  version: CatalogVersion,
   delta: Delta,
   outcome: Outcome,
 ): HistoryEffect | undefined {
-  const compiled = (catalog.version(version) ?? catalog).compile(delta.shape);
+  const compiled = version.compile(delta.shape);
   if (typeof compiled === "string") return undefined;
   const { wasVisible, isVisible, won, merged, left } = outcome;
   const key = { table: compiled.table.id, rowId: delta.rowId };

@@ -110,3 +110,24 @@ Deno.test("G10: the log is kept for who needs it, up to its size, and says what 
   assert.deepEqual([await lacks(5), await lacks(6)], [true, false]);
   assert.deepEqual((await gateway.history.read({ seq: 0 }, ALL)).entries, []);
 });
+
+Deno.test("history knows columns by their numbers when their names and version are gone", async () => {
+  await using fixture = await openFixture();
+  const gateway = opened(fixture.gateway);
+  await push(gateway, "a", [tx(1, delta("INSERT", "t1", at(1), { title: "a", done: true, n: 1 }))]);
+  await gateway.putSchema({
+    version: 2,
+    tables: {
+      items: {
+        renamedFrom: "todos",
+        primaryKey: ["id"],
+        columns: { id: "string", heading: { type: "string", renamedFrom: "title" }, n: "integer" },
+      },
+    },
+  }, true);
+  const [table] = gateway.history.schema.tables;
+  assert.deepEqual([table?.id, table?.table.name, table?.columnIds], [1, "items", [0, 1, 3]]);
+  assert.deepEqual(await effects(gateway), [
+    { isVisible: true, replaces: true, cells: [[1, "a"], [2, true], [3, 1]] },
+  ]);
+});

@@ -23,4 +23,5 @@ export type {
   HistoryTable,
   NumberedCell,
 } from "./history.ts";
+export type { Life } from "./lives.ts";
 export { openGateways } from "./open.ts";

@@ -1,0 +1,14 @@
+/**
+ * The flush as a library: brings the changes of a gateway to a destination, each once.
+ *
+ * @module
+ */
+
+export {
+  Flusher,
+  type FlusherOptions,
+  type FlushSource,
+  type FlushState,
+  type FlushStatus,
+} from "./flusher.ts";
+export { DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
