@@ -6,7 +6,7 @@
  */
 
 import { type Client, createClient, type SchemaSpec } from "@lakesync/client";
-import { deviceDriver, type DeviceDisk } from "./driver.ts";
+import { type DeviceDisk, deviceDriver } from "./driver.ts";
 import { EPOCH_MS } from "./globals.ts";
 import type { ListRead, TableRows, TxName } from "./history.ts";
 import type { Kernel } from "./kernel.ts";
@@ -15,7 +15,14 @@ import type { Host, Network } from "./network.ts";
 import { Process } from "./process.ts";
 import type { Recorder } from "./recorder.ts";
 import { writeToken } from "./server.ts";
-import { BOSS, LISTED, makeTransaction, SCHEMAS, type SqlStatement, type Transaction } from "./workload.ts";
+import {
+  isBoss,
+  LISTED,
+  makeTransaction,
+  SCHEMAS,
+  type SqlStatement,
+  type Transaction,
+} from "./workload.ts";
 
 /** Where a device is and what it is about. */
 export interface DeviceSettings {
@@ -86,8 +93,7 @@ export class Device {
   }
 
   /** Its clock, in milliseconds since 1970. */
-  readonly clock = (): number =>
-    Math.floor(EPOCH_MS + this.#settings.kernel.nowMs + this.skewMs);
+  readonly clock = (): number => Math.floor(EPOCH_MS + this.#settings.kernel.nowMs + this.skewMs);
 
   /** The process that runs, if one does. */
   get process(): Process | undefined {
@@ -115,7 +121,7 @@ export class Device {
       sub: this.user,
       role: "client",
       endsMs: EPOCH_MS + kernel.nowMs + tokenMs,
-      claims: { boss: this.user === BOSS },
+      claims: { boss: isBoss(this.user) },
     });
   }
 
@@ -215,7 +221,7 @@ export class Device {
 
   /** Makes a list with members, the boss among them. Gives whether that was committed. */
   async makeList(list: string, members: readonly string[]): Promise<boolean> {
-    const statements = [BOSS, ...members].map((user) => joins(list, user));
+    const statements = [this.user, ...members].map((user) => joins(list, user));
     statements.push({
       sql: "INSERT INTO lists (id, name) VALUES (?1, ?1) ON CONFLICT DO NOTHING",
       params: [list],

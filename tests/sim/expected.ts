@@ -16,12 +16,17 @@ import {
   type Value,
 } from "@lakesync/core";
 import { readLogPayload } from "../../server/gateway/log.ts";
-import { LOG_START, type LogEntry, type LogPosition, type Store } from "../../server/store/store.ts";
+import {
+  LOG_START,
+  type LogEntry,
+  type LogPosition,
+  type Store,
+} from "../../server/store/store.ts";
 import type { Mirror } from "../oracle/mirror.ts";
 import type { ColumnPlan, DeltaPlan, Plan, TablePlan } from "../oracle/plan.ts";
 import { Reference, type ShownTables, WORLD_START_MS } from "../oracle/reference.ts";
 import type { LoggedTx, TableRows } from "./history.ts";
-import { BOSS, RULES, SCHEMAS } from "./workload.ts";
+import { isBoss, RULES, SCHEMAS } from "./workload.ts";
 
 const PAGE = 1_000;
 
@@ -107,7 +112,7 @@ function asPlan(delta: Delta): DeltaPlan {
 }
 
 function claimsOf(sub: string) {
-  return { sub, boss: sub === BOSS };
+  return { sub, boss: isBoss(sub) };
 }
 
 function plain(value: Value): unknown {
@@ -169,7 +174,9 @@ export function expectedOf(
     const who = { clientId, sub, admin: false, claims: claimsOf(sub) };
     const refusal = reference.write(who, deltas.map(asPlan));
     if (refusal !== undefined) {
-      forbidden.push(`${tx} of ${sub} is in the log, its delta ${refusal.delta} is ${refusal.code}`);
+      forbidden.push(
+        `${tx} of ${sub} is in the log, its delta ${refusal.delta} is ${refusal.code}`,
+      );
     }
   }
   const tables: Record<string, TableRows> = {};

@@ -14,7 +14,7 @@ import { type Backups, FAULTS, fire } from "./faults.ts";
 import { playedBy, playedByNobody, realNowMs } from "./globals.ts";
 import type { DeviceEnd, GatewayEnd, History, TableRows, Violation } from "./history.ts";
 import { Kernel } from "./kernel.ts";
-import { BOSS } from "./workload.ts";
+import { BOSS, isBoss } from "./workload.ts";
 import { World } from "./world.ts";
 
 /** How long everybody may take to agree once nothing goes wrong, in milliseconds. */
@@ -114,9 +114,11 @@ class Runner {
     world.server.start();
     void world.putSchema(1);
     void world.putRules(random.below(3));
-    const users = ["ann", "bob", "cyd"].slice(0, random.between(2, 3));
     for (const gateway of world.settings.gateways) {
-      const boss = world.addDevice(`boss-${gateway}`, BOSS, gateway);
+      // Users of two gateways are others, as the checkers take them.
+      const users = ["ann", "bob", "cyd"].slice(0, random.between(2, 3))
+        .map((user) => `${user}-${gateway}`);
+      const boss = world.addDevice(`boss-${gateway}`, `${BOSS}-${gateway}`, gateway);
       const devices = random.between(users.length, 4);
       for (let i = 0; i < devices; i++) {
         world.addDevice(`d${world.devices.length}`, users[i % users.length] ?? "ann", gateway);
@@ -144,7 +146,7 @@ class Runner {
 
   /** What a device's user does, as long as the run is active. */
   #live(device: Device): void {
-    const pace = this.#random.pick([300, 1_000, 3_000]);
+    const pace = this.#random.pick([1_000, 4_000, 10_000]);
     const often = (everyMs: number, run: () => Promise<void>) => {
       const again = () => {
         if (!this.#active) return;
@@ -154,12 +156,13 @@ class Runner {
       this.#kernel.after(this.#random.below(2_000), again);
     };
     often(pace, () => device.write());
-    often(4 * pace, () => device.read());
-    if (device.user === BOSS) {
+    often(3 * pace, () => device.read());
+    if (isBoss(device.user)) {
+      const gateway = this.#gateway(device);
+      const own = this.#lists.filter((list) => list.startsWith(gateway));
       often(10_000, async () => {
-        const own = this.#lists.filter((list) => list.startsWith(this.#gateway(device)));
-        const list = this.#random.pick(own);
-        await device.changeMembers(list, this.#random.pick(["ann", "bob", "cyd"]));
+        const user = this.#random.pick(["ann", "bob", "cyd"]);
+        await device.changeMembers(this.#random.pick(own), `${user}-${gateway}`);
       });
     }
   }
@@ -225,9 +228,9 @@ class Runner {
       if (!this.#active) return;
       if (++fired % 12 === 0) picked = this.#random.some(all, 0.25, Math.min(4, all.length));
       fire(this.#world, this.#backups, this.#random.pick(picked));
-      this.#kernel.after(this.#random.between(100, 12_000), next);
+      this.#kernel.after(this.#random.between(100, 8_000), next);
     };
-    this.#kernel.after(this.#random.between(2_000, 8_000), next);
+    this.#kernel.after(this.#random.between(1_000, 5_000), next);
   }
 
   #viewers(gateway: string): Viewer[] {
@@ -306,7 +309,9 @@ class Runner {
     const devices: DeviceEnd[] = [];
     for (const device of world.devices) {
       const settledMs = this.#settledMs.get(device);
-      if (settledMs !== undefined) recorder.add({ kind: "settled", device: device.name });
+      if (settledMs !== undefined) {
+        recorder.events.push({ kind: "settled", device: device.name, atMs: settledMs });
+      }
       const client = device.client;
       devices.push({
         device: device.name,

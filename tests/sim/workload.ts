@@ -103,8 +103,13 @@ export const RULES: readonly RulesSpec[] = [
   }),
 ];
 
-/** The user who makes lists and says who is in them; in all of them itself. */
+/** How the user is called who makes a gateway's lists and says who is in them; itself in all. */
 export const BOSS = "boss";
+
+/** Whether a user is that of {@linkcode BOSS} of a gateway. */
+export function isBoss(user: string): boolean {
+  return user.startsWith(`${BOSS}-`);
+}
 
 /** A statement in an app's SQL. */
 export interface SqlStatement {

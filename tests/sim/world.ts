@@ -13,8 +13,7 @@ import { GOOD } from "./link.ts";
 import { Network } from "./network.ts";
 import { Recorder } from "./recorder.ts";
 import { SimServer, writeToken } from "./server.ts";
-import { BOSS, RULES, SCHEMAS } from "./workload.ts";
-
+import { RULES, SCHEMAS } from "./workload.ts";
 
 /** How long after a failure an admin tries again, and an app is started again, in milliseconds. */
 const AGAIN_MS = 1_000;
@@ -165,13 +164,6 @@ export class World {
         await this.#put(`sync-rules/${gateway}`, RULES[this.rules]);
       }
     });
-  }
-
-  /** The device whose user says who is in which list. */
-  boss(gateway: string): Device | undefined {
-    return this.devices.find((device) =>
-      device.user === BOSS && this.gatewayOf.get(device) === gateway
-    );
   }
 
   /** Ends all faults: everything is connected, has room and runs. */
