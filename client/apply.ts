@@ -97,7 +97,12 @@ export class Applier {
       [this.#plan.coveredBefore],
     );
     this.#anySpecial = row?.[0] === 1;
-    await this.#db.run("DELETE FROM temp._lakesync_seen");
+    // An app that sets PRAGMA temp_store drops all temporary tables.
+    await this.#db.script(
+      `CREATE TEMP TABLE IF NOT EXISTS _lakesync_seen
+         (tbl INTEGER, row_id TEXT, PRIMARY KEY (tbl, row_id)) WITHOUT ROWID;
+       DELETE FROM temp._lakesync_seen`,
+    );
     if (this.#plan.replacing) {
       // Rows that are special for the app's defaults alone are plain until their page is here.
       await this.#db.run(

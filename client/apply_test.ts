@@ -91,6 +91,16 @@ Deno.test("receive is not captured, and passes over what the schema does not kno
   });
 });
 
+Deno.test("receive works after the app's pragmas, those that drop temporary tables too", async () => {
+  await withLocal(async (db) => {
+    for (const pragma of ["temp_store = MEMORY", "case_sensitive_like = ON", "query_only = OFF"]) {
+      await db.exec(`PRAGMA ${pragma}`);
+      await db.receive(page([put(pragma, { title: "x" })]));
+    }
+    assert.equal((await db.query("SELECT id FROM todos")).length, 3);
+  });
+});
+
 Deno.test("G5: nothing of a checkpoint shows before its last page", async () => {
   await withLocal(async (db) => {
     const first = page([put("a", { title: "x" })], 0, false);

@@ -27,9 +27,7 @@ export async function setUpWriter(
     `PRAGMA synchronous = FULL;
      PRAGMA recursive_triggers = ON;
      PRAGMA foreign_keys = OFF;
-     PRAGMA cache_size = -32768;
-     CREATE TEMP TABLE _lakesync_seen
-       (tbl INTEGER, row_id TEXT, PRIMARY KEY (tbl, row_id)) WITHOUT ROWID`,
+     PRAGMA cache_size = -32768`,
   );
 }
 
