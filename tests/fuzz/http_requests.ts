@@ -144,9 +144,14 @@ export function learn({ operation, value }: Plan, body: Json, memory: Memory): v
   }
 }
 
+/** A pull that would rightly be held tells nothing and takes long. */
+function atOnce(value: Json): Json {
+  return Number.isSafeInteger(value?.wait) && value.wait > 0 ? { ...value, wait: 0 } : value;
+}
+
 function sentValue({ value, bodyBreaks }: Plan, memory: Memory): Json {
   const recalled = recall(value, memory);
-  return bodyBreaks.length === 0 ? recalled : broken(recalled, bodyBreaks);
+  return atOnce(bodyBreaks.length === 0 ? recalled : broken(recalled, bodyBreaks));
 }
 
 /** The body as JSON, as it is sent. */
@@ -169,6 +174,7 @@ function targetOf(plan: Plan, memory: Memory): string {
   for (const { name, in: place } of operation.parameters) {
     if (place !== "query") continue;
     const given = oddParameters[name] ?? parameters[name];
+    if (name === "wait" && /^[1-9]\d*$/.test(String(given))) continue; // It would be held
     const value = given === LAST_CURSOR ? memory.cursor : given;
     for (const one of Array.isArray(value) ? value : [value]) {
       if (one !== undefined) query.push(`${name}=${textOf(one)}`);
