@@ -227,7 +227,7 @@ export class Flusher {
     const batch = { from, to, changes: changesOf(cut.entries), isWhole: cut.isWhole };
     await this.#answer(this.#destination.write(batch));
     this.#moved(to);
-    this.#arrived(cut.isWhole ? to.seq : to.seq - 1);
+    this.#arrived(wholeSeq(to));
     return true;
   }
 
@@ -235,13 +235,13 @@ export class Flusher {
     if (this.#isKnown) return this.#position;
     const position = await this.#answer(this.#destination.position());
     this.#moved(position);
-    this.#arrivedSeq = 0;
     return position;
   }
 
   #moved(position: FlushPosition | undefined): void {
     this.#position = position;
     this.#isKnown = true;
+    this.#arrivedSeq = position === undefined ? 0 : wholeSeq(position);
   }
 
   #arrived(seq: number): void {
@@ -268,6 +268,7 @@ export class Flusher {
       rows: rows.map((row) => ({ ...row, replaces: true })),
     }));
     this.#moved(to);
+    this.#arrivedSeq = parted;
     return true;
   }
 
@@ -307,6 +308,11 @@ export class Flusher {
         `${this.#destination.name} did not answer within ${answerMs} ms, it is asked again`,
       ));
   }
+}
+
+/** The last commit of which everything has arrived. */
+function wholeSeq({ seq, slice }: FlushPosition): number {
+  return slice === undefined ? seq : seq - 1;
 }
 
 function closed(): LakeSyncError {

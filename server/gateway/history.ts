@@ -147,6 +147,9 @@ export interface GatewayHistory {
 /** So many entries are read from the store at once, at most. */
 const MAX_ENTRIES = 512;
 
+/** After so many changes others get their turn. */
+const TURN_CHANGES = 500;
+
 /** The history of an open gateway. */
 export class History implements GatewayHistory {
   readonly #committer: Committer;
@@ -192,8 +195,11 @@ export class History implements GatewayHistory {
     let changes = 0;
     for (const [entry, last] of trimmed ? [] : found) {
       if (changes >= limit.changes) break;
-      entries.push(decoded(catalog, entry, last, env.hash));
-      changes += entries.at(-1)?.changes.length ?? 0;
+      const next = decoded(catalog, entry, last, env.hash);
+      entries.push(next);
+      const turns = Math.floor(changes / TURN_CHANGES);
+      changes += next.changes.length;
+      if (Math.floor(changes / TURN_CHANGES) > turns) await env.nextTurn();
     }
     return { entries, trimmed };
   }
