@@ -14,6 +14,7 @@ import { openGateways } from "./gateway/open.ts";
 import { createApp } from "./http/app.ts";
 import type { Phase } from "./http/context.ts";
 import { DEFAULT_GATEWAY } from "./http/health.ts";
+import { Listener } from "./listener.ts";
 import { LiveHub } from "./live/hub.ts";
 import { prepareGateways } from "./prepare.ts";
 import type { StoreFactory } from "./store/store.ts";
@@ -105,7 +106,6 @@ export async function startServer(
   const checkpoints = checkpointSettings(objects, minRows === undefined ? {} : { minRows });
   const gateways = openGateways(stores, { ...DENO_ENVIRONMENT, openAccess, checkpoints });
   const stopping = new AbortController();
-  const cut = new AbortController();
   let phase: Phase = "starting";
   try {
     const context = {
@@ -115,12 +115,7 @@ export async function startServer(
       stopping: stopping.signal,
     };
     const live = new LiveHub(context);
-    const server = Deno.serve({
-      hostname,
-      port,
-      signal: cut.signal,
-      onListen: () => {},
-    }, createApp({ ...context, live }));
+    const server = new Listener({ hostname, port }, createApp({ ...context, live }));
 
     const close = async () => {
       phase = "draining";
@@ -130,8 +125,7 @@ export async function startServer(
         logger.warning("Requests under way were cut after {ms} ms", {
           ms: DRAIN_TIMEOUT_MS,
         });
-        cut.abort();
-        await server.finished;
+        await server.cut();
       }
       await gateways.close();
     };
