@@ -144,3 +144,15 @@ Deno.test("causal holds those to order who wrote after a restore", () => {
     "Read 17 of c lacks a.2 and shows a.3, whose author had seen it",
   ]);
 });
+
+Deno.test("causal knows that a device's own waiting write says nothing of its checkpoint", () => {
+  const engine = trio();
+  engine.write("a", "l");
+  engine.push("a");
+  engine.leave("ann", "l");
+  engine.pull("a");
+  engine.join("ann", "l");
+  engine.write("a", "m");
+  engine.read("a");
+  assert.deepEqual(causal(engine.finish()), []);
+});

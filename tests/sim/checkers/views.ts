@@ -9,7 +9,8 @@
  * - rows of a list that the reader's user may not have had at the reader's checkpoint. It is known
  *   to have had it when the read shows somebody else's transaction in the same list (a checkpoint
  *   has the exact scope), or when its user was a member of the list all the time from before the
- *   transaction was begun that puts the checkpoint behind it;
+ *   transaction was begun that puts the checkpoint behind it (one of its own that waits to be sent
+ *   does not);
  * - after the device lost its database or went back to an older copy, what it saw and did before;
  * - after the gateway went back to an older copy, everything that was begun before that but the
  *   device's own: what was lost is given back by its authors, each in its own time, so that it comes
@@ -102,7 +103,9 @@ function* find(run: Run): Generator<Missing> {
 function* inRead(run: Run, read: Read, device: Device, excused: TxSet): Generator<Missing> {
   const { marks, user, at } = read;
   const restored = run.restores.findLast((position) => position < at) ?? -1;
-  const shown = shownLists(run, read.device, marks.without(read.pending));
+  const own = run.byDevice.get(read.device) ?? new TxSet();
+  const others = marks.without(own, read.pending);
+  const shown = shownLists(run, read.device, others);
   const inScope = new TxSet();
   for (const [list, txs] of run.byList) {
     if (shown.has(list) || run.membership.throughout(user, list, at, at)) inScope.addAll(txs);
@@ -121,7 +124,8 @@ function* inRead(run: Run, read: Read, device: Device, excused: TxSet): Generato
   for (const tx of txsIn(run, causes.without(marks, excused).and(inScope))) {
     if (tx.begun < restored) continue;
     const because = [...txsIn(run, marks)].find((other) =>
-      other.after.has(tx.index) && other.begun > restored && had(tx.list, other.begun)
+      other.after.has(tx.index) && other.begun > restored &&
+      (shown.has(tx.list) || others.has(other.index) && had(tx.list, other.begun))
     );
     if (because !== undefined) yield { read, tx, reason: "cause", because };
   }
