@@ -16,6 +16,8 @@ import assert from "node:assert/strict";
 import type { Api, ApiOperation, ApiResponse, Json } from "./http_api.ts";
 import { headerOf, type Reply } from "./http_wire.ts";
 
+const CHECKPOINT_TYPE = "application/vnd.lakesync.checkpoint";
+
 /** Headers that an answer may have though no description names them. */
 const PLAIN_HEADERS = new Set([
   "content-type",
@@ -63,11 +65,25 @@ function bodyOf(
     }
   } else if (type === PROTOBUF_TYPE && reply.status >= 400) {
     body = decodeError(reply.body);
+  } else if (type === CHECKPOINT_TYPE) {
+    checkStream(reply.body);
   } else if (type === PROTOBUF_TYPE) {
     if (operation === "push") decodePushResult(reply.body);
     else decodePullResult(reply.body);
   }
   return body;
+}
+
+/** A checkpoint is a header, chunks and an end, each frame whole. */
+function checkStream(body: Uint8Array): void {
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  let kinds = "";
+  for (let at = 0; at < body.length;) {
+    kinds += view.getUint8(at + 4);
+    at += 5 + view.getUint32(at);
+    assert.ok(at <= body.length, "A frame of a checkpoint broke off");
+  }
+  assert.match(kinds, /^12*3$/);
 }
 
 function checkHeaders(api: Api, reply: Reply, response: ApiResponse): void {

@@ -19,8 +19,11 @@ import {
   valueOf,
   writeJson,
 } from "./http_values.ts";
-import { concat, type WireRequest } from "./http_wire.ts";
+import { concat, headerOf, type Reply, type WireRequest } from "./http_wire.ts";
 import { GATEWAYS, tokenOf } from "./http_world.ts";
+
+/** Stands for the ETag of the last checkpoint. */
+const LAST_ETAG = "@last-etag";
 
 /** How a body travels. */
 type Packing =
@@ -116,6 +119,8 @@ export function isRight(plan: Plan): boolean {
 export interface Memory {
   /** The cursor that the last pull gave. */
   cursor: string;
+  /** The ETag of the last checkpoint. */
+  etag: string;
   /** The last mutationId consumed, by clientId. */
   readonly lastMutationIds: Map<string, number>;
 }
@@ -137,7 +142,8 @@ function recall(value: Json, memory: Memory): Json {
 }
 
 /** Learns from a right request's answer. */
-export function learn({ operation, value }: Plan, body: Json, memory: Memory): void {
+export function learn({ operation, value }: Plan, reply: Reply, body: Json, memory: Memory): void {
+  memory.etag = headerOf(reply, "ETag") ?? memory.etag;
   if (typeof body?.cursor === "string") memory.cursor = body.cursor;
   if (operation.id === "push" && typeof body?.lastMutationId === "number") {
     memory.lastMutationIds.set(value.clientId, body.lastMutationId);
@@ -196,7 +202,9 @@ export function requestOf(plan: Plan, memory: Memory): WireRequest {
   if (token !== "") headers.push(["Authorization", `Bearer ${tokenOf(token)}`]);
   for (const { name, in: place } of operation.parameters) {
     const given = plan.oddParameters[name] ?? parameters[name];
-    if (place === "header" && given !== undefined) headers.push([name, String(given)]);
+    if (place === "header" && given !== undefined) {
+      headers.push([name, given === LAST_ETAG ? memory.etag : String(given)]);
+    }
   }
   let body: Uint8Array | undefined;
   if (operation.body !== undefined) {
@@ -320,7 +328,9 @@ function sometimes<T>(arbitrary: fc.Arbitrary<T>, otherwise: T, outOf: number): 
 /** A token that does: for half of the clients' operations an admin's. */
 function rightToken({ access }: ApiOperation): fc.Arbitrary<string> {
   if (access === "none") return fc.constantFrom("", "client");
-  return access === "admin" ? fc.constant("admin") : fc.constantFrom("client", "admin");
+  return access === "admin"
+    ? fc.constant("admin")
+    : fc.constantFrom("client", "client", "admin", "another client");
 }
 
 function parametersOf(api: Api, { parameters, access }: ApiOperation) {
@@ -346,6 +356,11 @@ function parameterOf(api: Api, name: string, schema: Json): fc.Arbitrary<Json> {
       return fc.constantFrom("true", "false");
     case "Range":
       return fc.constantFrom("chunks=0-", "chunks=1-", "bytes=0-5");
+    case "Idempotency-Key":
+      return fc.constantFrom("k1", "k2");
+    case "If-Range":
+    case "If-None-Match":
+      return fc.constantFrom(LAST_ETAG, LAST_ETAG, '"x"');
     case "Upgrade":
       return fc.constantFrom("websocket", "h2c");
     case "Sec-WebSocket-Protocol":

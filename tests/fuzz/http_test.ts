@@ -75,14 +75,14 @@ law("every answer over HTTP is one that /openapi.json describes, right request o
   runs: 30,
   holds: (plans) =>
     tried(async (world) => {
-      const memory: Memory = { cursor: "", lastMutationIds: new Map() };
+      const memory: Memory = { cursor: "", etag: "x", lastMutationIds: new Map() };
       for (const plan of plans) {
         const reply = await send(world, plan, memory);
         if (reply === undefined) throw new Error("There was no answer");
         if (!isRight(plan) && isBare(reply)) continue;
         const verdict = check(plan, reply);
         compare(plan, verdict, memory);
-        if (isRight(plan)) learn(plan, verdict.body, memory);
+        if (isRight(plan)) learn(plan, reply, verdict.body, memory);
       }
     }),
 });

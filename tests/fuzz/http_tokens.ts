@@ -1,5 +1,5 @@
 /**
- * Tokens of every kind: two that are good, and those that must open nothing.
+ * Tokens of every kind: three that are good, and those that must open nothing.
  *
  * @module
  */
@@ -38,8 +38,9 @@ const base64 = (text: string) => new TextEncoder().encode(text).toBase64({ alpha
 const pieces = async () => (await almost(same)).split(".");
 
 /** What each good kind of token may do, on all gateways. */
-export const GOOD: Readonly<Record<"client" | "admin", () => Promise<string>>> = {
+export const GOOD: Readonly<Record<string, () => Promise<string>>> = {
   client: () => signToken({ ...good, role: "client" }),
+  "another client": () => signToken({ ...good, sub: "bob", role: "client" }),
   admin: () => signToken({ ...good, role: "admin" }),
 };
 

@@ -83,6 +83,7 @@ function start(): Promise<RunningServer> {
     trust: { secrets: [SECRET], audience: AUDIENCE, issuer: ISSUER },
     port: 0,
     openAccess: true,
+    checkpointMinRows: 1,
   });
 }
 
