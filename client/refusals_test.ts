@@ -60,6 +60,29 @@ Deno.test("G6: a refused transaction is undone at once, and the ones behind it s
   });
 });
 
+Deno.test("G6: a transaction whose key only the gateway could judge is undone when it is refused", async () => {
+  const key = { a: "string", n: "integer", price: "decimal(4,2)" } as const;
+  const schema = defineSchema({
+    version: 1,
+    tables: { prices: { primaryKey: ["a", "n", "price"], columns: { ...key, v: "string" } } },
+  });
+  const db = await openLocal({ database: ":memory:", schema });
+  try {
+    await db.exec(
+      "INSERT INTO prices VALUES ('x', 9007199254740993, '-', 'v'), ('x', 1, '1', 'v')",
+    );
+    await db.exec("INSERT INTO prices VALUES ('x', 2, '1', 'v')");
+    const { clientId } = await db.state();
+    const batch = await db.nextBatch({ mutationId: 0, part: 0 }, WIDE);
+    const gateway = new MemoryGateway();
+    await db.pushed(gateway.push(clientId, batch?.transactions ?? [], (id) => id === 1));
+    assert.deepEqual(await db.query("SELECT n FROM prices"), [{ n: 2 }]);
+    assert.equal((await db.deadLetters()).length, 1);
+  } finally {
+    await db.close();
+  }
+});
+
 Deno.test("a refusal is reported once, with what was written, and kept until it is dismissed", async () => {
   await withLocal(async (db, gateway) => {
     const heard: DeadLetter[] = [];

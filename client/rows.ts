@@ -5,7 +5,7 @@
  * @module
  */
 
-import { keyOf, LakeSyncError, type Value } from "@lakesync/core";
+import { fromPlainJson, type JsonValue, keyOf, LakeSyncError, type Value } from "@lakesync/core";
 import { isConstraint, type SqliteConnection, type SqlValue } from "./database/driver.ts";
 import type { PlacedColumn, SyncedTable } from "./layout.ts";
 import { quoteName } from "./sql.ts";
@@ -28,22 +28,39 @@ export interface Failed<R> {
   readonly isNew?: boolean;
 }
 
+/** The key of a rowId that capture wrote for values that only the gateway judges to the end. */
+function capturedKey({ table }: SyncedTable, rowId: string): readonly Value[] | undefined {
+  let parts: JsonValue;
+  try {
+    parts = JSON.parse(rowId);
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(parts) || parts.length !== table.primaryKey.length) return undefined;
+  const key = parts.map((part, i) => fromPlainJson(part, table.primaryKey[i]?.type ?? "string"));
+  const fits = key.every((value, i) =>
+    typeof value === "string" ? table.primaryKey[i]?.type !== "integer" : typeof value !== "object"
+  );
+  return fits ? key : undefined;
+}
+
 /**
  * Reads the key's cells out of a rowId.
  *
  * @param table the table
- * @param rowId a rowId that the gateway gave or the outbox holds
+ * @param rowId a rowId that the gateway gave or the outbox holds, of a row it refused too
  * @returns the cells in the order of the primary key
  * @throws {LakeSyncError} `VALIDATION_ERROR` when it cannot be one
  */
 export function keyCells(table: SyncedTable, rowId: string): SqlValue[] {
   const [only, ...more] = table.table.primaryKey;
   if (more.length === 0 && only?.type !== "integer") return [rowId];
-  const key: readonly Value[] | string = keyOf(table.table, rowId);
-  if (typeof key === "string") {
+  const read: readonly Value[] | string = keyOf(table.table, rowId);
+  const key = typeof read === "string" ? capturedKey(table, rowId) : read;
+  if (key === undefined) {
     throw new LakeSyncError(
       "VALIDATION_ERROR",
-      `A row of ${table.name}: ${key}`,
+      `A row of ${table.name}: ${read}`,
     );
   }
   return key.map((value) =>
