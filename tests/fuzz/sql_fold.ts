@@ -18,6 +18,7 @@ import { rowIdOf } from "@lakesync/core";
 import assert from "node:assert/strict";
 import { toValue } from "../../client/convert.ts";
 import type { SqliteConnection } from "../../client/database/driver.ts";
+import type { Rows as VisibleRows } from "../../client/testing_local.ts";
 import { quoted } from "./sql_tables.ts";
 
 /** A row's cells in comparable form, by column. */
@@ -93,6 +94,23 @@ export function fold(rows: Rows, transactions: readonly Transaction[], schema: S
       apply(rows, table, delta);
     }
   }
+}
+
+/** Brings a gateway's rows into the same form. */
+export function comparableRows(visible: VisibleRows, schema: Schema): Rows {
+  const rows: Rows = new Map();
+  for (const table of schema.tables.values()) {
+    const prefix = `${table.name} `;
+    for (const [name, cells] of visible) {
+      if (!name.startsWith(prefix)) continue;
+      const row: Record<string, string> = {};
+      for (const { name, merge, key } of table.columns) {
+        if (!key) row[name] = comparable(merge, cells[name] ?? null);
+      }
+      rows.set(name, row);
+    }
+  }
+  return rows;
 }
 
 /** Reads the rows of all synced tables. */
