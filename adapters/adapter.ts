@@ -30,6 +30,11 @@ export interface FlushPosition {
    * restored from an older copy they tell where the two histories parted.
    */
   readonly lives: readonly PositionLife[];
+  /**
+   * Which flusher moved it here. Each begins by putting its name here, so that a write which one
+   * before it sent, and which arrives late, fails.
+   */
+  readonly writer: string;
 }
 
 /** A table, with the numbers that it and its columns keep when they are renamed. */

@@ -11,37 +11,13 @@ import type { Destination, FlushPosition } from "@lakesync/adapters";
 import { LakeSyncError } from "@lakesync/core";
 import type { Gateway } from "../gateway/gateway.ts";
 import { changesOf, cutBatch } from "./batch.ts";
+import type { FlushState, FlushStatus } from "./status.ts";
 import { partedAfter, positionAt } from "./resume.ts";
 import { backoffMs, DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
 import { Signal, within } from "./wait.ts";
 
 /** The part of a gateway that a flusher needs. */
 export type FlushSource = Pick<Gateway, "history" | "onCommit">;
-
-/**
- * What a flusher is doing: nothing, since all has arrived or waits for more (`idle`); writing
- * (`flushing`); waiting after a failure (`retrying`). `gap`: the log no longer holds what the
- * destination lacks, which no retry mends; it must be filled anew.
- */
-export type FlushState = "idle" | "flushing" | "retrying" | "gap" | "closed";
-
-/** How a flush stands. */
-export interface FlushStatus {
-  /** The destination's name. */
-  readonly destination: string;
-  /** What the flusher is doing. */
-  readonly state: FlushState;
-  /** Where the destination stands, as far as known. */
-  readonly position: FlushPosition | undefined;
-  /** By how many commits it is behind, as far as known. */
-  readonly lagCommits: number;
-  /** Since when the oldest change it lacks waits, in milliseconds; 0 when it lacks none. */
-  readonly lagMs: number;
-  /** Failures in a row. */
-  readonly failures: number;
-  /** The last failure; undefined after a success. */
-  readonly lastError: { readonly message: string; readonly atMs: number } | undefined;
-}
 
 /** What a flusher is made of. */
 export interface FlusherOptions {
@@ -71,6 +47,9 @@ export class Flusher {
   readonly #waiters = new Set<Waiter>();
   readonly #stops: readonly (() => void)[];
   readonly #running: Promise<void>;
+  /** Its name, unlike that of any flusher before it. */
+  readonly #writer: string;
+  #isClaimed = false;
   #state: FlushState = "flushing";
   #position: FlushPosition | undefined;
   /** Whether the position is what the destination said last, and nothing failed since. */
@@ -94,6 +73,7 @@ export class Flusher {
     this.#destination = destination;
     this.#env = env;
     this.#settings = { ...DEFAULT_FLUSH, ...settings };
+    this.#writer = Math.floor(env.random() * 2 ** 53).toString(36);
     this.#stops = [
       source.history.keepAfter(() => this.#position === undefined ? 0 : this.#position.seq - 1),
       source.onCommit(({ seq }) => {
@@ -202,15 +182,13 @@ export class Flusher {
     const { history } = this.#source;
     const { seq: headSeq, lives } = await history.head();
     this.#headSeq = Math.max(this.#headSeq, headSeq);
-    const from = await this.#known();
+    const from = await this.#known(lives);
     if (this.#isClosed) return false;
-    if (from !== undefined) {
-      const parted = partedAfter(lives, from);
-      if (parted < from.seq) return await this.#rewind(from, parted, lives);
-    }
+    const parted = partedAfter(lives, from);
+    if (parted < from.seq) return await this.#rewind(from, parted, lives);
     const { maxChanges, maxBytes } = this.#settings;
     const limit = { changes: maxChanges, bytes: maxBytes };
-    const { entries, trimmed } = await history.read(from ?? { seq: 0 }, limit);
+    const { entries, trimmed } = await history.read(from, limit);
     if (trimmed) return this.#gap();
     this.#enter("flushing");
     const cut = cutBatch(entries, this.#settings);
@@ -221,7 +199,7 @@ export class Flusher {
     }
     this.#waitsSinceMs = cut.entries[0]?.committedMs;
     const now = await history.head();
-    const to = positionAt(now.lives, cut.isWhole ? { seq: last.seq } : last);
+    const to = positionAt(now.lives, cut.isWhole ? { seq: last.seq } : last, this.#writer);
     await this.#ensureSchema();
     if (this.#isClosed) return false;
     const batch = { from, to, changes: changesOf(cut.entries), isWhole: cut.isWhole };
@@ -231,17 +209,25 @@ export class Flusher {
     return true;
   }
 
-  async #known(): Promise<FlushPosition | undefined> {
-    if (this.#isKnown) return this.#position;
-    const position = await this.#answer(this.#destination.position());
-    this.#moved(position);
-    return position;
+  /** Where the destination stands; asked where that is not known, and claimed the first time. */
+  async #known(lives: FlushPosition["lives"]): Promise<FlushPosition> {
+    if (this.#isKnown && this.#position !== undefined) return this.#position;
+    const from = await this.#answer(this.#destination.position());
+    if (from?.writer === this.#writer) this.#isClaimed = true;
+    if (from !== undefined && this.#isClaimed) return this.#moved(from);
+    const start = from ?? positionAt(lives, { seq: 0 }, this.#writer);
+    const to = { ...start, writer: this.#writer };
+    const isWhole = to.slice === undefined;
+    await this.#answer(this.#destination.write({ from, to, changes: [], isWhole }));
+    this.#isClaimed = true;
+    return this.#moved(to);
   }
 
-  #moved(position: FlushPosition | undefined): void {
+  #moved(position: FlushPosition): FlushPosition {
     this.#position = position;
     this.#isKnown = true;
-    this.#arrivedSeq = position === undefined ? 0 : wholeSeq(position);
+    this.#arrivedSeq = wholeSeq(position);
+    return position;
   }
 
   #arrived(seq: number): void {
@@ -260,7 +246,7 @@ export class Flusher {
     const rows = await this.#source.history.rows(keys);
     await this.#ensureSchema();
     const known = afterSeq === parted ? lives : from.lives;
-    const to = positionAt(known, { seq: afterSeq });
+    const to = positionAt(known, { seq: afterSeq }, this.#writer);
     if (this.#isClosed) return false;
     await this.#answer(this.#destination.rewind({
       from,

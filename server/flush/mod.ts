@@ -4,11 +4,6 @@
  * @module
  */
 
-export {
-  Flusher,
-  type FlusherOptions,
-  type FlushSource,
-  type FlushState,
-  type FlushStatus,
-} from "./flusher.ts";
+export { Flusher, type FlusherOptions, type FlushSource } from "./flusher.ts";
 export { DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
+export type { FlushState, FlushStatus } from "./status.ts";

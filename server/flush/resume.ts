@@ -16,13 +16,20 @@ const KEPT_LIVES = 32;
  *
  * @param lives the lives of the history, oldest first
  * @param place the place
+ * @param writer the flusher that moves a destination there
  */
 export function positionAt(
   lives: readonly PositionLife[],
   { seq, slice }: HistoryPlace,
+  writer: string,
 ): FlushPosition {
   const known = lives.filter(({ fromSeq }, i) => i === 0 || fromSeq < seq);
-  return { seq, ...(slice === undefined ? {} : { slice }), lives: known.slice(-KEPT_LIVES) };
+  return {
+    seq,
+    ...(slice === undefined ? {} : { slice }),
+    lives: known.slice(-KEPT_LIVES),
+    writer,
+  };
 }
 
 /**

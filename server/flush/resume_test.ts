@@ -23,7 +23,7 @@ Deno.test("partedAfter finds where a copy was made, in the middle of a life too"
       const seq = at + 1;
       const shared = theirs.filter(({ fromSeq }, i) => i === 0 || fromSeq < fork);
       const ours = [...shared, ...livesOf("b", later, fork)];
-      const position = positionAt(theirs, { seq });
+      const position = positionAt(theirs, { seq }, "w");
       assert.equal(partedAfter(ours, position), fork === 0 ? 0 : Math.min(seq, fork));
       assert.equal(partedAfter(theirs, position), seq);
     }),
@@ -34,18 +34,27 @@ Deno.test("partedAfter finds where a copy was made, in the middle of a life too"
 Deno.test("partedAfter tells turns of one process apart, when several share a store", () => {
   const lives = [{ id: "a", fromSeq: 0 }, { id: "b", fromSeq: 5 }, { id: "a", fromSeq: 7 }];
   for (const seq of [5, 6, 8, 20]) {
-    assert.equal(partedAfter(lives, positionAt(lives, { seq })), seq);
+    assert.equal(partedAfter(lives, positionAt(lives, { seq }, "w")), seq);
   }
 });
 
 Deno.test("partedAfter takes a position for ours that is older than the lives that are kept", () => {
-  const position = positionAt([{ id: "a", fromSeq: 0 }], { seq: 9 });
+  const position = positionAt([{ id: "a", fromSeq: 0 }], { seq: 9 }, "w");
   assert.equal(partedAfter([{ id: "x", fromSeq: 9 }], position), 9);
   assert.equal(partedAfter([{ id: "x", fromSeq: 0 }], position), 0);
 });
 
 Deno.test("positionAt names a slice only where one was left", () => {
   const lives = [{ id: "a", fromSeq: 0 }, { id: "b", fromSeq: 4 }];
-  assert.deepEqual(positionAt(lives, { seq: 4 }), { seq: 4, lives: lives.slice(0, 1) });
-  assert.deepEqual(positionAt(lives, { seq: 5, slice: 2 }), { seq: 5, slice: 2, lives });
+  assert.deepEqual(positionAt(lives, { seq: 4 }, "w"), {
+    seq: 4,
+    lives: lives.slice(0, 1),
+    writer: "w",
+  });
+  assert.deepEqual(positionAt(lives, { seq: 5, slice: 2 }, "w"), {
+    seq: 5,
+    slice: 2,
+    lives,
+    writer: "w",
+  });
 });

@@ -72,14 +72,14 @@ Deno.test("G10 G11: a transaction larger than a batch arrives in slices, over a 
   await push(gateway, "a", [tx(1, ...rows)]);
   await push(gateway, "a", [tx(2, delta("DELETE", "t0", at(2)))]);
   const sizes: number[] = [];
-  let wholes = 0;
+  let cuts = 0;
   const world = new FlushWorld(
     gateway,
     () => 0.999,
     (destination) =>
       watched(destination, ({ changes, isWhole }) => {
         sizes.push(changes.length);
-        if (isWhole) wholes++;
+        if (!isWhole) cuts++;
       }),
   );
   const [database] = world.destinations;
@@ -90,7 +90,7 @@ Deno.test("G10 G11: a transaction larger than a batch arrives in slices, over a 
   await world.heal();
   await world.check();
   assert.ok(sizes.every((size) => size <= 2_000));
-  assert.equal(wholes, 4);
+  assert.ok(cuts >= 8);
 });
 
 Deno.test("G10: what the log no longer holds is a state, not a gap in silence", async () => {
@@ -119,7 +119,8 @@ Deno.test("a destination that does not answer, or fails, is asked again and agai
   await push(gateway, "a", [tx(1, delta("INSERT", "t1", at(1)))]);
   const destination = new ModelDatabase("db", CALM);
   let calls = 0;
-  const silent: Destination = watched(destination, () => {
+  const silent: Destination = watched(destination, ({ changes }) => {
+    if (changes.length === 0) return;
     calls++;
     if (calls === 1) destination.position = () => new Promise(() => {});
     if (calls < 4) throw new Error(`Failure ${calls}`);
