@@ -20,11 +20,13 @@ import {
   SCHEMA,
   SHARED,
 } from "./client_workload.ts";
+import { FAIR, Network, type Weather } from "./network_proxy.ts";
 
 const KILLS = Number(Deno.env.get("LAKESYNC_TEST_CLIENT_KILLS") ?? "12");
 const SEED = Number(Deno.env.get("LAKESYNC_TEST_SEED") ?? Date.now() % 1_000_000);
 const PACE_MS = 20;
-const SERVER_KILLS = 3;
+/** With each of so many kills the server is killed too. */
+const SERVER_DIES_EVERY = 5;
 /** How long a device is left alone at most after it was started, or after it wrote again. */
 const ALONE_MS = 300;
 const CONVERGED_WITHIN_MS = 5_000;
@@ -46,29 +48,44 @@ async function killAndRestart(device: Device, random: Random): Promise<void> {
   device.start();
 }
 
-async function run(commands: ReadonlyMap<string, Command>, kills: number): Promise<void> {
+/** How devices reach the gateway. */
+interface Road {
+  /** The weather while they are killed; they go to the gateway directly unless given. */
+  readonly weather?: Weather;
+  /** How much faster the devices' timers run; 1 unless given. */
+  readonly times?: number;
+}
+
+async function run(
+  commands: ReadonlyMap<string, Command>,
+  kills: number,
+  { weather, times = 1 }: Road = {},
+): Promise<void> {
   const random = new Random(SEED);
   await using world = await World.open(SCHEMA);
+  await using network = await Network.open(() => world.server.url, new Random(SEED));
+  if (weather !== undefined) network.weather = weather;
   await using devices = new AsyncDisposableStack();
   const all: Device[] = [];
   for (const [name, command] of commands) {
     const settings = {
-      url: world.server.url,
+      url: weather === undefined ? world.server.url : network.url,
       token: await world.token("alice"),
       database: world.file(name),
       device: name,
       paceMs: PACE_MS,
+      times,
     };
     all.push(devices.use(new Device(command, settings)));
   }
   for (const device of all) device.start();
-  const serverDiesEvery = Math.ceil(kills / (SERVER_KILLS + 1));
   for (let kill = 1; kill <= kills; kill++) {
     await killAndRestart(random.pick(all), random);
-    if (kill % serverDiesEvery !== 0 || kill === kills) continue;
+    if (kill % SERVER_DIES_EVERY !== 0 || kill === kills) continue;
     await world.server.kill();
     await world.server.start();
   }
+  network.weather = FAIR;
   const lastStart = performance.now();
   const counts = new Map<string, number>();
   await Promise.all(all.map(async (device) => counts.set(device.name, await device.stop())));
@@ -87,6 +104,7 @@ async function run(commands: ReadonlyMap<string, Command>, kills: number): Promi
   assert.deepEqual(await readBulk(fresh), expectedBulk(counts));
   assert.equal(await isTorn(fresh), false);
   for (const name of commands.keys()) assert.equal(await readTally(fresh, name), counts.get(name));
+  assert.equal(fresh.status.value.repairs, 0);
   assert.equal(await hashOf(await readAll(fresh)), shown[0]);
   assert.equal((await world.stats()).seq, String(total), "a transaction was committed twice");
   for (const device of all) {
@@ -124,4 +142,20 @@ Deno.test(`G1 G2 G3 G5: ${KILLS} SIGKILLs of writing clients lose, double and ha
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+/** Directions end and connections are reset, but nothing is silent for ever. */
+const BAD: Weather = {
+  delayMs: 10,
+  openMs: 80,
+  split: 0.2,
+  join: 0.2,
+  fin: 0.02,
+  reset: 0.02,
+  silence: 0,
+};
+
+Deno.test(`G1 G2 G3 G5: ${KILLS} SIGKILLs of clients behind a network that breaks lose, double and halve nothing (seed ${SEED})`, async () => {
+  const devices = new Map(["a", "b", "c"].map((name) => [name, DENO]));
+  await run(devices, KILLS, { weather: BAD, times: 20 });
 });

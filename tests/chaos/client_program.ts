@@ -3,9 +3,11 @@
  * under Deno, Node and Bun.
  *
  * `client_program.ts SETTINGS`, the settings as JSON. It prints `open N` with how many of its
- * transactions its file held when it was opened, then `tx N` for each that has committed here. On
- * `stop` it writes no more and prints `synced N` when the gateway has everything; on `show` it
- * prints `shows HASH` of all it shows, and `torn` whenever it shows half of a transaction; on `close`, or when nobody listens, it ends.
+ * transactions its file held when it was opened, then `tx N` for each that has committed here,
+ * `torn` whenever it shows half of a transaction, and `repair` when rows had to be repaired. On
+ * `stop` it writes no more and prints `synced N` when the gateway has everything; on `status` it
+ * prints from then on whether it is `online` or `offline`; on `show` it prints `shows HASH` of all
+ * it shows; on `close`, or when nobody listens, it ends.
  *
  * @module
  */
@@ -48,6 +50,10 @@ const client = await createClient({
       return () => clearTimeout(timer);
     },
   },
+});
+
+client.status.subscribe(({ lastRepair }) => {
+  if (lastRepair !== undefined) say(`repair ${JSON.stringify(lastRepair)}`);
 });
 
 let writing = true;

@@ -107,6 +107,7 @@ export class Device implements AsyncDisposable {
     const n = Number(value);
     if (word === "tx") this.reported = n;
     else if (word === "torn") this.faults.push(`${this.name} shows half of a transaction`);
+    else if (word === "repair") this.faults.push(`${this.name} differed: ${line}`);
     else if (word === "open") {
       const more = n - this.reported;
       if (more !== 0 && more !== 1) {

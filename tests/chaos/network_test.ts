@@ -47,6 +47,7 @@ async function arrived(
     await until("everything", async () => await readTally(client, SHARED) === total);
     assert.deepEqual(await readPair(client, "entries"), expectedPair(counts));
     assert.equal(await isTorn(client), false);
+    assert.equal(client.status.value.repairs, 0, "rows had to be repaired");
   }
   const { seq, log } = await world.stats();
   assert.deepEqual([seq, log.entries], [String(total), total], "a transaction was done twice");
