@@ -20,13 +20,13 @@ import {
   writeJson,
 } from "./http_values.ts";
 import { concat, headerOf, type Reply, type WireRequest } from "./http_wire.ts";
-import { GATEWAYS, tokenOf } from "./http_world.ts";
+import { GATEWAYS, tokenOf, TRIED } from "./http_world.ts";
 
 /** Stands for the ETag of the last checkpoint. */
 const LAST_ETAG = "@last-etag";
 
 /** How a body travels. */
-type Packing =
+export type Packing =
   | "plain"
   | "gzip"
   | "deflate"
@@ -372,6 +372,30 @@ function parameterOf(api: Api, name: string, schema: Json): fc.Arbitrary<Json> {
   }
 }
 
+/**
+ * A right request, to be wrong in one place.
+ *
+ * @param operation what it is for
+ * @param wrong what is other than right
+ */
+export function rightPlanOf(operation: ApiOperation, wrong: Partial<Plan> = {}): Plan {
+  return {
+    operation,
+    token: operation.access === "none" ? "" : operation.access,
+    gatewayId: TRIED,
+    value: { clientId: "phone-1" },
+    parameters: { clientId: "phone-1" },
+    protobuf: false,
+    bodyBreaks: [],
+    packing: "plain",
+    oddParameters: {},
+    oddHeaders: [],
+    oddMethod: undefined,
+    oddPath: undefined,
+    ...wrong,
+  };
+}
+
 function rightPlan(api: Api, operation: ApiOperation): fc.Arbitrary<Plan> {
   const { body, id } = operation;
   const schema = body?.["application/json"]?.schema;
@@ -406,7 +430,7 @@ function wrongPlan(api: Api, operation: ApiOperation): fc.Arbitrary<Plan> {
   return rightPlan(api, operation).chain((plan) =>
     fc.record({
       ...Object.fromEntries(Object.entries(plan).map(([key, value]) => [key, fc.constant(value)])),
-      token: sometimes(fc.constantFrom("", ...Object.keys(BAD)), plan.token, 4),
+      token: sometimes(fc.constantFrom("", "client", ...Object.keys(BAD)), plan.token, 4),
       bodyBreaks: sometimes(breaks, [], 2),
       packing: sometimes(packing, "plain", 4),
       oddParameters: sometimes(oddParameter, {}, 3),

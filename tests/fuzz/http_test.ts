@@ -6,8 +6,10 @@ import {
   isRight,
   learn,
   type Memory,
+  type Packing,
   type Plan,
   requestOf,
+  rightPlanOf,
   rightPlans,
   wrongPlans,
 } from "./http_requests.ts";
@@ -44,6 +46,8 @@ function check(plan: Plan, reply: Reply): Verdict {
   if (operation.access !== "none" && Object.hasOwn(BAD, token) && !overruled && !listing) {
     assert.ok([401, 403].includes(verdict.status), `A token ${token} opened it`);
   }
+  const client = ["client", "another client"].includes(token);
+  if (operation.access === "admin" && client && !overruled) assert.equal(verdict.status, 403);
   return verdict;
 }
 
@@ -66,13 +70,86 @@ function compare(plan: Plan, { code, status, body }: Verdict, memory: Memory): v
   }
 }
 
+Deno.test("no bad token opens any operation, and no client's opens an admin's", () =>
+  tried(async (world) => {
+    const memory: Memory = { cursor: "", etag: "", lastMutationIds: new Map() };
+    for (const operation of API.operations) {
+      if (operation.access === "none") continue;
+      for (const token of ["", "client", ...Object.keys(BAD)]) {
+        if (token === "client" && operation.access === "client") continue;
+        const reply = await send(world, rightPlanOf(operation, { token }), memory);
+        assert.ok(reply);
+        const { status, body } = judge(API, operation, operation.method, reply);
+        const what = `${operation.id} by a token ${token}: ${JSON.stringify(body)}`;
+        if (operation.id === "listGateways" && token === "of another gateway") {
+          assert.deepEqual(body, { gateways: [] }, what);
+        } else if (token === "client" || token === "of another gateway") {
+          assert.equal(status, 403, what);
+        } else assert.equal(status, 401, what);
+      }
+    }
+  }));
+
+const PACKED: readonly (readonly [Packing, string | undefined])[] = [
+  ["gzip", undefined],
+  ["deflate", undefined],
+  ["gzip bomb", "PAYLOAD_TOO_LARGE"],
+  ["cut gzip", "VALIDATION_ERROR"],
+  ["not gzip", "VALIDATION_ERROR"],
+  ["cut", "VALIDATION_ERROR"],
+  ["bad UTF-8", "VALIDATION_ERROR"],
+  ["odd bytes", "VALIDATION_ERROR"],
+  ["two gzips", "UNSUPPORTED_MEDIA_TYPE"],
+  ["br", "UNSUPPORTED_MEDIA_TYPE"],
+];
+
+Deno.test("a body is read however it is packed, or refused with the code for what is wrong", () =>
+  tried(async (world) => {
+    const memory: Memory = { cursor: "", etag: "", lastMutationIds: new Map() };
+    const operation = API.operations.find(({ id }) => id === "pullByPost");
+    assert.ok(operation);
+    for (const [packing, code] of PACKED) {
+      const plan = rightPlanOf(operation, { packing, value: { clientId: "packed" } });
+      const reply = await send(world, plan, memory);
+      assert.ok(reply);
+      assert.equal(judge(API, operation, "POST", reply).code, code, packing);
+    }
+  }));
+
+const MIB = 1024 * 1024;
+
+Deno.test("G11: a flood of bombs and of large bodies is refused in bounded memory", () =>
+  tried(async ({ port, besides }) => {
+    const pull = API.operations.find(({ id }) => id === "pullByPost");
+    assert.ok(pull);
+    const memory: Memory = { cursor: "", etag: "", lastMutationIds: new Map() };
+    const bomb = requestBytes(requestOf(rightPlanOf(pull, { packing: "gzip bomb" }), memory));
+    const large = requestBytes({
+      ...requestOf(rightPlanOf(pull), memory),
+      body: new Uint8Array(15 * MIB),
+    });
+    const before = Deno.memoryUsage().rss;
+    let most = before;
+    const flood = Array.from({ length: 32 }, async (_, i) => {
+      const { bytes } = await exchange(port, [i % 4 === 0 ? large : bomb], { ms: 20_000 });
+      most = Math.max(most, Deno.memoryUsage().rss);
+      const [reply] = readReplies(bytes, ["POST"]);
+      // The large ones may be cut while they are sent, before their answer can be read.
+      if (reply === undefined) return assert.equal(i % 4, 0);
+      const { code = "" } = judge(API, pull, "POST", reply);
+      assert.match(code, /^(PAYLOAD_TOO_LARGE|VALIDATION_ERROR|BACKPRESSURE)$/);
+    });
+    await Promise.all([...flood, besides()]);
+    assert.ok(most - before < 400 * MIB, `It took ${Math.round((most - before) / MIB)} MiB`);
+  }));
+
 law("every answer over HTTP is one that /openapi.json describes, right request or wrong", {
   inputs: fc.array(fc.oneof(rightPlans(API), wrongPlans(API), wrongPlans(API)), {
     minLength: 1,
     maxLength: 25,
     size: "max",
   }),
-  runs: 30,
+  runs: 150,
   holds: (plans) =>
     tried(async (world) => {
       const memory: Memory = { cursor: "", etag: "x", lastMutationIds: new Map() };
