@@ -4,9 +4,10 @@
  */
 
 import assert from "node:assert/strict";
+import { ServerProcess } from "@lakesync/server/testing";
 import { checkHistory, checkWhole, converge } from "./support_checks.ts";
 import { Ledger } from "./support_ledger.ts";
-import { Site } from "./support_site.ts";
+import { SECRET, Site } from "./support_site.ts";
 import { openWriters, stopAll } from "./support_writer.ts";
 
 const KILLS = Number(Deno.env.get("LAKESYNC_TEST_KILLS") ?? "40");
@@ -28,6 +29,10 @@ const WORK_MS = 60;
 /** The share of kills that do not wait for anything. */
 const EARLY = 0.3;
 
+/** Kills while a data folder is made, and how many of them one folder sees. */
+const FIRST_KILLS = Math.ceil(KILLS / 2);
+const EACH = 2;
+
 const SAY_EVERY = 100;
 
 function delay(ms: number): Promise<void> {
@@ -35,10 +40,10 @@ function delay(ms: number): Promise<void> {
 }
 
 /** Kills the process while it starts, or when it has just begun to listen. */
-async function killStarting(site: Site): Promise<void> {
-  const started = site.server.start().then(() => {}, () => {});
+async function killStarting(server: ServerProcess): Promise<void> {
+  const started = server.start().then(() => {}, () => {});
   await delay(Math.random() * START_MS);
-  await site.server.kill();
+  await server.kill();
   await started;
 }
 
@@ -60,10 +65,11 @@ async function run(store: "sqlite" | "kv", kills: number): Promise<void> {
   for (const writer of writers) writer.start(WRITE_EVERY_MS);
   await site.server.kill();
   for (let kill = 1; kill < kills; kill++) {
-    if (Math.random() < EARLY) await killStarting(site);
+    if (Math.random() < EARLY) await killStarting(site.server);
     else await killWorking(site, ledger);
     const someone = writers[Math.floor(Math.random() * WRITERS)];
     if (someone !== undefined) await checkWhole(someone.client);
+    assert.deepEqual(ledger.sentAgain, [], "acknowledged, and asked for again after a kill");
     if (kill % SAY_EVERY === 0) {
       console.log(`${kill} kills, ${seconds()} s, ${ledger.acknowledged.size} acknowledged`);
     }
@@ -86,4 +92,17 @@ for (const [store, kills] of [["sqlite", KILLS], ["kv", Math.ceil(KILLS / 6)]] a
     `G1 G2 G3 G5: ${kills} SIGKILLs under ${WRITERS} writers lose, double and halve nothing (${store})`,
     () => run(store, kills),
   );
+}
+
+for (const store of ["sqlite", "kv"] as const) {
+  Deno.test(`G1: a server killed ${FIRST_KILLS} times while it makes its data starts in the end (${store})`, async () => {
+    for (let kills = 0; kills < FIRST_KILLS; kills += EACH) {
+      const folder = await Deno.makeTempDir({ prefix: "lakesync-chaos-" });
+      await using server = new ServerProcess({ data: folder, secret: SECRET, store });
+      for (let kill = 0; kill < EACH; kill++) await killStarting(server);
+      await server.start();
+      await server.stop();
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
 }
