@@ -72,8 +72,8 @@ function condition(c: Choices, table: AppTable): string {
   const column = c.pick(table.columns);
   const x = quoted(column.name);
   return c.weighted<() => string>([
+    [6, () => "1"],
     [3, () => `${x} IS ${good(c, column)}`],
-    [3, () => "1"],
     [1, () => `${x} > ${good(c, column)}`],
     [1, () => `${x} IN (${good(c, column)}, ${good(c, column)})`],
     [1, () => `${x} IS NOT NULL AND EXISTS (SELECT 1 FROM own)`],
@@ -164,15 +164,15 @@ function update(c: Choices, table: AppTable): Statement {
 }
 
 function remove(c: Choices, table: AppTable): Statement {
-  const where = c.oneIn(4) ? "" : ` WHERE ${condition(c, table)}`;
+  const where = c.oneIn(6) ? "" : ` WHERE ${condition(c, table)}`;
   return returning(c, { kind: "write", sql: `DELETE FROM ${quoted(table.name)}${where}` });
 }
 
 function write(c: Choices, world: World): Statement {
-  const table = c.pick(world.tables);
+  const table = c.pick(c.oneIn(4) ? world.tables : world.tables.filter(({ synced }) => synced));
   return c.weighted<() => Statement>([
-    [8, () => insert(c, table)],
-    [6, () => update(c, table)],
+    [6, () => insert(c, table)],
+    [7, () => update(c, table)],
     [2, () => remove(c, table)],
     [1, () => ({ kind: "rows", sql: `SELECT * FROM ${quoted(table.name)} ORDER BY 1, 2` })],
   ])();
@@ -231,12 +231,30 @@ function alter(c: Choices, world: World): Statement {
   return { kind: "control", sql };
 }
 
+/** Makes the app's first steps: a few rows in each table, its views and triggers before or after. */
+export function firstSteps(c: Choices, world: World): Step[] {
+  const rows = world.tables.filter(({ synced }) => synced).map(({ name, columns }) => {
+    const row = () => `(${columns.map((column) => good(c, column)).join(", ")})`;
+    const names = columns.map((column) => quoted(column.name)).join(", ");
+    return `INSERT OR IGNORE INTO ${quoted(name)} (${names}) VALUES ${
+      c.list(1, 4, row).join(", ")
+    }`;
+  });
+  const step = (kind: StatementKind) => (sql: string): Step => ({
+    do: "statement",
+    statement: { kind, sql },
+  });
+  const made = c.weighted([[2, world.lateDdl], [1, []]]).map(step("control"));
+  const filled = rows.map(step("write"));
+  return c.oneIn(2) ? [...made, ...filled] : [...filled, ...made];
+}
+
 /** Makes what the app does next. */
 export function makeStep(c: Choices, world: World): Step {
   const statement = (statement: Statement): Step => ({ do: "statement", statement });
   return c.weighted<() => Step>([
     [20, () => statement(write(c, world))],
-    [7, () => statement({ kind: "control", sql: c.pick(CONTROL) })],
+    [5, () => statement({ kind: "control", sql: c.pick(CONTROL) })],
     [1, () => statement({ kind: "control", sql: `PRAGMA ${c.pick(PRAGMAS)}` })],
     [2, () => statement(alter(c, world))],
     [4, () => ({

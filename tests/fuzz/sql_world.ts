@@ -43,7 +43,7 @@ export interface World {
   readonly tables: readonly AppTable[];
   /** What made them before the database was opened. */
   readonly ddl: readonly string[];
-  /** Triggers and views, made before or after. */
+  /** Triggers and views, made by the app while it runs. */
   readonly lateDdl: readonly string[];
   /** Whether the database is a file, and not in memory. */
   readonly onDisk: boolean;
@@ -81,7 +81,13 @@ function mergeOf(c: Choices, type: ColumnType): MergeKind {
     : "lww";
 }
 
-function makeColumns(c: Choices): AppColumn[] {
+/** A type, often that of another table's key, so that the column may refer to it. */
+function columnType(c: Choices, others: readonly AppTable[]): ColumnType {
+  const keys = others.flatMap(({ columns }) => columns.filter(({ key }) => key));
+  return keys.length > 0 && c.oneIn(3) ? c.pick(keys).type : c.pick(TYPES);
+}
+
+function makeColumns(c: Choices, others: readonly AppTable[]): AppColumn[] {
   const keys = c.weighted([[3, 1], [1, 2]]);
   const columns: AppColumn[] = [];
   for (let i = 0; i < keys; i++) {
@@ -89,7 +95,7 @@ function makeColumns(c: Choices): AppColumn[] {
     columns.push({ name, type: c.pick(KEY_TYPES), merge: "lww", synced: true, key: true });
   }
   for (const name of COLUMN_NAMES.slice(0, c.below(COLUMN_NAMES.length + 1))) {
-    const type = c.pick(TYPES);
+    const type = columnType(c, others);
     columns.push({ name, type, merge: mergeOf(c, type), synced: true, key: false });
   }
   return columns;
@@ -117,7 +123,7 @@ export function makeWorld(c: Choices): World {
   const specs: [string, TableSpec][] = [];
   const ddl = ["CREATE TABLE own (k INTEGER PRIMARY KEY AUTOINCREMENT, v, w TEXT DEFAULT 'd')"];
   for (const name of TABLE_NAMES.slice(0, 1 + c.below(TABLE_NAMES.length))) {
-    const columns = makeColumns(c);
+    const columns = makeColumns(c, tables);
     specs.push([name, specOf(columns)]);
     const written = writeTable(c, name, columns, tables);
     ddl.push(...written.ddl);
