@@ -56,6 +56,8 @@ export class LocalReplica implements Replica {
   readonly #session: Session;
   readonly #batches: BatchReader;
   readonly #commitListeners = new Set<() => void>();
+  /** Compares; opened when it is needed first, since opening costs more than a comparison of few rows. */
+  #measurer: SqliteConnection | undefined;
   readonly #verifying = new Mutex();
   readonly #refusalListeners = new Set<(letter: DeadLetter) => void>();
 
@@ -187,18 +189,27 @@ export class LocalReplica implements Replica {
     if (openReader === undefined) {
       return await session.lock.hold(() => measure(session.writer, session.layout, pause));
     }
-    const db = await openReader();
+    const db = this.#measurer ??= await openReader();
     try {
       await db.script("BEGIN");
-      return await measure(db, session.layout, pause);
-    } finally {
-      await db.close();
+      const measured = await measure(db, session.layout, pause);
+      await db.script("ROLLBACK");
+      return measured;
+    } catch (error) {
+      await this.#closeMeasurer();
+      throw error;
     }
   }
 
-  /** Resolves when no comparison is under way; the session is to be closing. */
+  async #closeMeasurer(): Promise<void> {
+    const db = this.#measurer;
+    this.#measurer = undefined;
+    await db?.close();
+  }
+
+  /** Resolves when no comparison is under way nor comes; the session is to be closing. */
   protected async verified(): Promise<void> {
-    await this.#verifying.hold(() => Promise.resolve());
+    await this.#verifying.hold(() => this.#closeMeasurer());
   }
 
   async #announce(touched: ReadonlySet<SyncedTable>): Promise<void> {
