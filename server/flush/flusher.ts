@@ -37,6 +37,9 @@ interface Waiter {
   readonly reject: (error: LakeSyncError) => void;
 }
 
+/** Before all commits: on the way back nobody's changes can be said to have arrived. */
+const NOTHING = -1;
+
 /** Flushes to one destination. */
 export class Flusher {
   readonly #source: FlushSource;
@@ -87,7 +90,7 @@ export class Flusher {
 
   /** How the flush stands. */
   get status(): FlushStatus {
-    const lagCommits = Math.max(0, this.#headSeq - this.#arrivedSeq);
+    const lagCommits = Math.max(0, this.#headSeq - Math.max(0, this.#arrivedSeq));
     const since = lagCommits === 0 ? undefined : this.#waitsSinceMs;
     return {
       destination: this.#destination.name,
@@ -254,7 +257,7 @@ export class Flusher {
       rows: rows.map((row) => ({ ...row, replaces: true })),
     }));
     this.#moved(to);
-    this.#arrivedSeq = parted;
+    this.#arrivedSeq = afterSeq === parted ? parted : NOTHING;
     return true;
   }
 

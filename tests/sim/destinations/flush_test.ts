@@ -155,3 +155,30 @@ Deno.test("a flusher that is closed while it retries ends, and says so to who wa
   await flusher.close();
   await waiting;
 });
+
+Deno.test("G10: a write of a history that is lost changes nothing when it arrives late", async () => {
+  await using lost = await openFixture(undefined, { nextTurn });
+  await using restored = await openFixture(undefined, { nextTurn });
+  await push(lost.gateway, "a", [tx(1, delta("INSERT", "t1", at(1)))]);
+  const destination = new ModelDatabase("db", CALM);
+  const time = new TestTime();
+  let late: FlushBatch | undefined;
+  const before = flusherOf(
+    lost.gateway,
+    watched(destination, (batch) => {
+      if (batch.changes.length === 0) return;
+      late = batch;
+      throw new Error("It is on its way");
+    }),
+    time,
+  );
+  await time.until(() => late !== undefined);
+  await before.close();
+  const env = { now: () => time.nowMs, setTimer: time.setTimer, random: () => 0.25 };
+  const after = new Flusher({ source: restored.gateway, destination, env });
+  await time.awaiting(after.flushNow());
+  assert.ok(late);
+  await assert.rejects(destination.write(late), /flush position/);
+  assert.deepEqual(destination.deltaIds(), []);
+  await after.close();
+});
