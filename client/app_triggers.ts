@@ -1,8 +1,10 @@
 /**
  * The app's own triggers. One that writes a synced table has done its part where the change was
  * made, and what it wrote was captured there; it must not run again when the change arrives here.
- * Such triggers are given a condition that is false while changes of others are applied. Triggers
- * that keep local tables up to date, a search index for instance, run then too.
+ * Such triggers are given a condition that is false while changes of others are applied; so are those
+ * that may pass over a row without an error or roll everything back, since then a change would not be
+ * applied and nobody would know. Triggers that keep local tables up to date, a search index for
+ * instance, run then too.
  *
  * @module
  */
@@ -63,6 +65,20 @@ export function writtenTables(sql: string): Set<string> {
 }
 
 /**
+ * Tells whether a trigger may end a statement without an error, or the whole transaction.
+ *
+ * @param sql the trigger's definition
+ * @returns whether it raises IGNORE or ROLLBACK
+ */
+export function raisesBeyondItself(sql: string): boolean {
+  const tokens = tokensOf(sql);
+  return tokens.some((token, i) =>
+    isKeyword(token, "raise") && tokens[i + 1]?.text === "(" &&
+    isKeyword(tokens[i + 2], "ignore", "rollback")
+  );
+}
+
+/**
  * Gives a trigger the condition that it does not run while changes of others are applied.
  *
  * @param sql the trigger's definition
@@ -82,7 +98,7 @@ export function guardTrigger(sql: string): string {
 }
 
 /**
- * Guards the app's triggers that write synced tables. Runs inside a transaction.
+ * Guards the app's triggers that must not run while changes of others are applied. Runs inside a transaction.
  *
  * @param db the writer
  * @param layout where columns are kept
@@ -111,7 +127,8 @@ export async function guardAppTriggers(db: SqliteConnection, layout: Layout): Pr
   }
   let changed = false;
   for (const { name, sql, onView, writes } of triggers) {
-    if (onView || sql.includes(GUARD) || writes.isDisjointFrom(synced)) continue;
+    if (onView || sql.includes(GUARD)) continue;
+    if (writes.isDisjointFrom(synced) && !raisesBeyondItself(sql)) continue;
     await db.script(`DROP TRIGGER ${quoteName(name)}`);
     await db.script(guardTrigger(sql));
     changed = true;

@@ -412,6 +412,22 @@ Deno.test("the app's triggers run on changes of others only where they keep loca
   });
 });
 
+Deno.test("G5 G6: the app's triggers that pass over rows or roll back do not when changes are applied", async () => {
+  await withLocal(async (db) => {
+    for (const raise of ["IGNORE", "ROLLBACK, 'never'"]) {
+      const name = raise.slice(0, 3);
+      await db.exec(
+        `CREATE TRIGGER ${name} BEFORE INSERT ON todos WHEN NEW.title = '${name}'
+         BEGIN SELECT RAISE (${raise}); END`,
+      );
+    }
+    await db.receive(page([put("a", { title: "IGN" }), put("b", { title: "ROL" }), put("c", {})]));
+    assert.deepEqual(await titles(db), [["a", "IGN"], ["b", "ROL"], ["c", null]]);
+    assert.equal(await db.pendingCount(), 0);
+    await assert.rejects(db.exec("INSERT INTO todos (id, title) VALUES ('d', 'ROL')"), /never/);
+  });
+});
+
 Deno.test("a sync step waits for another connection's write without holding up the event loop", async () => {
   await withFolder(async (folder) => {
     const path = `${folder}/a.db`;
