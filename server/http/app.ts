@@ -106,6 +106,20 @@ function requestIdOf(headers: Headers): string {
   return given !== null && /^[\x21-\x7e]{1,128}$/.test(given) ? given : crypto.randomUUID();
 }
 
+/** A host and perhaps a port; nothing in it can be taken for a part of the path. */
+const HOST = /^(?:(?:[\w.~-]+|\[[\da-f:.]+\])(?::\d{1,5})?)?$/i;
+
+/**
+ * Refuses a request whose address cannot be told: the runtime puts the `Host` header, as it came,
+ * before the path, so that `Host: a/b?` would make another path of it.
+ *
+ * @throws {LakeSyncError} `VALIDATION_ERROR`
+ */
+function checkAddress({ url, headers }: Request): void {
+  if (HOST.test(headers.get("Host") ?? "") && URL.canParse(url)) return;
+  throw new LakeSyncError("VALIDATION_ERROR", "The Host or the address is none, send a right one");
+}
+
 /**
  * Makes the HTTP side of a server.
  *
@@ -126,11 +140,20 @@ export function createApp(context: ServerContext): RequestHandler {
   });
   app.onError((error, c) => replyError(c.req.raw, error, c.env.requestId));
 
+  async function answer(request: Request, bindings: Env["Bindings"]): Promise<Response> {
+    try {
+      checkAddress(request);
+    } catch (error) {
+      return replyError(request, error, bindings.requestId);
+    }
+    return await app.fetch(request, bindings);
+  }
+
   return async (request) => {
     const requestId = requestIdOf(request.headers);
     const lease = budget.lease();
     try {
-      const response = await app.fetch(request, { requestId, lease });
+      const response = await answer(request, { requestId, lease });
       response.headers.set("X-Request-Id", requestId);
       response.headers.set("API-Version", "v1");
       return response;

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { ErrorCode } from "@lakesync/core";
 import manifest from "../deno.json" with { type: "json" };
 import type { Handler } from "./context.ts";
 import { HEADERS, refusal, refusals } from "./openapi_answers.ts";
@@ -83,7 +84,11 @@ function describe(operationId: OperationId): OperationObject {
     security: access === "none" ? [] : [{ bearer: [access] }],
     parameters: [...parameters, requestId],
     ...(body === undefined ? {} : { requestBody: { required: true, content: body } }),
-    responses: { ...answers, ...refusals(errors) },
+    // A Host that is none is refused whatever is asked.
+    responses: {
+      ...answers,
+      ...refusals([...new Set<ErrorCode>(["VALIDATION_ERROR", ...errors])]),
+    },
   };
 }
 

@@ -49,6 +49,7 @@ const STREAMS: Readonly<Record<string, string>> = {
   "no Host": "GET /livez HTTP/1.1\r\n\r\n",
   "two Hosts": "GET /livez HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
   "odd Host": "GET /livez HTTP/1.1\r\nHost: a/../b?c=\\\r\n\r\n",
+  "odd Host of a redirect": "GET /sync/a HTTP/1.1\r\nHost: a:99999\r\n\r\n",
   "absolute target": "GET http://elsewhere.test/v1/admin/gateways HTTP/1.1\r\nHost: a\r\n\r\n",
   "absolute target of odd form": "GET http://[::1/livez HTTP/1.1\r\nHost: a\r\n\r\n",
   "asterisk": "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -186,6 +187,41 @@ law("bytes that are hardly HTTP are answered or cut, and cost nobody else anythi
       await Promise.all([...all, besides()]);
     }),
 });
+
+/** The first four made another path of any path, the others a fault of every route that parses. */
+const ODD_HOSTS = [
+  "a/b",
+  "a?b",
+  "a#b",
+  "a\\\\b",
+  "[::1",
+  "a b",
+  "a:99999",
+  "a:b",
+  "%00",
+  "<a>",
+  "xn--",
+];
+
+Deno.test("a Host that is none is refused on every path, and is no part of the path", () =>
+  tried(async ({ port }) => {
+    for (const host of ODD_HOSTS) {
+      for (const path of ["/livez", "/sync/a/pull", `/v1/sync/${TRIED}/pull?clientId=wire`]) {
+        const lines = [
+          `GET ${path} HTTP/1.1`,
+          `Host: ${host}`,
+          `Authorization: Bearer ${tokenOf("client")}`,
+          "Connection: close",
+          "",
+          "",
+        ];
+        const { bytes } = await exchange(port, [bytesOf(lines.join("\r\n"))]);
+        const [reply] = readReplies(bytes, ["GET"]);
+        assert.ok(reply);
+        assert.equal(judgeAny(API, "GET", reply).code, "VALIDATION_ERROR", `${host} ${path}`);
+      }
+    }
+  }));
 
 Deno.test("requests in a row over one connection are answered in their order", () =>
   tried(async ({ port }) => {
