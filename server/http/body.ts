@@ -87,9 +87,11 @@ async function readRaw(request: Request, bounds: BodyBounds): Promise<Uint8Array
     return await readChunks(body, bounds);
   } catch (cause) {
     if (cause instanceof LakeSyncError) throw cause;
+    // The line broke, or its sender has closed its side: nothing about the body is known to be
+    // wrong, and a client is to send it again soon.
     throw new LakeSyncError(
-      "VALIDATION_ERROR",
-      "The body ended before it was complete",
+      "TIMEOUT",
+      "The body ended before it was complete, send it again",
       {},
       { cause },
     );

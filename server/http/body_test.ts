@@ -1,7 +1,7 @@
 import { LakeSyncError } from "@lakesync/core";
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
-import { withServer } from "../testing_server.ts";
+import { tokenFor, withServer } from "../testing_server.ts";
 import { readBody } from "./body.ts";
 import { ByteBudget, MAX_HELD_BYTES } from "./budget.ts";
 
@@ -78,3 +78,23 @@ Deno.test("a request gives back the bytes it held, whatever its answer", () =>
       assert.equal(status, 400);
     }
   }));
+
+Deno.test("a body that breaks off is answered as one to be sent again", async () => {
+  await withServer(async ({ url }) => {
+    const token = await tokenFor("alice");
+    const { hostname, port } = new URL(url);
+    using line = await Deno.connect({ hostname, port: Number(port) });
+    const head = [
+      "POST /v1/sync/default/push HTTP/1.1",
+      `Host: ${hostname}`,
+      `Authorization: Bearer ${token}`,
+      "Content-Type: application/json",
+      "Content-Length: 1000",
+    ];
+    await line.write(new TextEncoder().encode(`${head.join("\r\n")}\r\n\r\n{"clientId":`));
+    await line.closeWrite();
+    const answer = await new Response(line.readable).text();
+    assert.match(answer, /^HTTP\/1\.1 504 /);
+    assert.match(answer, /"code":"TIMEOUT"/);
+  });
+});

@@ -21,6 +21,8 @@ export type Fate =
   | "hold"
   /** It and all that follows is lost; its receiver hears an end, the other direction goes on. */
   | "fin"
+  /** Half of it goes on, then as with `fin`. */
+  | "cut"
   /** It is lost, and both ends hear that the connection was reset. */
   | "reset";
 
@@ -46,7 +48,7 @@ export interface Weather {
   readonly split: number;
   /** That it waits for what follows and goes on with it as one. */
   readonly join: number;
-  /** That its direction ends. */
+  /** That its direction ends, before it or in the midst of it. */
   readonly fin: number;
   /** That its connection is reset. */
   readonly reset: number;
@@ -75,7 +77,7 @@ export class Network implements AsyncDisposable {
   /** Decides on a segment before the weather does; all is left to the weather unless set. */
   fate: (segment: Segment) => Fate = () => "pass";
   /** How often each thing that breaks has happened. */
-  readonly fired: Record<Exclude<Fate, "pass">, number> = { hold: 0, fin: 0, reset: 0 };
+  readonly fired: Record<Exclude<Fate, "pass">, number> = { hold: 0, fin: 0, cut: 0, reset: 0 };
   /** Told of each segment that reached its receiver's end of the network. */
   passed: (segment: Segment) => void = () => {};
   readonly #target: () => string;
@@ -173,7 +175,7 @@ export class Network implements AsyncDisposable {
     const { reset, fin, silence } = this.weather;
     let fate = this.fate(segment);
     if (fate === "pass" && this.#random.chance(reset)) fate = "reset";
-    if (fate === "pass" && this.#random.chance(fin)) fate = "fin";
+    if (fate === "pass" && this.#random.chance(fin)) fate = this.#random.pick(["fin", "cut"]);
     if (fate === "pass" && this.#random.chance(silence)) fate = "hold";
     if (fate !== "pass") this.fired[fate]++;
     return fate;
@@ -233,6 +235,8 @@ class Line {
   #request = "";
   #gone = Promise.withResolvers<void>();
   #dead = false;
+  /** Whether what was held has arrived and is to be answered before its sender's end is told. */
+  #answerDue = false;
 
   constructor(network: Network, near: net.Socket, number: number, onGone: () => void) {
     this.#network = network;
@@ -268,6 +272,9 @@ class Line {
       if (way === "up") this.#request = requestLine(bytes) ?? this.#request;
       if (!direction.closed) direction.waiting.push(new Uint8Array(bytes));
       void this.#carry(way);
+      if (way === "up" || !this.#answerDue) return;
+      this.#answerDue = false;
+      void this.#carry("up");
     });
     socket.on("end", () => {
       direction.ended = true;
@@ -299,6 +306,7 @@ class Line {
   }
 
   release(): void {
+    this.#answerDue ||= this.#ways.up.held && this.#ways.up.waiting.length > 0;
     for (const way of ["up", "down"] as const) {
       this.#ways[way].held = false;
       void this.#carry(way);
@@ -313,7 +321,7 @@ class Line {
     try {
       while (!direction.held && !direction.closed && direction.to() !== undefined) {
         if (direction.waiting.length === 0) {
-          if (direction.ended) this.#close(direction);
+          if (direction.ended && !(way === "up" && this.#answerDue)) this.#close(direction);
           break;
         }
         await this.#network.delay();
@@ -333,7 +341,10 @@ class Line {
       direction.held = true;
       direction.waiting.unshift(bytes);
     } else if (fate === "fin") this.#close(direction);
-    else if (fate === "reset") {
+    else if (fate === "cut") {
+      direction.to()?.write(bytes.subarray(0, Math.ceil(bytes.length / 2)));
+      this.#close(direction);
+    } else if (fate === "reset") {
       for (const socket of this.#open) socket.resetAndDestroy();
     } else {
       const to = direction.to();
