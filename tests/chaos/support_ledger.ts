@@ -19,7 +19,8 @@ export class Ledger {
   /** The errors that answered pushes, each with how often. */
   readonly errors: Map<ErrorCode, number> = new Map();
   readonly #last = new Map<string, number>();
-  readonly #waiting = new Set<() => void>();
+  readonly #sent = new Happening();
+  readonly #answered = new Happening();
 
   /** Sends a request in place of the runtime's fetch, and takes down what is in it. */
   readonly fetch: typeof fetch = async (input, init) => {
@@ -35,6 +36,7 @@ export class Ledger {
     for (const [mutationId, mark] of marks) if (mutationId <= before) this.sentAgain.push(mark);
     let response: Response;
     let answer: Uint8Array<ArrayBuffer>;
+    this.#sent.happened();
     try {
       response = await fetch(input, init);
       answer = new Uint8Array(await response.arrayBuffer());
@@ -54,7 +56,7 @@ export class Ledger {
         if (mutationId <= lastMutationId) this.acknowledged.add(mark);
       }
       this.#last.set(clientId, Math.max(before, lastMutationId));
-      for (const tell of [...this.#waiting]) tell();
+      this.#answered.happened();
     }
     return new Response(answer, { status: response.status, headers: response.headers });
   };
@@ -66,7 +68,31 @@ export class Ledger {
    * @param withinMs the deadline
    * @returns whether they were in time
    */
-  async next(count: number, withinMs: number): Promise<boolean> {
+  next(count: number, withinMs: number): Promise<boolean> {
+    return this.#answered.wait(count, withinMs);
+  }
+
+  /**
+   * Waits until so many further pushes are sent, which nobody may have answered yet.
+   *
+   * @param count how many
+   * @param withinMs the deadline
+   * @returns whether they were in time
+   */
+  nextSent(count: number, withinMs: number): Promise<boolean> {
+    return this.#sent.wait(count, withinMs);
+  }
+}
+
+/** Something that happens again and again. */
+class Happening {
+  readonly #waiting = new Set<() => void>();
+
+  happened(): void {
+    for (const tell of [...this.#waiting]) tell();
+  }
+
+  async wait(count: number, withinMs: number): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const timer = setTimeout(() => resolve(false), withinMs);
     let left = count;

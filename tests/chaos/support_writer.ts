@@ -87,12 +87,15 @@ export class Writer {
    * Writes until {@linkcode Writer.stop}.
    *
    * @param everyMs the mean time between two transactions, in milliseconds
+   * @param maxPending with so many transactions that no checkpoint contains yet it waits
    */
-  start(everyMs: number): void {
+  start(everyMs: number, maxPending: number = Infinity): void {
     const { promise: stopped, resolve } = Promise.withResolvers<"stopped">();
     this.#stop = () => resolve("stopped");
     this.#loop = (async () => {
-      while (await pause(Math.random() * 2 * everyMs, stopped) !== "stopped") await this.write();
+      while (await pause(Math.random() * 2 * everyMs, stopped) !== "stopped") {
+        if (this.client.status.value.pending < maxPending) await this.write();
+      }
     })();
   }
 
