@@ -428,6 +428,26 @@ Deno.test("G5 G6: the app's triggers that pass over rows or roll back do not whe
   });
 });
 
+Deno.test("G6: a row that a constraint forbids waits, whatever the table declares ON CONFLICT", async () => {
+  for (const clause of ["REPLACE", "IGNORE", "ROLLBACK"]) {
+    await withFolder(async (folder) => {
+      const app = new DatabaseSync(`${folder}/a.db`);
+      app.exec(`CREATE TABLE todos (id TEXT PRIMARY KEY, title TEXT UNIQUE ON CONFLICT ${clause},
+        done INTEGER, n INTEGER)`);
+      app.close();
+      const db = await openLocal({ database: `${folder}/a.db`, schema: SCHEMA, watchMs: 0 });
+      try {
+        await db.receive(page([put("a", { title: "x" })]));
+        await db.receive(page([put("b", { title: "x" }), put("c", { title: "y" })]));
+        assert.deepEqual(await titles(db), [["a", "x"], ["c", "y"]]);
+        assert.deepEqual((await db.blockedRows()).map(({ rowId }) => rowId), ["b"]);
+      } finally {
+        await db.close();
+      }
+    });
+  }
+});
+
 Deno.test("a sync step waits for another connection's write without holding up the event loop", async () => {
   await withFolder(async (folder) => {
     const path = `${folder}/a.db`;

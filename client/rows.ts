@@ -74,24 +74,52 @@ export function keyWhere(table: SyncedTable): string {
     .join(" AND ");
 }
 
+type OrClause = "" | "OR ABORT ";
+
+const DECLARED_CONFLICT = /\bON\s+CONFLICT\s+(?!ABORT|FAIL)/i;
+
+/**
+ * A table may declare that a row which a constraint forbids is left out, replaces others or rolls
+ * everything back. What the gateway sent is refused then, so that it is known to be blocked. Only
+ * such tables get the clause, since it holds for the statements of the app's triggers too.
+ */
+async function orClauseOf(db: SqliteConnection, { name }: SyncedTable): Promise<OrClause> {
+  const [row] = await db.values(
+    "SELECT sql FROM sqlite_schema WHERE type = 'table' AND lower(name) = lower(?)",
+    [name],
+  );
+  return DECLARED_CONFLICT.test(String(row?.[0])) ? "OR ABORT " : "";
+}
+
+/** How rows of one shape are put. */
+interface Put {
+  readonly db: SqliteConnection;
+  readonly table: SyncedTable;
+  readonly columns: readonly PlacedColumn[];
+  readonly nulls: readonly PlacedColumn[];
+  readonly or: OrClause;
+}
+
 /**
  * Writes an upsert of some columns; its parameters are the key's cells and the columns'.
  *
  * @param table the table
  * @param columns the columns that are written
  * @param nulls columns that are NULL where the row is new, whatever the app's defaults are
+ * @param or what to do where constraints forbid the row; else what the table declares
  */
 export function upsertSql(
   table: SyncedTable,
   columns: readonly PlacedColumn[],
   nulls: readonly PlacedColumn[] = [],
+  or: OrClause = "",
 ): string {
   const keys = table.table.primaryKey.map(({ name }) => quoteName(name));
   const names = columns.map(({ name }) => quoteName(name));
   const all = [...keys, ...names, ...nulls.map(({ name }) => quoteName(name))];
   const values = [...keys.map(() => "?"), ...names.map(() => "?"), ...nulls.map(() => "NULL")];
   const set = names.map((name) => `${name} = excluded.${name}`).join(", ");
-  return `INSERT INTO ${quoteName(table.name)} (${all.join(", ")}) VALUES (${
+  return `INSERT ${or}INTO ${quoteName(table.name)} (${all.join(", ")}) VALUES (${
     values.join(", ")
   }) ON CONFLICT (${keys.join(", ")}) DO ${names.length === 0 ? "NOTHING" : `UPDATE SET ${set}`}`;
 }
@@ -103,22 +131,19 @@ export function deleteSql(table: SyncedTable): string {
 
 /** An upsert checks NOT NULL before it sees that the row is there, so such a row is updated. */
 async function upsertOne(
-  db: SqliteConnection,
-  table: SyncedTable,
-  columns: readonly PlacedColumn[],
-  nulls: readonly PlacedColumn[],
+  { db, table, columns, nulls, or }: Put,
   key: readonly SqlValue[],
   cells: readonly SqlValue[],
 ): Promise<void> {
   if (columns.length > 0) {
     const set = columns.map(({ name }) => `${quoteName(name)} = ?`).join(", ");
     const { changes } = await db.run(
-      `UPDATE ${quoteName(table.name)} SET ${set} WHERE ${keyWhere(table)}`,
+      `UPDATE ${or}${quoteName(table.name)} SET ${set} WHERE ${keyWhere(table)}`,
       [...cells, ...key],
     );
     if (changes > 0) return;
   }
-  await db.run(upsertSql(table, columns, nulls), [...key, ...cells]);
+  await db.run(upsertSql(table, columns, nulls, or), [...key, ...cells]);
 }
 
 /** The defaults of a table's columns that have one. */
@@ -153,10 +178,7 @@ export async function readDefaults(
  * @returns whether it was written, and is new; undefined when it was not
  */
 async function putWithDefaults(
-  db: SqliteConnection,
-  table: SyncedTable,
-  columns: readonly PlacedColumn[],
-  nulls: readonly PlacedColumn[],
+  { db, table, columns, nulls, or }: Put,
   key: readonly SqlValue[],
   cells: readonly SqlValue[],
 ): Promise<{ readonly isNew: boolean } | undefined> {
@@ -183,12 +205,12 @@ async function putWithDefaults(
     if (filled.length > 0) {
       const set = [...rest.map(({ name }) => `${quoteName(name)} = ?`), ...filled].join(", ");
       const { changes } = await db.run(
-        `UPDATE ${quoteName(table.name)} SET ${set} WHERE ${keyWhere(table)}`,
+        `UPDATE ${or}${quoteName(table.name)} SET ${set} WHERE ${keyWhere(table)}`,
         [...given, ...key],
       );
       if (changes > 0) return { isNew: false };
     }
-    await db.run(upsertSql(table, rest, stays), [...key, ...given]);
+    await db.run(upsertSql(table, rest, stays, or), [...key, ...given]);
     return { isNew: true };
   } catch {
     return undefined;
@@ -233,19 +255,21 @@ export async function putRows<R extends RowCells>(
   rows: readonly R[],
   nulls: readonly PlacedColumn[] = [],
 ): Promise<Failed<R>[]> {
+  const or = await orClauseOf(db, table);
   try {
     await db.runMany(
-      upsertSql(table, columns, nulls),
+      upsertSql(table, columns, nulls, or),
       rows.map(({ rowId, cells }) => [...keyCells(table, rowId), ...cells]),
     );
     return [];
   } catch (error) {
     if (!isConstraint(error)) throw error;
   }
+  const put = { db, table, columns, nulls, or };
   return await oneByOne(
     rows,
-    ({ rowId, cells }) => upsertOne(db, table, columns, nulls, keyCells(table, rowId), cells),
-    ({ rowId, cells }) => putWithDefaults(db, table, columns, nulls, keyCells(table, rowId), cells),
+    ({ rowId, cells }) => upsertOne(put, keyCells(table, rowId), cells),
+    ({ rowId, cells }) => putWithDefaults(put, keyCells(table, rowId), cells),
   );
 }
 
