@@ -28,7 +28,14 @@ export type Row = Readonly<Record<string, string>>;
 export type Rows = Map<string, Row>;
 
 function elements(list: Value | undefined): string[] {
-  return ((list ?? []) as readonly JsonValue[]).map((element) => JSON.stringify(element));
+  return ((list ?? []) as readonly JsonValue[]).map((element) =>
+    wellFormed(JSON.stringify(element))
+  );
+}
+
+/** SQL and JavaScript write half of a surrogate pair, which the wire cannot, as replacements. */
+function wellFormed(text: string): string {
+  return text.replace(/\\ud[89a-f][0-9a-f]{2}|\ufffd+/g, "\ufffd");
 }
 
 /** A counter that was never written is 0, a set empty, and of a set the order is nobody's. */

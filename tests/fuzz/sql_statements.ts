@@ -28,7 +28,11 @@ export type Step =
     readonly statements: readonly Statement[];
     readonly fails: boolean;
   }
-  | { readonly do: "script"; readonly sql: string };
+  | { readonly do: "script"; readonly sql: string }
+  /** Another connection to the file commits statements, as one transaction. */
+  | { readonly do: "other"; readonly statements: readonly Statement[] }
+  /** The database is closed and opened again. */
+  | { readonly do: "reopen" };
 
 const OR = ["", "OR IGNORE ", "OR REPLACE ", "OR FAIL ", "OR ABORT ", "OR ROLLBACK "] as const;
 
@@ -269,6 +273,8 @@ export function makeStep(c: Choices, world: World): Step {
       ),
       fails: c.oneIn(6),
     })],
+    [1, () => ({ do: "other", statements: c.list(1, 3, () => write(c, world)) })],
+    [1, () => ({ do: "reopen" })],
     [1, () => ({
       do: "script",
       sql: c.list(2, 4, () => c.oneIn(3) ? c.pick(CONTROL.slice(0, 6)) : write(c, world).sql).join(

@@ -7,8 +7,8 @@ import { play } from "./sql_play.ts";
 import { firstSteps, makeStep, type Step } from "./sql_statements.ts";
 import { makeWorld, type World } from "./sql_world.ts";
 
-function describe({ schema, ddl, lateDdl, onDisk }: World, steps: readonly Step[]): string {
-  const lines = [onDisk ? "on disk" : "in memory", JSON.stringify(schema), ...ddl, ...lateDdl];
+function describe({ schema, ddl, rows, onDisk }: World, steps: readonly Step[]): string {
+  const lines = [onDisk ? "on disk" : "in memory", JSON.stringify(schema), ...ddl, ...rows];
   return [...lines, ...steps.map((step) => JSON.stringify(step))].join("\n");
 }
 
@@ -33,7 +33,7 @@ law("the outbox reproduces the database, and the app sees what plain SQLite woul
     first: numbers,
     steps: fc.array(numbers, { maxLength: 25, size: "max" }),
   }),
-  runs: 150,
+  runs: 80,
   holds: async (input) => {
     const { world, steps } = makeApp(input);
     try {

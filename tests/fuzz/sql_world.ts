@@ -7,6 +7,7 @@
 import type { ColumnSpec, ColumnType, MergeKind, SchemaSpec, TableSpec } from "@lakesync/core";
 import type { Choices } from "./choices.ts";
 import { writeTable } from "./sql_tables.ts";
+import { goodValue } from "./sql_values.ts";
 import { writeTriggers, writeViews } from "./sql_triggers.ts";
 
 /** A column that the app writes. */
@@ -45,6 +46,8 @@ export interface World {
   readonly ddl: readonly string[];
   /** Triggers and views, made by the app while it runs. */
   readonly lateDdl: readonly string[];
+  /** Rows that were there before; each statement adds one, which fits. */
+  readonly rows: readonly string[];
   /** Whether the database is a file, and not in memory. */
   readonly onDisk: boolean;
 }
@@ -112,6 +115,14 @@ function specOf(columns: readonly AppColumn[]): TableSpec {
   };
 }
 
+/** A row of a table that the app has made itself. */
+function oldRow(c: Choices, { name, columns }: AppTable, ddl: readonly string[]): string[] {
+  if (!ddl.some((sql) => sql.startsWith(`CREATE TABLE "${name}"`))) return [];
+  const names = columns.map((column) => `"${column.name}"`).join(", ");
+  const values = columns.map(({ type, merge }) => goodValue(c, type, merge === "set")).join(", ");
+  return [`INSERT OR IGNORE INTO "${name}" (${names}) VALUES (${values})`];
+}
+
 /**
  * Makes an app.
  *
@@ -137,6 +148,7 @@ export function makeWorld(c: Choices): World {
     synced: false,
     key: false,
   });
+  const rows = c.oneIn(4) ? tables.flatMap((table) => oldRow(c, table, ddl)) : [];
   const synced = [...tables];
   tables.push({ name: "own", columns: [own("v"), own("w")], synced: false, hasRowid: true });
   const views = writeViews(c, synced);
@@ -146,6 +158,7 @@ export function makeWorld(c: Choices): World {
     tables: [...tables, ...views.tables],
     ddl,
     lateDdl,
+    rows,
     onDisk,
   };
 }
