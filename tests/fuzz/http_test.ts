@@ -2,6 +2,7 @@ import { ServerProcess } from "@lakesync/server/testing";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { judge, judgeAny, type Verdict } from "./http_judge.ts";
+import { rightPlanOf, rightPlans, wrongPlans } from "./http_plans.ts";
 import {
   bodyValue,
   isRight,
@@ -10,9 +11,6 @@ import {
   type Packing,
   type Plan,
   requestOf,
-  rightPlanOf,
-  rightPlans,
-  wrongPlans,
 } from "./http_requests.ts";
 import { BAD, SECRET } from "./http_tokens.ts";
 import { exchange, readReplies, type Reply, requestBytes } from "./http_wire.ts";
