@@ -80,6 +80,7 @@ export class Device {
   #client: Client | undefined;
   #file = 0;
   #elements = 0;
+  #inherited: ReadonlySet<TxName> = new Set();
   /** Counts databases, each a life of its own: a list has one writer, who never goes back. */
   #life = 0;
 
@@ -306,7 +307,6 @@ export class Device {
       rows.filter((row) => row["kind"] === kind).map(({ id }) => String(id));
     const lists = rows.filter(({ kind, author }) => kind === "m" && author !== this.user);
     const items = Map.groupBy(rows.filter(({ kind }) => kind === "i"), ({ id }) => String(id));
-    const own = new RegExp(`^${this.name}\\.`);
     recorder.add({
       kind: "read",
       device: this.name,
@@ -314,9 +314,7 @@ export class Device {
       marks: names("m"),
       twins: names("t"),
       lists: [...new Set(lists.map(({ list }) => String(list)))],
-      pending: recorder.begun.filter((tx) =>
-        own.test(tx) && !recorder.acknowledged.has(tx) && !recorder.refused.has(tx)
-      ),
+      pending: this.unsettled(),
       elements: [...items].map(([key, found]) => ({
         key,
         elements: found.map(({ el }) => Number(el)),
@@ -324,13 +322,20 @@ export class Device {
     });
   }
 
-  /** Transactions of this device that no answer has settled. */
+  /** Transactions in this database that no answer has settled: its own, and those copied with it. */
   unsettled(): readonly TxName[] {
     const { recorder } = this.#settings;
     const own = `${this.name}.`;
     return recorder.begun.filter((tx) =>
-      tx.startsWith(own) && !recorder.acknowledged.has(tx) && !recorder.refused.has(tx)
+      (tx.startsWith(own) || this.#inherited.has(tx)) &&
+      !recorder.acknowledged.has(tx) && !recorder.refused.has(tx)
     );
+  }
+
+  /** Begins with a copy of another device's database. */
+  inherit(from: Device): void {
+    from.copyTo(this.path);
+    this.#inherited = new Set(from.unsettled());
   }
 
   /** What the app's tables hold, without keys and nulls. */

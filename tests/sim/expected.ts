@@ -51,7 +51,7 @@ const TABLES: readonly TablePlan[] = Object.entries(SCHEMAS[1].tables).map(([nam
 const PLAN: Plan = { seed: 0, store: "memory", tables: TABLES, clients: [], steps: [] };
 
 /** A transaction as the log has it. */
-export interface Logged extends LoggedTx {
+export interface Logged extends Omit<LoggedTx, "deltaIds"> {
   readonly sub: string;
   readonly deltas: readonly Delta[];
 }
@@ -66,15 +66,26 @@ function deltaId(delta: Delta, clientId: string): string {
     deltaIdOf(clientId, delta, stampOf(delta), (text) => hash("sha256", text, "hex"));
 }
 
-/** Reads a gateway's whole log, each transaction once, also those in several slices. */
-export async function readLog(store: Store): Promise<readonly Logged[]> {
+/**
+ * Reads a gateway's whole log, each transaction once, also those in several slices.
+ *
+ * @param store keeps it
+ * @param after reads what comes after this seq
+ * @param peek runs each read
+ */
+export async function readLog(
+  store: Store,
+  after = 0,
+  peek: <T>(read: () => T) => T = (read) => read(),
+): Promise<readonly Logged[]> {
   const entries: LogEntry[] = [];
-  for (let after: LogPosition = LOG_START;;) {
-    const page = await store.readLog(after, PAGE);
+  for (let at: LogPosition = { ...LOG_START, seq: after, slice: after === 0 ? 0 : Infinity };;) {
+    const from = at;
+    const page = await peek(() => store.readLog(from, PAGE));
     entries.push(...page);
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE) break;
-    after = last;
+    at = last;
   }
   const ids = [...new Set(entries.map(({ clientId }) => clientId))];
   const clients = await store.readClients(ids);
@@ -82,21 +93,30 @@ export async function readLog(store: Store): Promise<readonly Logged[]> {
   const logged: { -readonly [K in keyof Logged]: Logged[K] }[] = [];
   for (const { seq, slice, clientId, mutationId, payload } of entries) {
     const deltas = readLogPayload(payload).map(({ delta }) => delta);
-    const deltaIds = deltas.map((delta) => deltaId(delta, clientId));
     const last = logged.at(-1);
     if (slice > 0 && last !== undefined && last.seq === seq) {
       last.deltas = [...last.deltas, ...deltas];
-      last.deltaIds = [...last.deltaIds, ...deltaIds];
       continue;
     }
     const sub = subs.get(clientId) ?? "";
-    logged.push({ tx: "", sub, seq, clientId, mutationId, deltas, deltaIds });
+    logged.push({ tx: "", sub, seq, clientId, mutationId, deltas });
   }
   for (const one of logged) {
     one.tx = one.deltas.find(({ shape }) => shape.table === "marks")?.rowId ??
       `${one.clientId}#${one.mutationId}`;
   }
   return logged;
+}
+
+/** The log as histories have it. */
+export function withDeltaIds(log: readonly Logged[]): readonly LoggedTx[] {
+  return log.map(({ tx, seq, clientId, mutationId, deltas }) => ({
+    tx,
+    seq,
+    clientId,
+    mutationId,
+    deltaIds: deltas.map((delta) => deltaId(delta, clientId)),
+  }));
 }
 
 function asPlan(delta: Delta): DeltaPlan {

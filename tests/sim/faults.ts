@@ -66,7 +66,10 @@ function block(world: World, directions: readonly ("up" | "down")[]): boolean {
 /** Replaces a device's database while its app does not run. */
 function replace(world: World, device: Device, path: string | undefined, written: number): void {
   device.crash();
-  const txs = device.unsettled().filter((tx) => Number(tx.slice(tx.indexOf(".") + 1)) > written);
+  const own = `${device.name}.`;
+  const txs = device.unsettled().filter((tx) =>
+    tx.startsWith(own) ? Number(tx.slice(own.length)) > written : path === undefined
+  );
   world.recorder.add({ kind: "forgot", device: device.name, txs });
   device.replaceBy(path);
   world.kernel.after(world.random.between(10, 5_000), () => world.startDevice(device));
@@ -177,7 +180,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     const gateway = world.gatewayOf.get(device) ?? "";
     const copy = world.addDevice(`${device.name}x${world.devices.length}`, device.user, gateway);
     copy.version = device.version;
-    device.copyTo(copy.path);
+    copy.inherit(device);
     world.startDevice(copy);
     return true;
   },
@@ -233,5 +236,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
 /** Lets a fault fire. */
 export function fire(world: World, backups: Backups, name: string): void {
   const done = FAULTS[name]?.(world, backups) ?? false;
-  if (done && !name.endsWith("between two steps")) world.recorder.add({ kind: "fault", fault: name });
+  if (done && !name.endsWith("between two steps")) {
+    world.recorder.add({ kind: "fault", fault: name });
+  }
 }

@@ -25,8 +25,10 @@ export class Recorder {
   /** Kinds of faults that fired, and how often. */
   readonly faults: Map<string, number> = new Map();
   readonly #kernel: Kernel;
-  readonly #members = new Set<string>();
   #writes = 0;
+  #restores = 0;
+  /** What the last answer said of a transaction, and how often a gateway had gone back by then. */
+  readonly #outcomes = new Map<TxName, { readonly code: string | undefined; restores: number }>();
   readonly #writesOf = new Map<TxName, number>();
 
   /** @param kernel time */
@@ -40,6 +42,8 @@ export class Recorder {
     if (event.kind === "begin") {
       this.begun.push(event.tx);
       this.#writesOf.set(event.tx, event.writes.length);
+    } else if (event.kind === "restored") {
+      this.#restores++;
     } else if (event.kind === "fault") {
       this.faults.set(event.fault, (this.faults.get(event.fault) ?? 0) + 1);
     }
@@ -48,20 +52,6 @@ export class Recorder {
   /** Writes in transactions that were acknowledged. */
   get acknowledgedWrites(): number {
     return this.#writes;
-  }
-
-  /** A push came in: what it says about who is in which list may hold from now on. */
-  pushed(body: Uint8Array): void {
-    for (const { deltas = [] } of decodePush(body).transactions) {
-      for (const { shape, rowId } of deltas) {
-        const [list, user] = rowId.split(":");
-        if (shape.table !== "members" || list === undefined || user === undefined) continue;
-        const kind = shape.op === "INSERT" ? "member" : "unmember";
-        if (kind === "member" && this.#members.has(rowId)) continue;
-        this.#members[kind === "member" ? "add" : "delete"](rowId);
-        this.add({ kind, user, list });
-      }
-    }
   }
 
   /** A push was answered, and the answer leaves the gateway now. */
@@ -78,16 +68,21 @@ export class Recorder {
   }
 
   #outcome(tx: TxName, clientId: string, code: string | undefined): void {
+    const before = this.#outcomes.get(tx);
+    const now = { code, restores: this.#restores };
+    // A refusal that the client has seen is not repeated when it is sent once more.
+    const repeated = before !== undefined &&
+      (before.code === code || (code === undefined && before.restores === now.restores));
+    if (repeated) return;
+    this.#outcomes.set(tx, now);
     if (code !== undefined) {
-      if (this.refused.has(tx)) return;
       this.refused.add(tx);
-      this.add({ kind: "refused", tx, clientId, code });
-    } else {
-      // A refusal that the client has seen is not repeated when it is sent once more.
-      if (this.acknowledged.has(tx) || this.refused.has(tx)) return;
-      this.acknowledged.add(tx);
-      this.#writes += this.#writesOf.get(tx) ?? 0;
-      this.add({ kind: "acknowledged", tx, clientId });
+      this.acknowledged.delete(tx);
+      return this.add({ kind: "refused", tx, clientId, code });
     }
+    this.acknowledged.add(tx);
+    this.refused.delete(tx);
+    if (before === undefined) this.#writes += this.#writesOf.get(tx) ?? 0;
+    this.add({ kind: "acknowledged", tx, clientId });
   }
 }

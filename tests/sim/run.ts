@@ -9,7 +9,14 @@ import type { OpenGateway } from "../../server/gateway/open_gateway.ts";
 import { Mirror } from "../oracle/mirror.ts";
 import { Random } from "../oracle/random.ts";
 import type { Device } from "./device.ts";
-import { type Expected, expectedOf, type Logged, readLog, type Viewer } from "./expected.ts";
+import {
+  type Expected,
+  expectedOf,
+  type Logged,
+  readLog,
+  type Viewer,
+  withDeltaIds,
+} from "./expected.ts";
 import { type Backups, FAULTS, fire } from "./faults.ts";
 import { playedBy, playedByNobody, realNowMs } from "./globals.ts";
 import type { DeviceEnd, GatewayEnd, History, TableRows, Violation } from "./history.ts";
@@ -61,6 +68,14 @@ export interface RunResult {
   readonly trace: string;
 }
 
+/** A gateway at a moment, and what is expected of it. */
+interface Now {
+  /** Stands for the moment. */
+  readonly key: string;
+  readonly log: readonly Logged[];
+  readonly expected: Expected;
+}
+
 /** Keeps a run going. */
 class Runner {
   readonly #settings: RunSettings;
@@ -72,7 +87,7 @@ class Runner {
   readonly #backups: Backups = { server: [], devices: new Map() };
   readonly #unhandled: string[] = [];
   readonly #settledMs = new Map<Device, number>();
-  readonly #expected = new Map<string, { readonly key: string; readonly value: Expected }>();
+  readonly #expected = new Map<string, Now>();
   #active = true;
 
   constructor(settings: RunSettings, kernel: Kernel, mirror: Mirror) {
@@ -146,7 +161,7 @@ class Runner {
 
   /** What a device's user does, as long as the run is active. */
   #live(device: Device): void {
-    const pace = this.#random.pick([1_000, 4_000, 10_000]);
+    const pace = this.#random.pick([2_000, 5_000, 12_000]);
     const often = (everyMs: number, run: () => Promise<void>) => {
       const again = () => {
         if (!this.#active) return;
@@ -244,23 +259,25 @@ class Runner {
   }
 
   async #open(id: string): Promise<OpenGateway | undefined> {
-    const gateway = await this.#world.server.gateways.get(id);
-    return gateway as OpenGateway | undefined;
+    const { server } = this.#world;
+    if (server.process === undefined) return undefined;
+    return await server.gateways.get(id) as OpenGateway | undefined;
   }
 
   /** What is expected of a gateway now; worked out once for each state of its log. */
-  async #expect(id: string): Promise<{ log: readonly Logged[]; expected: Expected } | undefined> {
+  async #expect(id: string): Promise<Now | undefined> {
     const gateway = await this.#open(id);
     if (gateway === undefined) return undefined;
-    const log = await readLog(gateway.store);
+    const { epoch, seq } = await gateway.store.head();
     const viewers = this.#viewers(id);
     const { version, rules } = this.#world;
-    const key = JSON.stringify([log.at(-1)?.seq, log.length, viewers, version, rules]);
+    const key = JSON.stringify([epoch, seq, viewers, version, rules]);
     const known = this.#expected.get(id);
-    if (known?.key === key) return { log, expected: known.value };
-    const value = expectedOf(log, version, rules, viewers, this.#mirror);
-    this.#expected.set(id, { key, value });
-    return { log, expected: value };
+    if (known?.key === key) return known;
+    const log = await readLog(gateway.store);
+    const now = { key, log, expected: expectedOf(log, version, rules, viewers, this.#mirror) };
+    this.#expected.set(id, now);
+    return now;
   }
 
   async #isSettled(device: Device): Promise<boolean> {
@@ -315,7 +332,9 @@ class Runner {
       const client = device.client;
       devices.push({
         device: device.name,
-        user: viewerName(device.user, device.version),
+        user: device.user,
+        gateway: this.#gateway(device),
+        view: viewerName(device.user, device.version),
         settled: settledMs !== undefined,
         status: JSON.stringify(client?.status.value ?? "not open"),
         tables: client === undefined ? {} : await device.tables(client),
@@ -328,7 +347,7 @@ class Runner {
       if (now === undefined) continue;
       gateways.push({
         gateway,
-        log: now.log,
+        log: withDeltaIds(now.log),
         expected: now.expected.tables,
         destinations: [],
       });

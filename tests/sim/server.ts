@@ -14,6 +14,7 @@ import { checkpointSettings } from "../../server/gateway/checkpoint_settings.ts"
 import type { GatewayEnvironment } from "../../server/gateway/environment.ts";
 import type { Gateways } from "../../server/gateway/gateway.ts";
 import { openGateways } from "../../server/gateway/open.ts";
+import type { OpenGateway } from "../../server/gateway/open_gateway.ts";
 import { createApp, type RequestHandler } from "../../server/http/app.ts";
 import type { Phase } from "../../server/http/context.ts";
 import { LiveHub } from "../../server/live/hub.ts";
@@ -21,6 +22,7 @@ import type { SimDisk } from "./disk.ts";
 import { diskStores } from "./disk_store.ts";
 import { EPOCH_MS } from "./globals.ts";
 import type { Kernel } from "./kernel.ts";
+import { LogWatch } from "./log_watch.ts";
 import type { Host } from "./network.ts";
 import { never, Process } from "./process.ts";
 import type { Recorder } from "./recorder.ts";
@@ -53,6 +55,8 @@ export interface ServerSettings {
   readonly kernel: Kernel;
   readonly recorder: Recorder;
   readonly disk: SimDisk;
+  /** The gateways' ids. */
+  readonly gateways: readonly string[];
   /** Buckets with so many rows come in chunks. */
   readonly minRows: number;
   /** Told of what the gateway cannot tell a caller in detail. */
@@ -74,6 +78,8 @@ export class SimServer implements Host {
   #hub: LiveHub | undefined;
   #phase: Phase = "starting";
   #stopping = new AbortController();
+  #peeking = false;
+  readonly #watches = new Map<string, LogWatch>();
 
   /** @param settings what it is made of */
   constructor(settings: ServerSettings) {
@@ -91,8 +97,7 @@ export class SimServer implements Host {
   }
 
   /** Its clock, in milliseconds since 1970. */
-  readonly clock = (): number =>
-    Math.floor(EPOCH_MS + this.#settings.kernel.nowMs + this.skewMs);
+  readonly clock = (): number => Math.floor(EPOCH_MS + this.#settings.kernel.nowMs + this.skewMs);
 
   /** Starts a process, if none runs. */
   start(): void {
@@ -118,16 +123,41 @@ export class SimServer implements Host {
     this.#hub = new LiveHub(context);
     this.#app = createApp({ ...context, live: this.#hub });
     this.#phase = "ready";
+    for (const id of this.#settings.gateways) this.#follow(process, gateways, id);
+  }
+
+  /** Follows a gateway's log, as soon as it can be opened. */
+  #follow(process: Process, gateways: Gateways, id: string): void {
+    this.#watch(gateways, id).catch(() => {
+      process.timer(100, () => this.#follow(process, gateways, id));
+    });
+  }
+
+  async #watch(gateways: Gateways, id: string): Promise<void> {
+    const gateway = await gateways.create(id);
+    const watch = this.#watches.get(id) ?? new LogWatch(this.#settings.recorder);
+    this.#watches.set(id, watch);
+    watch.follow(gateway as OpenGateway, (read) => {
+      this.#peeking = true;
+      try {
+        return read();
+      } finally {
+        this.#peeking = false;
+      }
+    });
   }
 
   /** What the disk takes: memory nothing, a write little, and until it is durable a while. */
   async #io(process: Process, what: "read" | "write" | "fsync"): Promise<void> {
     const { random } = this.#settings.kernel;
+    if (this.#peeking) return;
     if (what === "read" && !random.chance(0.02 * this.slowness)) {
       if (!process.step()) await never();
       return;
     }
-    await process.pause((what === "fsync" ? random.between(1, 8) : random.below(3)) * this.slowness);
+    await process.pause(
+      (what === "fsync" ? random.between(1, 8) : random.below(3)) * this.slowness,
+    );
   }
 
   #environment(process: Process): GatewayEnvironment {
@@ -177,7 +207,6 @@ export class SimServer implements Host {
     const push = request.method === "POST" && request.url.endsWith("/push");
     const body = push ? new Uint8Array(await request.clone().arrayBuffer()) : undefined;
     const { recorder } = this.#settings;
-    if (body !== undefined) recorder.pushed(body);
     const response = await this.#app(request);
     if (!process.alive) return await never();
     if (body === undefined || !response.ok) return response;

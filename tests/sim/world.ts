@@ -67,6 +67,7 @@ export class World {
       kernel,
       recorder: this.recorder,
       disk: this.disk,
+      gateways: settings.gateways,
       minRows: settings.minRows,
       onError: (what, error) => this.errors.push(`${what}: ${error}`),
     });
