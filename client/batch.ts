@@ -82,6 +82,18 @@ export class BatchReader {
     return await this.#whole(db, clientId, sealed, limits);
   }
 
+  /**
+   * The link of a kept transaction. Runs inside a transaction.
+   *
+   * @param db the writer
+   * @param clientId whose transactions they are
+   * @param mutationId the transaction
+   * @returns the chain after it
+   */
+  async chainThrough(db: SqliteConnection, clientId: string, mutationId: number): Promise<string> {
+    return await this.#chainBefore(db, clientId, mutationId + 1);
+  }
+
   async #checkKept(
     db: SqliteConnection,
     first: Sealed,
@@ -119,7 +131,7 @@ export class BatchReader {
     const captured = await this.#outbox.range(db, first, last);
     const transactions: Transaction[] = [];
     let at = 0;
-    let previous = await this.#chainBefore(db, clientId, chosen[0]);
+    let previous = await this.#chainBefore(db, clientId, chosen[0]?.mutationId ?? 1);
     let renewed = false;
     for (const transaction of chosen) {
       const deltas: Delta[] = [];
@@ -190,18 +202,18 @@ export class BatchReader {
   async #chainBefore(
     db: SqliteConnection,
     clientId: string,
-    transaction: Sealed | undefined,
+    mutationId: number,
   ): Promise<string> {
-    if (transaction === undefined || transaction.mutationId <= 1) return "";
+    if (mutationId <= 1) return "";
     const [known] = await db.values(
       `SELECT mutation_id, chain FROM _lakesync_tx
        WHERE mutation_id BETWEEN 1 AND ? AND chain IS NOT NULL ORDER BY mutation_id DESC LIMIT 1`,
-      [transaction.mutationId - 1],
+      [mutationId - 1],
     );
     let chain = typeof known?.[1] === "string" ? known[1] : "";
     const unknown = await db.values(
       `${SELECT_SEALED} WHERE mutation_id > ? AND mutation_id < ? ORDER BY mutation_id`,
-      [Number(known?.[0] ?? 0), transaction.mutationId],
+      [Number(known?.[0] ?? 0), mutationId],
     );
     for (const row of unknown) {
       const earlier = toSealed(row);
@@ -280,7 +292,7 @@ export class BatchReader {
     this.#running = undefined;
     if (hash === undefined && (isLast || first === transaction.first)) {
       hash = this.#hash();
-      hash.update(await this.#chainBefore(db, clientId, transaction));
+      hash.update(await this.#chainBefore(db, clientId, mutationId));
       await this.#feedRange(db, clientId, hash, transaction.first, first - 1);
     }
     if (hash === undefined) return undefined;

@@ -16,7 +16,7 @@ import type { SyncedTable } from "./layout.ts";
 import { measure, type Measured } from "./measure.ts";
 import { Mutex } from "./mutex.ts";
 import { readDeadLetters, storeAnswer } from "./refusals.ts";
-import { forkAfter, restampFrom } from "./renumber.ts";
+import { forkAfter, forkedClientId, lastPurged, restampFrom } from "./renumber.ts";
 import type {
   Applied,
   Batch,
@@ -44,7 +44,7 @@ export interface LocalReplicaOptions {
   readonly hash: HashFactory;
   /** How long accepted transactions are kept, in milliseconds. */
   readonly keepMs: number;
-  /** Makes a new clientId. */
+  /** Makes a new clientId, for a fork that sends nothing again. */
   readonly newClientId: () => string;
   /** Opens one more connection that reads; undefined for a database in memory. */
   readonly openReader?: () => Promise<SqliteConnection>;
@@ -238,8 +238,14 @@ export class LocalReplica implements Replica {
     await this.#session.step(async (db) => {
       this.#batches.forget();
       await seal(db);
-      const clientId = this.#options.newClientId();
-      await forkAfter(db, layout, lastCommonMutationId, clientId);
+      const { clientId, highestMutationId } = await readState(db);
+      const lastCommon = Math.max(lastCommonMutationId, await lastPurged(db));
+      const name = lastCommon >= highestMutationId ? this.#options.newClientId() : forkedClientId(
+        clientId,
+        await this.#batches.chainThrough(db, clientId, lastCommon + 1),
+        this.#options.hash,
+      );
+      await forkAfter(db, layout, lastCommon, name);
     }, true);
     await this.#announce(new Set(layout.byName.values()));
   }

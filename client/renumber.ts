@@ -8,6 +8,7 @@ import { forgetChains } from "./batch.ts";
 import { NOW_MS } from "./capture.ts";
 import { forgetPages } from "./checkpoint.ts";
 import type { SqliteConnection } from "./database/driver.ts";
+import type { HashFactory } from "./hash.ts";
 import { makePendingAgain } from "./pending_again.ts";
 import type { Layout } from "./layout.ts";
 import { lastNumber, readState } from "./state.ts";
@@ -51,6 +52,44 @@ export async function restampFrom(
     start + BigInt(Math.max(0, newest - kept)) - 1n,
   ]);
   await forgetChains(db, mutationId);
+}
+
+/**
+ * The clientId under which a database goes on that has parted from its own. It is a function of what
+ * is sent again, so that all copies with the same pending transactions go on under the same name, and
+ * the gateway knows what the second one sends for a repetition.
+ *
+ * @param clientId the name before
+ * @param chain the link, under that name, of the first transaction that is sent again
+ * @param hash begins hashes
+ * @returns a name in the form of a UUID of version 8
+ */
+export function forkedClientId(clientId: string, chain: string, hash: HashFactory): string {
+  const running = hash();
+  running.update(`lakesync fork\n${clientId}\n${chain}`);
+  const hex = running.hex();
+  const variant = "89ab"[Number.parseInt(hex.charAt(16), 16) % 4];
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `8${hex.slice(13, 16)}`,
+    `${variant}${hex.slice(17, 20)}`,
+    hex.slice(20, 32),
+  ].join("-");
+}
+
+/**
+ * The last transaction that cannot be sent again, since some of it was purged.
+ *
+ * @param db any connection
+ * @returns its mutationId; 0 when everything is kept
+ */
+export async function lastPurged(db: SqliteConnection): Promise<number> {
+  const [row] = await db.values(
+    `SELECT max(mutation_id) FROM _lakesync_tx
+     WHERE first_n <= (SELECT purged_n FROM _lakesync_state)`,
+  );
+  return Math.max(0, Number(row?.[0] ?? 0));
 }
 
 /**

@@ -10,7 +10,7 @@ import { LakeSyncError, type PushResult } from "@lakesync/core";
 import { problemOf } from "./download.ts";
 import type { ClientEnvironment } from "./environment.ts";
 import { backOffMs, reconnectMs, REFUSED, STOPPED } from "./machine.ts";
-import type { BatchLimits, BatchPosition, Replica, ReplicaState } from "./replica.ts";
+import type { Batch, BatchLimits, BatchPosition, Replica, ReplicaState } from "./replica.ts";
 import type { StatusValue } from "./status.ts";
 import type { HttpTransport } from "./transport/http.ts";
 import { remedyFor } from "./transport/problem.ts";
@@ -176,7 +176,7 @@ export class Upload {
     const result = await http.push({ clientId, schemaVersion, refusalsSeen, transactions }, signal);
     this.#pushingSinceMs = undefined;
     await onServerTime(result.serverTime, sentMs);
-    await replica.pushed(result);
+    await replica.pushed(asSent(result, state, batch));
     this.#failures = 0;
     this.#mended = 0;
     this.#position = batch.next;
@@ -238,14 +238,14 @@ export class Upload {
   /** Mends what the gateway and this database see differently; whether the next push can go at once. */
   async #mendHistory({ code, details }: LakeSyncError): Promise<boolean> {
     const { replica } = this.#context;
-    const { settledMutationId, highestMutationId } = await replica.state();
+    const { settledMutationId } = await replica.state();
     const { lastMutationId = settledMutationId, mutationId } = details;
     switch (code) {
       case "CLIENT_FORKED":
         await this.#fork((mutationId ?? settledMutationId + 1) - 1);
         return true;
       case "MUTATION_GAP":
-        return await this.#closeGap(lastMutationId, settledMutationId, highestMutationId);
+        return await this.#closeGap(lastMutationId);
       case "PAYLOAD_TOO_LARGE": {
         const { transactions, deltas, bytes } = this.#limits;
         if (deltas <= 1) return false;
@@ -269,21 +269,30 @@ export class Upload {
     await onPushed();
   }
 
-  async #closeGap(last: number, settled: number, highest: number): Promise<boolean> {
+  /** Goes on after what the gateway has; under a new name where that is not kept any more. */
+  async #closeGap(last: number): Promise<boolean> {
     const { replica } = this.#context;
-    if (last > highest) {
-      await this.#fork(settled);
-      return true;
-    }
     this.#position = { mutationId: last, part: 0 };
     try {
-      const batch = await replica.nextBatch(this.#position, FULL_BATCH);
-      if (batch !== undefined) return true;
+      return await replica.nextBatch(this.#position, FULL_BATCH) !== undefined;
     } catch (error) {
       if (!(error instanceof LakeSyncError) || error.code !== "MUTATION_GAP") throw error;
-      await this.#fork(settled);
+      await this.#fork(last);
       return true;
     }
-    return false;
   }
+}
+
+/**
+ * An answer as far as it is about what was sent. Where another device goes on under this clientId the
+ * gateway has more, of which nothing is known here: transactions of the same numbers may be others.
+ */
+function asSent(
+  result: PushResult,
+  { settledMutationId }: ReplicaState,
+  { transactions }: Batch,
+): PushResult {
+  const sent = transactions.at(-1)?.mutationId ?? 0;
+  const known = Math.max(settledMutationId, sent);
+  return { ...result, lastMutationId: Math.min(result.lastMutationId, known) };
 }
