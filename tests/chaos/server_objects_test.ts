@@ -31,7 +31,7 @@ async function bootstrap(site: Site, name: string): Promise<string[]> {
 Deno.test({
   name:
     "G6: a full disk for checkpoints keeps nobody from a first pull, and nothing is left behind",
-  ignore: await Tmpfs.unavailable() !== undefined,
+  ignore: await Tmpfs.isMissing(),
   fn: async () => {
     await using opened = await openOnDisk("sqlite", 1 << 20, "/objects");
     const { site, disk } = opened;

@@ -53,26 +53,29 @@ export class Tmpfs implements AsyncDisposable {
         return new Tmpfs(holder, folder, flags);
       }
       await holder.stdin.close().catch(() => {});
-      const { value } = await holder.stderr.getReader().read();
-      said.push(new TextDecoder().decode(value).trim());
-      await holder.stderr.cancel().catch(() => {});
+      const errors = holder.stderr.getReader();
+      const { value } = await errors.read();
+      said.push(new TextDecoder().decode(value).trim().replaceAll(/\s+/g, " "));
+      await errors.cancel();
       await holder.status;
     }
     throw new Error(said.join("; "));
   }
 
   /**
-   * Says why none can be mounted here.
+   * Tries whether one can be mounted here, and prints the reason when not.
    *
-   * @returns the reason, or undefined where one can
+   * @returns whether tests that need one are to be skipped
    */
-  static async unavailable(): Promise<string | undefined> {
+  static async isMissing(): Promise<boolean> {
     const folder = await Deno.makeTempDir({ prefix: "lakesync-tmpfs-" });
     try {
       await (await Tmpfs.mount(folder, 1 << 20))[Symbol.asyncDispose]();
-      return undefined;
+      return false;
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      const reason = error instanceof Error ? error.message : String(error);
+      console.log(`skipped: a full disk needs a mount in a namespace of its own: ${reason}`);
+      return true;
     } finally {
       await Deno.remove(folder);
     }
