@@ -143,12 +143,20 @@ function insert(c: Choices, table: AppTable): Statement {
   return returning(c, { kind, sql: `INSERT ${into} ${from}` });
 }
 
+/**
+ * Which rows are left when one fails or replaces others depends on their order, which is SQLite's to
+ * choose, by an index or not, and is another with triggers.
+ */
+function inOrder({ name }: AppTable): string {
+  return quoted(name) + (name === "shown" ? "" : " NOT INDEXED");
+}
+
 function update(c: Choices, table: AppTable): Statement {
   const name = quoted(table.name);
   const columns = table.columns.filter(({ key }) => !key || c.oneIn(6));
   const chosen = c.some(columns.length === 0 ? table.columns : columns);
   const set = chosen.map((column) => `${quoted(column.name)} = ${expression(c, table, column)}`);
-  const head = `UPDATE ${c.oneIn(3) ? c.pick(OR) : ""}${name} SET ${set.join(", ")}`;
+  const head = `UPDATE ${c.oneIn(3) ? c.pick(OR) : ""}${inOrder(table)} SET ${set.join(", ")}`;
   switch (c.below(6)) {
     case 1:
       return returning(c, {
@@ -169,7 +177,7 @@ function update(c: Choices, table: AppTable): Statement {
 
 function remove(c: Choices, table: AppTable): Statement {
   const where = c.oneIn(6) ? "" : ` WHERE ${condition(c, table)}`;
-  return returning(c, { kind: "write", sql: `DELETE FROM ${quoted(table.name)}${where}` });
+  return returning(c, { kind: "write", sql: `DELETE FROM ${inOrder(table)}${where}` });
 }
 
 function write(c: Choices, world: World): Statement {

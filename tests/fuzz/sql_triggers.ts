@@ -21,6 +21,13 @@ function valueFor(c: Choices, { type, merge }: AppColumn): string {
   return goodValue(c, type, merge === "set");
 }
 
+/** SQLite chooses the order of several rows, which may decide what is left of them. */
+function oneRow(c: Choices, { columns }: AppTable): string {
+  return columns.filter(({ key }) => key).map((column) =>
+    `${quoted(column.name)} IS ${valueFor(c, column)}`
+  ).join(" AND ");
+}
+
 function body(c: Choices, on: AppTable, event: string, after: boolean, all: readonly AppTable[]) {
   const row = event === "DELETE" ? "OLD" : "NEW";
   const [first] = on.columns;
@@ -47,7 +54,8 @@ function body(c: Choices, on: AppTable, event: string, after: boolean, all: read
       if (target === on || columns.length === 0) return log;
       return c.pick(
         columns.map((column) =>
-          `UPDATE ${quoted(target.name)} SET ${quoted(column.name)} = ${valueFor(c, column)}`
+          `UPDATE ${quoted(target.name)} SET ${quoted(column.name)} = ${valueFor(c, column)} ` +
+          `WHERE ${oneRow(c, target)}`
         ),
       );
     case 4:
