@@ -8,7 +8,7 @@ import { type Break, Namespaces } from "./network_namespaces.ts";
 import { Site } from "./network_support.ts";
 
 /** How much faster the clients' timers run: TCP's own do not, so this must not be too much. */
-const TIMES = 20;
+const TIMES = 30;
 
 /** After a line was mended: the longest back-off, as it passes here, and what TCP waits itself. */
 const BACK_WITHIN_MS = 30_000 / TIMES + 5_000;

@@ -22,7 +22,7 @@ const SEED = Number(Deno.env.get("LAKESYNC_TEST_SEED") ?? Date.now() % 1_000_000
 const STEPS = Number(Deno.env.get("LAKESYNC_TEST_NETWORK_STEPS") ?? "60");
 
 /** How much faster the client's timers run; 1 in a run that takes the documented times at heart. */
-const TIMES = Number(Deno.env.get("LAKESYNC_TEST_TIMES") ?? "40");
+const TIMES = Number(Deno.env.get("LAKESYNC_TEST_TIMES") ?? "60");
 
 /** A live connection is asked every 15 s, and given up when it is to be asked the third time. */
 const NOTICED_WITHIN_MS = 3 * 15_000 / TIMES;
