@@ -22,9 +22,14 @@ import type { ColumnType, MergeKind } from "@lakesync/core";
 /** Elements of a set that one change may add and remove, as the gateway bounds them. */
 export const MAX_SET_CHANGES = 10_000;
 
+/** The kind of JSON that `x` is; NULL when it is none. */
+function jsonType(x: string): string {
+  return `json_type(CASE WHEN json_valid(${x}) THEN ${x} END)`;
+}
+
 /** A text that is an array whatever `x` is. */
 function arrayOf(x: string): string {
-  return `CASE WHEN json_type(CASE WHEN json_valid(${x}) THEN ${x} END) = 'array' THEN ${x} ELSE '[]' END`;
+  return `CASE WHEN ${jsonType(x)} = 'array' THEN ${x} ELSE '[]' END`;
 }
 
 /** Elements with what tells them apart: their kind `k` and value `v`, both as JavaScript has them. */
@@ -84,7 +89,7 @@ export function differsSql(kind: MergeKind, type: ColumnType, x: string, y: stri
   const differs = `${x} COLLATE BINARY IS NOT ${y} COLLATE BINARY`;
   if (type === "integer") return `(${differs} OR typeof(${x}) <> typeof(${y}))`;
   if (kind !== "set") return differs;
-  return `(${differs} AND (${x} IS NULL OR ${y} IS NULL OR NOT json_valid(${x}) OR ` +
+  return `(${differs} AND (${x} IS NULL OR ${y} IS NULL OR ${jsonType(x)} IS NOT 'array' OR ` +
     `${elementsDiffer(x, y)}))`;
 }
 

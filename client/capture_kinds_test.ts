@@ -255,6 +255,18 @@ Deno.test("capture refuses what is no set, in the app's own statement", async ()
   });
 });
 
+Deno.test("capture refuses what is no set where no elements were", async () => {
+  await withLocal(async (db, captured) => {
+    await db.exec(`INSERT INTO posts (id, tags) VALUES ('a', '[]')`);
+    await captured();
+    for (const value of ["2", "'{}'", "'\"x\"'", "'null'"]) {
+      const message = /LakeSync: posts\.tags takes a JSON array of texts/;
+      await assert.rejects(db.exec(`UPDATE posts SET tags = ${value}`), message, value);
+    }
+    assert.deepEqual(await captured(), []);
+  });
+});
+
 Deno.test("capture takes plain values of max, min and json columns as they are", async () => {
   await withLocal(async (db, captured) => {
     const free = '{"add": [1], "remove": []}';
