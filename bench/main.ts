@@ -1,11 +1,12 @@
 /**
- * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [bootstrap] [rules]`.
+ * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules]`.
  *
  * @module
  */
 
 import { benchClient } from "./apply.ts";
 import { benchBootstrap } from "./bootstrap.ts";
+import { benchClientStep } from "./client_step.ts";
 import { benchLatency } from "./latency.ts";
 import { benchPull } from "./pull.ts";
 import { benchPush } from "./push.ts";
@@ -17,6 +18,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   pull: benchPull,
   latency: benchLatency,
   client: benchClient,
+  step: benchClientStep,
   bootstrap: benchBootstrap,
   rules: benchRules,
 };
