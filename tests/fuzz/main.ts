@@ -6,9 +6,8 @@
  * - `deno task fuzz --only sql` tries those of the files whose name begins so
  *
  * Inputs are made and made smaller by fast-check, without a look at which code they reach. The one
- * coverage-guided fuzzer that is kept for Node, `@jazzer.js/core` 4.0.0, comes with a binary that
- * needs glibc 2.38, newer than what the servers here are built on, and without the source to
- * build it.
+ * coverage-guided fuzzer that is kept for Node, `@jazzer.js/core` 4.0.0, comes as a binary that needs
+ * glibc 2.38, which Debian 12 does not have, and without the source to build it.
  *
  * @module
  */
