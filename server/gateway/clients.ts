@@ -16,9 +16,7 @@ import {
   type Transaction,
 } from "@lakesync/core";
 import type { ClientRecord } from "../store/store.ts";
-
-/** How many links of a chain are kept: more than one push of a chained client may hold. */
-const KEPT_LINKS = 64;
+import { type Links, RECENT_LINKS } from "./links.ts";
 
 /** All links but the last are kept cut to so many hex digits. */
 const KEPT_DIGITS = 16;
@@ -99,17 +97,22 @@ function forked(client: ClientRecord, mutationId: number): LakeSyncError {
 /**
  * Holds repeated transactions to the chain they had.
  *
+ * @param client the client
+ * @param transaction the repeated transaction
+ * @param older links from before those of the client's record
  * @throws {LakeSyncError} `CLIENT_FORKED`
  */
 export function checkRepeatedChain(
   client: ClientRecord,
   { mutationId, chain }: Transaction,
+  older: Links,
 ): void {
   if (chain === undefined || client.chain.length === 0) return;
-  const kept = client.chain.find((link) => link.mutationId === mutationId);
-  const full = client.chain.length === KEPT_LINKS;
+  const kept = client.chain.find((link) => link.mutationId === mutationId)?.hash ??
+    older.get(mutationId);
+  const full = client.chain.length >= RECENT_LINKS;
   const tooOld = full && mutationId < (client.chain[0]?.mutationId ?? 0);
-  if (kept === undefined ? tooOld : !chain.startsWith(kept.hash)) {
+  if (kept === undefined ? tooOld : !chain.startsWith(kept)) {
     throw forked(client, mutationId);
   }
 }
@@ -185,11 +188,10 @@ function nextChain(
   mutationId: number,
   hash: string,
 ): ClientRecord["chain"] {
-  const cut = links.slice(-(KEPT_LINKS - 1)).map((link) => ({
-    mutationId: link.mutationId,
-    hash: link.hash.slice(0, KEPT_DIGITS),
-  }));
-  return [...cut, { mutationId, hash }];
+  const last = links.at(-1);
+  if (last === undefined) return [{ mutationId, hash }];
+  const cut = { mutationId: last.mutationId, hash: last.hash.slice(0, KEPT_DIGITS) };
+  return [...links.slice(0, -1), cut, { mutationId, hash }];
 }
 
 /** The client after it said which refusals it has seen. */

@@ -33,6 +33,7 @@ import { limitsOf, retentionOf } from "./environment.ts";
 import { judge, type JudgedDelta, type Judgment } from "./judge.ts";
 import { withLife } from "./lives.ts";
 import { BucketLedger } from "./ledger.ts";
+import { type Links, readOlderLinks, takePages } from "./links.ts";
 import { writeLogPayload } from "./log.ts";
 import { Lookups } from "./lookups.ts";
 import type { RuleBook } from "./rule_book.ts";
@@ -162,7 +163,8 @@ export class Group {
         known ?? newClient(request.clientId, caller.sub),
         request.refusalsSeen,
       );
-      this.#check(client, request);
+      const older = await readOlderLinks(this.committer.store, client, request.transactions);
+      this.#check(client, request, older);
       return await this.#apply(client, known, job, judged);
     } catch (error) {
       if (error instanceof LakeSyncError) return { error };
@@ -170,13 +172,13 @@ export class Group {
     }
   }
 
-  #check(client: ClientRecord, request: PushRequest): void {
+  #check(client: ClientRecord, request: PushRequest, older: Links): void {
     const { hash } = this.committer.env;
     checkOrder(client, request.transactions);
     let last = client;
     for (const transaction of request.transactions) {
       if (transaction.mutationId <= last.lastMutationId) {
-        checkRepeatedChain(last, transaction);
+        checkRepeatedChain(last, transaction, older);
       } else {
         checkNextChain(last, transaction, expectedChain(last, transaction, hash));
         last = consume(last, transaction, undefined);
@@ -309,13 +311,14 @@ export class Group {
     const after: Base = { ...unplaced, nextBucket: this.#ledger.next };
     const orphans = this.#working.orphans;
     await this.#loadClients([...orphans.keys()]);
-    const clients = [...this.#changed].flatMap((clientId) => {
+    const paged = [...this.#changed].flatMap((clientId) => {
       const client = this.clients.get(clientId);
-      return client === undefined ? [] : [{
+      return client === undefined ? [] : [takePages({
         ...client,
         orphans: Math.max(0, client.orphans + (orphans.get(clientId) ?? 0)),
-      }];
+      })];
     });
+    const writes = baseWrites(before, after);
     return {
       after,
       batch: {
@@ -324,9 +327,10 @@ export class Group {
         rows,
         buckets: this.#ledger.writes(),
         log: this.#log,
-        clients,
+        clients: paged.map(({ client }) => client),
         answers: this.#answers,
-        ...baseWrites(before, after),
+        ...writes,
+        meta: [...writes.meta ?? [], ...paged.flatMap(({ pages }) => pages)],
       },
     };
   }

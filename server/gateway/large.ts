@@ -25,6 +25,7 @@ import { judge, type JudgeContext } from "./judge.ts";
 import { withLife } from "./lives.ts";
 import { withLookups, writtenVersion } from "./group.ts";
 import { BucketLedger } from "./ledger.ts";
+import { takePages } from "./links.ts";
 import { writeLogPayload } from "./log.ts";
 import { Lookups } from "./lookups.ts";
 import { GROUP_WEIGHT, weightOf } from "./weight.ts";
@@ -95,16 +96,17 @@ export async function refuse(
   rejection: Rejection,
 ): Promise<ClientRecord> {
   const { head } = await committer.base();
-  const after = {
+  const { client: after, pages } = takePages({
     ...consume(client, transaction, rejection),
     seenMs: committer.env.now(),
-  };
+  });
   const { clientId } = client;
   await committer.guarded(() =>
     committer.store.commit({
       expectedSeq: head.seq,
       head,
       clients: [after],
+      meta: pages,
       dropParts: [{ clientId, mutationId: transaction.mutationId }],
     })
   );
@@ -254,14 +256,14 @@ class LargeTransaction {
       marks: markDay(before, env.now()),
       lives: withLife(before.lives, committer.life, before.head.seq),
     };
-    const client: ClientRecord = {
+    const { client, pages } = takePages({
       ...consume(this.client, transaction, undefined),
       orphans: Math.max(
         0,
         this.client.orphans + (orphans.get(this.client.clientId) ?? 0),
       ),
       seenMs: env.now(),
-    };
+    });
     const others = [...orphans.keys()].filter((clientId) => clientId !== client.clientId);
     const touched = (await committer.store.readClients(others)).flatMap((
       other,
@@ -274,6 +276,7 @@ class LargeTransaction {
         ),
       }]
     );
+    const writes = baseWrites(before, after);
     await committer.guarded(() =>
       this.large.commit({
         expectedSeq: before.head.seq,
@@ -284,7 +287,8 @@ class LargeTransaction {
           mutationId: transaction.mutationId,
         }],
         buckets: this.#ledger.writes(),
-        ...baseWrites(before, after),
+        ...writes,
+        meta: [...writes.meta ?? [], ...pages],
       })
     );
     this.#lookups.committed(this.#ledger);

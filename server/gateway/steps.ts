@@ -28,6 +28,7 @@ import { limitsOf, retentionOf } from "./environment.ts";
 import type { PushOutcome } from "./gateway.ts";
 import { judge, reject } from "./judge.ts";
 import { commitLarge, judgeContext, refuse, slices, stagedSlices } from "./large.ts";
+import { readOlderLinks } from "./links.ts";
 import { checkOpen } from "./scope.ts";
 import { GROUP_WEIGHT, weightOfAll } from "./weight.ts";
 
@@ -207,7 +208,8 @@ async function commitLargeStep(
       await committer.base(),
     );
   if (transaction.mutationId <= client.lastMutationId) {
-    checkRepeatedChain(client, transaction);
+    const older = await readOlderLinks(committer.store, client, [transaction]);
+    checkRepeatedChain(client, transaction, older);
     return answer(client);
   }
   if (transaction.mutationId > client.lastMutationId + 1) {
