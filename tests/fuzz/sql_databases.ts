@@ -37,7 +37,7 @@ export async function run(db: Transacted, { kind, sql }: Statement): Promise<unk
   if (kind === "rows") return (await db.query(sql)).map((row) => Object.entries(row));
   const { changes, lastInsertRowid } = await db.exec(sql);
   if (kind === "control") return undefined;
-  return kind === "insert" ? { changes, lastInsertRowid } : { changes };
+  return kind === "insert" && changes > 0 ? { changes, lastInsertRowid } : { changes };
 }
 
 /** Plain SQLite in the form of a client's database. */
