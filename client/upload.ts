@@ -16,7 +16,7 @@ import type { HttpTransport } from "./transport/http.ts";
 import { remedyFor } from "./transport/problem.ts";
 
 /**
- * How much one push holds. The gateway keeps the last 64 links of a client's chain, and a push
+ * How much one push holds. The gateway has the last 64 links of a client's chain at hand, and a push
  * whose answer was lost must lie within them.
  */
 const FULL_BATCH: BatchLimits = { transactions: 64, deltas: 5_000, bytes: 4 * 1024 * 1024 };
