@@ -13,7 +13,7 @@ import type { SqliteConnection } from "./database/driver.ts";
 import { makePendingAgain } from "./pending_again.ts";
 import type { Layout, SyncedTable } from "./layout.ts";
 import { purge } from "./purge.ts";
-import { lastNumber, readState, receiveStamp, type State } from "./state.ts";
+import { lastNumber, readState, type State } from "./state.ts";
 import { slicer } from "./timer.ts";
 
 /**
@@ -97,6 +97,16 @@ export interface AppliedCheckpoint {
   readonly verify: "now" | "later" | undefined;
 }
 
+/** How a checkpoint is applied. */
+export interface ApplyOptions {
+  /** How long accepted transactions are kept, in milliseconds. */
+  readonly keepMs: number;
+  /** The mutationId through which outcomes were known when its last page was asked for. */
+  readonly settledMutationId?: number | undefined;
+  /** Told how many rows of chunks and stored pages were applied since it was told last. */
+  readonly onApplied?: ((rows: number) => void) | undefined;
+}
+
 /**
  * Applies the stored chunks, the stored pages and the last one. Runs inside a transaction with
  * capture off.
@@ -104,8 +114,7 @@ export interface AppliedCheckpoint {
  * @param db the writer
  * @param layout where columns are kept
  * @param page the last page
- * @param keepMs how long accepted transactions are kept, in milliseconds
- * @param onApplied told how many rows of chunks and stored pages were applied since it was told last
+ * @param options how
  * @returns what changed, and what is to be done
  * @throws {DamagedChunkError} when a stored chunk cannot be read
  */
@@ -113,8 +122,7 @@ export async function applyCheckpoint(
   db: SqliteConnection,
   layout: Layout,
   page: PullResult,
-  keepMs: number,
-  onApplied: (rows: number) => void = () => {},
+  { keepMs, settledMutationId = 0, onApplied = () => {} }: ApplyOptions,
 ): Promise<AppliedCheckpoint> {
   const state = await readState(db);
   const pause = slicer();
@@ -125,18 +133,20 @@ export async function applyCheckpoint(
     page.lastMutationId,
     pause,
   );
+  const chunked = await chunkedBuckets(db);
   const applier = new Applier(db, layout, {
     coveredBefore: before,
     coveredAfter: after,
     newest: state.n,
     replacing: state.replacing,
     buckets: page.checkpoint?.buckets ?? [],
-    chunkedBuckets: await chunkedBuckets(db),
+    chunkedBuckets: chunked,
     pause,
   });
   await applier.begin();
-  if (state.stagedCursor === undefined) await forgetChunks(db);
-  else {
+  if (state.stagedCursor === undefined) {
+    if (chunked !== undefined) await forgetChunks(db);
+  } else {
     await takeChunks(db, async (chunk, place) => {
       await applier.chunk(chunk, place);
       onApplied(chunk.changes.length);
@@ -149,14 +159,17 @@ export async function applyCheckpoint(
   }
   await applier.page(page);
   await applier.end();
-  await receiveStamp(db, page.serverHlc);
-  await db.run("UPDATE _lakesync_clock SET covered_n = ?", [after]);
-  const forgotten = page.lastMutationId < state.lastMutationId;
+  await db.run("UPDATE _lakesync_clock SET hlc = max(hlc, ?), covered_n = ?", [
+    page.serverHlc,
+    after,
+  ]);
+  const forgotten = page.lastMutationId < Math.max(state.lastMutationId, settledMutationId);
   await db.run(
     `UPDATE _lakesync_state SET cursor = ?, staged_cursor = NULL, replacing = 0,
-      last_mutation_id = ?, settled_mutation_id = min(settled_mutation_id, ?)`,
+      received_hlc = max(received_hlc, ?), last_mutation_id = ?, settled_mutation_id = min(settled_mutation_id, ?)`,
     [
       page.cursor,
+      page.serverHlc,
       page.lastMutationId,
       forgotten ? page.lastMutationId : Number.MAX_SAFE_INTEGER,
     ],

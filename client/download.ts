@@ -72,6 +72,7 @@ interface Stream {
   readonly clientId: string;
   cursor: string | undefined;
   readonly repair: readonly string[];
+  readonly settledMutationId: number;
 }
 
 /** What a failure is called in the status. */
@@ -244,10 +245,11 @@ export class Download {
     if (this.#state === "connecting") await this.#bootstrap.run(signal);
     if (signal.aborted) return;
     const token = await tokens.get(signal);
-    const { clientId, cursor, schemaVersion, refusalsSeen, repair } = await replica.state();
+    const { clientId, cursor, schemaVersion, refusalsSeen, settledMutationId, repair } =
+      await replica.state();
     if (signal.aborted) return;
     const sentMs = env.now();
-    const stream: Stream = { clientId, cursor, repair };
+    const stream: Stream = { clientId, cursor, repair, settledMutationId };
     let socket: LiveSocket;
     try {
       socket = new LiveSocket(env, openSocket, liveUrl, token, {
@@ -372,13 +374,13 @@ export class Download {
   /** Gives whether the page was taken: it is not when the database has gone on without it. */
   async #receive(
     page: PullResult,
-    { clientId, cursor }: PageOrigin,
+    { clientId, cursor, settledMutationId = 0 }: PageOrigin,
   ): Promise<boolean> {
     const { env, replica, status, onAllowed, onCheckpoint } = this.#context;
     if (page.complete) this.#showReceived(page);
     const applied = await replica.receive(
       page,
-      { clientId, cursor },
+      { clientId, cursor, settledMutationId },
       (rows) => this.#showApplied(rows),
     );
     if (applied.dropped) {
@@ -407,7 +409,7 @@ export class Download {
     while (!signal.aborted) {
       await this.#bootstrap.run(signal);
       if (signal.aborted) return;
-      const { clientId, cursor, schemaVersion, repair } = await replica.state();
+      const { clientId, cursor, schemaVersion, settledMutationId, repair } = await replica.state();
       try {
         const page = await http.pull({
           clientId,
@@ -420,7 +422,7 @@ export class Download {
         if (signal.aborted) return;
         this.#failures = 0;
         this.#reached();
-        const taken = await this.#receive(page, { clientId, cursor });
+        const taken = await this.#receive(page, { clientId, cursor, settledMutationId });
         wait = taken && page.complete ? WAIT_SECONDS : 0;
       } catch (error) {
         if (!(error instanceof LakeSyncError) || error.code !== "RESYNC_REQUIRED") throw error;

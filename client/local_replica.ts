@@ -7,7 +7,6 @@
 import type { Hlc, PullResult, PushResult } from "@lakesync/core";
 import { callApp } from "./callback.ts";
 import { BatchReader } from "./batch.ts";
-import { bucketsToRepair } from "./buckets.ts";
 import { applyCheckpoint, forgetCheckpoint, forgetStaged, storePage } from "./checkpoint.ts";
 import { DamagedChunkError, readPlace, storePart, type StreamPart } from "./chunks.ts";
 import type { SqliteConnection } from "./database/driver.ts";
@@ -30,7 +29,7 @@ import type {
 import { deleteSql, upsertSql } from "./rows.ts";
 import { seal } from "./seal.ts";
 import type { Session } from "./session.ts";
-import { readState, receiveStamp, type State } from "./state.ts";
+import { readState, readStateAndRepairs, receiveStamp, type State } from "./state.ts";
 import { slicer } from "./timer.ts";
 import { storeMeasured, type Verified } from "./verify.ts";
 
@@ -74,11 +73,11 @@ export class LocalReplica implements Replica {
 
   async state(): Promise<ReplicaState> {
     const { state, repair, stream } = await this.#session.peek(async (db) => {
-      const state = await readState(db);
+      const { state, repair } = await readStateAndRepairs(db);
       const whole = state.stagedCursor === undefined && !state.replacing;
       return {
         state,
-        repair: whole ? await bucketsToRepair(db) : [],
+        repair: whole ? repair : [],
         stream: whole && state.cursor !== undefined ? undefined : await readPlace(db),
       };
     });
@@ -107,22 +106,25 @@ export class LocalReplica implements Replica {
     after: BatchPosition,
     limits: BatchLimits,
   ): Promise<Batch | undefined> {
-    return await this.#session.step(async (db) => {
+    return await this.#session.note(async (db) => {
       const { clientId } = await readState(db);
       return await this.#batches.read(db, clientId, after, limits);
-    }, false);
+    });
   }
 
   async pushed(result: PushResult): Promise<void> {
     const refused = result.rejected.length > 0;
     const { layout } = this.#session;
-    const { answered, letters } = await this.#session.step(async (db) => {
+    const store = async (db: SqliteConnection) => {
       const answered = await storeAnswer(db, layout, result);
       const letters = answered.letters.length === 0
         ? []
         : await readDeadLetters(db, layout, answered.letters);
       return { answered, letters };
-    }, refused);
+    };
+    const { answered, letters } = refused
+      ? await this.#session.step(store, true)
+      : await this.#session.note(store);
     await this.#announce(answered.touched);
     for (const letter of letters) {
       for (const listener of [...this.#refusalListeners]) callApp(() => listener(letter));
@@ -130,11 +132,11 @@ export class LocalReplica implements Replica {
   }
 
   async storePart(part: StreamPart, clientId: string): Promise<boolean> {
-    return await this.#session.step(async (db) => {
+    return await this.#session.note(async (db) => {
       const state = await readState(db);
       if (!follows(state, { clientId, cursor: undefined })) return false;
       return await storePart(db, part);
-    }, false);
+    });
   }
 
   async receive(
@@ -148,12 +150,15 @@ export class LocalReplica implements Replica {
     const done = await this.#session.step(async (db) => {
       const state = await readState(db);
       if (origin !== undefined && !follows(state, origin)) return "dropped";
-      if (page.complete) return await applyCheckpoint(db, layout, page, keepMs, onApplied);
+      if (page.complete) {
+        const { settledMutationId } = origin ?? {};
+        return await applyCheckpoint(db, layout, page, { keepMs, settledMutationId, onApplied });
+      }
       await storePage(db, page, cursorOf(state) === undefined);
       return "stored";
     }, false).catch(async (error) => {
       if (!(error instanceof DamagedChunkError)) throw error;
-      await this.#session.step(forgetStaged, false);
+      await this.#session.note(forgetStaged);
       return "dropped" as const;
     });
     if (done === "dropped") return { complete: false, rows: 0, seq: undefined, dropped: true };
@@ -174,7 +179,7 @@ export class LocalReplica implements Replica {
       this.#session.checkOpen();
       const measured = await this.#measure();
       if (measured === undefined) return undefined;
-      return await this.#session.step((db) => storeMeasured(db, measured), false);
+      return await this.#session.note((db) => storeMeasured(db, measured));
     });
   }
 
@@ -251,15 +256,15 @@ export class LocalReplica implements Replica {
   }
 
   async setClockOffset(offsetMs: number): Promise<void> {
-    await this.#session.step(async (db) => {
+    await this.#session.note(async (db) => {
       await db.run("UPDATE _lakesync_clock SET offset_ms = ?", [
         Math.round(offsetMs),
       ]);
-    }, false);
+    });
   }
 
   async receiveHlc(hlc: Hlc): Promise<void> {
-    await this.#session.step((db) => receiveStamp(db, hlc), false);
+    await this.#session.note((db) => receiveStamp(db, hlc));
   }
 
   onLocalCommit(listener: () => void): () => void {

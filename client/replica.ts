@@ -84,6 +84,11 @@ export interface PageOrigin {
   readonly clientId: string;
   /** Where it was to go on from; undefined: from the beginning. */
   readonly cursor: string | undefined;
+  /**
+   * The mutationId through which outcomes were known when it was asked for. A page that says less
+   * is of a gateway that went back to an older copy of its data.
+   */
+  readonly settledMutationId?: number;
 }
 
 /** A refused transaction in the dead-letter table. */

@@ -1,6 +1,7 @@
 /** A gateway whose data folder was put back to an older copy. */
 
 import assert from "node:assert/strict";
+import { Proxy } from "./proxy.ts";
 import { statusOf, synced, until } from "./wait.ts";
 import { converged, NOTES, type NotesClient, rowsOf, World } from "./world.ts";
 
@@ -161,4 +162,25 @@ Deno.test("G13: a gateway that was merely restarted resyncs nobody", async () =>
   await synced(client);
   assert.equal(stateBefore, 1);
   assert.equal(client.status.value.lastCheckpoint?.seq, 2);
+});
+
+Deno.test("G13: what was accepted but came back in no checkpoint before the restore is given back", async () => {
+  await using world = await World.open();
+  await using proxy = new Proxy(() => world.server.url);
+  const a = await world.notes("a", { url: proxy.url });
+  await write(a, "a1");
+  await synced(a);
+  await backUp(world);
+  proxy.treat = ({ kind }) => kind === "push" ? "pass" : "refuse";
+  a.pause();
+  a.resume();
+  await write(a, "a2");
+  await until("the answer", async () => (await a.pendingCount()) === 0);
+  assert.equal(a.status.value.pending, 1, "no checkpoint contains it");
+  await restore(world);
+  assert.equal((await world.stats()).tables["notes"]?.rows, 1);
+  proxy.treat = () => "pass";
+  await synced(a);
+  assert.equal((await world.stats()).tables["notes"]?.rows, 2);
+  assert.equal(a.status.value.pending, 0);
 });
