@@ -137,11 +137,13 @@ export class AppSql implements Transacted {
   ): Promise<T> {
     const { writer } = this.#session;
     const touched = new Touched(this.#session);
+    await this.#session.waitForDisk();
     await writer.script(`PRAGMA busy_timeout = ${BLOCKING_BUSY_MS}`);
     if (info.several || info.kind === "other") await this.#session.setNow();
     try {
       return await touched.track(sql, info, run);
     } finally {
+      this.#session.forgetSynchronous();
       if (writer.inTransaction) this.#handMade = { release, touched };
       else await this.#ended(info.kind === "read" ? undefined : touched);
     }

@@ -21,7 +21,7 @@ import {
 import { type Leaving, rowsLeaving, rowsThere } from "./leaving.ts";
 import { absent, type Base, CHUNK, dropBase, groupRows, Overlay, putBase } from "./overlay.ts";
 import { RANGE, rowRanges } from "./ranges.ts";
-import { deleteRows, type Failed, keyCells, keyWhere, putRows, readDefaults } from "./rows.ts";
+import { DEFAULTS, deleteRows, type Failed, keyCells, keyWhere, putRows } from "./rows.ts";
 import { Scope } from "./scope.ts";
 import { quoteName } from "./sql.ts";
 
@@ -45,7 +45,7 @@ export interface ApplyPlan {
   /** The checkpoint's buckets. */
   readonly buckets: readonly BucketState[];
   /** How many of them, the first ones, have rows that come in chunks; 0 unless given. */
-  readonly chunkedBuckets?: number;
+  readonly chunkedBuckets?: number | undefined;
   /** Awaited between two steps, so that the event loop is not held up. */
   readonly pause: () => Promise<void>;
 }
@@ -73,8 +73,6 @@ export class Applier {
   #anySpecial = false;
   /** Whether rows have gone, or were blocked, so that others may have got room. */
   #makesWay = false;
-  /** For each table's number the columns for which the app has defaults, in lower case. */
-  readonly #defaults = new Map<number, ReadonlySet<string>>();
 
   /**
    * @param db the writer, in a transaction with capture off
@@ -97,12 +95,7 @@ export class Applier {
       [this.#plan.coveredBefore],
     );
     this.#anySpecial = row?.[0] === 1;
-    // An app that sets PRAGMA temp_store drops all temporary tables.
-    await this.#db.script(
-      `CREATE TEMP TABLE IF NOT EXISTS _lakesync_seen
-         (tbl INTEGER, row_id TEXT, PRIMARY KEY (tbl, row_id)) WITHOUT ROWID;
-       DELETE FROM temp._lakesync_seen`,
-    );
+    await this.#forgetSeen();
     if (this.#plan.replacing) {
       // Rows that are special for the app's defaults alone are plain until their page is here.
       await this.#db.run(
@@ -113,6 +106,19 @@ export class Applier {
       await this.#db.run("UPDATE _lakesync_base SET present = 0");
     }
     await this.#scope.begin();
+  }
+
+  /** An app that sets PRAGMA temp_store drops all temporary tables. */
+  async #forgetSeen(): Promise<void> {
+    try {
+      await this.#db.run("DELETE FROM temp._lakesync_seen");
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.includes("no such table")) throw error;
+      await this.#db.script(
+        `CREATE TEMP TABLE _lakesync_seen
+           (tbl INTEGER, row_id TEXT, PRIMARY KEY (tbl, row_id)) WITHOUT ROWID`,
+      );
+    }
   }
 
   /** Applies one page. What the schema does not know is passed over. */
@@ -259,6 +265,7 @@ export class Applier {
   }
 
   async #see(table: SyncedTable, rowIds: readonly string[]): Promise<void> {
+    if (rowIds.length === 0) return;
     await this.#db.runMany(
       "INSERT OR IGNORE INTO temp._lakesync_seen VALUES (?, ?)",
       rowIds.map((rowId) => [table.id, rowId]),
@@ -275,11 +282,7 @@ export class Applier {
     columns: readonly PlacedColumn[],
   ): Promise<PlacedColumn[]> {
     if (columns.length === table.columns.length) return [];
-    let defaults = this.#defaults.get(table.id);
-    if (defaults === undefined) {
-      defaults = new Set((await readDefaults(this.#db, table)).keys());
-      this.#defaults.set(table.id, defaults);
-    }
+    const defaults = await DEFAULTS.of(this.#db, table);
     if (defaults.size === 0) return [];
     return table.columns.filter((column) =>
       !columns.includes(column) && defaults.has(column.name.toLowerCase()) &&

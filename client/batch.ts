@@ -211,6 +211,7 @@ export class BatchReader {
       [mutationId - 1],
     );
     let chain = typeof known?.[1] === "string" ? known[1] : "";
+    if (known?.[0] === mutationId - 1) return chain;
     const unknown = await db.values(
       `${SELECT_SEALED} WHERE mutation_id > ? AND mutation_id < ? ORDER BY mutation_id`,
       [Number(known?.[0] ?? 0), mutationId],

@@ -66,13 +66,9 @@ export async function readBuckets(db: SqliteConnection): Promise<Map<string, Sto
   }));
 }
 
-/** Reads the ids of buckets to be asked for again, at most as many as one request may name. */
-export async function bucketsToRepair(db: SqliteConnection): Promise<string[]> {
-  const rows = await db.values(
-    `SELECT id FROM _lakesync_bucket WHERE repair = 1 ORDER BY n LIMIT ${MAX_REPAIR_BUCKETS}`,
-  );
-  return rows.map(([id]) => String(id));
-}
+/** As SQL: a JSON array of the ids of buckets to be asked for again, as many as one request names. */
+export const REPAIRS: string = `(SELECT json_group_array(id) FROM
+  (SELECT id FROM _lakesync_bucket WHERE repair = 1 ORDER BY n LIMIT ${MAX_REPAIR_BUCKETS}))`;
 
 /** What is to be done about the buckets after a checkpoint. */
 export interface BucketDues {
@@ -105,6 +101,7 @@ export async function forgetBuckets(
   db: SqliteConnection,
   numbers: readonly number[],
 ): Promise<void> {
+  if (numbers.length === 0) return;
   await db.runMany("DELETE FROM _lakesync_bucket WHERE n = ?", numbers.map((n) => [n]));
 }
 

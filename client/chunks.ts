@@ -107,10 +107,10 @@ export async function readPlace(db: SqliteConnection): Promise<StreamPlace | und
   };
 }
 
-/** How many buckets the stored chunks are of. */
-export async function chunkedBuckets(db: SqliteConnection): Promise<number> {
+/** How many buckets the stored chunks are of; undefined: no stream was begun, and there are none. */
+export async function chunkedBuckets(db: SqliteConnection): Promise<number | undefined> {
   const [row] = await db.values("SELECT buckets FROM _lakesync_stream");
-  return Number(row?.[0] ?? 0);
+  return row === undefined ? undefined : Number(row[0]);
 }
 
 /** Forgets all chunks. */

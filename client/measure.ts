@@ -21,7 +21,8 @@ import { rowIdSql } from "./capture.ts";
 import { toValue } from "./convert.ts";
 import type { SqliteConnection, SqlValue } from "./database/driver.ts";
 import type { Layout, PlacedColumn, SyncedTable } from "./layout.ts";
-import { storedBy } from "./ranges.ts";
+import { STORED_BY } from "./ranges.ts";
+import { knowingSchema, readSchemaVersion } from "./schema_facts.ts";
 import { readSets } from "./scope.ts";
 import { quoteName } from "./sql.ts";
 import { readState } from "./state.ts";
@@ -61,6 +62,16 @@ interface Sums {
   readonly sets: readonly boolean[];
 }
 
+/** Which rows of a table are not plain rows of its home. */
+interface Apart {
+  /** Whether other buckets than those of its home hold some. */
+  readonly outside: boolean;
+  /** Whether the base of some is kept aside. */
+  readonly base: boolean;
+  /** Whether some may have pending writes. */
+  readonly pending: boolean;
+}
+
 function isSet({ table }: SyncedTable): (column: PlacedColumn) => boolean {
   return ({ name }) => {
     const column = table.byName.get(name);
@@ -92,12 +103,14 @@ class Measuring {
     if (state.replacing || state.cursor === undefined) return undefined;
     const buckets = await readBuckets(this.#db);
     const { sets, homes } = await readSets(this.#db);
+    const apart = await this.#apart(state.coveredN);
     for (const table of this.#layout.byName.values()) {
       const bySet = new Map<number, Sums>();
       // Without a home the table has no row that the gateway sent.
       const home = homes.get(table.id);
-      await this.#plainRows(table, home, bySet, state.coveredN);
-      await this.#specialRows(table, home, bySet);
+      const of = apart.get(table.id) ?? { outside: true, base: true, pending: true };
+      await this.#plainRows(table, home, bySet, state.coveredN, of);
+      if (of.base) await this.#specialRows(table, home, bySet);
       this.#sums.push(...bySet.values());
     }
     const measured = [...buckets.values()]
@@ -119,18 +132,19 @@ class Measuring {
     home: number | undefined,
     bySet: Map<number, Sums>,
     covered: number,
+    { outside, base, pending }: Apart,
   ): Promise<void> {
     const keys = table.table.primaryKey.map(({ name }) => quoteName(name));
-    const order = await storedBy(this.#db, table);
+    const order = await STORED_BY.of(this.#db, table);
     const ordered = order.join(", ");
     const rowId = rowIdSql(table, keys);
     const columns = table.columns.map(({ name }) => `, ${quoteName(name)}`).join("");
-    const special = await this.#anySpecial(table, covered)
+    const special = base || pending
       ? `AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = ${table.id} AND row_id = ${rowId})
          AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
            WHERE tbl = ${table.id} AND row_id = ${rowId} AND n > ${covered})`
       : "";
-    const set = await this.#anyOutside(table)
+    const set = outside
       ? `(SELECT set_id FROM _lakesync_scope WHERE tbl = ${table.id} AND row_id = ${rowId})`
       : "NULL";
     const sql = (after: string) =>
@@ -138,9 +152,10 @@ class Measuring {
        WHERE ${after} AND ${rowId} IS NOT NULL ${special} ORDER BY ${ordered} LIMIT ${STEP}`;
     const next = sql(`(${ordered}) > (${order.map(() => "?").join(", ")})`);
     let rows = await this.#db.values(sql("1"));
-    while (rows.length > 0) {
+    for (;;) {
       for (const row of rows) add(table, row.slice(order.length), home, bySet);
       await this.#pause();
+      if (rows.length < STEP) return;
       rows = await this.#db.values(next, rows.at(-1)?.slice(0, order.length));
     }
   }
@@ -160,28 +175,26 @@ class Measuring {
          WHERE b.tbl = ? AND b.row_id > ? AND b.present = 1 ORDER BY b.row_id LIMIT ${STEP}`,
         [table.id, after],
       );
-      if (rows.length === 0) return;
       for (const row of rows) add(table, row, home, bySet);
-      after = rows.at(-1)?.[0] ?? "";
       await this.#pause();
+      if (rows.length < STEP) return;
+      after = rows.at(-1)?.[0] ?? "";
     }
   }
 
-  async #anySpecial({ id }: SyncedTable, covered: number): Promise<boolean> {
-    const [row] = await this.#db.values(
-      `SELECT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = ?)
-        OR EXISTS (SELECT 1 FROM _lakesync_outbox WHERE n > ?)`,
-      [id, covered],
+  /** Finds out what all tables have of each kind, by their numbers. */
+  async #apart(covered: number): Promise<Map<number, Apart>> {
+    const ids = [...this.#layout.byName.values()].map(({ id }) => id);
+    const rows = await this.#db.values(
+      `SELECT value, EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = value),
+        EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = value),
+        EXISTS (SELECT 1 FROM _lakesync_outbox WHERE n > ?) FROM json_each(?)`,
+      [covered, JSON.stringify(ids)],
     );
-    return row?.[0] === 1;
-  }
-
-  async #anyOutside({ id }: SyncedTable): Promise<boolean> {
-    const [row] = await this.#db.values(
-      "SELECT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = ?)",
-      [id],
-    );
-    return row?.[0] === 1;
+    return new Map(rows.map(([id, outside, base, pending]) => [
+      Number(id),
+      { outside: outside === 1, base: base === 1, pending: pending === 1 },
+    ]));
   }
 }
 
@@ -242,5 +255,6 @@ export async function measure(
   layout: Layout,
   pause: () => Promise<void>,
 ): Promise<Measured | undefined> {
-  return await new Measuring(db, layout, pause).run();
+  const version = await readSchemaVersion(db);
+  return await knowingSchema(db, version, () => new Measuring(db, layout, pause).run());
 }

@@ -69,6 +69,7 @@ export async function putBase(
     readonly blocked: string | null;
   }[],
 ): Promise<void> {
+  if (rows.length === 0) return;
   const names = table.columns.map(({ position }) => `v${position}`);
   const all = ["tbl", "row_id", "present", "blocked", ...names];
   await db.runMany(
@@ -91,6 +92,7 @@ export async function dropBase(
   table: SyncedTable,
   rowIds: readonly string[],
 ): Promise<void> {
+  if (rowIds.length === 0) return;
   await db.runMany(
     "DELETE FROM _lakesync_base WHERE tbl = ? AND row_id = ?",
     rowIds.map((rowId) => [table.id, rowId]),
@@ -203,6 +205,7 @@ export class Overlay {
     rowIds: readonly string[],
     covered: number,
   ): Promise<void> {
+    if (rowIds.length === 0) return;
     const entries = await this.#read(table, rowIds, covered);
     const rows = [...entries].map(([rowId, entry]) => ({
       rowId,
@@ -244,11 +247,14 @@ export class Overlay {
       table,
       insert.map((rowId) => ({ rowId, base: absent(table), blocked: null })),
     );
-    await this.#db.runMany(
-      "UPDATE _lakesync_base SET blocked = ? WHERE tbl = ? AND row_id = ?",
-      update,
-    );
+    if (update.length > 0) {
+      await this.#db.runMany(
+        "UPDATE _lakesync_base SET blocked = ? WHERE tbl = ? AND row_id = ?",
+        update,
+      );
+    }
     const free = rows.filter((row) => row.entry.stored && row.entry.pending && !reasons.has(row));
+    if (free.length === 0) return;
     await this.#db.runMany(
       "UPDATE _lakesync_base SET blocked = NULL WHERE tbl = ? AND row_id = ? AND blocked IS NOT NULL",
       free.map(({ rowId }) => [table.id, rowId]),

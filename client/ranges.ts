@@ -7,6 +7,7 @@
 
 import type { SqliteConnection, SqlValue } from "./database/driver.ts";
 import type { SyncedTable } from "./layout.ts";
+import { TableFact } from "./schema_facts.ts";
 import { quoteName } from "./sql.ts";
 
 /** Rows that one statement goes through. */
@@ -21,7 +22,7 @@ export interface RowRange {
 }
 
 /** What a table's rows are stored by, as SQL: reading them in steps by it takes no sorting. */
-export async function storedBy(db: SqliteConnection, table: SyncedTable): Promise<string[]> {
+export const STORED_BY: TableFact<readonly string[]> = new TableFact(async (db, table) => {
   const columns = await db.values("SELECT name, pk FROM pragma_table_info(?)", [table.name]);
   const [kind] = await db.values(
     "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND lower(name) = lower(?)",
@@ -32,7 +33,7 @@ export async function storedBy(db: SqliteConnection, table: SyncedTable): Promis
   if (kind?.[0] === 0 && rowid !== undefined) return [rowid];
   return columns.filter(([, pk]) => pk !== 0).sort(([, a], [, b]) => Number(a) - Number(b))
     .map(([name]) => quoteName(String(name)));
-}
+});
 
 /**
  * Divides a table's rows into ranges. Rows of a range may be deleted before the next one is asked for.
@@ -46,7 +47,7 @@ export async function* rowRanges(
   table: SyncedTable,
   rows: number,
 ): AsyncGenerator<RowRange> {
-  const order = await storedBy(db, table);
+  const order = await STORED_BY.of(db, table);
   const by = order.join(", ");
   const marks = order.map(() => "?").join(", ");
   let where = "1";

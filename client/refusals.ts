@@ -17,7 +17,7 @@ import { type Layout, maskNames, type SyncedTable, valueNames } from "./layout.t
 import { OutboxReader } from "./outbox.ts";
 import { CHUNK, groupRows, Overlay } from "./overlay.ts";
 import type { DeadLetter } from "./replica.ts";
-import { readState, receiveStamp } from "./state.ts";
+import { raiseClock, readState } from "./state.ts";
 import { slicer } from "./timer.ts";
 
 /** How many changes of a dead letter are shown. */
@@ -131,11 +131,11 @@ export async function storeAnswer(
     await refusals.refuse(rejection);
     seen = Math.max(seen, rejection.mutationId);
   }
-  await receiveStamp(db, result.serverHlc);
+  await raiseClock(db, result.serverHlc);
   await db.run(
-    `UPDATE _lakesync_state SET settled_mutation_id = min(?, highest_mutation_id),
-      refusals_seen = max(refusals_seen, ?)`,
-    [result.lastMutationId, seen],
+    `UPDATE _lakesync_state SET received_hlc = max(received_hlc, ?),
+      settled_mutation_id = min(?, highest_mutation_id), refusals_seen = max(refusals_seen, ?)`,
+    [result.serverHlc, result.lastMutationId, seen],
   );
   return refusals;
 }

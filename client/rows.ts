@@ -8,6 +8,7 @@
 import { fromPlainJson, type JsonValue, keyOf, LakeSyncError, type Value } from "@lakesync/core";
 import { isConstraint, type SqliteConnection, type SqlValue } from "./database/driver.ts";
 import type { PlacedColumn, SyncedTable } from "./layout.ts";
+import { TableFact } from "./schema_facts.ts";
 import { quoteName } from "./sql.ts";
 
 /** A row to write: its id, and one cell for each column of the statement. */
@@ -83,13 +84,13 @@ const DECLARED_CONFLICT = /\bON\s+CONFLICT\s+(?!ABORT|FAIL)/i;
  * everything back. What the gateway sent is refused then, so that it is known to be blocked. Only
  * such tables get the clause, since it holds for the statements of the app's triggers too.
  */
-async function orClauseOf(db: SqliteConnection, { name }: SyncedTable): Promise<OrClause> {
+const OR_CLAUSE = new TableFact(async (db, { name }): Promise<OrClause> => {
   const [row] = await db.values(
     "SELECT sql FROM sqlite_schema WHERE type = 'table' AND lower(name) = lower(?)",
     [name],
   );
   return DECLARED_CONFLICT.test(String(row?.[0])) ? "OR ABORT " : "";
-}
+});
 
 /** How rows of one shape are put. */
 interface Put {
@@ -154,11 +155,11 @@ export interface ColumnDefault {
   readonly notNull: boolean;
 }
 
-/** Reads the defaults that the app gave a table's columns, by name in lower case. */
-export async function readDefaults(
-  db: SqliteConnection,
-  { name }: SyncedTable,
-): Promise<ReadonlyMap<string, ColumnDefault>> {
+/** The defaults that the app gave a table's columns, by name in lower case. */
+export const DEFAULTS: TableFact<ReadonlyMap<string, ColumnDefault>> = new TableFact(async (
+  db,
+  { name },
+) => {
   const columns = await db.values(
     `SELECT lower(name), dflt_value, "notnull" FROM pragma_table_info(?)
      WHERE dflt_value IS NOT NULL AND upper(dflt_value) <> 'NULL'`,
@@ -170,7 +171,7 @@ export async function readDefaults(
       notNull: notNull === 1,
     }]),
   );
-}
+});
 
 /**
  * Writes a row with the app's defaults in place of nulls that it does not take.
@@ -182,7 +183,7 @@ async function putWithDefaults(
   key: readonly SqlValue[],
   cells: readonly SqlValue[],
 ): Promise<{ readonly isNew: boolean } | undefined> {
-  const defaults = await readDefaults(db, table);
+  const defaults = await DEFAULTS.of(db, table);
   const defaultOf = ({ name }: PlacedColumn) => {
     const found = defaults.get(name.toLowerCase());
     return found?.notNull ? found.sql : undefined;
@@ -255,7 +256,8 @@ export async function putRows<R extends RowCells>(
   rows: readonly R[],
   nulls: readonly PlacedColumn[] = [],
 ): Promise<Failed<R>[]> {
-  const or = await orClauseOf(db, table);
+  if (rows.length === 0) return [];
+  const or = await OR_CLAUSE.of(db, table);
   try {
     await db.runMany(
       upsertSql(table, columns, nulls, or),
@@ -286,6 +288,7 @@ export async function deleteRows<R extends { readonly rowId: string }>(
   table: SyncedTable,
   rows: readonly R[],
 ): Promise<Failed<R>[]> {
+  if (rows.length === 0) return [];
   const sql = deleteSql(table);
   try {
     await db.runMany(sql, rows.map(({ rowId }) => keyCells(table, rowId)));

@@ -40,12 +40,17 @@ export interface StoredSets {
 
 /** Reads the sets and the homes. */
 export async function readSets(db: SqliteConnection): Promise<StoredSets> {
-  const sets = await db.values("SELECT set_id, buckets FROM _lakesync_set");
-  const homes = await db.values("SELECT tbl, set_id FROM _lakesync_home");
-  return {
-    sets: new Map(sets.map(([id, buckets]) => [Number(id), JSON.parse(String(buckets))])),
-    homes: new Map(homes.map(([table, id]) => [Number(table), Number(id)])),
-  };
+  const rows = await db.values(
+    `SELECT NULL, set_id, buckets FROM _lakesync_set
+     UNION ALL SELECT tbl, set_id, NULL FROM _lakesync_home`,
+  );
+  const sets = new Map<number, readonly number[]>();
+  const homes = new Map<number, number>();
+  for (const [table, set, buckets] of rows) {
+    if (table === null) sets.set(Number(set), JSON.parse(String(buckets)));
+    else homes.set(Number(table), Number(set));
+  }
+  return { sets, homes };
 }
 
 /**

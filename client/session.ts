@@ -13,6 +13,7 @@ import { isBusy, type SqliteConnection } from "./database/driver.ts";
 import { Footprints } from "./footprint.ts";
 import type { Layout } from "./layout.ts";
 import { Mutex } from "./mutex.ts";
+import { knowingSchema, readSchemaVersion } from "./schema_facts.ts";
 import { isUnsealed, seal } from "./seal.ts";
 import type { Timer } from "./timer.ts";
 
@@ -45,6 +46,9 @@ const BUSY_LIMIT_MS = 10_000;
 const BUSY_STEP_MS = 5;
 const BUSY_JITTER_MS = 20;
 
+/** How the writer's commits wait for the disk; `unknown` after the app may have changed it. */
+type Synchronous = "FULL" | "NORMAL" | "unknown";
+
 /** The connections of one database. */
 export class Session {
   /** Everything that writes goes through it. */
@@ -64,6 +68,7 @@ export class Session {
   readonly #options: SessionOptions;
   #schemaVersion: unknown;
   #anyForeignKeys = false;
+  #synchronous: Synchronous = "FULL";
   #closed = false;
   readonly #waits = new Set<() => void>();
 
@@ -143,15 +148,40 @@ export class Session {
     await this.writer.run("UPDATE _lakesync_clock SET fixed_ms = ?", [Math.floor(now())]);
   }
 
+  /** Makes commits wait for the disk again, for what the app does next. The lock must be held. */
+  async waitForDisk(): Promise<void> {
+    if (this.#synchronous === "NORMAL") await this.#setSynchronous("FULL");
+  }
+
+  /** Says that the app may have changed how the writer's commits wait. The lock must be held. */
+  forgetSynchronous(): void {
+    this.#synchronous = "unknown";
+  }
+
+  /** Sets how the commits of a step wait for the disk: it stays so until others need it otherwise. */
+  async #setSynchronous(level: "FULL" | "NORMAL"): Promise<void> {
+    if (this.#synchronous === level) return;
+    this.#synchronous = "unknown";
+    await this.writer.script(`PRAGMA synchronous = ${level}`);
+    this.#synchronous = level;
+  }
+
   /**
-   * Runs a function in a transaction on the writer. The lock must be held.
+   * Runs a function of the app in a transaction on the writer. The lock must be held.
    *
    * @param work what to do
    */
   async transact<T>(work: (db: SqliteConnection) => Promise<T>): Promise<T> {
+    await this.waitForDisk();
+    return await this.#inTransaction(async (db) => {
+      await this.setNow();
+      return await work(db);
+    });
+  }
+
+  async #inTransaction<T>(work: (db: SqliteConnection) => Promise<T>): Promise<T> {
     await this.begin();
     try {
-      await this.setNow();
       const result = await work(this.writer);
       await this.writer.script("COMMIT");
       return result;
@@ -175,20 +205,62 @@ export class Session {
     durable: boolean,
   ): Promise<T> {
     return await this.lock.hold(async () => {
-      this.checkOpen();
-      await this.refreshSchema();
-      const restore = await this.#suspendForeignKeys();
-      await this.writer.script(`PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`);
-      try {
-        return await this.transact(async (db) => {
-          await db.run("UPDATE _lakesync_clock SET applying = 1");
-          const result = await work(db);
-          await db.run("UPDATE _lakesync_clock SET applying = 0");
-          return result;
-        });
-      } finally {
-        await this.writer.script(`PRAGMA synchronous = FULL; ${restore}`);
+      for (;;) {
+        this.checkOpen();
+        const done = await this.#apply(work, durable);
+        if (done !== undefined) return done.result;
+        await this.refreshSchema();
       }
+    });
+  }
+
+  /** Gives nothing when someone has changed the tables since the triggers were made. */
+  async #apply<T>(
+    work: (db: SqliteConnection) => Promise<T>,
+    durable: boolean,
+  ): Promise<{ readonly result: T } | undefined> {
+    const restore = await this.#suspendForeignKeys();
+    await this.#setSynchronous(durable ? "FULL" : "NORMAL");
+    try {
+      return await this.#inTransaction(async (db) => {
+        const version = await readSchemaVersion(db);
+        if (version !== this.#schemaVersion) return undefined;
+        await this.#setApplying();
+        const result = await knowingSchema(db, version, () => work(db));
+        await db.run("UPDATE _lakesync_clock SET applying = 0");
+        return { result };
+      });
+    } finally {
+      if (restore !== "") await this.writer.script(restore);
+    }
+  }
+
+  /** Switches capture off, and shows the injected clock. */
+  async #setApplying(): Promise<void> {
+    const now = this.#options.now;
+    if (now === undefined) await this.writer.run("UPDATE _lakesync_clock SET applying = 1");
+    else {
+      await this.writer.run("UPDATE _lakesync_clock SET applying = 1, fixed_ms = ?", [
+        Math.floor(now()),
+      ]);
+    }
+  }
+
+  /**
+   * Runs a sync step that touches LakeSync's own tables alone, in a transaction of its own, behind
+   * everyone who asked before. A power failure may undo it as a whole.
+   *
+   * @param work what to do
+   * @returns what it gave
+   */
+  async note<T>(work: (db: SqliteConnection) => Promise<T>): Promise<T> {
+    return await this.lock.hold(async () => {
+      this.checkOpen();
+      await this.#setSynchronous("NORMAL");
+      return await this.#inTransaction(async (db) => {
+        await this.setNow();
+        return await work(db);
+      });
     });
   }
 
@@ -259,10 +331,10 @@ export class Session {
 
   /** Makes the triggers anew when someone changed the tables. The lock must be held. */
   async refreshSchema(): Promise<void> {
-    const version = await this.#readSchemaVersion();
+    const version = await readSchemaVersion(this.writer);
     if (version === this.#schemaVersion) return;
     await this.transact((db) => installTriggers(db, this.layout));
-    this.#schemaVersion = await this.#readSchemaVersion();
+    this.#schemaVersion = await readSchemaVersion(this.writer);
     const [keys] = await this.writer.values(
       `SELECT EXISTS (SELECT 1 FROM sqlite_schema t, pragma_foreign_key_list(t.name)
        WHERE t.type = 'table')`,
@@ -275,13 +347,8 @@ export class Session {
    * so that what it writes next is captured. The lock must be held.
    */
   async refreshSchemaInside(): Promise<void> {
-    if (await this.#readSchemaVersion() === this.#schemaVersion) return;
+    if (await readSchemaVersion(this.writer) === this.#schemaVersion) return;
     await installTriggers(this.writer, this.layout);
-  }
-
-  async #readSchemaVersion(): Promise<unknown> {
-    const [row] = await this.writer.values("PRAGMA schema_version");
-    return row?.[0];
   }
 
   /** Waits for what is under way, rolls back what was left open, and closes. */

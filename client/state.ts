@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { SqliteConnection } from "./database/driver.ts";
+import { REPAIRS } from "./buckets.ts";
+import type { SqliteConnection, SqlValue } from "./database/driver.ts";
 
 /** The state row, and what the clock row counts. */
 export interface State {
@@ -37,31 +38,69 @@ export interface State {
   readonly coveredN: number;
 }
 
+const COLUMNS = `client_id, cursor, staged_cursor, replacing, last_mutation_id,
+  settled_mutation_id, highest_mutation_id, refusals_seen, received_hlc, purged_n,
+  n, sealed_n, covered_n`;
+
 /** Reads the state. */
 export async function readState(db: SqliteConnection): Promise<State> {
-  const [row = {}] = await db.all(
-    "SELECT * FROM _lakesync_state, _lakesync_clock",
+  const [row = []] = await db.values(
+    `SELECT ${COLUMNS} FROM _lakesync_state, _lakesync_clock`,
   );
-  const number = (name: string) => Number(row[name] ?? 0);
-  const text = (name: string) => {
-    const value = row[name];
-    return typeof value === "string" ? value : undefined;
-  };
+  return toState(row);
+}
+
+/**
+ * Reads the state and what is to be fetched again.
+ *
+ * @param db any connection
+ * @returns the state, and the ids of the buckets to be asked for again, at most as many as one
+ * request may name
+ */
+export async function readStateAndRepairs(
+  db: SqliteConnection,
+): Promise<{ readonly state: State; readonly repair: readonly string[] }> {
+  const [row = []] = await db.values(
+    `SELECT ${COLUMNS}, ${REPAIRS} FROM _lakesync_state, _lakesync_clock`,
+  );
+  return { state: toState(row), repair: JSON.parse(String(row.at(-1) ?? "[]")) };
+}
+
+function toState(row: readonly SqlValue[]): State {
+  const [
+    clientId,
+    cursor,
+    stagedCursor,
+    replacing,
+    lastMutationId,
+    settledMutationId,
+    highestMutationId,
+    refusalsSeen,
+    receivedHlc,
+    purgedN,
+    n,
+    sealedN,
+    coveredN,
+  ] = row;
   return {
-    clientId: String(row["client_id"]),
-    cursor: text("cursor"),
-    stagedCursor: text("staged_cursor"),
-    replacing: row["replacing"] === 1,
-    lastMutationId: number("last_mutation_id"),
-    settledMutationId: number("settled_mutation_id"),
-    highestMutationId: number("highest_mutation_id"),
-    refusalsSeen: number("refusals_seen"),
-    receivedHlc: BigInt(String(row["received_hlc"] ?? 0)),
-    purgedN: number("purged_n"),
-    n: number("n"),
-    sealedN: number("sealed_n"),
-    coveredN: number("covered_n"),
+    clientId: String(clientId),
+    cursor: textOf(cursor),
+    stagedCursor: textOf(stagedCursor),
+    replacing: replacing === 1,
+    lastMutationId: Number(lastMutationId ?? 0),
+    settledMutationId: Number(settledMutationId ?? 0),
+    highestMutationId: Number(highestMutationId ?? 0),
+    refusalsSeen: Number(refusalsSeen ?? 0),
+    receivedHlc: BigInt(String(receivedHlc ?? 0)),
+    purgedN: Number(purgedN ?? 0),
+    n: Number(n ?? 0),
+    sealedN: Number(sealedN ?? 0),
+    coveredN: Number(coveredN ?? 0),
   };
+}
+
+function textOf(value: SqlValue | undefined): string | undefined {
+  return typeof value === "string" ? value : undefined;
 }
 
 /**
@@ -82,15 +121,17 @@ export async function lastNumber(
   return Number(row?.[0] ?? 0);
 }
 
-/** Makes the next local stamp greater than one that was received. */
+/** Makes the next local stamp greater than another. */
+export async function raiseClock(db: SqliteConnection, hlc: bigint): Promise<void> {
+  await db.run("UPDATE _lakesync_clock SET hlc = max(hlc, ?)", [hlc]);
+}
+
+/** Makes the next local stamp greater than one that was received, and notes that one. */
 export async function receiveStamp(
   db: SqliteConnection,
   hlc: bigint,
 ): Promise<void> {
-  await db.run(
-    "UPDATE _lakesync_clock SET hlc = max(hlc, ?)",
-    [hlc],
-  );
+  await raiseClock(db, hlc);
   await db.run(
     "UPDATE _lakesync_state SET received_hlc = max(received_hlc, ?)",
     [hlc],
