@@ -308,6 +308,26 @@ export class Reference {
     return shown;
   }
 
+  /** All rows, whoever may see them. */
+  everything(): ShownTables {
+    const tables = new Map<string, Map<string, Map<string, Value>>>();
+    for (const [name, { plan, rows }] of this.#tables) {
+      const shown = new Map<string, Map<string, Value>>();
+      tables.set(name, shown);
+      for (const [rowId, state] of rows) {
+        if (!isVisible(state)) continue;
+        const cells = new Map<string, Value>();
+        shown.set(rowId, cells);
+        forEachCell(state, (id, value) => {
+          const column = plan.columns[id];
+          if (column === undefined || value === null || column.since > this.version) return;
+          cells.set(column.name, value);
+        });
+      }
+    }
+    return tables;
+  }
+
   #evaluate(claims: Claims): ShownTables {
     const tables = new Map<string, Map<string, Map<string, Value>>>();
     const names = new Map(

@@ -199,7 +199,7 @@ export function expectedOf(
       );
     }
   }
-  const tables: Record<string, TableRows> = {};
+  const tables: Record<string, TableRows> = { "*": asRows(reference.everything()) };
   for (const { name, user, version } of viewers) {
     const who = { clientId: "", sub: user, admin: false, claims: claimsOf(user) };
     tables[name] = asRows(reference.expected(who, version));

@@ -131,6 +131,12 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     lasts(world, 5_000, 30_000, () => world.server.slowness = 1);
     return true;
   },
+  "destinations fail": (world) => {
+    const outlets = world.random.pick([...world.outlets.values()]);
+    outlets.fail(true);
+    lasts(world, 2_000, 40_000, () => outlets.fail(false));
+    return true;
+  },
   "server's clock jumps": (world) => {
     const { server, random } = world;
     server.skewMs = random.between(-3 * HOUR_MS, 3 * HOUR_MS);

@@ -311,7 +311,9 @@ class Runner {
       this.#kernel.after(LOOK_MS, again);
     };
     again();
-    const all = () => this.#settledMs.size === world.devices.length;
+    const outlets = [...world.outlets.values()];
+    const all = () =>
+      this.#settledMs.size === world.devices.length && outlets.every(({ isIdle }) => isIdle);
     await this.#kernel.run(all, healedMs + SETTLE_WITHIN_MS);
     const result = this.#result(healedMs);
     let finished: Omit<RunResult, "realMs"> | undefined;
@@ -342,6 +344,11 @@ class Runner {
     }
     const gateways: GatewayEnd[] = [];
     const violations: Violation[] = [];
+    for (const [gateway, outlets] of world.outlets) {
+      if (outlets.isIdle) continue;
+      const what = `The destinations of ${gateway} lack changes: ${outlets.status()}`;
+      violations.push({ checker: "never_stuck", what });
+    }
     for (const gateway of world.settings.gateways) {
       const now = await this.#expect(gateway);
       if (now === undefined) continue;
@@ -349,7 +356,7 @@ class Runner {
         gateway,
         log: withDeltaIds(now.log),
         expected: now.expected.tables,
-        destinations: [],
+        destinations: world.outlets.get(gateway)?.ends() ?? [],
       });
       for (const what of now.expected.forbidden) violations.push({ checker: "authority", what });
     }

@@ -24,6 +24,7 @@ import { EPOCH_MS } from "./globals.ts";
 import type { Kernel } from "./kernel.ts";
 import { LogWatch } from "./log_watch.ts";
 import type { Host } from "./network.ts";
+import type { Outlets } from "./outlets.ts";
 import { never, Process } from "./process.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Connection } from "./socket.ts";
@@ -57,6 +58,8 @@ export interface ServerSettings {
   readonly disk: SimDisk;
   /** The gateways' ids. */
   readonly gateways: readonly string[];
+  /** Where each gateway flushes to. */
+  readonly outlets: ReadonlyMap<string, Outlets>;
   /** Buckets with so many rows come in chunks. */
   readonly minRows: number;
   /** Told of what the gateway cannot tell a caller in detail. */
@@ -128,15 +131,16 @@ export class SimServer implements Host {
 
   /** Follows a gateway's log, as soon as it can be opened. */
   #follow(process: Process, gateways: Gateways, id: string): void {
-    this.#watch(gateways, id).catch(() => {
+    this.#watch(process, gateways, id).catch(() => {
       process.timer(100, () => this.#follow(process, gateways, id));
     });
   }
 
-  async #watch(gateways: Gateways, id: string): Promise<void> {
+  async #watch(process: Process, gateways: Gateways, id: string): Promise<void> {
     const gateway = await gateways.create(id);
     const watch = this.#watches.get(id) ?? new LogWatch(this.#settings.recorder);
     this.#watches.set(id, watch);
+    this.#settings.outlets.get(id)?.open(process, gateway, this.clock);
     watch.follow(gateway as OpenGateway, (read) => {
       this.#peeking = true;
       try {
@@ -242,6 +246,7 @@ export class SimServer implements Host {
     this.#stopping.abort();
     await this.#hub?.drain(2_000);
     await process.pause(500);
+    await Promise.all([...this.#settings.outlets.values()].map((outlets) => outlets.close()));
     await gateways.close();
     this.#down(process);
   }

@@ -11,6 +11,7 @@ import { EPOCH_MS } from "./globals.ts";
 import type { Kernel } from "./kernel.ts";
 import { GOOD } from "./link.ts";
 import { Network } from "./network.ts";
+import { Outlets } from "./outlets.ts";
 import { Recorder } from "./recorder.ts";
 import { SimServer, writeToken } from "./server.ts";
 import { RULES, SCHEMAS } from "./workload.ts";
@@ -39,6 +40,8 @@ export class World {
   readonly disk: SimDisk = new SimDisk();
   readonly server: SimServer;
   readonly devices: Device[] = [];
+  /** Where each gateway flushes to. */
+  readonly outlets: ReadonlyMap<string, Outlets>;
   readonly settings: WorldSettings;
   /** The gateway of each device. */
   readonly gatewayOf: Map<Device, string> = new Map();
@@ -63,11 +66,13 @@ export class World {
     this.settings = settings;
     this.recorder = new Recorder(kernel);
     this.network = new Network(kernel);
+    this.outlets = new Map(settings.gateways.map((id) => [id, new Outlets(kernel)]));
     this.server = new SimServer({
       kernel,
       recorder: this.recorder,
       disk: this.disk,
       gateways: settings.gateways,
+      outlets: this.outlets,
       minRows: settings.minRows,
       onError: (what, error) => this.errors.push(`${what}: ${error}`),
     });
@@ -174,6 +179,7 @@ export class World {
     this.server.skewMs = 0;
     this.server.slowness = 1;
     this.server.start();
+    for (const outlets of this.outlets.values()) outlets.fail(false);
     for (const device of this.devices) {
       device.link.quality = GOOD;
       device.link.block("up", false);
