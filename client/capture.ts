@@ -323,6 +323,19 @@ function triggerName(table: string, kind: string): string {
   return `_lakesync_${table}_${kind}`;
 }
 
+const WRITTEN = new WeakMap<Layout, Map<number, readonly string[]>>();
+
+/** The triggers of a table; they are the same as long as the layout is. */
+function triggersOf(layout: Layout, table: SyncedTable): readonly string[] {
+  const written = WRITTEN.get(layout) ?? new Map<number, readonly string[]>();
+  WRITTEN.set(layout, written);
+  const known = written.get(table.id);
+  if (known !== undefined) return known;
+  const triggers = new TriggerWriter(table, maskNames(layout)).triggers();
+  written.set(table.id, triggers);
+  return triggers;
+}
+
 /**
  * Makes the triggers of all tables what they should be, and drops those of tables that the schema
  * no longer has. SQLite fires the newest trigger first; ours must see a change before the app's
@@ -352,12 +365,11 @@ export async function installTriggers(
       changed = true;
     }
   }
-  const masks = maskNames(layout);
   const tables = await db.values("SELECT lower(name) FROM sqlite_schema WHERE type = 'table'");
   const existing = new Set(tables.map(([name]) => name));
   for (const table of layout.byName.values()) {
     if (!existing.has(table.name.toLowerCase())) continue;
-    const wanted = new TriggerWriter(table, masks).triggers();
+    const wanted = triggersOf(layout, table);
     const last = there
       .filter(([, on]) => String(on).toLowerCase() === table.name.toLowerCase())
       .slice(-wanted.length);

@@ -94,11 +94,12 @@ async function bring(
     if (withExisting) await captureExisting(db, layout, table);
     else await keepOwn(db, table);
   }
-  await db.run("UPDATE _lakesync_state SET schema = ?, layout = ?", [
-    JSON.stringify(schema.spec),
-    JSON.stringify(places),
-  ]);
-  await db.run("UPDATE _lakesync_clock SET fixed_ms = NULL");
+  // Where nothing is new nothing is written, so that opening does not wait for the disk.
+  await db.run(
+    "UPDATE _lakesync_state SET schema = ?1, layout = ?2 WHERE schema <> ?1 OR layout <> ?2",
+    [JSON.stringify(schema.spec), JSON.stringify(places)],
+  );
+  await db.run("UPDATE _lakesync_clock SET fixed_ms = NULL WHERE fixed_ms IS NOT NULL");
   await seal(db);
   return layout;
 }

@@ -247,8 +247,8 @@ export class Session {
   }
 
   /**
-   * Runs a sync step that touches LakeSync's own tables alone, in a transaction of its own, behind
-   * everyone who asked before. A power failure may undo it as a whole.
+   * Runs a sync step that touches LakeSync's own tables alone and does not ask for the time, in a
+   * transaction of its own, behind everyone who asked before. A power failure may undo it as a whole.
    *
    * @param work what to do
    * @returns what it gave
@@ -257,10 +257,7 @@ export class Session {
     return await this.lock.hold(async () => {
       this.checkOpen();
       await this.#setSynchronous("NORMAL");
-      return await this.#inTransaction(async (db) => {
-        await this.setNow();
-        return await work(db);
-      });
+      return await this.#inTransaction(work);
     });
   }
 
@@ -278,7 +275,8 @@ export class Session {
   }
 
   /**
-   * Reads LakeSync's own state as it was last committed.
+   * Reads LakeSync's own state as it was last committed. While nobody uses the writer it reads
+   * there, since a commit empties the cache of every connection but the one that made it.
    *
    * @param read what to read
    * @returns what it gave

@@ -26,7 +26,7 @@ Deno.test("G12: a client ahead of the gateway says so, pulls on, and heals by it
 
   await world.putSchema(V2);
   await synced(ahead, 10_000);
-  assert.equal(ahead.status.value.lastError, undefined);
+  await statusOf(ahead, ({ lastError }) => lastError === undefined);
   await until("the old one has it", async () => (await rowsOf(old, "notes")).length === 2);
   assert.deepEqual(await rowsOf(old, "notes"), [["n1", "ahead"], ["n2", "old"]]);
   await old.exec("UPDATE notes SET title = 'still here' WHERE id = 'n1'");
