@@ -92,6 +92,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     if (process === undefined) return false;
     const power = world.random.chance(0.5);
     process.burnAfter(world.random.below(300), () => {
+      if (!world.faulty) return;
       world.recorder.add({ kind: "fault", fault: "server died between two steps" });
       serverDown(world, power);
     });
@@ -154,6 +155,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     const { process } = device;
     if (process === undefined) return false;
     process.burnAfter(world.random.below(600), () => {
+      if (!world.faulty) return;
       world.recorder.add({ kind: "fault", fault: "client died between two steps" });
       deviceDown(world, device);
     });

@@ -7,7 +7,7 @@
 
 import type { OpenGateway } from "../../server/gateway/open_gateway.ts";
 import { Mirror } from "../oracle/mirror.ts";
-import { Random } from "../oracle/random.ts";
+import type { Random } from "../oracle/random.ts";
 import type { Device } from "./device.ts";
 import {
   type Expected,
@@ -29,6 +29,9 @@ export const SETTLE_WITHIN_MS = 600_000;
 
 /** How often it is looked whether a device agrees, in milliseconds. */
 const LOOK_MS = 500;
+
+/** How long a look may take, in milliseconds: what it asks may have ended meanwhile. */
+const LOOK_WITHIN_MS = 10_000;
 
 /** How long a run may last before faults end, whatever was done, in milliseconds. */
 const ACTIVE_MS = 1_800_000;
@@ -299,7 +302,8 @@ class Runner {
       if (looking) return;
       looking = true;
       for (const device of operated ? world.devices : []) {
-        if (await this.#isSettled(device)) {
+        const late = this.#kernel.sleep(LOOK_WITHIN_MS).then(() => false);
+        if (await Promise.race([this.#isSettled(device), late])) {
           if (this.#settledMs.has(device)) continue;
           this.#settledMs.set(device, this.#kernel.nowMs);
         } else this.#settledMs.delete(device);
@@ -327,11 +331,11 @@ class Runner {
     const { recorder } = world;
     const devices: DeviceEnd[] = [];
     for (const device of world.devices) {
-      const settledMs = this.#settledMs.get(device);
+      const client = device.client;
+      const settledMs = client === undefined ? undefined : this.#settledMs.get(device);
       if (settledMs !== undefined) {
         recorder.events.push({ kind: "settled", device: device.name, atMs: settledMs });
       }
-      const client = device.client;
       devices.push({
         device: device.name,
         user: device.user,
