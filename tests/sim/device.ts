@@ -37,6 +37,8 @@ export interface DeviceSettings {
   readonly folder: string;
   /** How long its tokens last, in milliseconds. */
   readonly tokenMs: number;
+  /** Days for which accepted transactions are kept; as many as by default unless given. */
+  readonly keepAcceptedDays?: number;
 }
 
 const FILES = ["", "-wal", "-shm"];
@@ -47,6 +49,18 @@ function exists(path: string): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+function removeDatabase(path: string): void {
+  for (const end of FILES) if (exists(path + end)) Deno.removeSync(path + end);
+}
+
+/** Copies a database as it is on the disk; what was at the other path goes whole. */
+function copyDatabase(from: string, to: string): void {
+  removeDatabase(to);
+  for (const end of FILES.slice(0, 2)) {
+    if (exists(from + end)) Deno.copyFileSync(from + end, to + end);
   }
 }
 
@@ -129,7 +143,7 @@ export class Device {
   /** Starts the app, if it does not run. */
   async start(): Promise<void> {
     if (this.#process !== undefined) return;
-    const { kernel, network, host, gateway } = this.#settings;
+    const { kernel, network, host, gateway, keepAcceptedDays } = this.#settings;
     const process = new Process(kernel);
     this.#process = process;
     const client = await createClient({
@@ -141,6 +155,7 @@ export class Device {
       watchMs: 0,
       driver: deviceDriver(process, this.disk, kernel.random),
       verifyEveryMs: 60_000,
+      ...(keepAcceptedDays === undefined ? {} : { keepAcceptedDays }),
       environment: {
         now: this.clock,
         random: () => kernel.random.below(2 ** 32) / 2 ** 32,
@@ -172,9 +187,7 @@ export class Device {
 
   /** Copies the database; the app must not be in a transaction. Gives where the copy is. */
   copyTo(path: string): void {
-    for (const end of FILES.slice(0, 2)) {
-      if (exists(this.path + end)) Deno.copyFileSync(this.path + end, path + end);
-    }
+    copyDatabase(this.path, path);
   }
 
   /** Goes on with another database: a copy of one, or a new one. The app must not run. */
@@ -182,15 +195,12 @@ export class Device {
     this.remove();
     this.#file++;
     this.#life++;
-    if (path === undefined) return;
-    for (const end of FILES.slice(0, 2)) {
-      if (exists(path + end)) Deno.copyFileSync(path + end, this.path + end);
-    }
+    if (path !== undefined) copyDatabase(path, this.path);
   }
 
   /** Removes the database. */
   remove(): void {
-    for (const end of FILES) if (exists(this.path + end)) Deno.removeSync(this.path + end);
+    removeDatabase(this.path);
   }
 
   /** Runs one random transaction of the app. Resolves when it has; never when the app ends first. */

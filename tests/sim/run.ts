@@ -415,12 +415,15 @@ function sorted(rows: TableRows[string] = {}): string {
 export async function runSeed(settings: RunSettings): Promise<RunResult> {
   const startMs = realNowMs();
   const kernel = new Kernel(settings.seed);
+  const folder = `${settings.folder}/${settings.seed}`;
+  Deno.mkdirSync(folder);
   using mirror = new Mirror();
   playedBy(kernel);
   try {
-    const result = await new Runner(settings, kernel, mirror).run();
+    const result = await new Runner({ ...settings, folder }, kernel, mirror).run();
     return { ...result, realMs: realNowMs() - startMs };
   } finally {
     playedByNobody();
+    Deno.removeSync(folder, { recursive: true });
   }
 }
