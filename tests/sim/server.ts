@@ -11,7 +11,7 @@ import { createHash } from "node:crypto";
 import type { Authenticator } from "../../server/auth/verify.ts";
 import type { VerifiedToken } from "../../server/auth/token.ts";
 import { checkpointSettings } from "../../server/gateway/checkpoint_settings.ts";
-import type { GatewayEnvironment } from "../../server/gateway/environment.ts";
+import type { GatewayEnvironment, Retention } from "../../server/gateway/environment.ts";
 import type { Gateways } from "../../server/gateway/gateway.ts";
 import { openGateways } from "../../server/gateway/open.ts";
 import type { OpenGateway } from "../../server/gateway/open_gateway.ts";
@@ -62,6 +62,8 @@ export interface ServerSettings {
   readonly outlets: ReadonlyMap<string, Outlets>;
   /** Buckets with so many rows come in chunks. */
   readonly minRows: number;
+  /** What history the gateways keep; what they keep by default unless given. */
+  readonly retention?: Retention;
   /** Told of what the gateway cannot tell a caller in detail. */
   readonly onError: (what: string, error: unknown) => void;
 }
@@ -166,7 +168,7 @@ export class SimServer implements Host {
 
   #environment(process: Process): GatewayEnvironment {
     const { random } = this.#settings.kernel;
-    const { minRows, onError } = this.#settings;
+    const { minRows, onError, retention } = this.#settings;
     return {
       now: this.clock,
       nextTurn: () => process.pause(random.chance(0.2) ? 1 : 0),
@@ -174,6 +176,7 @@ export class SimServer implements Host {
       randomId: () => crypto.randomUUID(),
       hash: (text) => createHash("sha256").update(text).digest("hex"),
       checkpoints: checkpointSettings(this.#objects, { minRows, chunkRows: 16 }),
+      ...(retention === undefined ? {} : { retention }),
       onError: (what, error) => {
         if (process.alive) onError(what, error);
       },

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Retention } from "../../server/gateway/environment.ts";
 import type { Random } from "../oracle/random.ts";
 import { Device } from "./device.ts";
 import { SimDisk } from "./disk.ts";
@@ -29,6 +30,12 @@ export interface WorldSettings {
   readonly tokenMs: number;
   /** The gateways' ids. */
   readonly gateways: readonly string[];
+  /** What history the gateways keep; what they keep by default unless given. */
+  readonly retention?: Retention;
+  /** Days for which devices keep accepted transactions; as many as by default unless given. */
+  readonly keepAcceptedDays?: number;
+  /** Whether the gateways flush; true unless given. The destinations keep all that they get. */
+  readonly flushes?: boolean;
 }
 
 /** A world. */
@@ -66,20 +73,23 @@ export class World {
     this.settings = settings;
     this.recorder = new Recorder(kernel);
     this.network = new Network(kernel);
-    this.outlets = new Map(settings.gateways.map((id) => [id, new Outlets(kernel)]));
+    const { gateways, retention, flushes = true } = settings;
+    this.outlets = new Map(flushes ? gateways.map((id) => [id, new Outlets(kernel)]) : []);
     this.server = new SimServer({
       kernel,
       recorder: this.recorder,
       disk: this.disk,
-      gateways: settings.gateways,
+      gateways,
       outlets: this.outlets,
       minRows: settings.minRows,
+      ...(retention === undefined ? {} : { retention }),
       onError: (what, error) => this.errors.push(`${what}: ${error}`),
     });
   }
 
   /** Adds a device; its app is not started. */
   addDevice(name: string, user: string, gateway: string): Device {
+    const { keepAcceptedDays } = this.settings;
     const device = new Device({
       kernel: this.kernel,
       network: this.network,
@@ -90,6 +100,7 @@ export class World {
       host: () => this.server,
       folder: this.settings.folder,
       tokenMs: this.settings.tokenMs,
+      ...(keepAcceptedDays === undefined ? {} : { keepAcceptedDays }),
     });
     this.devices.push(device);
     this.gatewayOf.set(device, gateway);
