@@ -40,6 +40,8 @@ export interface ApplyPlan {
   readonly coveredAfter: number;
   /** The last outbox number there is. */
   readonly newest: number;
+  /** Whether any row may be special. */
+  readonly anySpecial: boolean;
   /** Whether rows that the checkpoint does not mention are to go. */
   readonly replacing: boolean;
   /** The checkpoint's buckets. */
@@ -70,7 +72,7 @@ export class Applier {
   readonly #plan: ApplyPlan;
   readonly #overlay: Overlay;
   readonly #scope: Scope;
-  #anySpecial = false;
+  #anySpecial: boolean;
   /** Whether rows have gone, or were blocked, so that others may have got room. */
   #makesWay = false;
 
@@ -83,18 +85,13 @@ export class Applier {
     this.#db = db;
     this.#layout = layout;
     this.#plan = plan;
+    this.#anySpecial = plan.anySpecial;
     this.#overlay = new Overlay(db, layout);
     this.#scope = new Scope(db, plan.buckets, plan.replacing);
   }
 
   /** Prepares; then come the pages. */
   async begin(): Promise<void> {
-    const [row] = await this.#db.values(
-      `SELECT EXISTS (SELECT 1 FROM _lakesync_outbox WHERE n > ?)
-        OR EXISTS (SELECT 1 FROM _lakesync_base)`,
-      [this.#plan.coveredBefore],
-    );
-    this.#anySpecial = row?.[0] === 1;
     await this.#forgetSeen();
     if (this.#plan.replacing) {
       // Rows that are special for the app's defaults alone are plain until their page is here.

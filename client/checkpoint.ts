@@ -8,12 +8,13 @@
 import { decodePullResult, encodePullResult, type PullResult } from "@lakesync/core";
 import { Applier } from "./apply.ts";
 import { readDues } from "./buckets.ts";
-import { chunkedBuckets, forgetChunks, takeChunks } from "./chunks.ts";
+import { forgetChunks, takeChunks } from "./chunks.ts";
 import type { SqliteConnection } from "./database/driver.ts";
+import { readFindings } from "./findings.ts";
 import { makePendingAgain } from "./pending_again.ts";
 import type { Layout, SyncedTable } from "./layout.ts";
 import { purge } from "./purge.ts";
-import { lastNumber, readState, type State } from "./state.ts";
+import type { State } from "./state.ts";
 import { slicer } from "./timer.ts";
 
 /**
@@ -75,13 +76,10 @@ async function settleCovered(
   db: SqliteConnection,
   layout: Layout,
   state: State,
-  lastMutationId: number,
+  lastNumber: number,
   pause: () => Promise<void>,
 ): Promise<{ before: number; after: number }> {
-  const after = Math.min(
-    await lastNumber(db, lastMutationId),
-    state.sealedN,
-  );
+  const after = Math.min(lastNumber, state.sealedN);
   if (after >= state.coveredN) return { before: state.coveredN, after };
   await makePendingAgain(db, layout, after, state.coveredN, pause);
   return { before: after, after };
@@ -99,6 +97,8 @@ export interface AppliedCheckpoint {
 
 /** How a checkpoint is applied. */
 export interface ApplyOptions {
+  /** Where the database stands, as it was read in this transaction. */
+  readonly state: State;
   /** How long accepted transactions are kept, in milliseconds. */
   readonly keepMs: number;
   /** The mutationId through which outcomes were known when its last page was asked for. */
@@ -122,30 +122,24 @@ export async function applyCheckpoint(
   db: SqliteConnection,
   layout: Layout,
   page: PullResult,
-  { keepMs, settledMutationId = 0, onApplied = () => {} }: ApplyOptions,
+  { state, keepMs, settledMutationId = 0, onApplied = () => {} }: ApplyOptions,
 ): Promise<AppliedCheckpoint> {
-  const state = await readState(db);
   const pause = slicer();
-  const { before, after } = await settleCovered(
-    db,
-    layout,
-    state,
-    page.lastMutationId,
-    pause,
-  );
-  const chunked = await chunkedBuckets(db);
+  const found = await readFindings(db, page.lastMutationId, keepMs);
+  const { before, after } = await settleCovered(db, layout, state, found.lastNumber, pause);
   const applier = new Applier(db, layout, {
     coveredBefore: before,
     coveredAfter: after,
     newest: state.n,
     replacing: state.replacing,
     buckets: page.checkpoint?.buckets ?? [],
-    chunkedBuckets: chunked,
+    anySpecial: found.anyBase || found.newestKept > before,
+    chunkedBuckets: found.chunkedBuckets,
     pause,
   });
   await applier.begin();
   if (state.stagedCursor === undefined) {
-    if (chunked !== undefined) await forgetChunks(db);
+    if (found.chunkedBuckets !== undefined) await forgetChunks(db);
   } else {
     await takeChunks(db, async (chunk, place) => {
       await applier.chunk(chunk, place);
@@ -174,7 +168,7 @@ export async function applyCheckpoint(
       forgotten ? page.lastMutationId : Number.MAX_SAFE_INTEGER,
     ],
   );
-  await purge(db, keepMs);
+  if (found.purgeDue) await purge(db, keepMs);
   const { repair, due, small } = await readDues(db);
   const first = state.replacing || state.cursor === undefined;
   const now = first || small || page.checkpoint?.buckets.some(({ whole }) => whole);

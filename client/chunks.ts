@@ -107,12 +107,6 @@ export async function readPlace(db: SqliteConnection): Promise<StreamPlace | und
   };
 }
 
-/** How many buckets the stored chunks are of; undefined: no stream was begun, and there are none. */
-export async function chunkedBuckets(db: SqliteConnection): Promise<number | undefined> {
-  const [row] = await db.values("SELECT buckets FROM _lakesync_stream");
-  return row === undefined ? undefined : Number(row[0]);
-}
-
 /** Forgets all chunks. */
 export async function forgetChunks(db: SqliteConnection): Promise<void> {
   await db.run("DELETE FROM _lakesync_chunk");

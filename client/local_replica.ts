@@ -152,7 +152,8 @@ export class LocalReplica implements Replica {
       if (origin !== undefined && !follows(state, origin)) return "dropped";
       if (page.complete) {
         const { settledMutationId } = origin ?? {};
-        return await applyCheckpoint(db, layout, page, { keepMs, settledMutationId, onApplied });
+        const options = { state, keepMs, settledMutationId, onApplied };
+        return await applyCheckpoint(db, layout, page, options);
       }
       await storePage(db, page, cursorOf(state) === undefined);
       return "stored";

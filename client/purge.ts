@@ -13,6 +13,11 @@ const STEP = 2_000;
 /** How many transactions are looked at, from the oldest on. */
 const TRANSACTIONS = 100;
 
+/** As SQL: whether the oldest transaction is older than a parameter says, in milliseconds. */
+export const PURGE_DUE: string = `SELECT t.sealed_ms < ${NOW_MS} - ?
+  FROM _lakesync_tx t, _lakesync_clock
+  WHERE t.last_n > (SELECT purged_n FROM _lakesync_state) ORDER BY t.mutation_id LIMIT 1`;
+
 /**
  * Purges some of what is old, accepted, and contained in the base. The last purged transaction's
  * row stays, for its chain and as the place where the outbox begins. Runs inside a transaction.
@@ -24,12 +29,6 @@ export async function purge(
   db: SqliteConnection,
   keepMs: number,
 ): Promise<void> {
-  const [oldest] = await db.values(
-    `SELECT t.sealed_ms < ${NOW_MS} - ? FROM _lakesync_tx t, _lakesync_clock
-     WHERE t.last_n > (SELECT purged_n FROM _lakesync_state) ORDER BY t.mutation_id LIMIT 1`,
-    [keepMs],
-  );
-  if (oldest?.[0] !== 1) return;
   const [last] = await db.values(
     `SELECT t.mutation_id, t.last_n FROM
       (SELECT * FROM _lakesync_tx

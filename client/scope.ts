@@ -36,21 +36,28 @@ export interface StoredSets {
   readonly sets: Map<number, readonly number[]>;
   /** For each table's number its home. */
   readonly homes: Map<number, number>;
+  /** For each table that has a home whether other sets have rows of it. */
+  readonly outside: Map<number, boolean>;
 }
 
 /** Reads the sets and the homes. */
 export async function readSets(db: SqliteConnection): Promise<StoredSets> {
   const rows = await db.values(
     `SELECT NULL, set_id, buckets FROM _lakesync_set
-     UNION ALL SELECT tbl, set_id, NULL FROM _lakesync_home`,
+     UNION ALL SELECT tbl, set_id, EXISTS (SELECT 1 FROM _lakesync_scope s WHERE s.tbl = h.tbl)
+      FROM _lakesync_home h`,
   );
   const sets = new Map<number, readonly number[]>();
   const homes = new Map<number, number>();
-  for (const [table, set, buckets] of rows) {
-    if (table === null) sets.set(Number(set), JSON.parse(String(buckets)));
-    else homes.set(Number(table), Number(set));
+  const outside = new Map<number, boolean>();
+  for (const [table, set, found] of rows) {
+    if (table === null) sets.set(Number(set), JSON.parse(String(found)));
+    else {
+      homes.set(Number(table), Number(set));
+      outside.set(Number(table), found === 1);
+    }
   }
-  return { sets, homes };
+  return { sets, homes, outside };
 }
 
 /**
@@ -94,7 +101,7 @@ export class Scope {
   readonly #leftHomes = new Map<number, number>();
   readonly #byBuckets = new Map<string, number>();
   #many = false;
-  readonly #anyOutside = new Map<number, boolean>();
+  #anyOutside = new Map<number, boolean>();
   readonly #columns = new Map<number, ShownColumns>();
 
   /**
@@ -122,9 +129,10 @@ export class Scope {
   async begin(): Promise<void> {
     if (this.#replacing) await this.#forgetRows();
     this.#stored = await readBuckets(this.#db);
-    const { sets, homes } = await readSets(this.#db);
+    const { sets, homes, outside } = await readSets(this.#db);
     this.#sets = sets;
     this.#homes = homes;
+    this.#anyOutside = outside;
     for (const [id, buckets] of sets) this.#byBuckets.set(buckets.join(), id);
     for (const { n, columns } of this.#stored.values()) this.#columns.set(n, columns);
     await this.#forgetGone();

@@ -103,6 +103,10 @@ function textOf(value: SqlValue | undefined): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
+/** As SQL: where the transactions through the one named by the first parameter end. */
+export const LAST_NUMBER =
+  "SELECT last_n FROM _lakesync_tx WHERE mutation_id <= ? ORDER BY mutation_id DESC LIMIT 1";
+
 /**
  * Finds where a transaction ends in the outbox.
  *
@@ -114,10 +118,7 @@ export async function lastNumber(
   db: SqliteConnection,
   mutationId: number,
 ): Promise<number> {
-  const [row] = await db.values(
-    "SELECT last_n FROM _lakesync_tx WHERE mutation_id <= ? ORDER BY mutation_id DESC LIMIT 1",
-    [mutationId],
-  );
+  const [row] = await db.values(LAST_NUMBER, [mutationId]);
   return Number(row?.[0] ?? 0);
 }
 
