@@ -1,0 +1,29 @@
+/**
+ * Runs that once broke a promise. What a seed plays changes with the code, so each line says what it
+ * was, and under which settings it was seen often.
+ *
+ * @module
+ */
+
+import type { RunSettings } from "./run.ts";
+
+/** A run that once broke a promise. */
+export interface Regression extends Partial<Omit<RunSettings, "folder">> {
+  readonly seed: number;
+  /** What it was. */
+  readonly what: string;
+}
+
+/** All of them, the oldest first. */
+export const REGRESSIONS: readonly Regression[] = [
+  {
+    seed: 8,
+    only: ["server's clock jumps", "no tokens are given", "client is killed"],
+    what: "a server whose clock was wrong for a minute left devices in needs-token for good (G6)",
+  },
+  {
+    seed: 34,
+    only: ["server goes back to a backup", "nothing comes down", "sockets go silent"],
+    what: "what a restored gateway had accepted but told no checkpoint of was not sent again (G13)",
+  },
+];
