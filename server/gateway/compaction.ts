@@ -6,9 +6,10 @@
  * @module
  */
 
-import { LOG_START } from "../store/store.ts";
+import { LOG_START, type Store } from "../store/store.ts";
 import type { Committer } from "./committer.ts";
 import { retentionOf } from "./environment.ts";
+import { ALL_SLICES } from "./history.ts";
 import { purgeTombstones } from "./tombstones.ts";
 
 /** How many entries one piece removes; it bounds how long it keeps the event loop. */
@@ -38,11 +39,10 @@ export async function compact(
     const old = oldest.committedMs < now - logKeepMs;
     if (!old && logBytes <= logMaxBytes) break;
     const before = await committer.base();
-    const { marks, head } = before;
-    const byAge = marks.filter(([ms]) => ms < now - logKeepMs).at(-1)?.[1] ?? 0;
+    const { head } = before;
     const throughSeq = logBytes > logMaxBytes
       ? Math.min(head.seq, oldest.seq + PIECE)
-      : Math.min(byAge, neededAfter);
+      : Math.min(await lastBefore(store, now - logKeepMs, oldest.seq, head.seq), neededAfter);
     if (throughSeq < oldest.seq) break;
     if (throughSeq > before.trimmedSeq) {
       await committer.replaceBook({ ...before, trimmedSeq: throughSeq }, []);
@@ -53,4 +53,31 @@ export async function compact(
   while ((await store.sweepAnswers(now, PIECE)) === PIECE) await env.nextTurn();
   while ((await store.sweepParts(now - partKeepMs, PIECE)) === PIECE) await env.nextTurn();
   await purgeTombstones(committer);
+}
+
+/**
+ * Finds the last commit before a time by halving the log, as entries are in the order of time but
+ * for jumps of the clock.
+ *
+ * @param store keeps the log
+ * @param beforeMs the time, in milliseconds since 1970
+ * @param oldSeq a commit before it that is in the log
+ * @param headSeq the last commit
+ * @returns its seq
+ */
+async function lastBefore(
+  store: Store,
+  beforeMs: number,
+  oldSeq: number,
+  headSeq: number,
+): Promise<number> {
+  let old = oldSeq;
+  let young = headSeq + 1;
+  while (young - old > 1) {
+    const middle = Math.floor((old + young) / 2);
+    const [entry] = await store.readLog({ seq: middle - 1, slice: ALL_SLICES }, 1);
+    if (entry !== undefined && entry.committedMs < beforeMs) old = entry.seq;
+    else young = middle;
+  }
+  return old;
 }

@@ -216,7 +216,7 @@ export class History implements GatewayHistory {
 }
 
 /** After all slices of a transaction. */
-const ALL_SLICES = 2 ** 31 - 1;
+export const ALL_SLICES: number = 2 ** 31 - 1;
 
 function positionOf({ seq, slice = ALL_SLICES }: HistoryPlace): LogPosition {
   return { seq, slice };

@@ -93,7 +93,7 @@ Deno.test("G10: the log is kept for who needs it, up to its size, and says what 
   }
   fixture.clock.ms = START_MS + 10 * DAY_MS;
   await push(gateway, "a", [tx(5, delta("INSERT", "t5", undefined))]);
-  fixture.clock.ms = START_MS + 20 * DAY_MS;
+  fixture.clock.ms = START_MS + 16 * DAY_MS;
   const trim = () =>
     gateway.committer.alone(() => compact(gateway.committer, gateway.history.neededAfter));
   const lacks = async (seq: number, slice?: number) =>
