@@ -58,14 +58,19 @@ export class Network {
   /** Opens a socket from a process on a device. */
   open(link: Link, process: Process, host: Host, url: string, protocols: string[]): Connection {
     let server = host.process;
+    let forgetServer = () => {};
     const connection: Connection = new Connection(
       this.#kernel,
       link,
       { up: () => server?.alive === true, down: () => process.alive },
-      () => this.connections.delete(connection),
+      () => {
+        this.connections.delete(connection);
+        forgetClient();
+        forgetServer();
+      },
     );
     this.connections.set(connection, link);
-    process.atEnd(() => connection.clientGone());
+    const forgetClient = process.atEnd(() => connection.clientGone());
     const headers = { upgrade: "websocket", "sec-websocket-protocol": protocols.join(", ") };
     const request = new Request(url.replace(/^ws/, "http"), { headers });
     this.#kernel.after(link.delayMs(), () =>
@@ -74,7 +79,7 @@ export class Network {
         if (server === undefined || this.#kernel.random.chance(link.quality.breaks)) {
           return connection.refuse();
         }
-        server.atEnd(() => connection.serverGone());
+        forgetServer = server.atEnd(() => connection.serverGone());
         void this.#handshake(host, server, request, connection);
       }));
     return connection;
@@ -103,6 +108,8 @@ class Exchange {
   readonly #reject: (reason: unknown) => void;
   readonly #server = new AbortController();
   #over = false;
+  /** Lets the process forget it. */
+  #forget: () => void = () => {};
 
   constructor(
     kernel: Kernel,
@@ -127,22 +134,25 @@ class Exchange {
     const method = init.method ?? "GET";
     if (signal?.aborted) return this.#fail(signal.reason);
     signal?.addEventListener("abort", () => this.#abort(signal.reason), { once: true });
-    this.#process.atEnd(() => this.#abort(new Error("The process has ended")));
+    this.#forget = this.#process.atEnd(() => this.#abort(new Error("The process has ended")));
     const { breaks, doubles } = this.#link.quality;
     if (random.chance(breaks)) return this.#cut();
     const times = method === "POST" && random.chance(doubles) ? 2 : 1;
     for (let i = 0; i < times; i++) {
-      this.#kernel.after(this.#link.delayMs() + i * random.below(2_000), () =>
-        this.#link.pass("up", () => {
-          if (this.#over && random.chance(0.5)) return;
-          const request = new Request(url, {
-            method,
-            headers: init.headers ?? {},
-            signal: this.#server.signal,
-            ...(body === undefined ? {} : { body: body.slice() }),
-          });
-          void this.#answer(request);
-        }));
+      this.#kernel.after(
+        this.#link.delayMs() + i * random.below(2_000),
+        () =>
+          this.#link.pass("up", () => {
+            if (this.#over && random.chance(0.5)) return;
+            const request = new Request(url, {
+              method,
+              headers: init.headers ?? {},
+              signal: this.#server.signal,
+              ...(body === undefined ? {} : { body: body.slice() }),
+            });
+            void this.#answer(request);
+          }),
+      );
     }
     this.#kernel.after(FORGET_MS, () => this.#cut());
   }
@@ -150,13 +160,16 @@ class Exchange {
   #fail(reason: unknown): void {
     if (this.#over) return;
     this.#over = true;
+    this.#forget();
     if (this.#process.alive) this.#reject(reason);
   }
 
   #abort(reason: unknown): void {
     this.#fail(reason);
-    this.#kernel.after(this.#link.delayMs(), () =>
-      this.#link.pass("up", () => this.#server.abort()));
+    this.#kernel.after(
+      this.#link.delayMs(),
+      () => this.#link.pass("up", () => this.#server.abort()),
+    );
   }
 
   #cut(): void {
@@ -181,7 +194,10 @@ class Exchange {
     if (!headers.get("content-type")?.includes("checkpoint")) {
       const bytes = new Uint8Array(await response.arrayBuffer());
       forget();
-      return this.#deliver(() => new Response(bytes, { status, headers }));
+      return this.#deliver(() => {
+        this.#forget();
+        return new Response(bytes, { status, headers });
+      });
     }
     const stream = response.body === null ? null : this.#stream(response.body, server, forget);
     this.#deliver(() => new Response(stream, { status, headers }));

@@ -123,6 +123,7 @@ export class Connection {
 
   /** Ends the handshake with a refusal. */
   refuse(): void {
+    this.server.readyState = CLOSED;
     this.#queue("down", 0, () => this.#endOf(this.client, ABNORMAL, ""));
   }
 
