@@ -167,6 +167,13 @@ export function measureDevice(path: string): DeviceSize {
   };
 }
 
+/** Reads why transactions of a device were refused, beside its app. */
+export function readRefusals(path: string): readonly string[] {
+  using db = new DatabaseSync(path);
+  return db.prepare("SELECT mutation_id, code, message FROM _lakesync_dead").all()
+    .map(({ mutation_id, code, message }) => `${mutation_id} ${code}: ${message}`);
+}
+
 /** Reads what a device's app sees, beside the app. */
 export function readHeld(path: string): Held {
   using db = new DatabaseSync(path);

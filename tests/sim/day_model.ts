@@ -26,6 +26,8 @@ export class DayModel {
   deletions = 0;
   /** Transactions that were committed on devices. */
   transactions = 0;
+  /** Transactions that were refused. */
+  refused = 0;
 
   /** A list was made. */
   addList(list: string): void {

@@ -13,6 +13,7 @@ import {
   measureDevice,
   measureServer,
   readHeld,
+  readRefusals,
   type ServerSize,
 } from "./day_measure.ts";
 import { DayModel } from "./day_model.ts";
@@ -65,6 +66,8 @@ export interface HourEnd {
   readonly hour: number;
   /** Transactions so far. */
   readonly transactions: number;
+  /** Those that were refused, as far as apps know. */
+  readonly refused: number;
   /** Deletions so far. */
   readonly deletions: number;
   /** Keys whose rows are deleted, by what devices did. */
@@ -124,6 +127,9 @@ class Day {
     try {
       await this.#begin();
       for (let hour = 1; hour <= this.#settings.hours; hour++) await this.#hour(hour);
+      for (const { name, path } of this.#world.devices) {
+        this.#errors.push(...readRefusals(path).map((refusal) => `${name} was refused ${refusal}`));
+      }
       return { hours: this.#hours, errors: [...this.#errors, ...this.#world.errors] };
     } finally {
       for (const device of this.#world.devices) {
@@ -273,10 +279,11 @@ class Day {
   ): HourEnd {
     const { disk, devices } = this.#world;
     const server = measureServer(disk, GATEWAY);
-    const { deleted, transactions, deletions } = this.#model;
+    const { deleted, transactions, refused, deletions } = this.#model;
     return {
       hour,
       transactions,
+      refused,
       deletions,
       deletedKeys: deleted.size,
       wrongTombstones: deleted.symmetricDifference(server.deleted).size,

@@ -56,15 +56,20 @@ export class DayWork {
   async write(): Promise<void> {
     const { client } = this.#device;
     if (client === undefined || !(await this.isReady(client))) return;
-    const steps = await this.#plan(client);
+    const steps = this.#plan();
     await client.transaction(async (sql) => {
       for (const { sql: text, params } of steps) await sql.exec(text, params);
     });
     for (const { done } of steps) done();
     this.#model.transactions++;
+    if (this.#random.chance(0.5)) await this.#meddle(client);
+    for (const { id } of await client.deadLetters()) {
+      await client.dismiss(id);
+      this.#model.refused++;
+    }
   }
 
-  async #plan(client: Client): Promise<readonly Step[]> {
+  #plan(): readonly Step[] {
     const random = this.#random;
     const list = random.pick(this.lists);
     const tx = `${this.#device.name}.${++this.#transactions}`;
@@ -72,7 +77,6 @@ export class DayWork {
     this.#fresh.push(`${this.#device.name}-f${this.#made}`);
     if (this.#fresh.length > KEPT_ROWS) steps.push(this.#delete(this.#fresh.shift() ?? ""));
     if (random.chance(0.5)) steps.push(this.#recycle(tx));
-    if (random.chance(0.5)) steps.push(...await this.#meddle(client, list, tx));
     if (random.chance(0.3)) steps.push(this.#correct(tx));
     if (random.chance(0.5)) steps.push(this.#count(list));
     if (random.chance(0.3)) steps.push(this.#tag(list));
@@ -99,12 +103,21 @@ export class DayWork {
     return this.#model.rows.has(id) ? this.#delete(id) : this.#insert(id, list, tx);
   }
 
-  /** Writes to a row of anybody, who may delete it at this moment. */
-  async #meddle(client: Client, list: string, tx: string): Promise<readonly Step[]> {
-    const rows = await client.query("SELECT id FROM regs WHERE list = ? ORDER BY id", [list]);
-    if (rows.length === 0) return [];
-    const params = [tx, String(this.#random.pick(rows)["id"])];
-    return [{ sql: "UPDATE regs SET b = ? WHERE id = ?", params, done: () => {} }];
+  /**
+   * Writes to a row of anybody, who may have deleted it: then the gateway refuses, since it does not
+   * know any more whose list the row was in. So this is a transaction of its own.
+   */
+  async #meddle(client: Client): Promise<void> {
+    const random = this.#random;
+    const [row] = await client.query(
+      "SELECT id FROM regs WHERE list = ?1 ORDER BY id LIMIT 1 OFFSET " +
+        "(SELECT ?2 % max(1, count(*)) FROM regs WHERE list = ?1)",
+      [random.pick(this.lists), random.below(1_000)],
+    );
+    if (row === undefined) return;
+    const tx = `${this.#device.name}.${++this.#transactions}`;
+    await client.exec("UPDATE regs SET b = ? WHERE id = ?", [tx, String(row["id"])]);
+    this.#model.transactions++;
   }
 
   #correct(a: string): Step {
