@@ -8,28 +8,15 @@
  */
 
 import { parseArgs } from "node:util";
-import { type HourEnd, runDay } from "./day_run.ts";
+import { runDay } from "./day_run.ts";
+import { lineOf, titles } from "./day_table.ts";
+import { judgeDay } from "./day_verdict.ts";
 import { makeFolder } from "./folder.ts";
 
-function showHour(hour: HourEnd): void {
-  const { server, devices, ...rest } = hour;
-  const sum = (of: (device: typeof devices[number]) => number) =>
-    devices.reduce((all, device) => all + of(device), 0);
-  const sidecars: Record<string, number> = {};
-  for (const device of devices) {
-    for (const [name, n] of Object.entries(device.sidecars)) {
-      sidecars[name] = (sidecars[name] ?? 0) + n;
-    }
-  }
-  console.log(JSON.stringify({
-    ...rest,
-    server: { ...server, deleted: undefined },
-    bytes: sum((d) => d.bytes),
-    free: sum((d) => d.freeBytes),
-    wal: sum((d) => d.walBytes),
-    visible: sum((d) => d.visible),
-    sidecars,
-  }));
+function wholeNumber(text: string, name: string): number {
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  console.error(`--${name} takes a whole number`);
+  Deno.exit(2);
 }
 
 if (import.meta.main) {
@@ -42,14 +29,23 @@ if (import.meta.main) {
   });
   const folder = makeFolder();
   try {
-    const { errors } = await runDay({
-      seed: Number(values.seed),
-      hours: Number(values.hours),
-      devices: Number(values.devices),
+    console.log(titles());
+    const result = await runDay({
+      seed: wholeNumber(values.seed, "seed"),
+      hours: wholeNumber(values.hours, "hours"),
+      devices: wholeNumber(values.devices, "devices"),
       folder,
-      onHour: showHour,
+      onHour: (hour) => console.log(lineOf(hour)),
     });
-    for (const error of errors) console.log(error);
+    const findings = judgeDay(result);
+    for (const { what, holds, says } of findings) {
+      console.log(`${holds ? "ok  " : "BAD "} ${what}: ${says}`);
+    }
+    for (const { hour, differs } of result.hours) {
+      if (differs !== undefined) console.log(`hour ${hour}: ${differs}`);
+    }
+    for (const error of result.errors) console.log(error);
+    Deno.exitCode = findings.every(({ holds }) => holds) ? 0 : 1;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
