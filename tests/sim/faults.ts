@@ -8,6 +8,7 @@
 import type { Device } from "./device.ts";
 import type { DiskSnapshot } from "./disk.ts";
 import { GOOD } from "./link.ts";
+import type { SimServer } from "./server.ts";
 import type { World } from "./world.ts";
 
 /** A fault; what it did not find reason to do it says by `false`. */
@@ -32,9 +33,9 @@ function lasts(world: World, leastMs: number, mostMs: number, end: () => void): 
   });
 }
 
-function serverDown(world: World, power: boolean): void {
-  world.server.crash(power);
-  world.kernel.after(world.random.between(10, 8_000), () => world.server.start());
+function serverDown(world: World, server: SimServer, power: boolean): void {
+  server.crash(power);
+  world.kernel.after(world.random.between(10, 8_000), () => server.start());
 }
 
 function deviceDown(world: World, device: Device): void {
@@ -78,23 +79,26 @@ function replace(world: World, device: Device, path: string | undefined, written
 /** All faults by name. */
 export const FAULTS: Readonly<Record<string, Fault>> = {
   "server loses power": (world) => {
-    if (world.server.process === undefined) return false;
-    serverDown(world, true);
+    const { server } = world;
+    if (server.process === undefined) return false;
+    serverDown(world, server, true);
     return true;
   },
   "server is killed": (world) => {
-    if (world.server.process === undefined) return false;
-    serverDown(world, false);
+    const { server } = world;
+    if (server.process === undefined) return false;
+    serverDown(world, server, false);
     return true;
   },
   "server dies between two steps": (world) => {
-    const { process } = world.server;
+    const { server } = world;
+    const { process } = server;
     if (process === undefined) return false;
     const power = world.random.chance(0.5);
     process.burnAfter(world.random.below(300), () => {
       if (!world.faulty) return;
       world.recorder.add({ kind: "fault", fault: "server died between two steps" });
-      serverDown(world, power);
+      serverDown(world, server, power);
     });
     return true;
   },
@@ -105,18 +109,17 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     void server.stop().then(() => kernel.after(random.below(3_000), () => server.start()));
     // One that does not end in time is killed.
     kernel.after(15_000, () => {
-      if (server.process === process) serverDown(world, false);
+      if (server.process === process) serverDown(world, server, false);
     });
     return true;
   },
   "server goes back to a backup": (world, { server: copies }) => {
     if (copies.length === 0) return false;
-    const { server, disk, settings, recorder } = world;
-    server.crash(false);
-    disk.restore(world.random.pick(copies));
+    const { servers, settings, recorder } = world;
+    world.restore(world.random.pick(copies));
     for (const gateway of settings.gateways) recorder.add({ kind: "restored", gateway });
     world.kernel.after(world.random.between(10, 3_000), () => {
-      server.start();
+      for (const server of servers) server.start();
       world.putAgain();
     });
     return true;
@@ -128,8 +131,9 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     return true;
   },
   "server's disk is slow": (world) => {
-    world.server.slowness = world.random.between(5, 100);
-    lasts(world, 5_000, 30_000, () => world.server.slowness = 1);
+    const { server } = world;
+    server.slowness = world.random.between(5, 100);
+    lasts(world, 5_000, 30_000, () => server.slowness = 1);
     return true;
   },
   "destinations fail": (world) => {

@@ -48,7 +48,9 @@ function uuid(): string {
 
 function fill<T>(array: T): T {
   const { random } = running();
-  if (array instanceof Uint8Array) for (let i = 0; i < array.length; i++) array[i] = random.below(256);
+  if (array instanceof Uint8Array) {
+    for (let i = 0; i < array.length; i++) array[i] = random.below(256);
+  }
   return array;
 }
 
@@ -67,7 +69,9 @@ const REAL = {
   random: Math.random,
   uuid: crypto.randomUUID.bind(crypto),
   fill: crypto.getRandomValues.bind(crypto),
-  names: Object.fromEntries(Object.keys(VIRTUAL).map((name) => [name, Reflect.get(globalThis, name)])),
+  names: Object.fromEntries(
+    Object.keys(VIRTUAL).map((name) => [name, Reflect.get(globalThis, name)]),
+  ),
 };
 
 /** The runtime's own clock, in milliseconds; how long a run really takes. */

@@ -52,7 +52,9 @@ export class Link {
     if (blocked) return;
     const waiting = this.#waiting;
     this.#waiting = waiting.filter((one) => one.direction !== direction);
-    for (const one of waiting) if (one.direction === direction) this.#kernel.after(RESEND_MS, one.run);
+    for (const one of waiting) {
+      if (one.direction === direction) this.#kernel.after(RESEND_MS, one.run);
+    }
   }
 
   /** How long a message takes now, in milliseconds. */

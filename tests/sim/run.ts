@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Client } from "@lakesync/client";
 import type { OpenGateway } from "../../server/gateway/open_gateway.ts";
 import { Mirror } from "../oracle/mirror.ts";
 import type { Random } from "../oracle/random.ts";
@@ -46,6 +47,8 @@ export interface RunSettings {
   readonly writes: number;
   /** How many kinds of faults fire at least; 0: none at all fire. */
   readonly faults: number;
+  /** How probable it is that two servers share a database; 0.15 unless given. */
+  readonly shared?: number;
   /** Only these faults; all unless given. */
   readonly only?: readonly string[];
 }
@@ -102,7 +105,8 @@ class Runner {
       folder: settings.folder,
       minRows: this.#random.chance(0.3) ? 8 : 10_000,
       tokenMs: this.#random.pick([30_000, 120_000, 3_600_000]),
-      gateways: this.#random.chance(0.15) ? ["one", "two"] : ["one"],
+      gateways: this.#random.chance(0.08) ? ["one", "two"] : ["one"],
+      servers: this.#random.chance(settings.shared ?? 0.15) ? 2 : 1,
     });
   }
 
@@ -121,7 +125,7 @@ class Runner {
         device.crash();
         device.remove();
       }
-      this.#world.server.crash(false);
+      for (const server of this.#world.servers) server.crash(false);
       globalThis.removeEventListener("unhandledrejection", fail);
     }
   }
@@ -129,7 +133,7 @@ class Runner {
   async #begin(): Promise<void> {
     const world = this.#world;
     const random = this.#random;
-    world.server.start();
+    for (const server of world.servers) server.start();
     void world.putSchema(1);
     void world.putRules(random.below(3));
     for (const gateway of world.settings.gateways) {
@@ -137,7 +141,7 @@ class Runner {
       const users = ["ann", "bob", "cyd"].slice(0, random.between(2, 3))
         .map((user) => `${user}-${gateway}`);
       const boss = world.addDevice(`boss-${gateway}`, `${BOSS}-${gateway}`, gateway);
-      const devices = random.between(users.length, 4);
+      const devices = random.between(users.length, 3);
       for (let i = 0; i < devices; i++) {
         world.addDevice(`d${world.devices.length}`, users[i % users.length] ?? "ann", gateway);
       }
@@ -173,8 +177,12 @@ class Runner {
       };
       this.#kernel.after(this.#random.below(2_000), again);
     };
-    often(pace, () => device.write());
-    often(3 * pace, () => device.read());
+    // Some write now and then, some much at once.
+    const most = this.#random.pick([1, 4, 12]);
+    often(most * pace, async () => {
+      for (let i = this.#random.between(1, most); i > 0 && this.#active; i--) await device.write();
+    });
+    often(6 * pace, () => device.read());
     if (isBoss(device.user)) {
       const gateway = this.#gateway(device);
       const own = this.#lists.filter((list) => list.startsWith(gateway));
@@ -341,7 +349,7 @@ class Runner {
         user: device.user,
         gateway: this.#gateway(device),
         view: viewerName(device.user, device.version),
-        settled: settledMs !== undefined,
+        settled: settledMs !== undefined || await isAtRest(client),
         status: JSON.stringify(client?.status.value ?? "not open"),
         tables: client === undefined ? {} : await device.tables(client),
       });
@@ -389,6 +397,13 @@ class Runner {
 /** What a device's user is called by the version of its schema. */
 function viewerName(user: string, version: number): string {
   return version === 1 ? `${user}@1` : user;
+}
+
+/** Whether a client knows of nothing that is to be done: what it holds is to be right then. */
+async function isAtRest(client: Client | undefined): Promise<boolean> {
+  if (client === undefined) return false;
+  const { pending, state } = client.status.value;
+  return state === "live" && pending === 0 && await client.pendingCount() === 0;
 }
 
 /** Whether a device holds the rows that are expected, and no other. */

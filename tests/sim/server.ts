@@ -5,7 +5,7 @@
  * @module
  */
 
-import { memoryObjects, type ObjectStore } from "@lakesync/adapters";
+import type { ObjectStore } from "@lakesync/adapters";
 import { LakeSyncError } from "@lakesync/core";
 import { createHash } from "node:crypto";
 import type { Authenticator } from "../../server/auth/verify.ts";
@@ -18,11 +18,11 @@ import type { OpenGateway } from "../../server/gateway/open_gateway.ts";
 import { createApp, type RequestHandler } from "../../server/http/app.ts";
 import type { Phase } from "../../server/http/context.ts";
 import { LiveHub } from "../../server/live/hub.ts";
-import type { SimDisk } from "./disk.ts";
-import { diskStores } from "./disk_store.ts";
+import type { Mount, SimDisk } from "./disk.ts";
+import { diskStores, type SharedLogs } from "./disk_store.ts";
 import { EPOCH_MS } from "./globals.ts";
 import type { Kernel } from "./kernel.ts";
-import { LogWatch } from "./log_watch.ts";
+import type { LogWatch } from "./log_watch.ts";
 import type { Host } from "./network.ts";
 import type { Outlets } from "./outlets.ts";
 import { never, Process } from "./process.ts";
@@ -51,11 +51,22 @@ function readToken(token: string): TokenContent {
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
+/** The one database of several servers, for as long as it is not put back to a backup. */
+export interface SharedData {
+  logs: SharedLogs;
+}
+
 /** What a server is made of. */
 export interface ServerSettings {
   readonly kernel: Kernel;
   readonly recorder: Recorder;
   readonly disk: SimDisk;
+  /** Given to several servers, what is on the disk is one database for all of them. */
+  readonly shared?: SharedData | undefined;
+  /** Keeps the chunks of checkpoints. */
+  readonly objects: ObjectStore;
+  /** Follow the gateways' logs. */
+  readonly watches: ReadonlyMap<string, LogWatch>;
   /** The gateways' ids. */
   readonly gateways: readonly string[];
   /** Where each gateway flushes to. */
@@ -75,7 +86,6 @@ export class SimServer implements Host {
   /** How much slower its disk is than it usually is. */
   slowness = 1;
   readonly #settings: ServerSettings;
-  readonly #objects: ObjectStore = memoryObjects();
   readonly #sockets = new WeakMap<Request, Connection>();
   #process: Process | undefined;
   #gateways: Gateways | undefined;
@@ -84,7 +94,7 @@ export class SimServer implements Host {
   #phase: Phase = "starting";
   #stopping = new AbortController();
   #peeking = false;
-  readonly #watches = new Map<string, LogWatch>();
+  #mount: Mount | undefined;
 
   /** @param settings what it is made of */
   constructor(settings: ServerSettings) {
@@ -107,12 +117,15 @@ export class SimServer implements Host {
   /** Starts a process, if none runs. */
   start(): void {
     if (this.#process !== undefined) return;
-    const { kernel, disk } = this.#settings;
+    const { kernel, disk, shared } = this.#settings;
     const process = new Process(kernel);
     this.#process = process;
     this.#stopping = new AbortController();
+    const mount = disk.mount();
+    this.#mount = mount;
     const stores = diskStores({
-      disk: disk.mount(),
+      disk: mount,
+      ...(shared === undefined ? {} : { shared: shared.logs }),
       randomId: () => crypto.randomUUID(),
       io: (what) => this.#io(process, what),
     });
@@ -140,10 +153,9 @@ export class SimServer implements Host {
 
   async #watch(process: Process, gateways: Gateways, id: string): Promise<void> {
     const gateway = await gateways.create(id);
-    const watch = this.#watches.get(id) ?? new LogWatch(this.#settings.recorder);
-    this.#watches.set(id, watch);
+    const watch = this.#settings.watches.get(id);
     this.#settings.outlets.get(id)?.open(process, gateway, this.clock);
-    watch.follow(gateway as OpenGateway, (read) => {
+    watch?.follow(gateway as OpenGateway, (read) => {
       this.#peeking = true;
       try {
         return read();
@@ -168,14 +180,14 @@ export class SimServer implements Host {
 
   #environment(process: Process): GatewayEnvironment {
     const { random } = this.#settings.kernel;
-    const { minRows, onError, retention } = this.#settings;
+    const { objects, minRows, onError, retention } = this.#settings;
     return {
       now: this.clock,
       nextTurn: () => process.pause(random.chance(0.2) ? 1 : 0),
       setTimer: process.timer,
       randomId: () => crypto.randomUUID(),
       hash: (text) => createHash("sha256").update(text).digest("hex"),
-      checkpoints: checkpointSettings(this.#objects, { minRows, chunkRows: 16 }),
+      checkpoints: checkpointSettings(objects, { minRows, chunkRows: 16 }),
       ...(retention === undefined ? {} : { retention }),
       onError: (what, error) => {
         if (process.alive) onError(what, error);
@@ -235,9 +247,10 @@ export class SimServer implements Host {
     const process = this.#process;
     if (process === undefined) return;
     this.#down(process);
-    const { disk, kernel } = this.#settings;
-    if (power) disk.crash(kernel.random);
-    else disk.kill();
+    const { disk, shared, kernel } = this.#settings;
+    // A database of its own that several servers use does not lose power with one of them.
+    if (power && shared === undefined) disk.crash(kernel.random);
+    else this.#mount?.kill();
   }
 
   /** Lets the process end in order. */

@@ -245,7 +245,7 @@ export function makeTransaction(
       )
     );
   }
-  for (let i = random.below(4); i > 0; i--) {
+  for (let i = random.below(8); i > 0; i--) {
     const part = random.weighted(PARTS);
     parts.push(() => part(draft, random, list, tx));
   }

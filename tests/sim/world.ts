@@ -5,16 +5,18 @@
  */
 
 import type { Retention } from "../../server/gateway/environment.ts";
+import { memoryObjects } from "@lakesync/adapters";
 import type { Random } from "../oracle/random.ts";
 import { Device } from "./device.ts";
-import { SimDisk } from "./disk.ts";
+import { type DiskSnapshot, SimDisk } from "./disk.ts";
 import { EPOCH_MS } from "./globals.ts";
 import type { Kernel } from "./kernel.ts";
 import { GOOD } from "./link.ts";
 import { Network } from "./network.ts";
 import { Outlets } from "./outlets.ts";
+import { LogWatch } from "./log_watch.ts";
 import { Recorder } from "./recorder.ts";
-import { SimServer, writeToken } from "./server.ts";
+import { type SharedData, SimServer, writeToken } from "./server.ts";
 import { RULES, SCHEMAS } from "./workload.ts";
 
 /** How long after a failure an admin tries again, and an app is started again, in milliseconds. */
@@ -30,6 +32,8 @@ export interface WorldSettings {
   readonly tokenMs: number;
   /** The gateways' ids. */
   readonly gateways: readonly string[];
+  /** How many servers there are, 1 unless given; several have one database. */
+  readonly servers?: number;
   /** What history the gateways keep; what they keep by default unless given. */
   readonly retention?: Retention;
   /** Days for which devices keep accepted transactions; as many as by default unless given. */
@@ -45,7 +49,9 @@ export class World {
   readonly recorder: Recorder;
   readonly network: Network;
   readonly disk: SimDisk = new SimDisk();
-  readonly server: SimServer;
+  /** The servers; several of them have one database. */
+  readonly servers: readonly SimServer[];
+  readonly #shared: SharedData | undefined;
   readonly devices: Device[] = [];
   /** Where each gateway flushes to. */
   readonly outlets: ReadonlyMap<string, Outlets>;
@@ -75,16 +81,41 @@ export class World {
     this.network = new Network(kernel);
     const { gateways, retention, flushes = true } = settings;
     this.outlets = new Map(flushes ? gateways.map((id) => [id, new Outlets(kernel)]) : []);
-    this.server = new SimServer({
-      kernel,
-      recorder: this.recorder,
-      disk: this.disk,
-      gateways,
-      outlets: this.outlets,
-      minRows: settings.minRows,
-      ...(retention === undefined ? {} : { retention }),
-      onError: (what, error) => this.errors.push(`${what}: ${error}`),
-    });
+    const { minRows, servers = 1 } = settings;
+    const { recorder } = this;
+    const objects = memoryObjects();
+    const watches = new Map(gateways.map((id) => [id, new LogWatch(recorder)]));
+    this.#shared = servers === 1 ? undefined : { logs: new Map() };
+    this.servers = Array.from({ length: servers }, (_, i) =>
+      new SimServer({
+        kernel,
+        recorder,
+        disk: this.disk,
+        shared: this.#shared,
+        objects,
+        watches,
+        gateways,
+        // The first one flushes.
+        outlets: i === 0 ? this.outlets : new Map(),
+        minRows,
+        ...(retention === undefined ? {} : { retention }),
+        onError: (what, error) => this.errors.push(`${what}: ${error}`),
+      }));
+  }
+
+  /** Any server, as a balancer picks one: one that runs, if any does. */
+  get server(): SimServer {
+    const [only] = this.servers;
+    if (only !== undefined && this.servers.length === 1) return only;
+    const running = this.servers.filter(({ process }) => process !== undefined);
+    return this.random.pick(running.length > 0 ? running : this.servers);
+  }
+
+  /** Puts all servers back to a backup; they are down then. */
+  restore(backup: DiskSnapshot): void {
+    for (const server of this.servers) server.crash(false);
+    this.disk.restore(backup);
+    if (this.#shared !== undefined) this.#shared.logs = new Map();
   }
 
   /** Adds a device; its app is not started. */
@@ -125,7 +156,7 @@ export class World {
 
   /** Sends an admin's request until it is answered with success. */
   async #put(path: string, body: unknown): Promise<void> {
-    const { kernel, server } = this;
+    const { kernel } = this;
     const token = () =>
       writeToken({
         sub: "admin",
@@ -134,6 +165,7 @@ export class World {
         claims: {},
       });
     for (;;) {
+      const { server } = this;
       if (server.process !== undefined) {
         const process = server.process;
         const answer = await Promise.race([
@@ -187,9 +219,11 @@ export class World {
   heal(): void {
     this.faulty = false;
     this.disk.limitBytes = Infinity;
-    this.server.skewMs = 0;
-    this.server.slowness = 1;
-    this.server.start();
+    for (const server of this.servers) {
+      server.skewMs = 0;
+      server.slowness = 1;
+      server.start();
+    }
     for (const outlets of this.outlets.values()) outlets.fail(false);
     for (const device of this.devices) {
       device.link.quality = GOOD;
