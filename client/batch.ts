@@ -132,7 +132,6 @@ export class BatchReader {
     const transactions: Transaction[] = [];
     let at = 0;
     let previous = await this.#chainBefore(db, clientId, chosen[0]?.mutationId ?? 1);
-    let renewed = false;
     for (const transaction of chosen) {
       const deltas: Delta[] = [];
       for (; (captured[at]?.n ?? Infinity) <= transaction.last; at++) {
@@ -140,15 +139,7 @@ export class BatchReader {
         if (delta !== undefined) deltas.push(delta);
       }
       const { mutationId } = transaction;
-      const chain = await this.#chainOf(
-        db,
-        clientId,
-        renewed ? { ...transaction, chain: undefined } : transaction,
-        previous,
-        deltas,
-      );
-      renewed ||= transaction.chain !== undefined &&
-        chain !== transaction.chain;
+      const chain = await this.#chainOf(db, clientId, transaction, previous, deltas);
       transactions.push({ mutationId, deltas, chain });
       previous = chain;
     }
@@ -157,8 +148,9 @@ export class BatchReader {
   }
 
   /**
-   * The chain of a transaction whose deltas are at hand. A refused one is sent again only to a
-   * gateway that forgot it, and empty, so its link changes, and with it those after it.
+   * The chain of a transaction whose deltas are at hand. A refused one, which is sent again only to a
+   * gateway that forgot it, is empty then and keeps its link, so that it stays the same transaction
+   * to a gateway that knows it with its changes.
    */
   async #chainOf(
     db: SqliteConnection,
@@ -167,16 +159,11 @@ export class BatchReader {
     previous: string,
     deltas: readonly Delta[],
   ): Promise<string> {
-    if (transaction.chain !== undefined && !transaction.refused) {
-      return transaction.chain;
-    }
+    if (transaction.chain !== undefined) return transaction.chain;
     const hash = this.#hash();
     hash.update(previous);
     this.#feed(hash, clientId, deltas);
     const chain = hash.hex();
-    if (transaction.chain !== undefined && chain !== transaction.chain) {
-      await forgetChains(db, transaction.mutationId);
-    }
     await storeChain(db, transaction.mutationId, chain);
     return chain;
   }

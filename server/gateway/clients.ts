@@ -158,12 +158,16 @@ export function checkNextChain(
   }
 }
 
-/** The chain after a transaction by the gateway's reckoning; undefined when it cannot be known. */
+/**
+ * The chain after a transaction by the gateway's reckoning; undefined when it cannot be known. One
+ * that was refused is empty when a gateway that forgot it is given it again, but keeps its link.
+ */
 export function expectedChain(
   client: ClientRecord,
   { chain, deltas }: Transaction,
   hash: TextHash,
 ): string | undefined {
+  if (deltas.length === 0) return undefined;
   const previous = chain === undefined ? undefined : previousChain(client);
   const ids = previous === undefined ? undefined : deltaIdsOf(client.clientId, deltas, hash);
   return previous === undefined || ids === undefined ? undefined : chainOf(previous, ids, hash);

@@ -195,17 +195,23 @@ Deno.test("updates of rows that were never inserted are bounded per client, and 
   assert.deepEqual((await push(gateway, "a", [tx(3, orphan(max))])).rejected, []);
 });
 
+/** A transaction of client `a` with its link. */
+function chained(
+  previous: Transaction | undefined,
+  mutationId: number,
+  rowId: string,
+): Transaction {
+  const write = delta("INSERT", rowId, at(mutationId), { n: mutationId });
+  const id = deltaIdOf("a", write, at(mutationId));
+  return { mutationId, deltas: [write], chain: chainOf(previous?.chain ?? "", [id]) };
+}
+
 Deno.test("G13: two devices that go on under one clientId are found by the chain", async () => {
   await using fixture = await openFixture();
   const { gateway } = fixture;
-  const chained = (previous: string, mutationId: number, rowId: string): Transaction => {
-    const write = delta("INSERT", rowId, at(mutationId), { n: mutationId });
-    const id = deltaIdOf("a", write, at(mutationId));
-    return { mutationId, deltas: [write], chain: chainOf(previous, [id]) };
-  };
-  const one = chained("", 1, "t1");
-  const two = chained(one.chain ?? "", 2, "t2");
-  const other = chained(one.chain ?? "", 2, "other");
+  const one = chained(undefined, 1, "t1");
+  const two = chained(one, 2, "t2");
+  const other = chained(one, 2, "other");
   await push(gateway, "a", [one, two]);
   assert.equal((await push(gateway, "a", [one, two])).lastMutationId, 2);
   const forked = (error: unknown) => {
@@ -214,9 +220,25 @@ Deno.test("G13: two devices that go on under one clientId are found by the chain
     return true;
   };
   await assert.rejects(push(gateway, "a", [one, other]), forked);
-  const three = chained(other.chain ?? "", 3, "t3");
+  const three = chained(other, 3, "t3");
   await assert.rejects(push(gateway, "a", [three]), code("CLIENT_FORKED"));
-  assert.equal((await push(gateway, "a", [chained(two.chain ?? "", 3, "t3")])).lastMutationId, 3);
+  assert.equal((await push(gateway, "a", [chained(two, 3, "t3")])).lastMutationId, 3);
+});
+
+Deno.test("G13: a transaction refused in another life of the data comes empty and keeps its link", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const one = chained(undefined, 1, "t1");
+  const two = chained(one, 2, "t2");
+  const three = chained(two, 3, "t3");
+  const emptied = { ...two, deltas: [] };
+  // Whether the gateway knows it empty or with its changes, it is the same transaction.
+  assert.equal((await push(gateway, "a", [one, emptied, three])).lastMutationId, 3);
+  assert.equal((await push(gateway, "a", [one, two, three])).lastMutationId, 3);
+  await assert.rejects(
+    push(gateway, "a", [one, { ...chained(one, 2, "other"), deltas: [] }]),
+    code("CLIENT_FORKED"),
+  );
 });
 
 Deno.test("an Idempotency-Key gives the same answer once more and one effect", async () => {

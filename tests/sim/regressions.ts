@@ -26,4 +26,11 @@ export const REGRESSIONS: readonly Regression[] = [
     only: ["server goes back to a backup", "nothing comes down", "sockets go silent"],
     what: "what a restored gateway had accepted but told no checkpoint of was not sent again (G13)",
   },
+  {
+    seed: 5004,
+    only: ["server goes back to a backup"],
+    what:
+      "a refused transaction, given back empty, got another link: a gateway put back to a copy " +
+      "that knew it took the client for a fork, whose older writes nobody gave back (G13)",
+  },
 ];
