@@ -6,6 +6,7 @@
  * - `--faults 0` lets nothing go wrong, `--writes 1000` makes runs longer, `--jobs 2` uses two
  *   threads, `--until-violation` stops soon after the first run that broke a promise
  * - `--only "partition,server is killed"` lets these faults fire alone
+ * - `--shared` has two servers on one database in all runs, `--no-shared` in none
  *
  * @module
  */
@@ -66,6 +67,7 @@ async function many(
 
 if (import.meta.main) {
   const { values } = parseArgs({
+    allowNegative: true,
     options: {
       seed: { type: "string" },
       runs: { type: "string" },
@@ -73,6 +75,7 @@ if (import.meta.main) {
       writes: { type: "string" },
       faults: { type: "string" },
       only: { type: "string" },
+      shared: { type: "boolean" },
       "until-violation": { type: "boolean" },
     },
   });
@@ -81,6 +84,7 @@ if (import.meta.main) {
     writes: wholeNumber(values.writes, "writes", 200),
     faults: wholeNumber(values.faults, "faults", 3),
     ...(values.only === undefined ? {} : { only: values.only.split(",") }),
+    ...(values.shared === undefined ? {} : { shared: values.shared ? 1 : 0 }),
   };
   const held = values.runs === undefined ? await one({ ...settings, seed }) : await many(settings, {
     from: seed,

@@ -24,8 +24,7 @@ export interface Sweep extends Omit<Piece, "count"> {
 
 /** Runs seeds; resolves when all were run. */
 export async function runSeeds(sweep: Sweep): Promise<void> {
-  const { from, runs, jobs, untilViolation, onRun, writes, faults, only } = sweep;
-  const settings = { writes, faults, ...(only === undefined ? {} : { only }) };
+  const { from, runs, jobs, untilViolation, onRun, ...settings } = sweep;
   const end = from + runs;
   const piece = Math.max(1, Math.min(PIECE, Math.ceil(runs / jobs)));
   let next = from;
