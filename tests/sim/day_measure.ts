@@ -7,7 +7,7 @@
 
 import { isVisible } from "@lakesync/core";
 import { DatabaseSync } from "node:sqlite";
-import type { MemoryContent } from "../../server/store/_memory_change.ts";
+import type { MemoryState } from "../../server/store/_memory_state.ts";
 import { readRecord } from "../../server/gateway/record.ts";
 import type { Held, HeldRow } from "./day_model.ts";
 import type { SimDisk } from "./disk.ts";
@@ -82,12 +82,24 @@ function jsonBytes(records: readonly unknown[]): number {
   return records.reduce<number>((sum, one) => sum + encoder.encode(JSON.stringify(one)).length, 0);
 }
 
-function readContent(disk: SimDisk, gatewayId: string): MemoryContent {
+/**
+ * Measures how much memory something takes, by making it once more.
+ *
+ * @param make makes it, sharing nothing
+ * @returns it, and its bytes
+ */
+export function heapOf<T>(make: () => T): { readonly made: T; readonly bytes: number } {
+  const before = heapBytes();
+  const made = make();
+  return { made, bytes: heapBytes() - before };
+}
+
+function readState(disk: SimDisk, gatewayId: string): MemoryState {
   const mount = disk.mount();
   try {
     const log = DiskLog.recover(mount, gatewayId, { compactBytes: Infinity });
     if (log === undefined) throw new Error(`There is no gateway ${gatewayId}`);
-    return log.state.content();
+    return log.state;
   } finally {
     mount.kill();
   }
@@ -100,9 +112,8 @@ function readContent(disk: SimDisk, gatewayId: string): MemoryContent {
  * @param gatewayId the gateway
  */
 export function measureServer(disk: SimDisk, gatewayId: string): ServerSize {
-  const before = heapBytes();
-  const content = readContent(disk, gatewayId);
-  const heap = heapBytes() - before;
+  const { made, bytes: heap } = heapOf(() => readState(disk, gatewayId));
+  const content = made.content();
   const { rows, index, log, clients, buckets, meta } = content;
   const states = rows.map((row) => ({ row, state: readRecord(row.data).state }));
   const visible = states.filter(({ state }) => isVisible(state));

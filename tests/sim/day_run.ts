@@ -10,6 +10,7 @@ import { DEFAULT_RETENTION } from "../../server/gateway/environment.ts";
 import {
   type DeviceSize,
   heapBytes,
+  heapOf,
   measureDevice,
   measureServer,
   readHeld,
@@ -64,6 +65,8 @@ export interface DaySettings {
 export interface HourEnd {
   /** The hour, from 1. */
   readonly hour: number;
+  /** Whether the server was restarted in it; what a process has left is still there then. */
+  readonly restarted: boolean;
   /** Transactions so far. */
   readonly transactions: number;
   /** Those that were refused, as far as apps know. */
@@ -76,7 +79,7 @@ export interface HourEnd {
   readonly wrongTombstones: number;
   readonly server: ServerSize;
   readonly devices: readonly DeviceSize[];
-  /** All memory but that of the stored data, in bytes. */
+  /** All memory but that of the stored data and of the keys known to be deleted, in bytes. */
   readonly heapBytes: number;
   /** How long it took until all agreed, in milliseconds. */
   readonly agreedMs: number;
@@ -280,8 +283,10 @@ class Day {
     const { disk, devices } = this.#world;
     const server = measureServer(disk, GATEWAY);
     const { deleted, transactions, refused, deletions } = this.#model;
+    const known = heapOf(() => structuredClone([...deleted]));
     return {
       hour,
+      restarted: RESTARTS.has(hour),
       transactions,
       refused,
       deletions,
@@ -289,7 +294,7 @@ class Day {
       wrongTombstones: deleted.symmetricDifference(server.deleted).size,
       server: { ...server, deleted: new Set() },
       devices: devices.map(({ path }) => measureDevice(path)),
-      heapBytes: heapBytes() - server.heapBytes,
+      heapBytes: heapBytes() - server.heapBytes - known.bytes,
       ...agreement,
       realMs: realNowMs() - realMs,
     };

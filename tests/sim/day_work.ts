@@ -15,7 +15,7 @@ import type { SqlStatement } from "./workload.ts";
 const KEPT_ROWS = 20;
 
 /** How many keys of a device are deleted and inserted again and again. */
-const RECYCLED = 10;
+const RECYCLED = 4;
 
 /** A statement, and what it means for what is expected. */
 interface Step extends SqlStatement {
