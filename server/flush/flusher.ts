@@ -183,26 +183,28 @@ export class Flusher {
   async #step(): Promise<boolean> {
     if (this.#state !== "gap") this.#enter("flushing");
     const { history } = this.#source;
-    const { seq: headSeq, lives } = await history.head();
-    this.#headSeq = Math.max(this.#headSeq, headSeq);
-    const from = await this.#known(lives);
-    if (this.#isClosed) return false;
-    const parted = partedAfter(lives, from);
-    if (parted < from.seq) return await this.#rewind(from, parted, lives);
+    const before = await history.head();
+    this.#headSeq = Math.max(this.#headSeq, before.seq);
+    const from = await this.#known(before.lives);
     const { maxChanges, maxBytes } = this.#settings;
     const limit = { changes: maxChanges, bytes: maxBytes };
     const { entries, trimmed } = await history.read(from, limit);
+    // A life that began meanwhile may show that the destination has followed another history, so
+    // what was read is judged by the lives of after the reading.
+    const { lives } = await history.head();
+    if (this.#isClosed) return false;
+    const parted = partedAfter(lives, from);
+    if (parted < from.seq) return await this.#rewind(from, parted, lives);
     if (trimmed) return this.#gap();
     this.#enter("flushing");
     const cut = cutBatch(entries, this.#settings);
     const last = cut.entries.at(-1);
     if (last === undefined) {
-      this.#arrived(headSeq);
-      return this.#headSeq > headSeq;
+      this.#arrived(before.seq);
+      return this.#headSeq > before.seq;
     }
     this.#waitsSinceMs = cut.entries[0]?.committedMs;
-    const now = await history.head();
-    const to = positionAt(now.lives, cut.isWhole ? { seq: last.seq } : last, this.#writer);
+    const to = positionAt(lives, cut.isWhole ? { seq: last.seq } : last, this.#writer);
     await this.#ensureSchema();
     if (this.#isClosed) return false;
     const batch = { from, to, changes: changesOf(cut.entries), isWhole: cut.isWhole };

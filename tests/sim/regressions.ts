@@ -33,4 +33,17 @@ export const REGRESSIONS: readonly Regression[] = [
       "a refused transaction, given back empty, got another link: a gateway put back to a copy " +
       "that knew it took the client for a fork, whose older writes nobody gave back (G13)",
   },
+  {
+    seed: 1177,
+    only: [
+      "server goes back to a backup",
+      "destinations fail",
+      "server is killed",
+      "server restarts in order",
+      "requests are doubled",
+    ],
+    what:
+      "what a restored gateway committed while a flusher asked where its destination stands was " +
+      "taken for what the destination had of the lost history, and never arrived (G10)",
+  },
 ];

@@ -39,6 +39,7 @@ const restores = fc.record({
   lost: changes,
   again: fc.integer({ min: 0, max: 5 }),
   after: changes,
+  midLife: fc.boolean(),
   restarts: fc.boolean(),
   flushesBetween: fc.boolean(),
 });
@@ -57,7 +58,7 @@ async function pushAll(
 Deno.test("G10 G13: after a restore each destination is brought to the history that holds", async () => {
   await fc.assert(
     fc.asyncProperty(restores, async (plan) => {
-      const { seed, before, lost, again, after, restarts, flushesBetween } = plan;
+      const { seed, before, lost, again, after, midLife, restarts, flushesBetween } = plan;
       await using folder = await tempFolder();
       const [live, copy] = [`${folder.path}/live`, `${folder.path}/copy`];
       const open = async () => await openFixture(await openSqliteStores(live), { nextTurn });
@@ -75,7 +76,8 @@ Deno.test("G10 G13: after a restore each destination is brought to the history t
       try {
         await pushAll(fixture, "before", before);
         await world.time.pass(random.below(400));
-        await reopen(() => copyFolder(live, copy));
+        if (midLife) await copyFolder(live, copy);
+        else await reopen(() => copyFolder(live, copy));
         await pushAll(fixture, "lost", lost);
         if (restarts) await reopen();
         await pushAll(fixture, "later", lost.slice(0, 1));
@@ -87,6 +89,8 @@ Deno.test("G10 G13: after a restore each destination is brought to the history t
         await pushAll(fixture, "after", after);
         if (flushesBetween) await world.time.pass(random.below(1_500));
         await pushAll(fixture, "lost", lost.slice(0, again));
+        // A copy of the middle of a life is known for one when another life commits.
+        await pushAll(fixture, "last", [[delta("INSERT", "r5", at(0), {})]]);
         await world.heal();
         await world.check();
       } finally {
@@ -96,4 +100,32 @@ Deno.test("G10 G13: after a restore each destination is brought to the history t
     }),
     { numRuns: 40 },
   );
+});
+
+Deno.test("G10 G13: what a restored gateway commits while a destination is asked is not lost", async () => {
+  await using folder = await tempFolder();
+  const [live, copy] = [`${folder.path}/live`, `${folder.path}/copy`];
+  const open = async () => await openFixture(await openSqliteStores(live), { nextTurn });
+  const rows = (names: string) => [...names].map((id, i) => [delta("INSERT", id, at(i), { n: i })]);
+  let fixture = await open();
+  const world = new FlushWorld(fixture.gateway, () => 0.999);
+  try {
+    await pushAll(fixture, "before", rows("a"));
+    // In the middle of a life, so that the copy alone does not tell that the life went on.
+    await copyFolder(live, copy);
+    await pushAll(fixture, "lost", rows("bcd"));
+    await world.heal();
+    await fixture[Symbol.asyncDispose]();
+    await Deno.remove(live, { recursive: true });
+    await copyFolder(copy, live);
+    fixture = await open();
+    world.gateway = fixture.gateway;
+    world.start();
+    await pushAll(fixture, "after", rows("efghi"));
+    await world.heal();
+    await world.check();
+  } finally {
+    world.end();
+    await fixture[Symbol.asyncDispose]();
+  }
 });
