@@ -2,7 +2,8 @@
  * The simulator: many clients and a gateway under faults, in virtual time, checked by their history.
  *
  * - `deno task sim --runs 1000 --seed 1` runs many seeds
- * - `deno task sim --seed 42` runs one and tells all that was wrong with it
+ * - `deno task sim --seed 42` runs one and tells all that was wrong with it; `--elle run.edn` writes
+ *   its list-append part for an outside checker
  * - `--faults 0` lets nothing go wrong, `--writes 1000` makes runs longer, `--jobs 2` uses two
  *   threads, `--until-violation` stops soon after the first run that broke a promise
  * - `--only "partition,server is killed"` lets these faults fire alone
@@ -12,6 +13,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { elleHistory } from "./elle.ts";
 import { makeFolder } from "./folder.ts";
 import { Report } from "./report.ts";
 import { runSeed, type RunSettings } from "./run.ts";
@@ -25,10 +27,11 @@ function wholeNumber(text: string | undefined, name: string, unless: number): nu
   Deno.exit(2);
 }
 
-async function one(settings: Omit<RunSettings, "folder">): Promise<boolean> {
+async function one(settings: Omit<RunSettings, "folder">, elle?: string): Promise<boolean> {
   const folder = makeFolder();
   try {
     const result = await runSeed({ ...settings, folder });
+    if (elle !== undefined) await Deno.writeTextFile(elle, elleHistory(result.history));
     const report = new Report();
     const summary = summarize(result);
     report.add(summary);
@@ -75,6 +78,7 @@ if (import.meta.main) {
       writes: { type: "string" },
       faults: { type: "string" },
       only: { type: "string" },
+      elle: { type: "string" },
       shared: { type: "boolean" },
       "until-violation": { type: "boolean" },
     },
