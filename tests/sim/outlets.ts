@@ -82,7 +82,7 @@ export class Outlets {
   /** Begins to flush in a process. */
   open(process: Process, source: FlushSource, now: () => number): void {
     const { random } = this.#kernel;
-    this.#flushers = [this.#database, this.#lake].map((destination) =>
+    const flushers = [this.#database, this.#lake].map((destination) =>
       new Flusher({
         source,
         destination: calledBy(process, destination),
@@ -90,6 +90,10 @@ export class Outlets {
         settings: SETTINGS,
       })
     );
+    this.#flushers = flushers;
+    process.atEnd(() => {
+      if (this.#flushers === flushers) this.#flushers = [];
+    });
   }
 
   /** Ends the flushing of a process that ends in order. */

@@ -325,6 +325,7 @@ class Runner {
     again();
     const outlets = [...world.outlets.values()];
     const all = () =>
+      world.servers.every(({ isReady }) => isReady) &&
       this.#settledMs.size === world.devices.length && outlets.every(({ isIdle }) => isIdle);
     await this.#kernel.run(all, healedMs + SETTLE_WITHIN_MS);
     const result = this.#result(healedMs);

@@ -105,6 +105,11 @@ export class SimServer implements Host {
     return this.#process;
   }
 
+  /** Whether a process runs that is not about to end. */
+  get isReady(): boolean {
+    return this.#phase === "ready";
+  }
+
   /** The gateways of the process that runs. */
   get gateways(): Gateways {
     if (this.#gateways === undefined) throw new Error("The server is down");
