@@ -90,11 +90,13 @@ if (import.meta.main) {
     ...(values.only === undefined ? {} : { only: values.only.split(",") }),
     ...(values.shared === undefined ? {} : { shared: values.shared ? 1 : 0 }),
   };
-  const held = values.runs === undefined ? await one({ ...settings, seed }) : await many(settings, {
-    from: seed,
-    runs: wholeNumber(values.runs, "runs", 1_000),
-    jobs: Math.max(1, wholeNumber(values.jobs, "jobs", navigator.hardwareConcurrency)),
-    untilViolation: values["until-violation"] ?? false,
-  });
+  const held = values.runs === undefined
+    ? await one({ ...settings, seed }, values.elle)
+    : await many(settings, {
+      from: seed,
+      runs: wholeNumber(values.runs, "runs", 1_000),
+      jobs: Math.max(1, wholeNumber(values.jobs, "jobs", navigator.hardwareConcurrency)),
+      untilViolation: values["until-violation"] ?? false,
+    });
   Deno.exitCode = held ? 0 : 1;
 }
