@@ -8,15 +8,14 @@
 import type { Retention } from "../../server/gateway/environment.ts";
 import { DEFAULT_RETENTION } from "../../server/gateway/environment.ts";
 import {
-  type DeviceSize,
   heapBytes,
   heapOf,
   measureDevice,
   measureServer,
   readHeld,
   readRefusals,
-  type ServerSize,
 } from "./day_measure.ts";
+import type { DayResult, HourEnd } from "./day_hour.ts";
 import { DayModel } from "./day_model.ts";
 import { DayWork, listStatements } from "./day_work.ts";
 import type { Device } from "./device.ts";
@@ -59,41 +58,6 @@ export interface DaySettings {
   readonly folder: string;
   /** Told of each hour. */
   readonly onHour?: (hour: HourEnd) => void;
-}
-
-/** What was there at the end of an hour. */
-export interface HourEnd {
-  /** The hour, from 1. */
-  readonly hour: number;
-  /** Whether the server was restarted in it; what a process has left is still there then. */
-  readonly restarted: boolean;
-  /** Transactions so far. */
-  readonly transactions: number;
-  /** Those that were refused, as far as apps know. */
-  readonly refused: number;
-  /** Deletions so far. */
-  readonly deletions: number;
-  /** Keys whose rows are deleted, by what devices did. */
-  readonly deletedKeys: number;
-  /** Tombstones that are there and should not be, and those that lack. */
-  readonly wrongTombstones: number;
-  readonly server: ServerSize;
-  readonly devices: readonly DeviceSize[];
-  /** All memory but that of the stored data and of the keys known to be deleted, in bytes. */
-  readonly heapBytes: number;
-  /** How long it took until all agreed, in milliseconds. */
-  readonly agreedMs: number;
-  /** What differed when they had not agreed in time. */
-  readonly differs: string | undefined;
-  /** How long the hour really took, in milliseconds. */
-  readonly realMs: number;
-}
-
-/** What came of a day. */
-export interface DayResult {
-  readonly hours: readonly HourEnd[];
-  /** What nobody had expected to go wrong. */
-  readonly errors: readonly string[];
 }
 
 class Day {
@@ -295,6 +259,7 @@ class Day {
       server: { ...server, deleted: new Set() },
       devices: devices.map(({ path }) => measureDevice(path)),
       heapBytes: heapBytes() - server.heapBytes - known.bytes,
+      rssBytes: Deno.memoryUsage().rss,
       ...agreement,
       realMs: realNowMs() - realMs,
     };

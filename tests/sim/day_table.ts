@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { HourEnd } from "./day_run.ts";
+import type { HourEnd } from "./day_hour.ts";
 import { sidecarRows, sumOf } from "./day_verdict.ts";
 
 /** The columns, and what they show of an hour. */
@@ -26,6 +26,7 @@ const COLUMNS: readonly (readonly [title: string, of: (hour: HourEnd) => string 
   ["disk kB", ({ server }) => kilo(server.fileBytes)],
   ["store MB", ({ server }) => mega(server.heapBytes)],
   ["heap MB", ({ heapBytes }) => mega(heapBytes)],
+  ["rss MB", ({ rssBytes }) => kilo(rssBytes / 1e3)],
   ["dev kB", ({ devices }) => kilo(sumOf(devices, ({ bytes }) => bytes) / devices.length)],
   ["dev rows", ({ devices }) => Math.round(sumOf(devices, (d) => d.visible) / devices.length)],
   ["outbox", ({ devices }) => sumOf(devices, (device) => sidecarRows(device, "outbox"))],

@@ -5,13 +5,16 @@
  */
 
 import type { DeviceSize } from "./day_measure.ts";
-import type { DayResult, HourEnd } from "./day_run.ts";
+import type { DayResult, HourEnd } from "./day_hour.ts";
 
 /** From this hour on everything that is kept for an hour has been dropped for the first time. */
 const SETTLED_HOUR = 2;
 
 /** The pages of links that a gateway keeps of each client. */
 const MAX_LINK_PAGES = 128;
+
+/** SQLite moves a WAL of 1,000 pages into the database; one transaction may go beyond. */
+const MAX_WAL_BYTES = 5_000_000;
 
 /** Of a value over the settled hours: what it is, and how much of that it grows in all of them. */
 export interface Trend {
@@ -164,6 +167,12 @@ export function judgeDay({ hours, errors }: DayResult): readonly Finding[] {
       ({ server, devices }) => server.links.count <= MAX_LINK_PAGES * devices.length,
     ),
     flat(settled, "device bytes for each visible row", 0.05, deviceBytes),
+    each(
+      hours,
+      "logs of devices are short",
+      "every hour",
+      ({ devices }) => devices.every(({ walBytes }) => walBytes <= MAX_WAL_BYTES),
+    ),
     flat(
       settled,
       "outbox of devices",

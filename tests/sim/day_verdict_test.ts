@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DayModel } from "./day_model.ts";
 import type { DeviceSize, ServerSize } from "./day_measure.ts";
-import type { HourEnd } from "./day_run.ts";
+import type { HourEnd } from "./day_hour.ts";
 import { judgeDay, trendOf } from "./day_verdict.ts";
 
 const TEN = { count: 10, bytes: 1_000 };
@@ -52,6 +52,7 @@ function bad(change: Change = () => ({})): readonly string[] {
       deletedKeys: 10,
       wrongTombstones: 0,
       heapBytes: 1e6,
+      rssBytes: 1e8,
       agreedMs: 0,
       differs: undefined,
       realMs: 1,
@@ -96,6 +97,7 @@ Deno.test("judgeDay finds what should be gone, and what should be there", () => 
   assert.deepEqual(bad((hour) => ({ hour: hour === 3 ? { differs: "x is there" } : {} })), [
     "all agree",
   ]);
+  assert.deepEqual(bad(() => ({ device: { walBytes: 1e7 } })), ["logs of devices are short"]);
   assert.deepEqual(bad(() => ({ device: { sidecars: { _lakesync_base: 1 } } })), [
     "base and pages of devices are empty once they agree",
   ]);
