@@ -7,6 +7,7 @@
 
 import {
   createClock,
+  type Hlc,
   type HybridClock,
   LakeSyncError,
   parseHlc,
@@ -92,7 +93,7 @@ const EVERYTHING: Touched = { ...NOTHING, everything: true };
 export class Committer {
   readonly store: Store;
   readonly env: GatewayEnvironment;
-  /** The gateway's hybrid clock, at least every stamp it has accepted. */
+  /** The gateway's hybrid clock, at least every stamp it has judged near enough. */
   readonly clock: HybridClock;
   /** What parameters looked up. */
   readonly lookups: LookupCache = new LookupCache();
@@ -124,7 +125,7 @@ export class Committer {
     this.#base = base;
     this.#opened = { life: base.lives.at(-1)?.id ?? base.head.epoch, seq: base.head.seq };
     this.#catalog = catalog;
-    this.clock = createClock(env.now, parseHlc(base.head.hlc) ?? ZERO_HLC);
+    this.clock = createClock(env.now, headHlc(base));
     this.#onCommitted = onCommitted;
     this.life = env.randomId();
   }
@@ -155,6 +156,8 @@ export class Committer {
       this.#catalog = Catalog.load(stored);
     }
     this.#base ??= await loadBase(this.store, this.#catalog);
+    // Another process may have accepted greater stamps, and the head must never go back.
+    this.clock.receive(headHlc(this.#base));
     return this.#base;
   }
 
@@ -574,9 +577,15 @@ export class Committer {
       ...(stopped === undefined ? {} : { stopped }),
       seq: after.head.seq,
       serverTime: new Date(this.env.now()).toISOString(),
-      serverHlc: this.clock.last,
+      // Not the clock's last, which a crash forgets: a device must never know a stamp that is
+      // beyond what this gateway will accept.
+      serverHlc: headHlc(after),
     };
   }
+}
+
+function headHlc({ head }: Base): Hlc {
+  return parseHlc(head.hlc) ?? ZERO_HLC;
 }
 
 /** The secret of the gateway's cursors, made when it is opened for the first time. */

@@ -12,7 +12,14 @@ import {
   type Stop,
   type Transaction,
 } from "@lakesync/core";
-import type { ClientRecord, CommitBatch, KeptAnswer, LogEntry, RowKey } from "../store/store.ts";
+import type {
+  ClientRecord,
+  CommitBatch,
+  Head,
+  KeptAnswer,
+  LogEntry,
+  RowKey,
+} from "../store/store.ts";
 import { readSnapshot } from "../store/snapshot.ts";
 import { type Base, baseWrites, markDay } from "./base.ts";
 import type { Catalog } from "./catalog.ts";
@@ -225,7 +232,7 @@ export class Group {
     transaction: Transaction,
     deltas: readonly JudgedDelta[],
   ): Promise<Rejection | undefined> {
-    const { env, clock } = this.committer;
+    const { env } = this.committer;
     const { clientId } = client;
     const { mutationId } = transaction;
     const seq = this.#seq + 1;
@@ -238,7 +245,6 @@ export class Group {
     if ("rejection" in applied) return applied.rejection;
     this.#seq = seq;
     if (deltas.length > 0) this.rowsChanged = true;
-    for (const { delta } of deltas) clock.receive(delta.hlc);
     const stamped = deltas.every(({ delta }, i) => delta.hlc === transaction.deltas[i]?.hlc)
       ? transaction.deltas
       : deltas.map(({ delta }) => delta);
@@ -265,10 +271,7 @@ export class Group {
   ): void {
     if (idempotency === undefined || stopped !== undefined) return;
     const { committer } = this;
-    const after = {
-      ...this.before,
-      head: { ...this.before.head, seq: this.#seq },
-    };
+    const after = { ...this.before, head: this.#head() };
     const kept: KeptAnswer = {
       key: idempotency.key,
       bodyHash: idempotency.bodyHash,
@@ -289,16 +292,19 @@ export class Group {
     for (const clientId of clientIds) this.#changed.add(clientId);
   }
 
+  /** The head after what was taken. Other processes notice a greater stamp by the seq alone. */
+  #head(): Head {
+    const { head } = this.before;
+    if (this.#seq === head.seq) return head;
+    return { ...head, seq: this.#seq, hlc: this.committer.clock.last.toString() };
+  }
+
   /** Puts the batch together, and the gateway's own records after it. */
   async finish(): Promise<
     { readonly after: Base; readonly batch: CommitBatch }
   > {
     const { before, committer } = this;
-    const head = {
-      ...before.head,
-      seq: this.#seq,
-      hlc: committer.clock.last.toString(),
-    };
+    const head = this.#head();
     const unplaced: Base = {
       ...before,
       head,

@@ -60,7 +60,7 @@ export function reject(
 }
 
 /**
- * Judges a transaction. Deltas without a stamp get one.
+ * Judges a transaction. Deltas without a stamp get one, and the clock takes in those with one.
  *
  * @param context schema, clock and sender
  * @param transaction the transaction, or one part of it
@@ -112,18 +112,25 @@ export function judge(
   return { deltas: judged };
 }
 
+/**
+ * Stops at a stamp that is neither near the physical clock nor the very next one after the greatest
+ * so far. Where the physical clock was ahead for a while, that next one is what devices write by; and
+ * since each delta then moves the clock by one tick, nobody can drive it faster than time goes.
+ */
 function drift(
-  context: JudgeContext,
+  { clock, env }: JudgeContext,
   transaction: Transaction,
   limits: Limits,
 ): Stop | undefined {
   const { mutationId, deltas } = transaction;
-  const maxMs = context.env.now() + limits.maxClockDriftMs;
+  const maxMs = env.now() + limits.maxClockDriftMs;
   for (const { hlc } of deltas) {
-    if (hlc !== undefined && hlcMs(hlc) > maxMs) {
+    if (hlc === undefined) continue;
+    if (hlcMs(hlc) > maxMs && hlc > clock.last + 1n) {
       const message = "Stamped too far ahead of the gateway's clock, stamp it anew and push again";
       return { mutationId, code: "CLOCK_DRIFT", message };
     }
+    clock.receive(hlc);
   }
   return undefined;
 }

@@ -192,7 +192,7 @@ class LargeTransaction {
     const { committer, client, transaction } = this;
     const { clientId } = client;
     const { mutationId } = transaction;
-    const { env, clock } = committer;
+    const { env } = committer;
     const judged = judge(judgeContext(committer, this.job), {
       mutationId,
       deltas,
@@ -220,7 +220,6 @@ class LargeTransaction {
     );
     if ("rejection" in applied) return applied.rejection;
     const stamped = judged.deltas.map(({ delta }) => delta);
-    for (const { hlc } of stamped) clock.receive(hlc);
     if (this.#chain !== undefined) {
       for (const id of deltaIdsOf(clientId, stamped, env.hash) ?? []) this.#chain.add(id);
     }
