@@ -4,23 +4,7 @@
  * @module
  */
 
-/** One place that is changed. */
-export interface Change {
-  /** The file, from the root of the repository. */
-  readonly file: string;
-  /** A text that is there once. */
-  readonly find: string;
-  /** What is written instead. */
-  readonly replace: string;
-}
-
-/** A mistake. */
-export interface Mutant {
-  /** What is wrong then. */
-  readonly name: string;
-  /** Where. */
-  readonly changes: readonly Change[];
-}
+import type { Mutant } from "../mutation/copy.ts";
 
 const ROW_TELLER = "server/gateway/row_teller.ts";
 const WORKING = "server/gateway/working.ts";

@@ -105,6 +105,8 @@ export type HistoryEvent =
     }
     /** The gateway went back to an older copy of its data. */
     | { readonly kind: "restored"; readonly gateway: string }
+    /** A gateway was opened again, and its log lacks transactions that it had. */
+    | { readonly kind: "lost"; readonly gateway: string; readonly txs: readonly TxName[] }
     /** A fault fired. */
     | { readonly kind: "fault"; readonly fault: string; readonly detail?: string }
     /** No fault fires and no transaction is begun from here on. */
@@ -127,7 +129,7 @@ export interface DeviceEnd {
   readonly gateway?: string;
   /** Under which name its gateway's `expected` has what it is to see; its user's unless told. */
   readonly view?: string;
-  /** Whether it settled in time. */
+  /** Whether it settled in time, or knows of nothing that it lacks: then its rows are to be right. */
   readonly settled: boolean;
   /** What its status said, for the report of one that did not settle. */
   readonly status: string;

@@ -1,18 +1,21 @@
 /**
- * Reads a gateway's log along with its commits, to write down who is in which list.
+ * Reads a gateway's log along with its commits, to write down who is in which list, and what the log
+ * has lost when the gateway is opened again.
  *
  * @module
  */
 
 import type { OpenGateway } from "../../server/gateway/open_gateway.ts";
 import { type Logged, readLog } from "./expected.ts";
+import { Members } from "./members.ts";
 import type { Recorder } from "./recorder.ts";
 
 /** Follows one gateway through the lives of its server. */
 export class LogWatch {
   readonly #recorder: Recorder;
-  /** Members by the rowId of their row, `<list>:<user>`. */
-  #members = new Set<string>();
+  #members = new Members();
+  /** Transactions that it has. */
+  #txs = new Set<string>();
   #seq = 0;
   #reading: Promise<void> = Promise.resolve();
 
@@ -29,7 +32,7 @@ export class LogWatch {
    */
   follow(gateway: OpenGateway, peek: <T>(read: () => T) => T): void {
     const read = (from: number) => readLog(gateway.store, from, peek);
-    this.#reading = read(0).then((log) => this.#begin(log));
+    this.#reading = read(0).then((log) => this.#begin(gateway.id, log));
     gateway.onCommit(() => {
       this.#reading = this.#reading.then(async () => {
         for (const logged of await read(this.#seq)) this.#take(logged, this.#members, true);
@@ -38,24 +41,26 @@ export class LogWatch {
   }
 
   /** What the log says may be less than was known, when it is an older copy. */
-  #begin(log: readonly Logged[]): void {
-    const members = new Set<string>();
+  #begin(gateway: string, log: readonly Logged[]): void {
+    const members = new Members();
     this.#seq = 0;
     for (const logged of log) this.#take(logged, members, false);
-    for (const rowId of members.difference(this.#members)) this.#tell("member", rowId);
-    for (const rowId of this.#members.difference(members)) this.#tell("unmember", rowId);
+    const [known, now] = [this.#members.names, members.names];
+    for (const rowId of now.difference(known)) this.#tell("member", rowId);
+    for (const rowId of known.difference(now)) this.#tell("unmember", rowId);
     this.#members = members;
+    const txs = new Set(log.map(({ tx }) => tx));
+    const lost = [...this.#txs.difference(txs)];
+    if (lost.length > 0) this.#recorder.add({ kind: "lost", gateway, txs: lost });
+    this.#txs = txs;
   }
 
-  #take({ seq, deltas }: Logged, members: Set<string>, tells: boolean): void {
+  #take({ tx, seq, clientId, deltas }: Logged, members: Members, tells: boolean): void {
     this.#seq = Math.max(this.#seq, seq);
-    for (const { shape, rowId } of deltas) {
-      if (shape.table !== "members") continue;
-      const joins = shape.op !== "DELETE";
-      if (joins === members.has(rowId)) continue;
-      if (joins) members.add(rowId);
-      else members.delete(rowId);
-      if (tells) this.#tell(joins ? "member" : "unmember", rowId);
+    if (tells) this.#txs.add(tx);
+    for (const delta of deltas) {
+      const joins = members.take(delta, clientId);
+      if (tells && joins !== undefined) this.#tell(joins ? "member" : "unmember", delta.rowId);
     }
   }
 

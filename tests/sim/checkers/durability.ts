@@ -1,6 +1,7 @@
 /**
- * G1: what was acknowledged is there for ever: at the end in the log and, where in scope, on every
- * settled device; and no device that has shown it ever stops showing it while it is in scope.
+ * G1: what was acknowledged is there for ever: in the log whenever a gateway is opened again, even
+ * if its device can give it back; at the end in the log and, where in scope, on every settled device;
+ * and no device that has shown it ever stops showing it while it is in scope.
  *
  * Excused are transactions that were lost with a device before anybody else had them, and those
  * acknowledged only before the gateway went back to an older copy that nobody can give back: their
@@ -24,6 +25,13 @@ export const durability: Checker = (history) => {
   const kept = run.txs.filter((tx) => isAcknowledged(tx) && !isExcused(run, tx));
   for (const tx of kept) {
     if (!tx.logged) note(`Acknowledged transaction ${tx.name} is in no log at the end`);
+  }
+  for (const { at, gateway, tx } of run.missed) {
+    const restored = run.restores.findLast((position) => position < at) ?? -1;
+    if (!tx.answers.some((answer) => answer.accepted && restored < answer.at && answer.at < at)) {
+      continue;
+    }
+    note(`The log of ${gateway} lacks acknowledged transaction ${tx.name} when it is opened again`);
   }
   const end = endOf(run);
   for (const ended of history.devices) {

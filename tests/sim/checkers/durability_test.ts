@@ -80,3 +80,19 @@ Deno.test("G1: durability excuses what nobody can give back after a restore, and
     "Acknowledged transaction b.1 is in no log at the end",
   ]);
 });
+
+Deno.test("G1: durability finds what is not in the log when the gateway is opened again", () => {
+  const engine = pair();
+  engine.write("a", "l");
+  engine.push("a");
+  const history = engine.finish();
+  const reopened = (restored: boolean) =>
+    broken(history, ({ events }) => {
+      if (restored) events.push({ kind: "restored", atMs: 1, gateway: "g" });
+      events.push({ kind: "lost", atMs: 1, gateway: "g", txs: ["a.1"] });
+    });
+  assert.deepEqual(texts(durability(reopened(false))), [
+    "The log of g lacks acknowledged transaction a.1 when it is opened again",
+  ]);
+  assert.deepEqual(durability(reopened(true)), []);
+});

@@ -5,7 +5,7 @@
  */
 import type { History, HistoryEvent, TxName } from "../history.ts";
 import { Membership } from "./membership.ts";
-import type { Loss, Read, Run, Tx } from "./run.ts";
+import type { Loss, Missed, Read, Run, Tx } from "./run.ts";
 import { TxSet } from "./tx_set.ts";
 
 /** Reads one history. */
@@ -19,6 +19,7 @@ export class Indexing {
   readonly #membership = new Membership();
   readonly #users = new Map<string, string>();
   readonly #restores: number[] = [];
+  readonly #missed: Missed[] = [];
   readonly #lives = new Map<string, TxSet>();
 
   /** @param history The history. */
@@ -41,6 +42,7 @@ export class Indexing {
       numberOf: (name) => this.#numbers.get(name),
       userOf: this.#users,
       restores: this.#restores,
+      missed: this.#missed,
     };
   }
 
@@ -95,6 +97,11 @@ export class Indexing {
       case "restored":
         this.#membership.restored(at);
         this.#restores.push(at);
+        return;
+      case "lost":
+        for (const tx of event.txs) {
+          this.#missed.push({ at, gateway: event.gateway, tx: this.#named(tx) });
+        }
         return;
       case "fault":
       case "healed":

@@ -59,6 +59,13 @@ export interface Loss {
   readonly device: string;
 }
 
+/** A gateway that was opened again lacks a transaction that its log had. */
+export interface Missed {
+  readonly at: number;
+  readonly gateway: string;
+  readonly tx: Tx;
+}
+
 /** A history in the checkers' terms. */
 export interface Run {
   readonly history: History;
@@ -76,6 +83,8 @@ export interface Run {
   readonly userOf: ReadonlyMap<string, string>;
   /** The positions at which a gateway went back to an older copy; it counts for all of them. */
   readonly restores: readonly number[];
+  /** What logs lacked when their gateways were opened again. */
+  readonly missed: readonly Missed[];
 }
 
 const runs = new WeakMap<History, Run>();

@@ -1,0 +1,125 @@
+/**
+ * Mistakes of the client.
+ *
+ * @module
+ */
+
+import type { SimMutant } from "./mutants.ts";
+
+const COPIES = {
+  faults: 1,
+  only: ["client's database is copied to another device", "client goes back to a copy"],
+};
+
+/** The mistakes. */
+export const CLIENT_MUTANTS: readonly SimMutant[] = [
+  {
+    name: "what was accepted is sent again under a new clientId",
+    checker: "exactly_once",
+    run: COPIES,
+    changes: [{
+      file: "client/upload.ts",
+      find: "await this.#fork((mutationId ?? settledMutationId + 1) - 1);",
+      replace: "await this.#fork(Math.min(mutationId ?? 0, 0));",
+    }],
+  },
+  {
+    name: "after a lost answer a push goes again under a new clientId",
+    checker: "exactly_once",
+    isQuick: true,
+    run: { faults: 1, only: ["connections break", "nothing comes down"] },
+    changes: [{
+      file: "client/upload.ts",
+      find: "const remedy = remedyFor(error);",
+      replace: `const remedy = remedyFor(error);
+    if (!(error instanceof LakeSyncError)) {
+      const { settledMutationId } = await this.#context.replica.state();
+      await this.#fork(settledMutationId);
+    }`,
+    }],
+  },
+  {
+    name: "what was refused is not undone",
+    checker: "outcome",
+    changes: [{
+      file: "client/refusals.ts",
+      find: "await this.#undo(dead, last);",
+      replace: "void this.#undo;",
+    }],
+  },
+  {
+    name: "a new base forgets what was not sent",
+    checker: "outcome",
+    run: { faults: 1, only: ["server goes back to a backup", "partition"] },
+    changes: [{
+      file: "client/checkpoint.ts",
+      find: 'await forgetStaged(db);\n  await db.run("UPDATE _lakesync_state SET cursor = NULL',
+      replace: `await forgetStaged(db);
+  await db.run(\`DELETE FROM _lakesync_tx WHERE mutation_id >
+    (SELECT settled_mutation_id FROM _lakesync_state)\`);
+  await db.run(\`UPDATE _lakesync_state SET highest_mutation_id = settled_mutation_id\`);
+  await db.run("UPDATE _lakesync_state SET cursor = NULL`,
+    }],
+  },
+  {
+    name: "a new base hides what is pending",
+    checker: "causal",
+    run: { faults: 1, only: ["server goes back to a backup", "partition"] },
+    changes: [{
+      file: "client/apply.ts",
+      find: "await this.#showUnseen(coveredBefore, replacing ? newest : coveredAfter);",
+      replace: "await this.#showUnseen(coveredBefore, newest < 0 ? newest : coveredAfter);",
+    }, {
+      file: "client/apply.ts",
+      find: `           AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
+             WHERE tbl = ? AND row_id = \${rowId} AND n > ?)\`,
+          [...params, table.id, table.id, table.id, covered],`,
+      replace: `          \`,
+          [...params, table.id, table.id].slice(0, covered < 0 ? 0 : undefined),`,
+    }],
+  },
+  {
+    name: "a checkpoint is applied in several transactions",
+    checker: "atomic",
+    run: { faults: 1, only: ["client dies between two steps", "partition"] },
+    changes: [{
+      file: "client/apply.ts",
+      find: "await apply(table, shape, changes.slice(i, i + CHUNK));\n",
+      replace: `await apply(table, shape, changes.slice(i, i + CHUNK));
+        await this.#db.script("COMMIT");
+        await this.#db.script("BEGIN IMMEDIATE");
+`,
+    }],
+  },
+  {
+    name: "pages are taken that do not follow",
+    checker: "causal",
+    run: { faults: 1, only: ["requests are doubled", "sockets go silent", "server is killed"] },
+    changes: [{
+      file: "client/local_replica.ts",
+      find: "return state.clientId === origin.clientId && cursorOf(state) === origin.cursor;",
+      replace: "return state.clientId === origin.clientId || cursorOf(state) === origin.cursor;",
+    }],
+  },
+  {
+    name: "pending writes hold back pulls",
+    checker: "never_stuck",
+    isQuick: true,
+    changes: [{
+      file: "client/local_replica.ts",
+      find: 'if (origin !== undefined && !follows(state, origin)) return "dropped";',
+      replace: `if (origin !== undefined && !follows(state, origin)) return "dropped";
+      if (state.highestMutationId > state.lastMutationId) return "dropped";`,
+    }],
+  },
+  {
+    name: "a timer is lost",
+    checker: "never_stuck",
+    run: { faults: 1, only: ["server's disk is full"] },
+    changes: [{
+      file: "client/upload.ts",
+      find: 'await this.#wait(error instanceof LakeSyncError ? "timed" : "offline", ms);',
+      replace: `await this.#wait("timed", error instanceof LakeSyncError ? undefined : ms);`,
+    }],
+  },
+];

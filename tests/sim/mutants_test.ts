@@ -1,0 +1,29 @@
+import { MUTANTS } from "./mutants.ts";
+import { hunt, prepare, told } from "./mutants_hunt.ts";
+
+/** Within so many runs each is to be caught. */
+const RUNS = 1_000;
+
+/** A slice unless more are asked for: all, or one by its name. */
+const wanted = Deno.env.get("LAKESYNC_TEST_MUTANTS");
+const tried = MUTANTS.filter(({ name, isQuick }) =>
+  wanted === undefined ? isQuick === true : wanted === "all" || wanted === name
+);
+
+Deno.test(`checkers catch ${tried.length} mistakes, each within ${RUNS} runs`, async (t) => {
+  const folder = await Deno.makeTempDir({ prefix: "lakesync-sim-mutants-" });
+  try {
+    await prepare(folder);
+    for (const mutant of tried) {
+      await t.step(mutant.name, async () => {
+        const { runs, what, caught, unsound } = await hunt(folder, mutant, RUNS);
+        for (const seed of unsound) console.log(`Not sound without the mistake: seed ${seed}`);
+        const { name, checker } = mutant;
+        console.log(`${name} | ${checker} | ${runs} runs | ${told(caught)} | ${what}`);
+        if (what === undefined) throw new Error(`${checker} caught nothing in ${runs} runs`);
+      });
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
