@@ -288,6 +288,26 @@ Deno.test("G13: what a restored gateway lost is pending again and given back as 
   });
 });
 
+Deno.test("G13: what is stamped anew after a resync follows what the gateway has then", async () => {
+  const nowMs = 1_000_000;
+  const ahead = ((BigInt(nowMs) + 3_600_000n) << 16n) as Hlc;
+  const db = await openLocal({ database: ":memory:", schema: SCHEMA, now: () => nowMs });
+  await db.receive({ ...page([put("a", { title: "1" })]), serverHlc: ahead });
+  await db.exec("UPDATE todos SET title = 'mine'");
+  const stamp = async () => {
+    const batch = await db.nextBatch({ mutationId: 0, part: 0 }, WIDE);
+    return batch?.transactions[0]?.deltas[0]?.hlc;
+  };
+  await db.receive(page([]));
+  await db.restamp(1);
+  assert.equal(await stamp(), ahead + 1n, "it would lose against what its user saw");
+  await db.resync();
+  await db.receive(page([put("a", { title: "0" })]));
+  await db.restamp(1);
+  assert.equal(await stamp(), BigInt(nowMs) << 16n, "the gateway would never take it");
+  await db.close();
+});
+
 Deno.test("a checkpoint that contains less than the one before makes writes pending again", async () => {
   await withLocal(async (db) => {
     await db.receive(page([put("a", { title: "1", n: 1 }), put("b", { title: "1", n: 1 })]));

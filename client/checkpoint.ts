@@ -160,10 +160,12 @@ export async function applyCheckpoint(
   const forgotten = page.lastMutationId < Math.max(state.lastMutationId, settledMutationId);
   await db.run(
     `UPDATE _lakesync_state SET cursor = ?, staged_cursor = NULL, replacing = 0,
-      received_hlc = max(received_hlc, ?), last_mutation_id = ?, settled_mutation_id = min(settled_mutation_id, ?)`,
+      received_hlc = max(?, ?), last_mutation_id = ?, settled_mutation_id = min(settled_mutation_id, ?)`,
     [
       page.cursor,
       page.serverHlc,
+      // A gateway that was put back may refuse what follows stamps that it has lost.
+      state.replacing ? page.serverHlc : state.receivedHlc,
       page.lastMutationId,
       forgotten ? page.lastMutationId : Number.MAX_SAFE_INTEGER,
     ],

@@ -1,7 +1,13 @@
 /** The sync loop against an app and a network that misbehave. */
 
 import assert from "node:assert/strict";
-import type { SchemaSpec } from "@lakesync/core";
+import {
+  decodePush,
+  encodePushResult,
+  type Hlc,
+  PROTOBUF_TYPE,
+  type SchemaSpec,
+} from "@lakesync/core";
 import { type Client, type ClientOptions, createClient } from "./client.ts";
 import type { ClientEnvironment } from "./environment.ts";
 import type { SyncStatus } from "./status.ts";
@@ -154,4 +160,42 @@ Deno.test("A listener of the app that throws stops no other and not the loop", a
     removeEventListener("error", onError);
   }
   assert.ok(uncaught.length > 0);
+});
+
+Deno.test("G6: stamps are made anew as often as the gateway stops, also after a wait", async () => {
+  const nowMs = 1_700_000_000_000;
+  const stamps: bigint[] = [];
+  const environment: Partial<ClientEnvironment> = {
+    now: () => nowMs,
+    // Nothing waits for long; the checkpoint stream and pulls find nobody.
+    setTimer: (_ms, run) => {
+      const timer = setTimeout(run, 0);
+      return () => clearTimeout(timer);
+    },
+    fetch: async (input, init) => {
+      if (!String(input).endsWith("/push")) throw new TypeError("No network");
+      const { transactions } = decodePush(
+        new Uint8Array(await new Response(init?.body).arrayBuffer()),
+      );
+      const [{ mutationId = 0, deltas = [] } = {}] = transactions;
+      stamps.push(deltas[0]?.hlc ?? 0n);
+      const taken = stamps.length > 12;
+      const body = encodePushResult({
+        lastMutationId: taken ? mutationId : 0,
+        rejected: [],
+        ...(taken ? {} : { stopped: { mutationId, code: "CLOCK_DRIFT", message: "Ahead" } }),
+        seq: 0,
+        serverTime: new Date(nowMs).toISOString(),
+        // Each answer tells a greater stamp, which the next attempt must follow.
+        serverHlc: (stamps.at(-1) ?? 0n) + 1_000n as Hlc,
+      });
+      return new Response(new Uint8Array(body), { headers: { "content-type": PROTOBUF_TYPE } });
+    },
+  };
+  await withClient({ getToken: () => "good", environment }, async (client) => {
+    await client.exec("INSERT INTO t VALUES ('a')");
+    await status(client, () => stamps.length > 12);
+  });
+  const steps = stamps.slice(1, 13).map((stamp, i) => stamp - (stamps[i] ?? 0n));
+  assert.deepEqual(steps, Array(12).fill(1_001n));
 });

@@ -205,8 +205,9 @@ export class Upload {
     }
     this.#position = undefined;
     const { code, message, mutationId } = stopped;
-    if (code === "CLOCK_DRIFT" && this.#restamps++ < MAX_RESTAMPS) {
-      return await replica.restamp(mutationId);
+    if (code === "CLOCK_DRIFT") {
+      await replica.restamp(mutationId);
+      if (this.#restamps++ < MAX_RESTAMPS) return;
     }
     status.setProblem("up", { code, message, atMs: env.now() }, { uploading: false });
     await this.#wait("timed", backOffMs(STOPPED, ++this.#stops, env.random()));
