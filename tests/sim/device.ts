@@ -87,6 +87,8 @@ export class Device {
   version = 1;
   /** Whether the app's backend gives no tokens. */
   tokensFail = false;
+  /** Whether another device began with a copy of its database, or it with one of another's. */
+  hasTwin = false;
   /** Transactions it has begun. */
   written = 0;
   readonly #settings: DeviceSettings;
@@ -345,7 +347,15 @@ export class Device {
   /** Begins with a copy of another device's database. */
   inherit(from: Device): void {
     from.copyTo(this.path);
+    from.hasTwin = this.hasTwin = true;
     this.#inherited = new Set(from.unsettled());
+  }
+
+  /** Transactions that its app was told were refused; the app dismisses none. */
+  async letters(client: Client): Promise<readonly TxName[]> {
+    return (await client.deadLetters()).flatMap(({ changes }) =>
+      changes.filter(({ table }) => table === "marks").map(({ rowId }) => rowId)
+    );
   }
 
   /** What the app's tables hold, without keys and nulls. */

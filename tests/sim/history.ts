@@ -135,6 +135,11 @@ export interface DeviceEnd {
   readonly status: string;
   /** What the app's tables hold. */
   readonly tables: TableRows;
+  /**
+   * Transactions of which it was told that they were refused; not there where another device has a
+   * copy of its database, since one of the two may then hear it alone.
+   */
+  readonly letters?: readonly TxName[];
 }
 
 /** A transaction in the gateway's log, or as a destination has it. */

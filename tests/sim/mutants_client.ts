@@ -48,6 +48,20 @@ export const CLIENT_MUTANTS: readonly SimMutant[] = [
     }],
   },
   {
+    name: "an answer is stored before its refusals",
+    checker: "outcome",
+    run: { faults: 1, only: ["client dies between two steps"] },
+    changes: [{
+      file: "client/local_replica.ts",
+      find: "const { answered, letters } = refused",
+      replace: `if (refused) {
+      const accepted = { ...result, rejected: [] };
+      await this.#session.note((db) => storeAnswer(db, layout, accepted));
+    }
+    const { answered, letters } = refused`,
+    }],
+  },
+  {
     name: "a new base forgets what was not sent",
     checker: "outcome",
     run: { faults: 1, only: ["server goes back to a backup", "partition"] },
@@ -64,7 +78,7 @@ export const CLIENT_MUTANTS: readonly SimMutant[] = [
   {
     name: "a new base hides what is pending",
     checker: "causal",
-    run: { faults: 1, only: ["server goes back to a backup", "partition"] },
+    run: { faults: 1, only: ["server goes back to a backup", "server's disk is full"] },
     changes: [{
       file: "client/apply.ts",
       find: "await this.#showUnseen(coveredBefore, replacing ? newest : coveredAfter);",
@@ -87,18 +101,29 @@ export const CLIENT_MUTANTS: readonly SimMutant[] = [
       find: "await apply(table, shape, changes.slice(i, i + CHUNK));\n",
       replace: `await apply(table, shape, changes.slice(i, i + CHUNK));
         await this.#db.script("COMMIT");
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
         await this.#db.script("BEGIN IMMEDIATE");
 `,
     }],
   },
   {
-    name: "pages are taken that do not follow",
-    checker: "causal",
-    run: { faults: 1, only: ["requests are doubled", "sockets go silent", "server is killed"] },
+    name: "the cursor is stored before the page",
+    checker: "convergence",
+    run: { faults: 1, only: ["client dies between two steps"] },
     changes: [{
       file: "client/local_replica.ts",
-      find: "return state.clientId === origin.clientId && cursorOf(state) === origin.cursor;",
-      replace: "return state.clientId === origin.clientId || cursorOf(state) === origin.cursor;",
+      find: "const done = await this.#session.step(async (db) => {\n      const state",
+      replace: `if (page.complete && origin !== undefined) {
+      await this.#session.note(async (db) => {
+        await db.run(
+          \`UPDATE _lakesync_state SET cursor = ?, staged_cursor = NULL WHERE staged_cursor IS NULL\`,
+          [page.cursor],
+        );
+      });
+      origin = { ...origin, cursor: page.cursor };
+    }
+    const done = await this.#session.step(async (db) => {
+      const state`,
     }],
   },
   {

@@ -81,7 +81,7 @@ export async function hunt(
 ): Promise<Hunt> {
   const caught = new Map<string, number>();
   const unsound: string[] = [];
-  const settings = { writes: 200, faults: 3, ...run, checker };
+  const settings = { writes: 200, faults: 3, shared: 0, ...run, checker };
   for (let from = 1; from <= most;) {
     const undo = await makeMistake(folder, { name, changes });
     const played = await play(folder, { ...settings, from, through: most }).finally(undo);

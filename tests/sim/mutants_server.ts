@@ -79,6 +79,16 @@ export const SERVER_MUTANTS: readonly SimMutant[] = [
     }],
   },
   {
+    name: "a refusal is told once",
+    checker: "outcome",
+    run: { faults: 1, only: ["connections break", "nothing comes down"] },
+    changes: [{
+      file: "server/gateway/group.ts",
+      find: "request.refusalsSeen,",
+      replace: "known?.lastMutationId,",
+    }],
+  },
+  {
     name: "what came before a refused delta is kept",
     checker: "atomic",
     isQuick: true,
@@ -135,7 +145,8 @@ function resync(why: string)`,
   },
   {
     name: "last stamp as presence",
-    checker: "convergence",
+    checker: "flush",
+    run: { faults: 1, writes: 400, only: ["partition"] },
     changes: [{
       file: "core/merge.ts",
       find: "  if (row.born === undefined) return false;\n",
@@ -159,18 +170,26 @@ function resync(why: string)`,
     }],
   },
   {
-    name: "what a client may read is looked up when it comes first",
+    name: "what a user may read is looked up once",
     checker: "scope",
     changes: [{
-      file: "server/gateway/pull.ts",
-      find: "const scope = await readScope(this.#view, this.#caller, lookups);",
-      replace: `const known = SCOPES.get(this.#request.clientId);
-    const scope = known ?? await readScope(this.#view, this.#caller, lookups);
-    if (lastMutationId > 0) SCOPES.set(this.#request.clientId, scope);`,
+      file: "server/gateway/scope.ts",
+      find: "const grants = await askLoaded(",
+      replace: `const known = GRANTS.get(book.active) ?? new Map<string, readonly Grant[]>();
+  GRANTS.set(book.active, known);
+  const grants = known.get(caller.sub) ?? await askLoaded(`,
     }, {
-      file: "server/gateway/pull.ts",
-      find: "function resync(why: string)",
-      replace: "const SCOPES = new Map<string, ReadScope>();\n\nfunction resync(why: string)",
+      file: "server/gateway/scope.ts",
+      find: "const ids = grants.map(",
+      replace: `if (grants.length > 2) known.set(caller.sub, grants);
+  const ids = grants.map(`,
+    }, {
+      file: "server/gateway/scope.ts",
+      find: "/** A bucket that is granted and has had a row. */",
+      replace: `type Grant = ReturnType<Scope["grants"]>[number];
+const GRANTS = new WeakMap<object, Map<string, readonly Grant[]>>();
+
+/** A bucket that is granted and has had a row. */`,
     }],
   },
   {
@@ -184,15 +203,6 @@ function resync(why: string)`,
       file: "server/gateway/lookups.ts",
       find: "if (kept === undefined || kept.seq !== beforeSeq) return;",
       replace: "if (kept === undefined || beforeSeq >= 0) return;",
-    }],
-  },
-  {
-    name: "who only learns an outcome is told nothing",
-    checker: "never_stuck",
-    changes: [{
-      file: "server/gateway/pull.ts",
-      find: "|| this.#asksRepair ||\n      lastMutationId > cursor.lastMutationId;",
-      replace: "|| this.#asksRepair;",
     }],
   },
   {

@@ -353,6 +353,9 @@ class Runner {
         settled: settledMs !== undefined || await isAtRest(client),
         status: JSON.stringify(client?.status.value ?? "not open"),
         tables: client === undefined ? {} : await device.tables(client),
+        ...(client === undefined || device.hasTwin
+          ? {}
+          : { letters: await device.letters(client) }),
       });
     }
     const gateways: GatewayEnd[] = [];

@@ -1,7 +1,7 @@
 /**
  * G2, G6: every transaction that a device committed ends accepted, refused or lost with its device,
- * and keeps its outcome; what was refused is visible nowhere at the end, and what was never begun,
- * not yet begun, or rolled back is visible nowhere ever.
+ * and keeps its outcome; what was refused is visible nowhere at the end, and its device was told;
+ * what was never begun, not yet begun, or rolled back is visible nowhere ever.
  *
  * A transaction is accepted when an answer said so or the log has it: a device may learn it from a
  * checkpoint alone. Two answers may differ when the gateway went back to an older copy between
@@ -33,6 +33,7 @@ export const outcome: Checker = (history) => {
       note(`Transaction ${tx.name} is in the log and was rolled back`);
     }
   }
+  for (const what of untold(run)) note(what);
   for (const what of seenTooEarly(run)) note(what);
   const byName = new Map(run.txs.map((tx) => [tx.name, tx]));
   for (const { device, settled, tables: { marks = {}, twins = {} } } of history.devices) {
@@ -54,6 +55,21 @@ function changesItsOutcome(run: Run, { answers }: Tx): boolean {
     return before !== undefined && before.accepted !== answer.accepted &&
       !run.restores.some((at) => before.at < at && at < answer.at);
   });
+}
+
+/** A device that lost its database, or a gateway that went back, may have lost the refusal too. */
+function* untold(run: Run): Generator<string> {
+  const { history: { devices }, losses, restores, txs } = run;
+  for (const { device, settled, letters } of devices) {
+    if (!settled || letters === undefined) continue;
+    const told = new Set(letters);
+    for (const tx of txs) {
+      if (tx.device !== device || told.has(tx.name) || !endedRefused(run, tx)) continue;
+      const isLost = losses.some((loss) => loss.device === device && loss.at > tx.begun);
+      if (isLost || tx.forgotten || restores.some((at) => at > tx.begun)) continue;
+      yield `Device ${device} was not told that ${tx.name} was refused`;
+    }
+  }
 }
 
 function* seenTooEarly(run: Run): Generator<string> {

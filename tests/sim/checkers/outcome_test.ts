@@ -90,3 +90,20 @@ Deno.test("G13: outcome lets a log keep numbers without changes, and give a refu
     "Transaction a#1 is in the log and was never begun",
   ]);
 });
+
+Deno.test("G6: outcome finds a refusal that its device was not told of", () => {
+  const engine = single();
+  engine.write("a", "l", true);
+  engine.push("a");
+  const ended = (letters: string[], restored: boolean) =>
+    broken(engine.finish(), ({ devices, events, gateways }) => {
+      for (const device of devices) device.letters = letters;
+      const { gateway = "" } = gateways[0] ?? {};
+      if (restored) events.push({ kind: "restored", atMs: 9, gateway });
+    });
+  assert.deepEqual(outcome(ended(["a.1"], false)), []);
+  assert.deepEqual(texts(outcome(ended([], false))), [
+    "Device a was not told that a.1 was refused",
+  ]);
+  assert.deepEqual(outcome(ended([], true)), []);
+});
