@@ -5,15 +5,15 @@
  * @module
  */
 
-import type { Head, Store, Writes } from "../store/store.ts";
-import type { Catalog } from "./catalog.ts";
+import { readSnapshot } from "../store/snapshot.ts";
+import type { Head, ReadView, Store, Writes } from "../store/store.ts";
+import { Catalog } from "./catalog.ts";
 import { type Census, readCensus, VERSIONS_META, writeCensus } from "./census.ts";
 import { type Life, readLives, writeLives } from "./lives.ts";
 import { RuleBook } from "./rule_book.ts";
 import type { TableCounts } from "./working.ts";
 
-/** The name of the record that holds the catalog. */
-export const SCHEMA_META = "schema";
+const SCHEMA_META = "schema";
 const COUNTS_META = "counts";
 const BUCKETS_META = "buckets";
 const PURGED_META = "purged";
@@ -33,6 +33,8 @@ export interface Base {
   readonly purged: string;
   /** The number that the next new bucket gets. */
   readonly nextBucket: number;
+  /** The schema with its numbers, once there is one. */
+  readonly catalog: Catalog | undefined;
   /** The rules, once there is a schema. */
   readonly book: RuleBook | undefined;
   /** Which schema versions clients still use. */
@@ -49,36 +51,72 @@ export interface Base {
   readonly trimmedSeq: number;
 }
 
-/** The rules of a gateway, by what is stored of them. */
-function loadBook(text: string | undefined, catalog: Catalog | undefined): RuleBook | undefined {
-  if (catalog === undefined) return undefined;
-  return text === undefined ? RuleBook.open(catalog) : RuleBook.load(text, catalog);
+const texts = new WeakMap<Catalog | RuleBook, string>();
+
+/** What is stored of a schema or of rules; worked out once. */
+function textOf(content: Catalog | RuleBook): string {
+  let text = texts.get(content);
+  if (text === undefined) texts.set(content, text = content.store());
+  return text;
 }
 
-/** Reads a gateway's own records. */
-export async function loadBase(store: Store, catalog: Catalog | undefined): Promise<Base> {
-  const head = await store.head();
-  const nextBucket = Number((await store.readMeta(BUCKETS_META)) ?? "1");
-  const book = loadBook(await store.readMeta(RULES_META), catalog);
-  const counts: [number, number][] = JSON.parse(
-    (await store.readMeta(COUNTS_META)) ?? "[]",
-  );
-  const marks: [number, number][] = JSON.parse(
-    (await store.readMeta(MARKS_META)) ?? "[]",
-  );
-  const horizonSeq = Number((await store.readMeta(HORIZON_META)) ?? "0");
-  const lives = readLives(await store.readMeta(LIVES_META), head.epoch);
+/** The schema of a gateway, by what is stored of it. */
+function loadCatalog(text: string | undefined, known: Base | undefined): Catalog | undefined {
+  if (text === undefined) return undefined;
+  const { catalog } = known ?? {};
+  return catalog !== undefined && textOf(catalog) === text ? catalog : Catalog.load(text);
+}
+
+/** The rules of a gateway, by what is stored of them. */
+function loadBook(
+  text: string | undefined,
+  catalog: Catalog | undefined,
+  known: Base | undefined,
+): RuleBook | undefined {
+  if (catalog === undefined) return undefined;
+  if (text === undefined) return RuleBook.open(catalog);
+  const { book } = known ?? {};
+  const isSame = book !== undefined && known?.catalog === catalog && textOf(book) === text;
+  return isSame ? book : RuleBook.load(text, catalog);
+}
+
+/**
+ * Reads a gateway's own records.
+ *
+ * @param store its data
+ * @param known what they were before: a schema and rules that are still the same are kept
+ */
+export async function loadBase(store: Store, known?: Base): Promise<Base> {
+  return await readSnapshot(store, (view) => readBase(view, known));
+}
+
+/**
+ * Reads a gateway's own records as they are in a snapshot.
+ *
+ * @param view the snapshot
+ * @param known what they were before: a schema and rules that are still the same are kept
+ */
+export async function readBase(view: ReadView, known?: Base): Promise<Base> {
+  const { head } = view;
+  const catalog = loadCatalog(await view.meta(SCHEMA_META), known);
+  const nextBucket = Number((await view.meta(BUCKETS_META)) ?? "1");
+  const book = loadBook(await view.meta(RULES_META), catalog, known);
+  const counts: [number, number][] = JSON.parse((await view.meta(COUNTS_META)) ?? "[]");
+  const marks: [number, number][] = JSON.parse((await view.meta(MARKS_META)) ?? "[]");
+  const horizonSeq = Number((await view.meta(HORIZON_META)) ?? "0");
+  const lives = readLives(await view.meta(LIVES_META), head.epoch);
   return {
     head,
-    purged: (await store.readMeta(PURGED_META)) ?? "",
+    purged: (await view.meta(PURGED_META)) ?? "",
     nextBucket,
+    catalog,
     book,
-    census: readCensus(await store.readMeta(VERSIONS_META)),
+    census: readCensus(await view.meta(VERSIONS_META)),
     counts: new Map(counts),
     marks,
     horizonSeq,
     lives,
-    trimmedSeq: Number((await store.readMeta(TRIMMED_META)) ?? "0"),
+    trimmedSeq: Number((await view.meta(TRIMMED_META)) ?? "0"),
   };
 }
 
@@ -115,6 +153,9 @@ export function baseWrites(
   }
   if (after.nextBucket !== before.nextBucket) {
     meta.push([BUCKETS_META, String(after.nextBucket)]);
+  }
+  if (after.catalog !== before.catalog && after.catalog !== undefined) {
+    meta.push([SCHEMA_META, after.catalog.store()]);
   }
   if (after.book !== before.book && after.book !== undefined) {
     meta.push([RULES_META, after.book.store()]);

@@ -6,7 +6,7 @@
  */
 
 import { readSnapshot } from "../store/snapshot.ts";
-import type { Store } from "../store/store.ts";
+import type { ReadView, Store } from "../store/store.ts";
 import { type CatalogVersion, servedVersion } from "./catalog.ts";
 import {
   chunkFrame,
@@ -22,8 +22,9 @@ import { checkOwner } from "./clients.ts";
 import { NO_CURSOR, withHead, writeCursor } from "./cursor.ts";
 import type { Caller } from "./gateway.ts";
 import { type LookupCache, Lookups } from "./lookups.ts";
+import type { Past } from "./pull.ts";
 import { publicBucketId } from "./rule_book.ts";
-import { type GrantedBucket, type ReadScope, readScope, RulesChanged } from "./scope.ts";
+import { type GrantedBucket, type ReadScope, readScope } from "./scope.ts";
 
 /** Further buckets come with the tail; an etag names each of them. */
 const MAX_BUCKETS = 64;
@@ -53,13 +54,17 @@ export interface CheckpointStream {
 }
 
 /** What a stream needs of the gateway. */
-export interface CheckpointContext extends CheckpointFacts {
+export interface CheckpointContext extends Omit<CheckpointFacts, keyof Past> {
   /** Its data. */
   readonly store: Store;
   /** What parameters looked up. */
   readonly lookups: LookupCache;
-  /** Whether the rules are still those that hold. */
-  readonly isCurrent: () => boolean;
+  /**
+   * Tells of the past as it is known in a snapshot.
+   *
+   * @throws {RulesChanged} when other rules were put in force before the snapshot
+   */
+  readonly past: (view: ReadView) => Promise<Past>;
   /** Its snapshots; undefined when it keeps none. */
   readonly house: CheckpointHouse | undefined;
 }
@@ -81,7 +86,7 @@ function chunked({ buckets }: ReadScope, minRows: number): readonly GrantedBucke
 
 /** A stream that was broken off, as far as it can go on. */
 async function resume(
-  context: CheckpointContext,
+  context: CheckpointFacts,
   house: CheckpointHouse,
   scope: ReadScope,
   names: CatalogVersion,
@@ -102,7 +107,7 @@ async function resume(
 }
 
 async function begin(
-  context: CheckpointContext,
+  context: CheckpointFacts,
   house: CheckpointHouse,
   scope: ReadScope,
   names: CatalogVersion,
@@ -177,32 +182,34 @@ export async function openCheckpoint(
   const { catalog, book, store, house } = context;
   const { clientId, schemaVersion, etag, fromChunk } = request;
   const names = servedVersion(catalog, schemaVersion);
-  const { scope, seq, lookups } = await readSnapshot(store, async (view) => {
-    if (!context.isCurrent()) throw new RulesChanged();
+  const { scope, seq, lookups, past } = await readSnapshot(store, async (view) => {
+    const past = await context.past(view);
     const [client] = await view.clients([clientId]);
     checkOwner(client, caller.sub);
     const lookups = new Lookups(book, catalog, context.lookups);
-    return { scope: await readScope(view, caller, lookups), seq: view.head.seq, lookups };
+    const scope = await readScope(view, caller, lookups);
+    return { scope, seq: view.head.seq, lookups, past };
   });
   lookups.keep();
+  const facts: CheckpointFacts = { ...context, ...past };
   const broken = house === undefined || etag === undefined || fromChunk === undefined
     ? undefined
-    : await resume(context, house, scope, names, etag, caller.sub);
+    : await resume(facts, house, scope, names, etag, caller.sub);
   const served = broken ??
-    (house === undefined ? [] : await begin(context, house, scope, names, seq));
+    (house === undefined ? [] : await begin(facts, house, scope, names, seq));
   const header = {
     etag: writeEtag(served, { seal: context.seal, sub: caller.sub }),
     totalRows: served.reduce((sum, { snapshot }) => sum + snapshot.facts.rows, 0),
     buckets: served.map(({ granted }) => publicBucketId(granted.record.id, granted.placed)),
     seq: String(seq),
   };
-  const cursor = cursorBehind(served, schemaVersion, context, caller.sub);
+  const cursor = cursorBehind(served, schemaVersion, facts, caller.sub);
   const from = broken === undefined ? 0 : fromChunk ?? 0;
   return {
     etag: header.etag,
     totalRows: header.totalRows,
     resumed: broken !== undefined,
-    frames: frames(headerFrame(header), served, from, endFrame(cursor), context),
+    frames: frames(headerFrame(header), served, from, endFrame(cursor), { house, ...past }),
   };
 }
 
@@ -211,7 +218,7 @@ async function* frames(
   served: readonly Served[],
   from: number,
   end: Uint8Array,
-  { house, lifeAt }: CheckpointContext,
+  { house, lifeAt }: Pick<CheckpointContext, "house"> & Past,
 ): AsyncGenerator<Uint8Array> {
   const stream = house?.stream();
   for (const { snapshot } of served) snapshot.readers++;

@@ -20,23 +20,18 @@ import {
   type SnapshotManifest,
 } from "./checkpoint_snapshot.ts";
 import type { GatewayEnvironment } from "./environment.ts";
+import type { Past } from "./pull.ts";
 import { familyOfBucket, type PlacedFamily, type RuleBook } from "./rule_book.ts";
 
 /** After a build in the background has failed, the next one waits so long, in milliseconds. */
 const RETRY_MS = 60_000;
 
 /** What the gateway is at the moment of a request. */
-export interface CheckpointFacts {
+export interface CheckpointFacts extends Past {
   /** The schema. */
   readonly catalog: Catalog;
   /** The rules. */
   readonly book: RuleBook;
-  /** History at or before this seq is forgotten. */
-  readonly horizonSeq: number;
-  /** Whether a seq that was seen in a life of the data is part of its history. */
-  readonly isOurs: (life: string, seq: number) => boolean;
-  /** The life a head belongs to. */
-  readonly lifeAt: (headSeq: number) => string;
   /** Seals cursors. */
   readonly seal: CursorSeal;
 }

@@ -21,12 +21,13 @@ import {
 import type {
   BucketRecord,
   ClientRecord,
-  Head,
   KeptAnswer,
+  ReadView,
   RowWrite,
   Store,
+  Writes,
 } from "../store/store.ts";
-import { type Base, baseWrites, loadBase, markDay, SCHEMA_META } from "./base.ts";
+import { type Base, baseWrites, loadBase, markDay, readBase } from "./base.ts";
 import { Catalog } from "./catalog.ts";
 import { keepVersions, seen } from "./census.ts";
 import { CursorSeal } from "./cursor_seal.ts";
@@ -37,6 +38,7 @@ import { Group, type Verdict } from "./group.ts";
 import { withLife } from "./lives.ts";
 import { LookupCache } from "./lookups.ts";
 import { RuleBook } from "./rule_book.ts";
+import { RulesChanged } from "./scope.ts";
 import { commitInSteps, needsSteps } from "./steps.ts";
 import { GROUP_WEIGHT, weightOfAll } from "./weight.ts";
 
@@ -77,6 +79,9 @@ export type Committed = Parameters<CommitListener>[0];
 /** So many buckets of one commit are remembered for the next. */
 const MAX_RECENT = 256;
 
+/** A commit is tried so often when other processes commit first. */
+const MAX_ATTEMPTS = 8;
+
 /** The name of the record that holds the secret of the gateway's cursors. */
 const CURSOR_META = "cursor";
 
@@ -99,11 +104,13 @@ export class Committer {
   readonly lookups: LookupCache = new LookupCache();
   /** Seals cursors. */
   readonly seal: CursorSeal;
-  /** The life that begins with this process's first commit. */
-  readonly life: string;
-  readonly #opened: { readonly life: string; readonly seq: number };
-  #catalog: Catalog | undefined;
+  #life: string;
+  /** What the next commit goes by; undefined when it has to be read. */
   #base: Base | undefined;
+  /** The newest that is known; of a shared store it may be newer than what a commit goes by. */
+  #newest: Base;
+  /** Whoever listens was told of all commits through this one. */
+  #toldSeq: number;
   /** The records of the buckets that the last commit changed, by id and by number. */
   readonly #recent = new Map<string | number, BucketRecord>();
   readonly #queue: Queued[] = [];
@@ -115,7 +122,6 @@ export class Committer {
     store: Store,
     env: GatewayEnvironment,
     base: Base,
-    catalog: Catalog | undefined,
     onCommitted: (committed: Committed) => void,
     seal: CursorSeal,
   ) {
@@ -123,11 +129,11 @@ export class Committer {
     this.seal = seal;
     this.env = env;
     this.#base = base;
-    this.#opened = { life: base.lives.at(-1)?.id ?? base.head.epoch, seq: base.head.seq };
-    this.#catalog = catalog;
+    this.#newest = base;
+    this.#toldSeq = base.head.seq;
     this.clock = createClock(env.now, headHlc(base));
     this.#onCommitted = onCommitted;
-    this.life = env.randomId();
+    this.#life = env.randomId();
   }
 
   /** Opens the writer of a store. */
@@ -136,58 +142,124 @@ export class Committer {
     env: GatewayEnvironment,
     onCommitted: (committed: Committed) => void,
   ): Promise<Committer> {
-    const stored = await store.readMeta(SCHEMA_META);
-    const catalog = stored === undefined ? undefined : Catalog.load(stored);
-    const base = await loadBase(store, catalog);
-    const seal = new CursorSeal(await cursorSecret(store, base.head, env));
-    return new Committer(store, env, base, catalog, onCommitted, seal);
+    const seal = new CursorSeal(await cursorSecret(store, env));
+    return new Committer(store, env, await loadBase(store), onCommitted, seal);
   }
 
-  /** The schema with its numbers, once there is one. */
+  /** The life that begins with this process's first commit. */
+  get life(): string {
+    return this.#life;
+  }
+
+  /** The newest schema with its numbers, once there is one. */
   get catalog(): Catalog | undefined {
-    return this.#catalog;
+    return this.#newest.catalog;
   }
 
-  /** The gateway's own records; read anew after a commit failed. */
+  /** The newest lives. */
+  get lives(): Base["lives"] {
+    return this.#newest.lives;
+  }
+
+  /** The gateway's own records, as a commit goes by them; read anew after a commit failed. */
   async base(): Promise<Base> {
     if (this.#base !== undefined) return this.#base;
-    const stored = await this.store.readMeta(SCHEMA_META);
-    if (stored !== undefined && stored !== this.#catalog?.store()) {
-      this.#catalog = Catalog.load(stored);
-    }
-    this.#base ??= await loadBase(this.store, this.#catalog);
+    const base = await loadBase(this.store, this.#newest);
+    if (this.#base !== undefined) return this.#base;
+    // The data was put back to a copy under this process, which goes on in another life.
+    if (base.head.seq < this.#newest.head.seq) this.#life = this.env.randomId();
     // Another process may have accepted greater stamps, and the head must never go back.
-    this.clock.receive(headHlc(this.#base));
-    return this.#base;
+    this.clock.receive(headHlc(base));
+    this.#newest = base;
+    this.#base = base;
+    return base;
   }
 
   /** The gateway's own records as readers need them: no older than other processes' last commit. */
   async current(): Promise<Base> {
-    const base = await this.base();
-    if (!this.store.capabilities.shared || this.busy) return base;
-    if ((await this.store.head()).seq !== base.head.seq && this.#base === base && !this.busy) {
-      this.#base = undefined;
+    if (!this.#isShared) return await this.base();
+    const { seq } = await this.store.head();
+    if (seq === this.#newest.head.seq) return this.#newest;
+    const seen = await loadBase(this.store, this.#newest);
+    if (seen.head.seq >= this.#newest.head.seq) this.#newest = seen;
+    this.#tellOthers(seen);
+    return seen;
+  }
+
+  /**
+   * What a snapshot is read by: the records as they are in it.
+   *
+   * @param view the snapshot
+   * @param known what a reader was given before
+   * @throws {RulesChanged} when schema or rules are others than those it was given
+   */
+  async basis(view: ReadView, known: Base): Promise<Base> {
+    const isSame = view.head.seq === known.head.seq;
+    if (this.#isShared) {
+      const base = isSame ? known : await readBase(view, known);
+      if (base.catalog !== known.catalog || base.book !== known.book) throw new RulesChanged();
+      return base;
     }
-    return await this.base();
+    const { book } = this.#base ?? {};
+    if (book?.active !== known.book?.active || this.#base === undefined) throw new RulesChanged();
+    // A head may be read before its commit has been taken in here.
+    return isSame ? known : { ...known, head: view.head, lives: this.livesAfter(known) };
   }
 
-  /** Whether rules and schema are still those that a reader was given. */
-  isCurrent(book: RuleBook | undefined): boolean {
-    return this.#base !== undefined && this.#base.book?.active === book?.active;
+  get #isShared(): boolean {
+    return this.store.capabilities.shared;
   }
 
-  #quietLives({ lives, head }: Base): Base["lives"] {
-    return this.store.capabilities.shared ? withLife(lives, this.life, head.seq) : lives;
+  /** Tells whoever listens that other processes have committed. */
+  #tellOthers({ head: { seq } }: Base): void {
+    if (seq === this.#toldSeq) return;
+    this.#toldSeq = seq;
+    this.#onCommitted({ seq, ...EVERYTHING });
   }
 
-  /** The seq of a commit that changes no rows: other processes must notice it by the head. */
-  #quietSeq({ head }: Base): number {
-    return this.store.capabilities.shared ? head.seq + 1 : head.seq;
+  /** Lets the next commit go by what other processes have committed. */
+  async #refresh(): Promise<void> {
+    if (!this.#isShared || this.#base === undefined) return;
+    const { seq } = await this.store.head();
+    if (seq !== this.#base.head.seq) this.#base = undefined;
   }
 
-  /** The life a head belongs to; a head may be read before its commit has been taken in here. */
-  lifeAt(headSeq: number): string {
-    return headSeq > this.#opened.seq ? this.life : this.#opened.life;
+  /** The lives once this process has committed. */
+  livesAfter({ lives, head }: Base): Base["lives"] {
+    return withLife(lives, this.#life, head.seq);
+  }
+
+  /**
+   * The records after a commit that changes no rows. In a shared store it has a seq, since other
+   * processes notice by the head that it came before theirs.
+   */
+  quiet(before: Base): Base {
+    if (!this.#isShared) return before;
+    const head = { ...before.head, seq: before.head.seq + 1 };
+    return { ...before, head, lives: this.livesAfter(before) };
+  }
+
+  /**
+   * Commits small records that are not the gateway's own; must run {@linkcode Committer.alone}.
+   *
+   * @param before the records before it, read before what the commit replaces
+   * @param writes what to write
+   * @param touched whom it concerns, if anyone
+   */
+  async note(before: Base, writes: Writes, touched?: Touched): Promise<void> {
+    const after = this.quiet(before);
+    const own = baseWrites(before, after);
+    await this.guarded(() =>
+      this.store.commit({
+        ...writes,
+        expectedSeq: before.head.seq,
+        head: after.head,
+        meta: [...writes.meta ?? [], ...own.meta ?? []],
+      })
+    );
+    if (after !== before || touched !== undefined) {
+      this.published(after, touched ?? NOTHING, before);
+    }
   }
 
   /** Commits a push with others that wait. */
@@ -232,39 +304,36 @@ export class Committer {
 
   /** Stores a schema; must run {@linkcode Committer.alone}. */
   async putSchema(input: unknown, force: boolean): Promise<SchemaSpec> {
-    const before = await this.base(); // reads the catalog anew too, where another process has written
-    const current = this.#catalog;
+    const before = await this.base();
+    const current = before.catalog;
     if (current !== undefined && sameSchema(current, input)) return current.schema.spec;
     const sinceMs = this.env.now() - retentionOf(this.env).logKeepMs;
     const next = Catalog.next(current, input, { census: before.census, sinceMs, force });
     const { book, horizonSeq } = current === undefined || before.book === undefined
       ? { book: RuleBook.open(next), horizonSeq: 0 }
       : before.book.under(current, next);
-    const head = { ...before.head, seq: this.#quietSeq(before) };
     const after: Base = {
-      ...before,
-      head,
+      ...this.quiet(before),
+      catalog: next,
       book,
       horizonSeq: Math.max(before.horizonSeq, horizonSeq),
       // A version is in use from the day it was put: apps that have it are on their way.
       census: seen(keepVersions(before.census, next.versions), next.schema.version, this.env.now()),
-      lives: this.#quietLives(before),
     };
     await this.guarded(() =>
       this.store.commit({
         expectedSeq: before.head.seq,
-        head,
-        meta: [[SCHEMA_META, next.store()], ...(baseWrites(before, after).meta ?? [])],
+        head: after.head,
+        ...baseWrites(before, after),
       })
     );
-    this.#catalog = next;
-    this.published(after, EVERYTHING);
+    this.published(after, EVERYTHING, before);
     return next.schema.spec;
   }
 
   /** Notes, at most once a day, that clients of a schema version are there. */
   async noteVersion(version: number): Promise<void> {
-    const known = this.#catalog?.version(version)?.schema.version;
+    const known = this.catalog?.version(version)?.schema.version;
     if (version === 0 || known === undefined) return;
     const { census } = await this.base();
     if (seen(census, known, this.env.now()) === census) return;
@@ -284,7 +353,7 @@ export class Committer {
    */
   async putRules(input: unknown): Promise<boolean> {
     const before = await this.base();
-    if (this.#catalog === undefined || before.book === undefined) {
+    if (before.catalog === undefined || before.book === undefined) {
       throw new LakeSyncError(
         "SCHEMA_ERROR",
         "The gateway has no schema yet, put one at /v1/admin/schema before its rules",
@@ -293,7 +362,7 @@ export class Committer {
     const { isOpen, buildingSpec, spec } = before.book;
     if (!isOpen && buildingSpec === undefined && sameJson(spec, input)) return false;
     if (buildingSpec !== undefined && sameJson(buildingSpec, input)) return true;
-    const { book, builds } = before.book.with(input, this.#catalog);
+    const { book, builds } = before.book.with(input, before.catalog);
     if (!builds || before.head.seq === 0) {
       await this.switchRules({ ...before, book });
       return false;
@@ -309,8 +378,8 @@ export class Committer {
     buckets: readonly BucketRecord[] = [],
   ): Promise<void> {
     const before = await this.base();
-    const head = { ...before.head, seq: this.#quietSeq(before) };
-    const moved: Base = { ...after, head, lives: this.#quietLives(before) };
+    const { head, lives } = this.quiet(before);
+    const moved: Base = { ...after, head, lives };
     await this.guarded(() =>
       this.store.commit({
         expectedSeq: before.head.seq,
@@ -320,7 +389,7 @@ export class Committer {
         ...baseWrites(before, moved),
       })
     );
-    this.published(moved, NOTHING);
+    this.published(moved, NOTHING, before);
   }
 
   /** Puts the rules that were built in force, in a commit of its own. */
@@ -334,7 +403,7 @@ export class Committer {
       book: switched?.book,
       horizonSeq: Math.max(before.horizonSeq, switched?.horizonSeq ?? 0),
       marks: markDay(before, this.env.now()),
-      lives: withLife(before.lives, this.life, before.head.seq),
+      lives: this.livesAfter(before),
     };
     await this.guarded(() =>
       this.store.commit({
@@ -343,7 +412,7 @@ export class Committer {
         ...baseWrites(before, after),
       })
     );
-    this.published(after, EVERYTHING);
+    this.published(after, EVERYTHING, before);
   }
 
   /** Whether a commit is under way or queued. */
@@ -386,6 +455,8 @@ export class Committer {
       await this.#gather();
       const group = this.#takeGroup();
       const [first] = group;
+      // What comes reads for itself, and fails for itself.
+      await this.#refresh().catch(() => this.#base = undefined);
       if (first !== undefined && typeof first.work === "function") {
         await first.work();
       } else await this.#runGroup(group);
@@ -488,7 +559,22 @@ export class Committer {
   async commitPushes(
     jobs: readonly PushJob[],
   ): Promise<readonly (PushOutcome | LakeSyncError)[]> {
-    const catalog = this.#catalog;
+    for (let attempt = 1;; attempt++) {
+      try {
+        return await this.#commitPushes(jobs);
+      } catch (error) {
+        const mayPass = error instanceof LakeSyncError && error.code === "BACKPRESSURE";
+        if (!this.#isShared || !mayPass || attempt >= MAX_ATTEMPTS) throw error;
+        await this.env.nextTurn();
+      }
+    }
+  }
+
+  async #commitPushes(
+    jobs: readonly PushJob[],
+  ): Promise<readonly (PushOutcome | LakeSyncError)[]> {
+    const before = await this.base();
+    const { book, catalog } = before;
     if (catalog === undefined) {
       return jobs.map(() =>
         new LakeSyncError(
@@ -497,8 +583,6 @@ export class Committer {
         )
       );
     }
-    const before = await this.base();
-    const { book } = before;
     if (book === undefined) throw new Error("A schema has no rules");
     const ids = [...new Set(jobs.map(({ request }) => request.clientId))];
     const clients = new Map<string, ClientRecord>();
@@ -541,14 +625,23 @@ export class Committer {
     await this.guarded(() => this.store.commit(batch));
     this.#remember(batch.buckets ?? []);
     group.committed();
-    this.published(after, { buckets: group.changedBuckets, clientIds: group.advanced });
+    this.published(
+      after,
+      { buckets: group.changedBuckets, clientIds: group.advanced },
+      before,
+    );
     return after;
   }
 
   /** Takes in what a commit made of the gateway and tells whoever listens. */
-  published(after: Base, touched: Touched): void {
+  published(after: Base, touched: Touched, before: Base): void {
+    const { seq } = after.head;
+    // Other processes may have committed before.
+    const all = this.#toldSeq < before.head.seq ? { everything: true } : {};
+    this.#toldSeq = Math.max(this.#toldSeq, seq);
     this.#base = after;
-    this.#onCommitted({ seq: after.head.seq, ...touched });
+    if (seq >= this.#newest.head.seq) this.#newest = after;
+    this.#onCommitted({ seq, ...touched, ...all });
   }
 
   #answer(
@@ -589,12 +682,24 @@ function headHlc({ head }: Base): Hlc {
 }
 
 /** The secret of the gateway's cursors, made when it is opened for the first time. */
-async function cursorSecret(store: Store, head: Head, env: GatewayEnvironment): Promise<string> {
-  const known = await store.readMeta(CURSOR_META);
-  if (known !== undefined) return known;
+async function cursorSecret(store: Store, env: GatewayEnvironment): Promise<string> {
   const secret = `${env.randomId()} ${env.randomId()}`;
-  await store.commit({ expectedSeq: head.seq, head, meta: [[CURSOR_META, secret]] });
-  return await store.readMeta(CURSOR_META) ?? secret;
+  for (let attempt = 1;; attempt++) {
+    const head = await store.head();
+    const known = await store.readMeta(CURSOR_META);
+    if (known !== undefined) return known;
+    // Of several processes that open it at once, all but one find the head moved.
+    const seq = store.capabilities.shared ? head.seq + 1 : head.seq;
+    try {
+      await store.commit({
+        expectedSeq: head.seq,
+        head: { ...head, seq },
+        meta: [[CURSOR_META, secret]],
+      });
+    } catch (error) {
+      if (attempt >= MAX_ATTEMPTS) throw error;
+    }
+  }
 }
 
 function sameSchema(current: Catalog | undefined, input: unknown): boolean {

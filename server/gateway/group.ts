@@ -38,7 +38,6 @@ import {
 import type { Committer, PushJob } from "./committer.ts";
 import { limitsOf, retentionOf } from "./environment.ts";
 import { judge, type JudgedDelta, type Judgment } from "./judge.ts";
-import { withLife } from "./lives.ts";
 import { BucketLedger } from "./ledger.ts";
 import { type Links, readOlderLinks, takePages } from "./links.ts";
 import { writeLogPayload } from "./log.ts";
@@ -295,7 +294,7 @@ export class Group {
   /** The head after what was taken. Other processes notice a greater stamp by the seq alone. */
   #head(): Head {
     const { head } = this.before;
-    if (this.#seq === head.seq) return head;
+    if (this.#seq === head.seq) return this.committer.quiet(this.before).head;
     return { ...head, seq: this.#seq, hlc: this.committer.clock.last.toString() };
   }
 
@@ -311,7 +310,7 @@ export class Group {
       counts: this.rowsChanged ? this.#working.counts : before.counts,
       census: this.#census,
       marks: markDay(before, committer.env.now()),
-      lives: withLife(before.lives, committer.life, before.head.seq),
+      lives: committer.livesAfter(before),
     };
     const rows = await this.#working.takeRows((names) => committer.readBuckets(names));
     const after: Base = { ...unplaced, nextBucket: this.#ledger.next };

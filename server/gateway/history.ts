@@ -92,6 +92,8 @@ export interface HistoryPage {
   readonly entries: readonly HistoryEntry[];
   /** Whether the log no longer holds everything after the place. */
   readonly trimmed: boolean;
+  /** Whatever was committed up to this seq and is not before the place is among the entries. */
+  readonly throughSeq: number;
 }
 
 /** The tables as they are called now. */
@@ -120,6 +122,14 @@ export interface HistoryRow {
   readonly cells: readonly NumberedCell[];
 }
 
+/** Rows as they are now. */
+export interface HistoryRows {
+  /** The rows, in the order of the keys that were given. */
+  readonly rows: readonly HistoryRow[];
+  /** No commit after this one has touched them. */
+  readonly seq: number;
+}
+
 /** Reads the history of a gateway. */
 export interface GatewayHistory {
   /** The tables, those of everything that was read before. */
@@ -134,7 +144,7 @@ export interface GatewayHistory {
    */
   read(after: HistoryPlace, limit: HistoryLimit): Promise<HistoryPage>;
   /** Reads rows as they are now; rows that are not there have no cells. */
-  rows(keys: readonly RowKey[]): Promise<readonly HistoryRow[]>;
+  rows(keys: readonly RowKey[]): Promise<HistoryRows>;
   /**
    * Keeps the log after a place that may move, unless the log grows beyond its greatest size.
    *
@@ -186,11 +196,11 @@ export class History implements GatewayHistory {
   async read(after: HistoryPlace, limit: HistoryLimit): Promise<HistoryPage> {
     const { store, env } = this.#committer;
     const { head } = await this.#committer.current();
-    const found = await readEntries(store, positionOf(after), head.seq, limit);
+    const { found, complete } = await readEntries(store, positionOf(after), head.seq, limit);
     const { trimmedSeq } = await this.#committer.current();
     const { catalog } = this.#committer;
     const trimmed = after.seq < (after.slice === undefined ? trimmedSeq : trimmedSeq + 1);
-    if (catalog === undefined) return { entries: [], trimmed };
+    if (catalog === undefined) return { entries: [], trimmed, throughSeq: head.seq };
     const entries: HistoryEntry[] = [];
     let changes = 0;
     for (const [entry, last] of trimmed ? [] : found) {
@@ -201,17 +211,21 @@ export class History implements GatewayHistory {
       changes += next.changes.length;
       if (Math.floor(changes / TURN_CHANGES) > turns) await env.nextTurn();
     }
-    return { entries, trimmed };
+    const all = complete && entries.length === found.length;
+    return { entries, trimmed, throughSeq: all ? head.seq : wholeSeq(entries) };
   }
 
-  async rows(keys: readonly RowKey[]): Promise<readonly HistoryRow[]> {
-    const rows = await this.#committer.store.readRows(keys);
-    return keys.map((key, i) => {
-      const row = rows[i];
+  async rows(keys: readonly RowKey[]): Promise<HistoryRows> {
+    const { store } = this.#committer;
+    const stored = await store.readRows(keys);
+    const { seq } = await store.head();
+    const rows = keys.map((key, i): HistoryRow => {
+      const row = stored[i];
       if (row === undefined) return { key, isVisible: false, cells: [] };
       const { state } = readRecord(row.data);
       return { key, isVisible: isVisible(state), cells: cellsOf(state) };
     });
+    return { rows, seq };
   }
 }
 
@@ -222,35 +236,46 @@ function positionOf({ seq, slice = ALL_SLICES }: HistoryPlace): LogPosition {
   return { seq, slice };
 }
 
+/** The last transaction of which nothing comes after these entries. */
+function wholeSeq(entries: readonly HistoryEntry[]): number {
+  const last = entries.at(-1);
+  return last === undefined ? 0 : last.last ? last.seq : last.seq - 1;
+}
+
 /** Reads entries up to a head, each with whether it is its transaction's last. */
 async function readEntries(
   store: Store,
   after: LogPosition,
   headSeq: number,
   limit: HistoryLimit,
-): Promise<readonly (readonly [entry: LogEntry, last: boolean])[]> {
-  const found: LogEntry[] = [];
+): Promise<{
+  readonly found: readonly (readonly [entry: LogEntry, last: boolean])[];
+  /** Whether there are no more. */
+  readonly complete: boolean;
+}> {
+  const read: LogEntry[] = [];
   let bytes = 0;
   let largest = 1;
   let complete = false;
-  while (bytes < limit.bytes && found.length < limit.changes) {
+  while (bytes < limit.bytes && read.length < limit.changes) {
     const room = Math.ceil((limit.bytes - bytes) / largest);
-    const count = Math.min(MAX_ENTRIES, found.length === 0 ? 2 : Math.max(1, room));
-    const page = await store.readLog(found.at(-1) ?? after, count);
+    const count = Math.min(MAX_ENTRIES, read.length === 0 ? 2 : Math.max(1, room));
+    const page = await store.readLog(read.at(-1) ?? after, count);
     const committed = page.filter(({ seq }) => seq <= headSeq);
     for (const entry of committed) {
-      found.push(entry);
+      read.push(entry);
       bytes += entry.payload.length;
       largest = Math.max(largest, entry.payload.length);
     }
     complete = committed.length < count;
     if (complete) break;
   }
-  return found.flatMap((entry, i): [LogEntry, boolean][] => {
-    const next = found[i + 1];
+  const found = read.flatMap((entry, i): [LogEntry, boolean][] => {
+    const next = read[i + 1];
     if (next !== undefined) return [[entry, next.seq !== entry.seq]];
     return complete ? [[entry, true]] : [];
   });
+  return { found, complete };
 }
 
 function decoded(

@@ -56,7 +56,7 @@ Deno.test("history tells that an INSERT dropped the cells its rules keep out", a
   const alice = { ...ALICE, claims: { sub: "alice" } };
   await push(gateway, "b", [tx(1, delta("UPDATE", "t1", at(1), { title: "bob", n: 7 }))], {}, bob);
   await push(gateway, "a", [tx(1, delta("INSERT", "t1", at(2), { title: "alice" }))], {}, alice);
-  const [row] = await gateway.history.rows([{ table: 1, rowId: "t1" }]);
+  const { rows: [row] } = await gateway.history.rows([{ table: 1, rowId: "t1" }]);
   const last = (await effects(gateway)).at(-1);
   assert.deepEqual(row?.cells, [[1, "alice"]]);
   assert.deepEqual(last, { isVisible: true, replaces: true, cells: row?.cells });

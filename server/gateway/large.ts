@@ -22,7 +22,6 @@ import type { Committer, PushJob } from "./committer.ts";
 import type { RuleBook } from "./rule_book.ts";
 import { limitsOf } from "./environment.ts";
 import { judge, type JudgeContext } from "./judge.ts";
-import { withLife } from "./lives.ts";
 import { withLookups, writtenVersion } from "./group.ts";
 import { BucketLedger } from "./ledger.ts";
 import { takePages } from "./links.ts";
@@ -81,7 +80,7 @@ export function judgeContext(committer: Committer, { request }: PushJob): JudgeC
 }
 
 /** The schema and the rules that a commit goes by. */
-function rulesOf({ catalog }: Committer, { book }: Base): { catalog: Catalog; book: RuleBook } {
+function rulesOf({ catalog, book }: Base): { catalog: Catalog; book: RuleBook } {
   if (catalog === undefined || book === undefined) {
     throw new Error("A commit was begun without a schema");
   }
@@ -95,25 +94,17 @@ export async function refuse(
   transaction: Transaction,
   rejection: Rejection,
 ): Promise<ClientRecord> {
-  const { head } = await committer.base();
+  const before = await committer.base();
   const { client: after, pages } = takePages({
     ...consume(client, transaction, rejection),
     seenMs: committer.env.now(),
   });
   const { clientId } = client;
-  await committer.guarded(() =>
-    committer.store.commit({
-      expectedSeq: head.seq,
-      head,
-      clients: [after],
-      meta: pages,
-      dropParts: [{ clientId, mutationId: transaction.mutationId }],
-    })
-  );
-  committer.published(
-    { ...(await committer.base()), head },
-    { buckets: new Set(), clientIds: new Set([clientId]) },
-  );
+  await committer.note(before, {
+    clients: [after],
+    meta: pages,
+    dropParts: [{ clientId, mutationId: transaction.mutationId }],
+  }, { buckets: new Set(), clientIds: new Set([clientId]) });
   return after;
 }
 
@@ -171,7 +162,7 @@ class LargeTransaction {
     readonly before: Base,
     readonly large: LargeCommit,
   ) {
-    const { catalog, book } = rulesOf(committer, before);
+    const { catalog, book } = rulesOf(before);
     this.#version = writtenVersion(catalog, job.request.schemaVersion);
     this.#ledger = new BucketLedger(book, before.nextBucket);
     this.#lookups = new Lookups(book, catalog, committer.lookups);
@@ -253,7 +244,7 @@ class LargeTransaction {
       nextBucket: this.#ledger.next,
       counts: this.#working.counts,
       marks: markDay(before, env.now()),
-      lives: withLife(before.lives, committer.life, before.head.seq),
+      lives: committer.livesAfter(before),
     };
     const { client, pages } = takePages({
       ...consume(this.client, transaction, undefined),
@@ -294,7 +285,7 @@ class LargeTransaction {
     committer.published(after, {
       buckets: new Set(this.#ledger.changed()),
       clientIds: new Set([client.clientId]),
-    });
+    }, before);
     return client;
   }
 }

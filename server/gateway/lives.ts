@@ -1,7 +1,8 @@
 /**
- * The lives of a gateway's data: each process that commits begins one. A cursor names the life it
- * was written in, so that after a restore from an older copy a seq that was given out twice is not
- * mistaken for the one the client has seen. Pure functions over the list.
+ * The lives of a gateway's data: each process begins one with its first commit. A cursor names the
+ * life that was the last to begin before its seq, so that after a restore from an older copy a seq
+ * that was given out twice is not mistaken for the one the client has seen. Processes that share a
+ * store commit in each other's lives. Pure functions over the list.
  *
  * @module
  */
@@ -35,15 +36,26 @@ export function writeLives(lives: readonly Life[]): string {
 }
 
 /**
- * The lives once a life has committed: itself is the last one.
+ * The lives once a process has committed: its own is among them.
  *
  * @param lives the lives before the commit
- * @param id the life that commits
+ * @param id the life that the process begins
  * @param headSeq the head before the commit
  */
 export function withLife(lives: readonly Life[], id: string, headSeq: number): readonly Life[] {
-  if (lives.at(-1)?.id === id) return lives;
+  if (lives.some((life) => life.id === id)) return lives;
   return [...lives, { id, fromSeq: headSeq }].slice(-MAX_LIVES);
+}
+
+/**
+ * The life that a seq belongs to.
+ *
+ * @param lives the lives, as they are at this seq or later
+ * @param seq the seq
+ * @returns the id of the last one that began before it
+ */
+export function lifeOf(lives: readonly Life[], seq: number): string {
+  return (lives.findLast(({ fromSeq }) => fromSeq < seq) ?? lives[0])?.id ?? "";
 }
 
 /**

@@ -17,7 +17,8 @@ import {
   type SchemaSpec,
 } from "@lakesync/core";
 import { readSnapshot } from "../store/snapshot.ts";
-import type { Store } from "../store/store.ts";
+import type { ReadView, Store } from "../store/store.ts";
+import type { Base } from "./base.ts";
 import { servedVersion } from "./catalog.ts";
 import { type CheckpointRequest, type CheckpointStream, openCheckpoint } from "./checkpoint.ts";
 import { endFrame, type EtagOwner, headerFrame, writeEtag } from "./checkpoint_frames.ts";
@@ -39,9 +40,10 @@ import type {
   ScopedPull,
 } from "./gateway.ts";
 import { explainRow } from "./explain.ts";
+import { HeadWatch } from "./head_watch.ts";
 import { History } from "./history.ts";
-import { isOurs } from "./lives.ts";
-import { type PullContext, pullPage } from "./pull.ts";
+import { isOurs, lifeOf } from "./lives.ts";
+import { type Past, type PullContext, pullPage } from "./pull.ts";
 import { buildRules } from "./rebuild.ts";
 import { checkOpen, RulesChanged } from "./scope.ts";
 
@@ -69,6 +71,15 @@ function concerns(
   return everything === true || clientIds.has(clientId) || !watched.isDisjointFrom(buckets);
 }
 
+/** The past by a gateway's own records; of commits after them the writer may know the life. */
+function pastOf({ horizonSeq, lives, head }: Base, later: Committer): Past {
+  return {
+    horizonSeq,
+    isOurs: (life, seq) => isOurs(lives, life, seq),
+    lifeAt: (seq) => lifeOf(seq <= head.seq ? lives : later.lives, seq),
+  };
+}
+
 /** The stream of a gateway without a schema. */
 function nothingChunked(owner: EtagOwner): CheckpointStream {
   const etag = writeEtag([], owner);
@@ -87,6 +98,8 @@ export class OpenGateway implements Gateway {
   /** Ends the wait before a build of rules is tried again. */
   #goOn: () => void = () => {};
   readonly #house: CheckpointHouse | undefined;
+  /** Set where other processes may commit too. */
+  readonly #watch: HeadWatch | undefined;
   readonly history: History;
 
   private constructor(
@@ -101,6 +114,7 @@ export class OpenGateway implements Gateway {
     const settings = env.checkpoints;
     this.#house = settings && new CheckpointHouse({ gatewayId: id, store, env, settings });
     committed.tell = (event) => this.#committed(event);
+    if (store.capabilities.shared) this.#watch = new HeadWatch(env, () => this.#lookAtOthers());
   }
 
   /** Goes on with rules that were being built when the gateway was closed. */
@@ -148,7 +162,7 @@ export class OpenGateway implements Gateway {
     idempotency?: Idempotency,
   ): Promise<PushOutcome> {
     checkClientId(request.clientId);
-    const { catalog } = this.committer;
+    const { book, catalog } = await this.committer.current();
     if (catalog !== undefined) servedVersion(catalog, request.schemaVersion);
     const { maxPushTransactions, maxPushDeltas } = this.limits;
     const { transactions } = request;
@@ -168,7 +182,7 @@ export class OpenGateway implements Gateway {
         `A push holds at most ${maxPushDeltas} deltas`,
       );
     }
-    checkOpen((await this.committer.current()).book, caller, this.env.openAccess ?? false);
+    checkOpen(book, caller, this.env.openAccess ?? false);
     return await this.committer.push({ caller, request, idempotency });
   }
 
@@ -251,19 +265,17 @@ export class OpenGateway implements Gateway {
         retryAfterSeconds: 1,
       });
     }
-    const { horizonSeq, lives, book } = await committer.current();
+    const base = await committer.current();
+    const { catalog, book } = base;
     checkOpen(book, caller, this.env.openAccess ?? false);
     this.#noteVersion(schemaVersion);
     return {
       store,
-      catalog: committer.catalog,
+      catalog,
       book,
       lookups: committer.lookups,
-      horizonSeq,
-      isOurs: (life: string, seq: number) => life === committer.life || isOurs(lives, life, seq),
-      lifeAt: (headSeq: number) => committer.lifeAt(headSeq),
       seal: committer.seal,
-      isCurrent: () => committer.isCurrent(book),
+      past: async (view: ReadView) => pastOf(await committer.basis(view, base), committer),
     };
   }
 
@@ -312,14 +324,12 @@ export class OpenGateway implements Gateway {
   ): Promise<void> {
     checkClientId(clientId);
     await this.committer.alone(async () => {
+      const before = await this.committer.base();
       const [client] = await this.store.readClients([clientId]);
       checkOwner(client, caller.sub);
       const after = client && forgetSeen(client, mutationId);
       if (after === undefined || after === client) return;
-      const { head } = await this.committer.base();
-      await this.committer.guarded(() =>
-        this.store.commit({ expectedSeq: head.seq, head, clients: [after] })
-      );
+      await this.committer.note(before, { clients: [after] });
     });
   }
 
@@ -328,7 +338,7 @@ export class OpenGateway implements Gateway {
   }
 
   async rules(): Promise<RulesState> {
-    const { book } = await this.committer.base();
+    const { book } = await this.committer.current();
     return {
       rules: book === undefined || book.isOpen ? undefined : book.spec,
       building: book?.buildingSpec,
@@ -373,8 +383,7 @@ export class OpenGateway implements Gateway {
   }
 
   async explain(request: ExplainRequest): Promise<RowExplanation> {
-    const { book } = await this.committer.base();
-    const { catalog } = this.committer;
+    const { catalog, book } = await this.committer.current();
     if (catalog === undefined || book === undefined) {
       throw new LakeSyncError("SCHEMA_ERROR", "The gateway has no schema yet");
     }
@@ -385,17 +394,17 @@ export class OpenGateway implements Gateway {
   }
 
   async stats(): Promise<GatewayStats> {
-    const { head, counts } = await this.committer.base();
+    const { head, counts, catalog } = await this.committer.current();
     const { logEntries, logBytes, clients } = await this.store.stats();
     const tables: Record<string, { rows: number }> = {};
-    for (const { id, table } of this.committer.catalog?.tables() ?? []) {
+    for (const { id, table } of catalog?.tables() ?? []) {
       tables[table.name] = { rows: counts.get(id) ?? 0 };
     }
     return {
       gatewayId: this.id,
       epoch: head.epoch,
       seq: head.seq,
-      schemaVersion: this.schema?.version ?? 0,
+      schemaVersion: catalog?.schema.version ?? 0,
       clients,
       tables,
       log: { entries: logEntries, bytes: logBytes },
@@ -404,7 +413,17 @@ export class OpenGateway implements Gateway {
 
   onCommit(listener: CommitListener): () => void {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    if (!this.committer.closed) this.#watch?.begin();
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#watch?.end();
+    };
+  }
+
+  /** Takes in what other processes have committed, and goes on with rules that they began. */
+  async #lookAtOthers(): Promise<void> {
+    const { book } = await this.committer.current();
+    if (book?.buildingSpec !== undefined && this.#building === undefined) void this.#built(0);
   }
 
   #committed(event: Committed): void {
@@ -419,7 +438,9 @@ export class OpenGateway implements Gateway {
   }
 
   async close(): Promise<void> {
+    const watched = this.#watch?.close();
     await this.committer.close();
+    await watched;
     this.#goOn();
     await this.#building;
     await this.#house?.close();

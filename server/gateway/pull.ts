@@ -35,7 +35,7 @@ import { familyOfBucket, publicBucketId, type RuleBook } from "./rule_book.ts";
 import { bucketStateOf } from "./bucket_state.ts";
 import { type HeldFamily, RowTeller, type ToldRow } from "./row_teller.ts";
 import { type CheckpointPlan, isWhole, planPage } from "./scans.ts";
-import { type GrantedBucket, type ReadScope, readScope, RulesChanged } from "./scope.ts";
+import { type GrantedBucket, type ReadScope, readScope } from "./scope.ts";
 
 /** A page looks at so many rows for each that it may tell. */
 const LOOKED_AT = 4;
@@ -50,16 +50,24 @@ export interface PullContext {
   readonly book: RuleBook | undefined;
   /** What parameters looked up. */
   readonly lookups: LookupCache;
-  /** History at or before this seq is forgotten. */
-  readonly horizonSeq: number;
-  /** Whether a seq that a client saw in a life of the data is part of its history. */
-  readonly isOurs: (life: string, seq: number) => boolean;
-  /** The life a head belongs to. */
-  readonly lifeAt: (headSeq: number) => string;
   /** Seals cursors. */
   readonly seal: CursorSeal;
-  /** Whether the rules are still those that hold. */
-  readonly isCurrent: () => boolean;
+  /**
+   * Tells of the past as it is known in a snapshot.
+   *
+   * @throws {RulesChanged} when other rules were put in force before the snapshot
+   */
+  readonly past: (view: ReadView) => Promise<Past>;
+}
+
+/** What is known of the past. */
+export interface Past {
+  /** History at or before this seq is forgotten. */
+  readonly horizonSeq: number;
+  /** Whether a seq that was seen in a life of the data is part of its history. */
+  readonly isOurs: (life: string, seq: number) => boolean;
+  /** The life that a seq belongs to. */
+  readonly lifeAt: (seq: number) => string;
 }
 
 /** A page, and whether it tells the client anything it did not have. */
@@ -79,10 +87,14 @@ function resync(why: string): LakeSyncError {
   );
 }
 
-function start(request: PullRequest, sub: string, context: PullContext): Cursor {
-  const { isOurs, horizonSeq } = context;
+function start(
+  request: PullRequest,
+  sub: string,
+  { seal }: PullContext,
+  { isOurs, horizonSeq }: Past,
+): Cursor {
   if (request.cursor === undefined || request.cursor === "") return NO_CURSOR;
-  const opened = context.seal.open(request.cursor, sub);
+  const opened = seal.open(request.cursor, sub);
   if (opened.kind === "another") {
     throw resync("The gateway's data is another than the cursor's");
   }
@@ -126,10 +138,10 @@ export async function pullPage(
   request: PullRequest,
 ): Promise<PulledPage> {
   const { page, lookups } = await readSnapshot(context.store, async (view) => {
-    if (!context.isCurrent()) throw new RulesChanged();
+    const past = await context.past(view);
     const { catalog, book, lookups: cache } = context;
     const lookups = catalog && book && new Lookups(book, catalog, cache);
-    const reader = new PageReader(context, caller, request, view);
+    const reader = new PageReader(context, caller, request, view, past);
     return { page: await reader.read(lookups), lookups };
   });
   lookups?.keep();
@@ -143,10 +155,18 @@ class PageReader {
   readonly #request: PullRequest;
   readonly #view: ReadView;
   readonly #head: Head;
+  readonly #past: Past;
   #granted: ReadonlySet<string> | undefined;
 
-  constructor(context: PullContext, caller: Caller, request: PullRequest, view: ReadView) {
+  constructor(
+    context: PullContext,
+    caller: Caller,
+    request: PullRequest,
+    view: ReadView,
+    past: Past,
+  ) {
     this.#context = context;
+    this.#past = past;
     this.#caller = caller;
     this.#request = request;
     this.#view = view;
@@ -155,7 +175,7 @@ class PageReader {
 
   async read(lookups: Lookups | undefined): Promise<PulledPage> {
     const { catalog } = this.#context;
-    const cursor = start(this.#request, this.#caller.sub, this.#context);
+    const cursor = start(this.#request, this.#caller.sub, this.#context, this.#past);
     const [client] = await this.#view.clients([this.#request.clientId]);
     checkOwner(client, this.#caller.sub);
     if (cursor.base > this.#head.seq) {
@@ -179,7 +199,7 @@ class PageReader {
 
   /** What a gateway without a schema answers. */
   #nothing(cursor: Cursor, lastMutationId: number): PulledPage {
-    const life = this.#context.lifeAt(this.#head.seq);
+    const life = this.#past.lifeAt(this.#head.seq);
     const { seq } = this.#head;
     const next = { ...NO_CURSOR, life, base: seq, lastMutationId };
     const result: PullResult = {
@@ -296,7 +316,7 @@ class PageReader {
   }
 
   #page({ cursor, lastMutationId, scope, plan, records, told, names, version }: Read): PulledPage {
-    const life = this.#context.lifeAt(this.#head.seq);
+    const life = this.#past.lifeAt(this.#head.seq);
     const { seq } = this.#head;
     const { watched } = scope;
     const common = { lastMutationId, serverHlc: parseHlc(this.#head.hlc) ?? ZERO_HLC };

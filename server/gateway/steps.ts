@@ -113,22 +113,12 @@ async function keep(
   result: StepResult,
 ): Promise<void> {
   if (idempotency === undefined) return;
-  const { head } = await committer.base();
   const { key, bodyHash } = idempotency;
   const expiresMs = committer.env.now() +
     retentionOf(committer.env).answerKeepMs;
-  await committer.guarded(() =>
-    committer.store.commit({
-      expectedSeq: head.seq,
-      head,
-      answers: [{
-        key,
-        bodyHash,
-        answer: idempotency.render(result),
-        expiresMs,
-      }],
-    })
-  );
+  await committer.note(await committer.base(), {
+    answers: [{ key, bodyHash, answer: idempotency.render(result), expiresMs }],
+  });
 }
 
 async function summary(
@@ -195,6 +185,7 @@ async function commitLargeStep(
   transaction: Transaction,
 ): Promise<StepResult> {
   const { request, caller } = job;
+  await committer.base(); // before the client, so that the commit fails if that changes meanwhile
   const [known] = await committer.store.readClients([request.clientId]);
   const client = forgetSeen(
     known ?? newClient(request.clientId, caller.sub),
@@ -311,12 +302,5 @@ async function dropParts(
   clientId: string,
   mutationId: number,
 ): Promise<void> {
-  const { head } = await committer.base();
-  await committer.guarded(() =>
-    committer.store.commit({
-      expectedSeq: head.seq,
-      head,
-      dropParts: [{ clientId, mutationId }],
-    })
-  );
+  await committer.note(await committer.base(), { dropParts: [{ clientId, mutationId }] });
 }

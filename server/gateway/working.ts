@@ -508,5 +508,6 @@ function passThrough(
     own: () => after,
   });
   if (message !== undefined) return { code: "FORBIDDEN_WRITE", message };
-  return { wasVisible: false, isVisible: true, won: "all", ...mergedOf(judged, after) };
+  const merged = mergedOf(judged, after);
+  return { wasVisible: false, isVisible: true, won: "all", left: "own", ...merged };
 }
