@@ -118,6 +118,11 @@ export interface Move {
 
 /** Changes that are committed together with the position. */
 export interface FlushBatch extends Move {
+  /**
+   * Rows that were unsettled, each with all its cells. They are set before the changes have their
+   * effects, and are settled then.
+   */
+  readonly rows: readonly RowEffect[];
   /** The changes in the order of the log. */
   readonly changes: readonly Change[];
   /**
@@ -125,20 +130,6 @@ export interface FlushBatch extends Move {
    * is cut.
    */
   readonly isWhole: boolean;
-}
-
-/** A way back, after the gateway lost the end of its history. */
-export interface Rewind extends Move {
-  /** Rows that the lost changes touched, as the gateway has them now. */
-  readonly rows: readonly RowEffect[];
-}
-
-/** The newest changes of a destination. */
-export interface NewestChanges {
-  /** The rows that all changes after `afterSeq` touched. */
-  readonly keys: readonly DestinationKey[];
-  /** The seq before those changes; the asked one when these are all. */
-  readonly afterSeq: number;
 }
 
 /** Where changes are flushed to. */
@@ -152,22 +143,24 @@ export interface Destination {
   /**
    * Writes changes, rows and position in one commit, if it stands at `from`; else it fails and
    * nothing is written. A change that is there already is not written again; when a rewind gave it
-   * up it counts again, at its new place. Its effect on the row is always applied.
+   * up it counts again, at its new place. Its effect on the row is always applied; one that replaces
+   * all cells settles the row.
    *
    * Whoever gets an error knows nothing, and asks for the position.
    */
   write(batch: FlushBatch): Promise<void>;
   /**
-   * Gives up every change after the seq of `to`, sets rows and moves the position, in one commit, if
-   * it stands at `from`. What was given up is no longer counted among the changes; whether it is
-   * removed or marked is the destination's matter.
+   * Goes back, after the gateway lost the end of its history: gives up every change after the seq of
+   * `to` and moves the position, in one commit, if it stands at `from`. What was given up is no longer
+   * counted among the changes; whether it is removed or marked is the destination's matter. The rows
+   * that it touched are unsettled from then on: they hold what is lost, until they are set.
    */
-  rewind(rewind: Rewind): Promise<void>;
+  rewind(move: Move): Promise<void>;
   /**
-   * The newest changes that were not given up.
+   * Rows that are unsettled, in any order.
    *
-   * @param afterSeq none at or before this seq
-   * @param limit about so many changes, but all of a seq
+   * @param limit so many at most
+   * @returns none when all rows are settled
    */
-  newest(afterSeq: number, limit: number): Promise<NewestChanges>;
+  unsettled(limit: number): Promise<readonly DestinationKey[]>;
 }

@@ -13,9 +13,7 @@ export type {
   FlushBatch,
   FlushPosition,
   Move,
-  NewestChanges,
   PositionLife,
-  Rewind,
   RowEffect,
 } from "./adapter.ts";
 export { openFileObjects } from "./object-store/fs.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Destination, FlushPosition } from "@lakesync/adapters";
+import type { Destination, FlushPosition, RowEffect } from "@lakesync/adapters";
 import { LakeSyncError } from "@lakesync/core";
 import type { Gateway } from "../gateway/gateway.ts";
 import { changesOf, cutBatch } from "./batch.ts";
@@ -37,9 +37,6 @@ interface Waiter {
   readonly reject: (error: LakeSyncError) => void;
 }
 
-/** Before all commits: on the way back nobody's changes can be said to have arrived. */
-const NOTHING = -1;
-
 /** Flushes to one destination. */
 export class Flusher {
   readonly #source: FlushSource;
@@ -57,6 +54,8 @@ export class Flusher {
   #position: FlushPosition | undefined;
   /** Whether the position is what the destination said last, and nothing failed since. */
   #isKnown = false;
+  /** Whether no row holds what was lost, as far as nothing failed since it was asked. */
+  #isSettled = false;
   /** Everything at or before it has arrived; also commits that brought no change. */
   #arrivedSeq = 0;
   #headSeq = 0;
@@ -90,7 +89,7 @@ export class Flusher {
 
   /** How the flush stands. */
   get status(): FlushStatus {
-    const lagCommits = Math.max(0, this.#headSeq - Math.max(0, this.#arrivedSeq));
+    const lagCommits = Math.max(0, this.#headSeq - this.#arrivedSeq);
     const since = lagCommits === 0 ? undefined : this.#waitsSinceMs;
     return {
       destination: this.#destination.name,
@@ -166,6 +165,7 @@ export class Flusher {
 
   async #failed(error: unknown): Promise<void> {
     this.#isKnown = false;
+    this.#isSettled = false;
     this.#schemaVersion = 0;
     this.#failures++;
     const message = error instanceof Error ? error.message : String(error);
@@ -186,9 +186,10 @@ export class Flusher {
     const before = await history.head();
     this.#headSeq = Math.max(this.#headSeq, before.seq);
     const from = await this.#known(before.lives);
+    const rows = await this.#unsettled();
     const { maxChanges, maxBytes } = this.#settings;
     const limit = { changes: maxChanges, bytes: maxBytes };
-    const { entries, trimmed } = await history.read(from, limit);
+    const { entries, trimmed, throughSeq } = await history.read(from, limit);
     // A life that began meanwhile may show that the destination has followed another history, so
     // what was read is judged by the lives of after the reading.
     const { lives } = await history.head();
@@ -199,15 +200,21 @@ export class Flusher {
     this.#enter("flushing");
     const cut = cutBatch(entries, this.#settings);
     const last = cut.entries.at(-1);
-    if (last === undefined) {
+    if (last === undefined && rows.rows.length === 0) {
       this.#arrived(before.seq);
       return this.#headSeq > before.seq;
     }
     this.#waitsSinceMs = cut.entries[0]?.committedMs;
-    const to = positionAt(lives, cut.isWhole ? { seq: last.seq } : last, this.#writer);
+    const end = last === undefined ? from : cut.isWhole ? { seq: last.seq } : last;
+    const to = positionAt(lives, end, this.#writer);
     await this.#ensureSchema();
     if (this.#isClosed) return false;
-    const batch = { from, to, changes: changesOf(cut.entries), isWhole: cut.isWhole };
+    // Rows that are newer than the batch would be of a history that may yet be lost unnoticed.
+    const reached = cut.entries.length === entries.length ? throughSeq : wholeSeq(to);
+    const settled = rows.seq <= reached ? rows.rows : [];
+    if (last === undefined && settled.length === 0) return true;
+    const changes = changesOf(cut.entries);
+    const batch = { from, to, rows: settled, changes, isWhole: to.slice === undefined };
     await this.#answer(this.#destination.write(batch));
     this.#moved(to);
     this.#arrived(wholeSeq(to));
@@ -223,7 +230,7 @@ export class Flusher {
     const start = from ?? positionAt(lives, { seq: 0 }, this.#writer);
     const to = { ...start, writer: this.#writer };
     const isWhole = to.slice === undefined;
-    await this.#answer(this.#destination.write({ from, to, changes: [], isWhole }));
+    await this.#answer(this.#destination.write({ from, to, rows: [], changes: [], isWhole }));
     this.#isClaimed = true;
     return this.#moved(to);
   }
@@ -240,27 +247,28 @@ export class Flusher {
     if (seq >= this.#headSeq) this.#waitsSinceMs = undefined;
   }
 
-  /** Goes back towards where the destination's history left the gateway's. */
+  /** Goes back to where the destination's history left the gateway's. */
   async #rewind(
     from: FlushPosition,
     parted: number,
     lives: FlushPosition["lives"],
   ): Promise<boolean> {
-    const { maxChanges } = this.#settings;
-    const { keys, afterSeq } = await this.#answer(this.#destination.newest(parted, maxChanges));
-    const rows = await this.#source.history.rows(keys);
-    await this.#ensureSchema();
-    const known = afterSeq === parted ? lives : from.lives;
-    const to = positionAt(known, { seq: afterSeq }, this.#writer);
-    if (this.#isClosed) return false;
-    await this.#answer(this.#destination.rewind({
-      from,
-      to,
-      rows: rows.map((row) => ({ ...row, replaces: true })),
-    }));
+    const to = positionAt(lives, { seq: parted }, this.#writer);
+    this.#isSettled = false;
+    await this.#answer(this.#destination.rewind({ from, to }));
     this.#moved(to);
-    this.#arrivedSeq = afterSeq === parted ? parted : NOTHING;
     return true;
+  }
+
+  /** Some of the rows that hold what was lost, as the gateway has them now. */
+  async #unsettled(): Promise<{ readonly rows: readonly RowEffect[]; readonly seq: number }> {
+    const keys = this.#isSettled
+      ? []
+      : await this.#answer(this.#destination.unsettled(this.#settings.maxChanges));
+    this.#isSettled = keys.length === 0;
+    if (this.#isSettled) return { rows: [], seq: 0 };
+    const { rows, seq } = await this.#source.history.rows(keys);
+    return { rows: rows.map((row) => ({ ...row, replaces: true })), seq };
   }
 
   async #ensureSchema(): Promise<void> {
@@ -284,7 +292,8 @@ export class Flusher {
   /** Ends the waiting of those whose commits have arrived, or of all with an error. */
   #settle(failure?: () => LakeSyncError): void {
     for (const waiter of this.#waiters) {
-      if (failure === undefined && waiter.seq > this.#arrivedSeq) continue;
+      const hasArrived = this.#isSettled && waiter.seq <= this.#arrivedSeq;
+      if (failure === undefined && !hasArrived) continue;
       this.#waiters.delete(waiter);
       if (failure === undefined) waiter.resolve();
       else waiter.reject(failure());

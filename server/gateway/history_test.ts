@@ -71,14 +71,45 @@ Deno.test("history gives what was asked for in the order of commits, whatever th
   for (const changes of [1, 3, 1_000]) {
     const seqs: number[] = [];
     for (let after = 0;;) {
-      const { entries } = await gateway.history.read({ seq: after }, { ...ALL, changes });
+      const limit = { ...ALL, changes };
+      const { entries, throughSeq } = await gateway.history.read({ seq: after }, limit);
       if (entries.length === 0) break;
+      assert.equal(throughSeq, entries.at(-1)?.seq);
       assert.ok(entries.length <= Math.ceil(changes / 2));
       seqs.push(...entries.map(({ seq }) => seq));
       after = seqs.at(-1) ?? 0;
     }
     assert.deepEqual(seqs, Array.from({ length: 40 }, (_, i) => i + 1));
   }
+});
+
+Deno.test("history tells through which commit a page and rows are", async () => {
+  await using fixture = await openFixture();
+  const gateway = opened(fixture.gateway);
+  await push(gateway, "a", [
+    tx(1, delta("INSERT", "t1", at(1))),
+    tx(2, delta("INSERT", "t2", at(2))),
+  ]);
+  await gateway.putRules({ buckets: [{ name: "all", tables: ["todos"] }] }, 1_000);
+  const { seq: headSeq } = await gateway.history.head();
+  assert.ok(headSeq > 2);
+  assert.equal((await gateway.history.read({ seq: 0 }, ALL)).throughSeq, headSeq);
+  assert.equal((await gateway.history.read({ seq: 2 }, ALL)).throughSeq, headSeq);
+  assert.equal((await gateway.history.read({ seq: 0 }, { ...ALL, changes: 1 })).throughSeq, 1);
+  assert.equal((await gateway.history.rows([{ table: 1, rowId: "t1" }])).seq, headSeq);
+});
+
+Deno.test("history says that an INSERT into an upload-only table replaces its row", async () => {
+  await using fixture = await openFixture();
+  const gateway = opened(fixture.gateway);
+  await gateway.putRules({
+    buckets: [],
+    tables: { todos: { mode: "upload-only" } },
+    write: [{ tables: ["todos"], ops: ["INSERT"] }],
+  }, 1_000);
+  await push(gateway, "a", [tx(1, delta("INSERT", "t1", at(1), { title: "a" }))]);
+  const last = (await effects(gateway)).at(-1);
+  assert.deepEqual(last, { isVisible: true, replaces: true, cells: [[1, "a"]] });
 });
 
 const DAY_MS = 24 * 60 * 60 * 1000;

@@ -49,8 +49,8 @@ function calledBy(process: Process, destination: Destination): Destination {
     position: () => call(() => destination.position()),
     ensureSchema: (schema) => call(() => destination.ensureSchema(schema)),
     write: (batch) => call(() => destination.write(batch)),
-    rewind: (rewind) => call(() => destination.rewind(rewind)),
-    newest: (afterSeq, limit) => call(() => destination.newest(afterSeq, limit)),
+    rewind: (move) => call(() => destination.rewind(move)),
+    unsettled: (limit) => call(() => destination.unsettled(limit)),
   };
 }
 

@@ -46,4 +46,18 @@ export const REGRESSIONS: readonly Regression[] = [
       "what a restored gateway committed while a flusher asked where its destination stands was " +
       "taken for what the destination had of the lost history, and never arrived (G10)",
   },
+  {
+    seed: 4110,
+    shared: 0,
+    only: [
+      "server goes back to a backup",
+      "destinations fail",
+      "server is killed",
+      "server restarts in order",
+      "requests are doubled",
+    ],
+    what:
+      "a gateway restored again before a flush had caught up with the first restore left rows of " +
+      "what was lost in its destinations (G10)",
+  },
 ];

@@ -11,8 +11,7 @@ import type {
   DestinationSchema,
   FlushBatch,
   FlushPosition,
-  NewestChanges,
-  Rewind,
+  Move,
   RowEffect,
 } from "@lakesync/adapters";
 import { keyOf, type Value } from "@lakesync/core";
@@ -33,6 +32,8 @@ export interface Content {
   readonly changes: ReadonlyMap<string, Change>;
   /** Rows by table number and rowId. */
   readonly rows: ReadonlyMap<string, KeptRow>;
+  /** The keys of rows that changes touched which were given up, by table number and rowId. */
+  readonly unsettled: ReadonlyMap<string, DestinationKey>;
   /** The tables. */
   readonly schema: DestinationSchema;
 }
@@ -42,11 +43,12 @@ export const NO_CONTENT: Content = {
   position: undefined,
   changes: new Map(),
   rows: new Map(),
+  unsettled: new Map(),
   schema: { version: 0, tables: [] },
 };
 
 /** Fails unless a destination stands where a write expects it. */
-export function checkPosition(content: Content, { from }: FlushBatch | Rewind): void {
+export function checkPosition(content: Content, { from }: Move): void {
   if (JSON.stringify(content.position) === JSON.stringify(from)) return;
   throw new Error(
     `The flush position is ${content.position?.seq ?? "none"}, not ${from?.seq ?? "none"}`,
@@ -64,42 +66,41 @@ export function withBatch(content: Content, batch: FlushBatch): Content {
   for (const change of batch.changes) {
     if (!changes.has(change.deltaId)) changes.set(change.deltaId, change);
   }
-  const effects = batch.changes.flatMap(({ effect }) => effect ?? []);
-  return { ...content, changes, rows: withRows(content.rows, effects), position: batch.to };
+  const effects = [...batch.rows, ...batch.changes.flatMap(({ effect }) => effect ?? [])];
+  const unsettled = new Map(content.unsettled);
+  for (const { key, replaces } of effects) if (replaces) unsettled.delete(nameOf(key));
+  return {
+    ...content,
+    changes,
+    rows: withRows(content.rows, effects),
+    unsettled,
+    position: batch.to,
+  };
 }
 
 /**
  * The content after a rewind.
  *
  * @param content the content before it
- * @param rewind the rewind
+ * @param move where from and where to
  */
-export function withRewind(content: Content, { to, rows }: Rewind): Content {
+export function withRewind(content: Content, { to }: Move): Content {
   const kept = [...content.changes].filter(([, { seq }]) => seq <= to.seq);
-  return {
-    ...content,
-    changes: new Map(kept),
-    rows: withRows(content.rows, rows),
-    position: to,
-  };
+  const unsettled = new Map(content.unsettled);
+  for (const { seq, effect } of content.changes.values()) {
+    if (seq > to.seq && effect !== undefined) unsettled.set(nameOf(effect.key), effect.key);
+  }
+  return { ...content, changes: new Map(kept), unsettled, position: to };
 }
 
 /**
- * The newest changes, as a destination gives them.
+ * Rows that are unsettled, as a destination gives them.
  *
  * @param content the content
- * @param afterSeq none at or before this seq
- * @param limit about so many
+ * @param limit so many at most
  */
-export function newestOf({ changes }: Content, afterSeq: number, limit: number): NewestChanges {
-  const newer = [...changes.values()].filter(({ seq }) => seq > afterSeq)
-    .sort((a, b) => b.seq - a.seq);
-  const last = newer.length <= limit ? undefined : newer[limit - 1]?.seq;
-  const taken = last === undefined ? newer : newer.filter(({ seq }) => seq >= last);
-  return {
-    keys: taken.flatMap(({ effect }) => effect === undefined ? [] : [effect.key]),
-    afterSeq: last === undefined ? afterSeq : last - 1,
-  };
+export function unsettledOf({ unsettled }: Content, limit: number): readonly DestinationKey[] {
+  return [...unsettled.values()].slice(0, limit);
 }
 
 /**
@@ -125,13 +126,17 @@ export function rowsOf({ rows, schema }: Content): TableRows {
   return tables;
 }
 
+function nameOf({ table, rowId }: DestinationKey): string {
+  return `${table} ${rowId}`;
+}
+
 function withRows(
   rows: Content["rows"],
   effects: readonly RowEffect[],
 ): ReadonlyMap<string, KeptRow> {
   const after = new Map(rows);
   for (const { key, isVisible, replaces, cells } of effects) {
-    const name = `${key.table} ${key.rowId}`;
+    const name = nameOf(key);
     const before = replaces ? undefined : after.get(name)?.cells;
     const all = new Map([...before ?? [], ...cells]);
     if (all.size === 0 && !isVisible) after.delete(name);

@@ -138,8 +138,8 @@ function savedApart(destination: Destination): Destination {
     name: destination.name,
     position: () => destination.position(),
     ensureSchema: (schema) => destination.ensureSchema(schema),
-    newest: (afterSeq, limit) => destination.newest(afterSeq, limit),
-    rewind: (rewind) => destination.rewind(rewind),
+    unsettled: (limit) => destination.unsettled(limit),
+    rewind: (move) => destination.rewind(move),
     async write(batch) {
       await destination.write({ ...batch, changes: [] });
       await destination.write({ ...batch, from: batch.to });

@@ -29,8 +29,8 @@ function watched(destination: Destination, told: (batch: FlushBatch) => void): D
     name: destination.name,
     position: () => destination.position(),
     ensureSchema: (schema) => destination.ensureSchema(schema),
-    newest: (afterSeq, limit) => destination.newest(afterSeq, limit),
-    rewind: (rewind) => destination.rewind(rewind),
+    unsettled: (limit) => destination.unsettled(limit),
+    rewind: (move) => destination.rewind(move),
     write(batch) {
       told(batch);
       return destination.write(batch);

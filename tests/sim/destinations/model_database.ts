@@ -7,19 +7,19 @@
 
 import type {
   Destination,
+  DestinationKey,
   DestinationSchema,
   FlushBatch,
   FlushPosition,
-  NewestChanges,
-  Rewind,
+  Move,
 } from "@lakesync/adapters";
 import type { TableRows } from "../history.ts";
 import {
   checkPosition,
   type Content,
-  newestOf,
   NO_CONTENT,
   rowsOf,
+  unsettledOf,
   withBatch,
   withRewind,
 } from "./content.ts";
@@ -46,8 +46,8 @@ export class ModelDatabase implements Destination {
     return calling(this.#world, "read", () => this.#committed.position);
   }
 
-  newest(afterSeq: number, limit: number): Promise<NewestChanges> {
-    return calling(this.#world, "read", () => newestOf(this.#committed, afterSeq, limit));
+  unsettled(limit: number): Promise<readonly DestinationKey[]> {
+    return calling(this.#world, "read", () => unsettledOf(this.#committed, limit));
   }
 
   ensureSchema(schema: DestinationSchema): Promise<void> {
@@ -61,8 +61,8 @@ export class ModelDatabase implements Destination {
     return this.#transact("commit", batch, (before) => withBatch(before, batch));
   }
 
-  rewind(rewind: Rewind): Promise<void> {
-    return this.#transact("rewind", rewind, (before) => withRewind(before, rewind));
+  rewind(move: Move): Promise<void> {
+    return this.#transact("rewind", move, (before) => withRewind(before, move));
   }
 
   /** Ends the process and starts it again: what was not committed is gone. */
@@ -82,7 +82,7 @@ export class ModelDatabase implements Destination {
 
   #transact(
     what: string,
-    move: FlushBatch | Rewind,
+    move: Move,
     change: (before: Content) => Content,
   ): Promise<void> {
     const process = this.#process;

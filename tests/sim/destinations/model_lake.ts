@@ -9,19 +9,19 @@
 
 import type {
   Destination,
+  DestinationKey,
   DestinationSchema,
   FlushBatch,
   FlushPosition,
-  NewestChanges,
-  Rewind,
+  Move,
 } from "@lakesync/adapters";
 import type { TableRows } from "../history.ts";
 import {
   checkPosition,
   type Content,
-  newestOf,
   NO_CONTENT,
   rowsOf,
+  unsettledOf,
   withBatch,
   withRewind,
 } from "./content.ts";
@@ -30,7 +30,7 @@ import { calling, type DestinationWorld } from "./faults.ts";
 /** A data object. */
 type DataObject =
   | { readonly kind: "changes"; readonly batch: FlushBatch }
-  | { readonly kind: "rewind"; readonly rewind: Rewind };
+  | { readonly kind: "rewind"; readonly move: Move };
 
 /** A metadata object. */
 interface Snapshot {
@@ -74,8 +74,8 @@ export class ModelLake implements Destination {
     return (await this.#snapshot()).position;
   }
 
-  async newest(afterSeq: number, limit: number): Promise<NewestChanges> {
-    return newestOf(this.#content(await this.#snapshot()), afterSeq, limit);
+  async unsettled(limit: number): Promise<readonly DestinationKey[]> {
+    return unsettledOf(this.#content(await this.#snapshot()), limit);
   }
 
   async ensureSchema(schema: DestinationSchema): Promise<void> {
@@ -87,8 +87,8 @@ export class ModelLake implements Destination {
     await this.#commit(batch, { kind: "changes", batch });
   }
 
-  async rewind(rewind: Rewind): Promise<void> {
-    await this.#commit(rewind, { kind: "rewind", rewind });
+  async rewind(move: Move): Promise<void> {
+    await this.#commit(move, { kind: "rewind", move });
   }
 
   /** How many data objects there are that no snapshot names. */
@@ -106,7 +106,7 @@ export class ModelLake implements Destination {
     return rowsOf(this.#content(this.#latest()));
   }
 
-  async #commit(move: FlushBatch | Rewind, object: DataObject): Promise<void> {
+  async #commit(move: Move, object: DataObject): Promise<void> {
     const base = await this.#snapshot();
     checkPosition({ ...NO_CONTENT, position: base.position }, move);
     const key = `data/${++this.#names}`;
@@ -141,7 +141,7 @@ export class ModelLake implements Destination {
       if (object === undefined) throw new Error(`The object ${key} is not there`);
       content = object.kind === "changes"
         ? withBatch(content, object.batch)
-        : withRewind(content, object.rewind);
+        : withRewind(content, object.move);
     }
     this.#read = { data, content };
     return { ...content, position, schema };

@@ -32,16 +32,21 @@ const change = fc.tuple(
 
 const changes = fc.array(fc.array(change, { minLength: 1, maxLength: 3 }), { maxLength: 5 });
 
-/** Transactions before the copy, those that are lost, how many come again, and those after it. */
+/** After a restore: transactions, how many of the lost ones come again, and milliseconds between. */
+const restore = fc.record({
+  ms: fc.integer({ min: 0, max: 1_500 }),
+  again: fc.integer({ min: 0, max: 5 }),
+  after: changes,
+});
+
+/** Transactions before the copy, those that are lost, and what comes after each restore. */
 const restores = fc.record({
   seed: fc.integer({ min: 0, max: 1e6 }),
   before: changes,
   lost: changes,
-  again: fc.integer({ min: 0, max: 5 }),
-  after: changes,
+  restored: fc.array(restore, { minLength: 1, maxLength: 3 }),
   midLife: fc.boolean(),
   restarts: fc.boolean(),
-  flushesBetween: fc.boolean(),
 });
 
 async function pushAll(
@@ -58,7 +63,7 @@ async function pushAll(
 Deno.test("G10 G13: after a restore each destination is brought to the history that holds", async () => {
   await fc.assert(
     fc.asyncProperty(restores, async (plan) => {
-      const { seed, before, lost, again, after, midLife, restarts, flushesBetween } = plan;
+      const { seed, before, lost, restored, midLife, restarts } = plan;
       await using folder = await tempFolder();
       const [live, copy] = [`${folder.path}/live`, `${folder.path}/copy`];
       const open = async () => await openFixture(await openSqliteStores(live), { nextTurn });
@@ -82,13 +87,16 @@ Deno.test("G10 G13: after a restore each destination is brought to the history t
         if (restarts) await reopen();
         await pushAll(fixture, "later", lost.slice(0, 1));
         await world.time.pass(random.below(1_500));
-        await reopen(async () => {
-          await Deno.remove(live, { recursive: true });
-          await copyFolder(copy, live);
-        });
-        await pushAll(fixture, "after", after);
-        if (flushesBetween) await world.time.pass(random.below(1_500));
-        await pushAll(fixture, "lost", lost.slice(0, again));
+        for (const { ms, again, after } of restored) {
+          await reopen(async () => {
+            await Deno.remove(live, { recursive: true });
+            await copyFolder(copy, live);
+          });
+          await pushAll(fixture, "after", after);
+          await world.time.pass(ms);
+          await pushAll(fixture, "lost", lost.slice(0, again));
+          await world.time.pass(ms);
+        }
         // A copy of the middle of a life is known for one when another life commits.
         await pushAll(fixture, "last", [[delta("INSERT", "r5", at(0), {})]]);
         await world.heal();
@@ -102,30 +110,95 @@ Deno.test("G10 G13: after a restore each destination is brought to the history t
   );
 });
 
+/** A gateway that can be put back to a copy of its data, and flushes as long as writes are let. */
+class Restorable implements AsyncDisposable {
+  readonly world: FlushWorld;
+  isLet = true;
+  readonly #path: string;
+  #fixture: Fixture;
+
+  private constructor(path: string, fixture: Fixture) {
+    this.#path = path;
+    this.#fixture = fixture;
+    this.world = new FlushWorld(fixture.gateway, () => 0.999, (destination) => ({
+      name: destination.name,
+      position: () => destination.position(),
+      ensureSchema: (schema) => destination.ensureSchema(schema),
+      unsettled: (limit) => destination.unsettled(limit),
+      rewind: (move) => destination.rewind(move),
+      write: (batch) =>
+        this.isLet || batch.changes.length === 0
+          ? destination.write(batch)
+          : Promise.reject(new Error("No changes are let through")),
+    }));
+  }
+
+  static async open(path: string): Promise<Restorable> {
+    return new Restorable(path, await Restorable.#opened(path));
+  }
+
+  static async #opened(path: string): Promise<Fixture> {
+    return await openFixture(await openSqliteStores(`${path}/live`), { nextTurn });
+  }
+
+  async push(clientId: string, ...deltas: readonly Delta[]): Promise<void> {
+    await pushAll(this.#fixture, clientId, deltas.map((delta) => [delta]));
+  }
+
+  /** Copies the data in the middle of a life: the copy alone does not tell that it went on. */
+  async copy(): Promise<void> {
+    await copyFolder(`${this.#path}/live`, `${this.#path}/copy`);
+  }
+
+  async restore(): Promise<void> {
+    this.world.end();
+    await this.#fixture[Symbol.asyncDispose]();
+    await Deno.remove(`${this.#path}/live`, { recursive: true });
+    await copyFolder(`${this.#path}/copy`, `${this.#path}/live`);
+    this.#fixture = await Restorable.#opened(this.#path);
+    this.world.gateway = this.#fixture.gateway;
+    this.world.start();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.world.end();
+    await this.#fixture[Symbol.asyncDispose]();
+  }
+}
+
+function inserts(rowIds: string): readonly Delta[] {
+  return [...rowIds].map((rowId, i) => delta("INSERT", rowId, at(i), { n: i }));
+}
+
 Deno.test("G10 G13: what a restored gateway commits while a destination is asked is not lost", async () => {
   await using folder = await tempFolder();
-  const [live, copy] = [`${folder.path}/live`, `${folder.path}/copy`];
-  const open = async () => await openFixture(await openSqliteStores(live), { nextTurn });
-  const rows = (names: string) => [...names].map((id, i) => [delta("INSERT", id, at(i), { n: i })]);
-  let fixture = await open();
-  const world = new FlushWorld(fixture.gateway, () => 0.999);
-  try {
-    await pushAll(fixture, "before", rows("a"));
-    // In the middle of a life, so that the copy alone does not tell that the life went on.
-    await copyFolder(live, copy);
-    await pushAll(fixture, "lost", rows("bcd"));
-    await world.heal();
-    await fixture[Symbol.asyncDispose]();
-    await Deno.remove(live, { recursive: true });
-    await copyFolder(copy, live);
-    fixture = await open();
-    world.gateway = fixture.gateway;
-    world.start();
-    await pushAll(fixture, "after", rows("efghi"));
-    await world.heal();
-    await world.check();
-  } finally {
-    world.end();
-    await fixture[Symbol.asyncDispose]();
-  }
+  await using played = await Restorable.open(folder.path);
+  const { world } = played;
+  await played.push("before", ...inserts("a"));
+  await played.copy();
+  await played.push("lost", ...inserts("bcd"));
+  await world.time.pass(1_000);
+  await played.restore();
+  await played.push("after", ...inserts("efghi"));
+  await world.heal();
+  await world.check();
+});
+
+Deno.test("G10 G13: a gateway restored before a flush caught up leaves nothing of what it lost", async () => {
+  await using folder = await tempFolder();
+  await using played = await Restorable.open(folder.path);
+  const { world } = played;
+  await played.push("before", ...inserts("ab"));
+  await played.copy();
+  await played.push("lost", delta("UPDATE", "a", at(10), { n: 10 }));
+  await world.time.pass(1_000);
+  played.isLet = false;
+  await played.restore();
+  await played.push("lost-too", delta("UPDATE", "a", at(11), { title: "lost" }));
+  await world.time.pass(1_000);
+  played.isLet = true;
+  await played.restore();
+  await played.push("after", delta("UPDATE", "b", at(12), { n: 12 }));
+  await world.heal();
+  await world.check();
 });
