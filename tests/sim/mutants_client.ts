@@ -14,7 +14,7 @@ const COPIES = {
 /** The mistakes. */
 export const CLIENT_MUTANTS: readonly SimMutant[] = [
   {
-    name: "what was accepted is sent again under a new clientId",
+    name: "counters and all else re-sent under a new clientId",
     checker: "exactly_once",
     run: COPIES,
     changes: [{
@@ -26,8 +26,8 @@ export const CLIENT_MUTANTS: readonly SimMutant[] = [
   {
     name: "after a lost answer a push goes again under a new clientId",
     checker: "exactly_once",
-    isQuick: true,
     run: { faults: 1, only: ["connections break", "nothing comes down"] },
+    isQuick: true,
     changes: [{
       file: "client/upload.ts",
       find: "const remedy = remedyFor(error);",
@@ -96,6 +96,7 @@ export const CLIENT_MUTANTS: readonly SimMutant[] = [
     name: "a checkpoint is applied in several transactions",
     checker: "atomic",
     run: { faults: 1, only: ["client dies between two steps", "partition"] },
+    isQuick: true,
     changes: [{
       file: "client/apply.ts",
       find: "await apply(table, shape, changes.slice(i, i + CHUNK));\n",

@@ -82,6 +82,7 @@ export const SERVER_MUTANTS: readonly SimMutant[] = [
     name: "a refusal is told once",
     checker: "outcome",
     run: { faults: 1, only: ["connections break", "nothing comes down"] },
+    isQuick: true,
     changes: [{
       file: "server/gateway/group.ts",
       find: "request.refusalsSeen,",
@@ -91,7 +92,6 @@ export const SERVER_MUTANTS: readonly SimMutant[] = [
   {
     name: "what came before a refused delta is kept",
     checker: "atomic",
-    isQuick: true,
     changes: [{
       file: "server/gateway/working.ts",
       find: 'if ("code" in outcome) {\n          takeBack();',
@@ -101,7 +101,6 @@ export const SERVER_MUTANTS: readonly SimMutant[] = [
   {
     name: "cursor by HLC",
     checker: "convergence",
-    isQuick: true,
     changes: [{
       file: "server/gateway/pull.ts",
       find: "function resync(why: string)",
@@ -133,7 +132,6 @@ function resync(why: string)`,
   {
     name: "row-level stamps",
     checker: "convergence",
-    isQuick: true,
     changes: [{
       file: "core/merge.ts",
       find: 'const born = change.op === "INSERT" ? greater(row.born, change) : row.born;',
@@ -157,7 +155,7 @@ function resync(why: string)`,
     }],
   },
   {
-    name: "filters are judged on the delta",
+    name: "scope judged on the delta",
     checker: "convergence",
     isQuick: true,
     changes: [{
@@ -172,6 +170,7 @@ function resync(why: string)`,
   {
     name: "what a user may read is looked up once",
     checker: "scope",
+    isQuick: true,
     changes: [{
       file: "server/gateway/scope.ts",
       find: "const grants = await askLoaded(",
