@@ -154,12 +154,7 @@ export class Flusher {
   async #rest(): Promise<void> {
     if (this.#state !== "gap") this.#enter("idle");
     if (this.#waiters.size === 0) await this.#wake.wait();
-    const untilMs = this.#env.now() + this.#settings.everyMs;
-    while (!this.#isClosed && !this.#hurries) {
-      const leftMs = untilMs - this.#env.now();
-      if (leftMs <= 0) break;
-      await this.#wake.wait(leftMs, this.#env.setTimer);
-    }
+    await this.#passes(this.#settings.everyMs, () => this.#hurries);
     this.#hurries = false;
   }
 
@@ -172,11 +167,18 @@ export class Flusher {
     this.#lastError = { message, atMs: this.#env.now() };
     this.#env.onError?.(`Flushing to ${this.#destination.name} failed, it is tried again`, error);
     this.#enter("retrying");
-    const untilMs = this.#env.now() +
-      backoffMs(this.#failures, this.#settings, this.#env.random());
-    while (!this.#isClosed && this.#env.now() < untilMs) {
-      await this.#wake.wait(untilMs - this.#env.now(), this.#env.setTimer);
-    }
+    await this.#passes(backoffMs(this.#failures, this.#settings, this.#env.random()));
+  }
+
+  /** Lets a time pass, in milliseconds, by a timer: the clock may be set back meanwhile, by hours. */
+  async #passes(ms: number, isOver: () => boolean = () => false): Promise<void> {
+    let passed = false;
+    const cancel = this.#env.setTimer(ms, () => {
+      passed = true;
+      this.#wake.give();
+    });
+    while (!passed && !this.#isClosed && !isOver()) await this.#wake.wait();
+    cancel();
   }
 
   /** Moves the destination on by one batch; tells whether there may be more. */

@@ -19,20 +19,14 @@ export class Signal {
   }
 
   /** Waits for the next signal. */
-  wait(): Promise<void>;
-  /** Waits for the next signal, so many milliseconds at most. */
-  wait(ms: number, setTimer: SetTimer): Promise<void>;
-  wait(ms = 0, setTimer?: SetTimer): Promise<void> {
+  wait(): Promise<void> {
     return new Promise((resolve) => {
-      let cancel = () => {};
       this.#wake = () => {
         this.#given = false;
         this.#wake = () => {};
-        cancel();
         resolve();
       };
       if (this.#given) this.#wake();
-      else if (setTimer !== undefined) cancel = setTimer(ms, () => this.#wake());
     });
   }
 }

@@ -143,6 +143,35 @@ Deno.test("a destination that does not answer, or fails, is asked again and agai
   await flusher.close();
 });
 
+Deno.test("G10: a flush waits by timers, so that a clock set back by hours holds nothing up", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  for (const fails of [false, true]) {
+    const database = new ModelDatabase(`database-${fails}`, CALM);
+    const time = new TestTime();
+    let skewMs = 3 * 3_600_000;
+    let failing = fails;
+    const destination = watched(database, () => {
+      if (failing) throw new Error("The destination is away");
+    });
+    const flusher = new Flusher({
+      source: gateway,
+      destination,
+      env: { now: () => time.nowMs + skewMs, setTimer: time.setTimer, random: () => 0.5 },
+      settings: { everyMs: 500, retryMs: 500, maxRetryMs: 500 },
+    });
+    await push(gateway, database.name, [tx(1, delta("INSERT", database.name, at(1)))]);
+    await time.pass(fails ? 600 : 100);
+    assert.equal(flusher.status.state, fails ? "retrying" : "idle");
+    failing = false;
+    skewMs = 0;
+    await time.pass(1_200);
+    assert.equal(flusher.status.lagCommits, 0);
+    assert.ok(Object.hasOwn(database.rows()["todos"] ?? {}, database.name));
+    await flusher.close();
+  }
+});
+
 Deno.test("a flusher that is closed while it retries ends, and says so to who waits", async () => {
   await using fixture = await openFixture(undefined, { nextTurn });
   const { gateway } = fixture;
