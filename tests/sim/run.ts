@@ -31,6 +31,9 @@ export const SETTLE_WITHIN_MS = 600_000;
 /** How often it is looked whether a device agrees, in milliseconds. */
 const LOOK_MS = 500;
 
+/** How long it may take until a server has seen what another on its database committed, at most. */
+const NOTICED_MS = 2_000;
+
 /** How long a look may take, in milliseconds: what it asks may have ended meanwhile. */
 const LOOK_WITHIN_MS = 10_000;
 
@@ -291,6 +294,18 @@ class Runner {
     return now;
   }
 
+  /** Stands for what the gateways have committed; "" while one is not open. */
+  async #heads(): Promise<string> {
+    const heads: string[] = [];
+    for (const id of this.#world.settings.gateways) {
+      const gateway = await this.#open(id);
+      if (gateway === undefined) return "";
+      const { epoch, seq } = await gateway.store.head();
+      heads.push(`${epoch} ${seq}`);
+    }
+    return heads.join(" ");
+  }
+
   async #isSettled(device: Device): Promise<boolean> {
     const client = device.client;
     if (client === undefined || client.status.value.pending > 0) return false;
@@ -306,16 +321,28 @@ class Runner {
     let operated = false;
     void world.operated.then(() => operated = true);
     let looking = false;
+    // All have agreed about one state of the gateways, in one look and in those since then.
+    let agreed: { readonly heads: string; readonly sinceMs: number } | undefined;
+    const inTime = <T>(asked: Promise<T>, unless: T) =>
+      Promise.race([asked, this.#kernel.sleep(LOOK_WITHIN_MS).then(() => unless)]);
     const look = async () => {
       if (looking) return;
       looking = true;
+      const sinceMs = this.#kernel.nowMs;
+      const heads = await inTime(this.#heads(), "");
+      let all = heads !== "" && operated;
       for (const device of operated ? world.devices : []) {
-        const late = this.#kernel.sleep(LOOK_WITHIN_MS).then(() => false);
-        if (await Promise.race([this.#isSettled(device), late])) {
+        if (await inTime(this.#isSettled(device), false)) {
           if (this.#settledMs.has(device)) continue;
           this.#settledMs.set(device, this.#kernel.nowMs);
-        } else this.#settledMs.delete(device);
+        } else {
+          this.#settledMs.delete(device);
+          all = false;
+        }
       }
+      all &&= heads === await inTime(this.#heads(), "");
+      if (!all) agreed = undefined;
+      else if (agreed?.heads !== heads) agreed = { heads, sinceMs };
       looking = false;
     };
     const again = () => {
@@ -324,9 +351,11 @@ class Runner {
     };
     again();
     const outlets = [...world.outlets.values()];
+    const noticedMs = world.servers.length > 1 ? NOTICED_MS : 0;
     const all = () =>
       world.servers.every(({ isReady }) => isReady) &&
-      this.#settledMs.size === world.devices.length && outlets.every(({ isIdle }) => isIdle);
+      agreed !== undefined && this.#kernel.nowMs - agreed.sinceMs >= noticedMs &&
+      outlets.every(({ isIdle }) => isIdle);
     await this.#kernel.run(all, healedMs + SETTLE_WITHIN_MS);
     const result = this.#result(healedMs);
     let finished: Omit<RunResult, "realMs"> | undefined;
