@@ -34,7 +34,7 @@ export function positionAt(
 
 /**
  * Finds the last seq that a history and the one of a position have in common. A life is known by its
- * id and its beginning: processes that share a store take turns, each under its own id.
+ * id and its beginning: one that the list had forgotten may begin again.
  *
  * @param lives the lives of the history, oldest first
  * @param position a position, in this history or in another

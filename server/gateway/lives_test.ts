@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { isOurs, type Life, readLives, withLife, writeLives } from "./lives.ts";
+import fc from "fast-check";
+import { isOurs, type Life, lifeOf, readLives, withLife, writeLives } from "./lives.ts";
 
 const FIRST: readonly Life[] = [{ id: "epoch", fromSeq: 0 }];
 
@@ -31,4 +32,35 @@ Deno.test("withLife keeps 1,000 lives at most", () => {
   assert.equal(lives.length, 1_000);
   assert.equal(isOurs(lives, "life 1200", 5_000), true);
   assert.equal(isOurs(lives, "life 3", 4), false);
+});
+
+Deno.test("lifeOf names the last life that began before a seq", () => {
+  const lives = withLife(withLife(FIRST, "two", 7), "three", 9);
+  const named = [0, 1, 7, 8, 9, 10, 99].map((seq) => lifeOf(lives, seq));
+  assert.deepEqual(named, ["epoch", "epoch", "epoch", "two", "two", "three", "three"]);
+});
+
+Deno.test("G13: a seq is ours before a copy was made and not after it, however processes take turns", () => {
+  const commits = fc.array(fc.nat(2), { minLength: 1, maxLength: 20 });
+  fc.assert(
+    fc.property(commits, commits, fc.nat(20), (before, after, at) => {
+      const copiedAt = Math.min(at, before.length);
+      const play = (from: readonly Life[], head: number, turns: readonly number[], run: string) => {
+        const states = [from];
+        for (const [i, process] of turns.entries()) {
+          states.push(withLife(states.at(-1) ?? from, `${run}${process}`, head + i));
+        }
+        return states;
+      };
+      const ours = play(FIRST, 0, before, "a");
+      const copy = ours[copiedAt] ?? FIRST;
+      const restored = play(copy, copiedAt, after, "b").at(-1) ?? copy;
+      for (const [seq, lives] of ours.entries()) {
+        const life = lifeOf(lives, seq);
+        assert.equal(isOurs(ours.at(-1) ?? FIRST, life, seq), true);
+        assert.equal(isOurs(restored, life, seq), seq <= copiedAt);
+      }
+    }),
+    { numRuns: 2_000 },
+  );
 });

@@ -60,4 +60,19 @@ export const REGRESSIONS: readonly Regression[] = [
       "a gateway restored again before a flush had caught up with the first restore left rows of " +
       "what was lost in its destinations (G10)",
   },
+  {
+    seed: 2,
+    faults: 0,
+    shared: 1,
+    what: "servers on one database told their live connections of their own commits alone, and " +
+      "resynced devices whose cursors another server had written (G4, G6)",
+  },
+  {
+    seed: 1018,
+    faults: 3,
+    shared: 1,
+    what:
+      "a refusal moved no head, so that two servers on one database could both consume what a " +
+      "device sent (G2)",
+  },
 ];
