@@ -142,7 +142,7 @@ class Measuring {
     const special = base || pending
       ? `AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = ${table.id} AND row_id = ${rowId})
          AND NOT EXISTS (SELECT 1 FROM _lakesync_outbox
-           WHERE tbl = ${table.id} AND row_id = ${rowId} AND n > ${covered})`
+           WHERE tbl = ${table.id} AND row_id = ${rowId} AND n > ?)`
       : "";
     const set = outside
       ? `(SELECT set_id FROM _lakesync_scope WHERE tbl = ${table.id} AND row_id = ${rowId})`
@@ -151,12 +151,14 @@ class Measuring {
       `SELECT ${ordered}, ${rowId}, ${set}${columns} FROM ${quoteName(table.name)}
        WHERE ${after} AND ${rowId} IS NOT NULL ${special} ORDER BY ${ordered} LIMIT ${STEP}`;
     const next = sql(`(${ordered}) > (${order.map(() => "?").join(", ")})`);
-    let rows = await this.#db.values(sql("1"));
+    // A number in the text would make another statement of each measurement.
+    const last = special === "" ? [] : [covered];
+    let rows = await this.#db.values(sql("1"), last);
     for (;;) {
       for (const row of rows) add(table, row.slice(order.length), home, bySet);
       await this.#pause();
       if (rows.length < STEP) return;
-      rows = await this.#db.values(next, rows.at(-1)?.slice(0, order.length));
+      rows = await this.#db.values(next, [...rows.at(-1)?.slice(0, order.length) ?? [], ...last]);
     }
   }
 

@@ -1,8 +1,10 @@
-import { canonicalJson, defineSchema, type JsonValue } from "@lakesync/core";
+import { canonicalJson, defineSchema, type JsonValue, ZERO_HLC } from "@lakesync/core";
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { openLocal } from "./local.ts";
 import { BucketGateway } from "./testing_buckets.ts";
+import { CountingDriver } from "./testing_counting.ts";
+import { WIDE } from "./testing_local.ts";
 
 const SCHEMA = defineSchema({
   version: 1,
@@ -61,5 +63,36 @@ Deno.test("G9: a list that is no set differs when its order does", async () => {
   assert.ok(page !== undefined);
   await db.receive({ ...page, changes: [] });
   assert.equal((await db.verify())?.drifts.length, 1);
+  await db.close();
+});
+
+Deno.test("G11: comparing beside pending writes runs the same statements each time", async () => {
+  const driver = new CountingDriver();
+  const db = await openLocal({ database: ":memory:", schema: SCHEMA, watchMs: 0, driver });
+  const gateway = new BucketGateway();
+  gateway.granted.add("a");
+  gateway.put("things", "t", { tags: [], list: [] }, ["a"]);
+  const texts: Set<string>[] = [];
+  for (let mutationId = 0; mutationId < 3; mutationId++) {
+    gateway.lastMutationId = mutationId;
+    for (const page of gateway.pull()) await db.receive(page);
+    await db.exec("UPDATE things SET list = ?", [`[${mutationId}]`]);
+    gateway.put("things", "t", { tags: [], list: [mutationId] }, ["a"]);
+    await driver.during(async () => assert.deepEqual((await db.verify())?.drifts, []));
+    texts.push(new Set(driver.calls.keys()));
+    await db.seal();
+    const batch = await db.nextBatch({ mutationId, part: 0 }, WIDE);
+    assert.equal(batch?.next.mutationId, mutationId + 1);
+    await db.pushed({
+      lastMutationId: mutationId + 1,
+      rejected: [],
+      seq: mutationId + 1,
+      serverTime: "2026-01-01T00:00:00Z",
+      serverHlc: ZERO_HLC,
+    });
+  }
+  const [first = new Set(), ...later] = texts;
+  assert.equal(later.length, 2);
+  for (const run of later) assert.deepEqual([...run.difference(first)], []);
   await db.close();
 });
