@@ -179,7 +179,11 @@ export class Committer {
   async current(): Promise<Base> {
     if (!this.#isShared) return await this.base();
     const { seq } = await this.store.head();
-    if (seq === this.#newest.head.seq) return this.#newest;
+    if (seq === this.#newest.head.seq) {
+      // It may have been read for a commit that was none in the end.
+      this.#tellOthers(this.#newest);
+      return this.#newest;
+    }
     const seen = await loadBase(this.store, this.#newest);
     if (seen.head.seq >= this.#newest.head.seq) this.#newest = seen;
     this.#tellOthers(seen);

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import type { RulesSpec } from "@lakesync/core";
+import { type RulesSpec, sha256Hex } from "@lakesync/core";
 import { tempFolder } from "../store/testing_folders.ts";
 import { database } from "../store/testing_kv.ts";
 import type { Store, StoreFactory } from "../store/store.ts";
+import { Committer } from "./committer.ts";
 import type { Caller, Gateway } from "./gateway.ts";
-import { at, delta, openFixture, Puller, push, TODOS, tx } from "./testing_fixture.ts";
+import { at, delta, openFixture, Puller, push, START_MS, TODOS, tx } from "./testing_fixture.ts";
 
 const ADMIN: Caller = { sub: "root", admin: true, claims: {} };
 const ALICE: Caller = { sub: "alice", admin: false, claims: { sub: "alice" } };
@@ -71,6 +72,30 @@ Deno.test("processes on one database go by one schema and one set of rules", asy
   await fresh.pull();
   assert.deepEqual(fresh.table(), before.table());
   assert.deepEqual((await other.gateway.rules()).rules, TITLED);
+});
+
+Deno.test("G4: what another process committed is told though it was read for nothing before", async () => {
+  await using folder = await tempFolder();
+  using db = await database(folder.path);
+  await using fixture = await openFixture(only(await db.open()));
+  const told: [number, boolean | undefined][] = [];
+  const env = {
+    now: () => START_MS,
+    nextTurn: () => new Promise<void>((resolve) => setTimeout(resolve, 0)),
+    setTimer: () => () => {},
+    randomId: () => crypto.randomUUID(),
+    hash: (text: string) => sha256Hex(text),
+  };
+  const committer = await Committer.open(
+    await db.open(),
+    env,
+    ({ seq, everything }) => told.push([seq, everything]),
+  );
+  await pushUntilTaken(fixture.gateway, "v", "INSERT", "theirs", at(2), { title: "b" });
+  await committer.alone(async () => void await committer.base());
+  const { head: { seq } } = await committer.current();
+  assert.deepEqual(told, [[seq, true]]);
+  await committer.close();
 });
 
 Deno.test("G12: a schema put by one process follows the one that another has put meanwhile", async () => {
