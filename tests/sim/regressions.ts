@@ -75,4 +75,9 @@ export const REGRESSIONS: readonly Regression[] = [
       "a refusal moved no head, so that two servers on one database could both consume what a " +
       "device sent (G2)",
   },
+  {
+    seed: 3000,
+    only: ["server's clock jumps", "server is killed", "destinations fail", "partition"],
+    what: "a clock that was set back held the flush up for hours, which waited by it (G10)",
+  },
 ];
