@@ -205,7 +205,8 @@ export class OpenGateway implements Gateway {
       const commit = this.#nextCommit(request.clientId, signal);
       try {
         const { result, news, watched } = await this.#page(caller, request);
-        const leftMs = untilMs - this.env.now();
+        // The clock may be set back meanwhile, by hours.
+        const leftMs = Math.min(waitMs, untilMs - this.env.now());
         if (news || leftMs <= 0 || signal?.aborted) return result;
         await commit.wait(watched, leftMs);
       } finally {
@@ -429,7 +430,7 @@ export class OpenGateway implements Gateway {
   #committed(event: Committed): void {
     for (const listener of [...this.#listeners]) listener(event);
     const now = this.env.now();
-    if (now - this.#compactedMs < COMPACT_EVERY_MS) return;
+    if (Math.abs(now - this.#compactedMs) < COMPACT_EVERY_MS) return;
     this.#compactedMs = now;
     this.committer.alone(() => compact(this.committer, this.history.neededAfter)).catch((error) => {
       if (error instanceof LakeSyncError && error.code === "DRAINING") return;

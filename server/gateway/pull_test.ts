@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { LakeSyncError } from "@lakesync/core";
+import { memoryStores } from "../store/memory.ts";
 import { ALICE, at, delta, openFixture, Puller, push, tx } from "./testing_fixture.ts";
 
 const code = (expected: string) => (error: unknown) =>
@@ -272,4 +273,26 @@ Deno.test("putSchema refuses what would lose data or an equal version with other
     code("SCHEMA_ERROR"),
   );
   assert.equal((await put(1, { lists, todos })).version, 1);
+});
+
+Deno.test("G6: a pull waits no longer than it was asked to where the clock is set back", async () => {
+  const waits: number[] = [];
+  const setTimer = (ms: number, end: () => void) => {
+    waits.push(ms);
+    const timer = setTimeout(end, 0);
+    return () => clearTimeout(timer);
+  };
+  await using fixture = await openFixture(memoryStores(), { setTimer });
+  const { gateway, clock } = fixture;
+  const reader = new Puller(gateway, "reader");
+  await reader.pull();
+  const request = { clientId: "reader", cursor: reader.cursor ?? "", schemaVersion: 1 };
+  const waiting = gateway.pull(ALICE, { ...request, wait: 30 });
+  clock.ms -= 3 * 3_600_000;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setTimeout(resolve, 0);
+  await promise;
+  clock.ms += 4 * 3_600_000;
+  assert.deepEqual((await waiting).changes, []);
+  assert.ok(waits.length > 0 && waits.every((ms) => ms <= 30_000), `waited ${waits}`);
 });
