@@ -80,4 +80,9 @@ export const REGRESSIONS: readonly Regression[] = [
     only: ["server's clock jumps", "server is killed", "destinations fail", "partition"],
     what: "a clock that was set back held the flush up for hours, which waited by it (G10)",
   },
+  {
+    seed: 18,
+    only: ["server's clock jumps", "client's clock jumps", "server is killed", "partition"],
+    what: "after a server's clock was ahead for a while its devices stayed in CLOCK_DRIFT (G6)",
+  },
 ];
