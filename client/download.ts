@@ -120,6 +120,8 @@ export class Download {
 
   /** Says that something happened. */
   fire(event: ConnectionEvent): void {
+    // Uploads are held by this in every state, also where it changes none.
+    if (event === "unauthorized") this.#refused = true;
     const next = transition(this.#state, event);
     if (next === this.#state) return;
     this.#leave(next);
