@@ -85,4 +85,9 @@ export const REGRESSIONS: readonly Regression[] = [
     only: ["server's clock jumps", "client's clock jumps", "server is killed", "partition"],
     what: "after a server's clock was ahead for a while its devices stayed in CLOCK_DRIFT (G6)",
   },
+  {
+    seed: 2038,
+    only: ["server's clock jumps", "client's clock jumps", "server is killed", "partition"],
+    what: "a token refused twice, with a page under way in between, held uploads for good (G6)",
+  },
 ];
