@@ -208,9 +208,12 @@ export class CheckpointHouse {
   }
 
   #snapshotContext(id: string, names: CatalogVersion) {
-    const { settings, env } = this.#context;
+    const { settings, store, env } = this.#context;
     const { nextTurn } = env;
-    return { objects: settings.objects, folder: `${this.#folder}/${id}`, names, nextTurn };
+    const { shared } = store.capabilities;
+    const nextRevision = (revision: number) => revision + 1 + (shared ? randomStep(env) : 0);
+    const folder = `${this.#folder}/${id}`;
+    return { objects: settings.objects, folder, names, nextTurn, nextRevision };
   }
 
   /** Capitals are written as `+` and the small letter, for folders that do not tell them apart. */
@@ -381,6 +384,11 @@ export class CheckpointHouse {
     }
     return isServed(bucketId, version, catalog, book) ? catalog.version(version) : undefined;
   }
+}
+
+/** A number below 2^40 that no other process gives. */
+function randomStep({ hash, randomId }: GatewayEnvironment): number {
+  return parseInt(hash(randomId()).slice(0, 10), 16);
 }
 
 function entryKey(bucket: number, version: number): string {

@@ -78,6 +78,8 @@ export interface SnapshotContext {
   readonly names: CatalogVersion;
   /** A later turn of the event loop. */
   readonly nextTurn: () => Promise<void>;
+  /** The revision after one; where several processes have the snapshot, no two give the same. */
+  readonly nextRevision: (revision: number) => number;
 }
 
 const MANIFEST = "manifest.json";
@@ -288,6 +290,7 @@ export class Snapshot {
   async #rewrite(number: number, chunk: Chunk): Promise<void> {
     const { objects, names, nextTurn } = this.#context;
     const { revision } = chunk;
+    const next = this.#context.nextRevision(revision);
     const taken = [...chunk.pending];
     const drop = new Set(taken);
     const old = await objects.getObject(this.#chunkKey(number, revision));
@@ -299,9 +302,9 @@ export class Snapshot {
     });
     if (kept.length < changes.length) {
       const written = await writeChunk(kept, nextTurn);
-      await objects.putObject(this.#chunkKey(number, revision + 1), written);
+      await objects.putObject(this.#chunkKey(number, next), written);
       this.#obsolete.push(this.#chunkKey(number, revision));
-      const facts = { revision: revision + 1, rows: kept.length, bytes: written.length };
+      const facts = { revision: next, rows: kept.length, bytes: written.length };
       Object.assign(chunk, facts);
     }
     for (const name of taken) chunk.pending.delete(name);
