@@ -81,7 +81,7 @@ class Day {
       gateways: [GATEWAY],
       retention: DAY_RETENTION,
       keepAcceptedDays: 1 / 24,
-      flushes: false,
+      keepsAll: false,
     });
   }
 

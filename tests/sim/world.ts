@@ -38,8 +38,8 @@ export interface WorldSettings {
   readonly retention?: Retention;
   /** Days for which devices keep accepted transactions; as many as by default unless given. */
   readonly keepAcceptedDays?: number;
-  /** Whether the gateways flush; true unless given. The destinations keep all that they get. */
-  readonly flushes?: boolean;
+  /** Whether logs are followed and flushed, both of which keep all they see; true unless given. */
+  readonly keepsAll?: boolean;
 }
 
 /** A world. */
@@ -79,12 +79,13 @@ export class World {
     this.settings = settings;
     this.recorder = new Recorder(kernel);
     this.network = new Network(kernel);
-    const { gateways, retention, flushes = true } = settings;
-    this.outlets = new Map(flushes ? gateways.map((id) => [id, new Outlets(kernel)]) : []);
+    const { gateways, retention, keepsAll = true } = settings;
+    this.outlets = new Map(keepsAll ? gateways.map((id) => [id, new Outlets(kernel)]) : []);
     const { minRows, servers = 1 } = settings;
     const { recorder } = this;
     const objects = memoryObjects();
-    const watches = new Map(gateways.map((id) => [id, new LogWatch(recorder)]));
+    const watched = keepsAll ? gateways : [];
+    const watches = new Map(watched.map((id) => [id, new LogWatch(recorder)]));
     this.#shared = servers === 1 ? undefined : { logs: new Map() };
     this.servers = Array.from({ length: servers }, (_, i) =>
       new SimServer({
