@@ -9,8 +9,11 @@ import {
   type SchemaSpec,
 } from "@lakesync/core";
 import { type Client, type ClientOptions, createClient } from "./client.ts";
+import type { SqliteConnection, SqliteDriver } from "./database/driver.ts";
+import { loadDriver } from "./database/open.ts";
 import type { ClientEnvironment } from "./environment.ts";
 import type { SyncStatus } from "./status.ts";
+import { errorAnswer } from "./testing_server.ts";
 
 const schema: SchemaSpec = {
   version: 1,
@@ -21,6 +24,7 @@ async function withClient(
   options: {
     readonly getToken: ClientOptions["getToken"];
     readonly environment: Partial<ClientEnvironment>;
+    readonly driver?: SqliteDriver;
   },
   work: (client: Client) => Promise<void>,
 ): Promise<void> {
@@ -198,4 +202,41 @@ Deno.test("G6: stamps are made anew as often as the gateway stops, also after a 
   });
   const steps = stamps.slice(1, 13).map((stamp, i) => stamp - (stamps[i] ?? 0n));
   assert.deepEqual(steps, Array(12).fill(1_001n));
+});
+
+Deno.test("G6: uploads go on though what a refusal asks for failed on a full disk", async () => {
+  let full = false;
+  let pushes = 0;
+  const again = Promise.withResolvers<void>();
+  const environment: Partial<ClientEnvironment> = {
+    fetch: (input) => {
+      if (!String(input).endsWith("/push")) return Promise.reject(new TypeError("No network"));
+      if (++pushes > 1) again.resolve();
+      else full = true;
+      return Promise.resolve(errorAnswer("CLIENT_FORKED"));
+    },
+  };
+  const { open } = await loadDriver();
+  const driver: SqliteDriver = {
+    open: async (path) => {
+      const connection = await open(path);
+      const run: SqliteConnection["run"] = (sql, params) =>
+        full && sql.startsWith("UPDATE")
+          ? Promise.reject(new Error("database or disk is full"))
+          : connection.run(sql, params);
+      return new Proxy(connection, {
+        get: (target, name) => {
+          if (name === "run") return run;
+          const value: unknown = Reflect.get(target, name);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+    },
+  };
+  await withClient({ getToken: () => "good", environment, driver }, async (client) => {
+    await client.exec("INSERT INTO t VALUES ('a')");
+    await status(client, ({ lastError }) => lastError?.code === "LOCAL");
+    full = false;
+    await again.promise;
+  });
 });

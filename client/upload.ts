@@ -152,9 +152,17 @@ export class Upload {
         status.set({ uploading: false });
         if (signal.aborted) continue;
         status.setProblem("up", problemOf(error, env.now()));
-        await this.#recover(error);
+        await this.#recover(error).catch((failure) => this.#recoverLater(failure));
       }
     }
+  }
+
+  /** What a failure asks for may fail as well: the device's disk may be full. */
+  async #recoverLater(failure: unknown): Promise<void> {
+    const { env, status } = this.#context;
+    if (this.#closed) return;
+    status.setProblem("up", problemOf(failure, env.now()));
+    await this.#wait("timed", reconnectMs(++this.#failures, env.random()));
   }
 
   /** Sends one batch, or waits until there is one. */
