@@ -5,11 +5,18 @@
  * @module
  */
 
-import { type Delta, deltaIdOf, LakeSyncError, type Transaction } from "@lakesync/core";
+import {
+  type Delta,
+  deltaIdOf,
+  LakeSyncError,
+  type RefusedBefore,
+  type Transaction,
+} from "@lakesync/core";
 import type { SqliteConnection } from "./database/driver.ts";
 import type { HashFactory, RunningHash } from "./hash.ts";
 import { OutboxReader } from "./outbox.ts";
 import type { Layout } from "./layout.ts";
+import { toCode } from "./refusals.ts";
 import type { Batch, BatchLimits, BatchPosition } from "./replica.ts";
 import {
   countDeltas,
@@ -121,7 +128,7 @@ export class BatchReader {
     let bytes = 0;
     for (const transaction of sealed) {
       deltas += countDeltas(transaction);
-      bytes += transaction.refused ? 0 : transaction.bytes;
+      bytes += transaction.dead === 0 ? transaction.bytes : 0;
       if (deltas > limits.deltas || bytes > limits.bytes) break;
       if (isLarge(transaction, limits)) break;
       chosen.push(transaction);
@@ -138,9 +145,10 @@ export class BatchReader {
         const delta = captured[at]?.delta;
         if (delta !== undefined) deltas.push(delta);
       }
-      const { mutationId } = transaction;
+      const { mutationId, dead } = transaction;
       const chain = await this.#chainOf(db, clientId, transaction, previous, deltas);
-      transactions.push({ mutationId, deltas, chain });
+      const refused = dead === 0 ? {} : { refused: await this.#refusal(db, dead, previous) };
+      transactions.push({ mutationId, deltas, chain, ...refused });
       previous = chain;
     }
     const mutationId = chosen.at(-1)?.mutationId ?? 0;
@@ -162,10 +170,20 @@ export class BatchReader {
     if (transaction.chain !== undefined) return transaction.chain;
     const hash = this.#hash();
     hash.update(previous);
-    this.#feed(hash, clientId, deltas);
+    if (transaction.dead === 0) this.#feed(hash, clientId, deltas);
+    else await this.#feedRange(db, clientId, hash, transaction);
     const chain = hash.hex();
     await storeChain(db, transaction.mutationId, chain);
     return chain;
+  }
+
+  async #refusal(db: SqliteConnection, dead: number, previous: string): Promise<RefusedBefore> {
+    const [row = []] = await db.values(
+      "SELECT code, message, delta FROM _lakesync_dead WHERE id = ?",
+      [dead],
+    );
+    const [code, message, delta] = row;
+    return { previous, code: toCode(code), message: String(message ?? ""), delta: Number(delta) };
   }
 
   #feed(
@@ -207,7 +225,7 @@ export class BatchReader {
       const earlier = toSealed(row);
       const hash = this.#hash();
       hash.update(chain);
-      await this.#feedRange(db, clientId, hash, earlier.first, earlier.last);
+      await this.#feedRange(db, clientId, hash, earlier);
       chain = hash.hex();
       await storeChain(db, earlier.mutationId, chain);
     }
@@ -218,13 +236,14 @@ export class BatchReader {
     db: SqliteConnection,
     clientId: string,
     hash: RunningHash,
-    first: number,
-    last: number,
+    { first, last, dead }: Pick<Sealed, "first" | "last" | "dead">,
   ): Promise<void> {
     const pause = slicer();
     for (let n = first; n <= last; n += STEP) {
       const through = Math.min(n + STEP - 1, last);
-      const captured = await this.#outbox.range(db, n, through);
+      const captured = dead === 0
+        ? await this.#outbox.range(db, n, through)
+        : await this.#outbox.refused(db, dead, n, through);
       this.#feed(hash, clientId, captured.map(({ delta }) => delta));
       await pause();
     }
@@ -281,7 +300,7 @@ export class BatchReader {
     if (hash === undefined && (isLast || first === transaction.first)) {
       hash = this.#hash();
       hash.update(await this.#chainBefore(db, clientId, mutationId));
-      await this.#feedRange(db, clientId, hash, transaction.first, first - 1);
+      await this.#feedRange(db, clientId, hash, { ...transaction, last: first - 1 });
     }
     if (hash === undefined) return undefined;
     this.#feed(hash, clientId, deltas);

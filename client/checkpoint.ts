@@ -9,12 +9,13 @@ import { decodePullResult, encodePullResult, type PullResult } from "@lakesync/c
 import { Applier } from "./apply.ts";
 import { readDues } from "./buckets.ts";
 import { forgetChunks, takeChunks } from "./chunks.ts";
+import { coverageOf } from "./coverage.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import { readFindings } from "./findings.ts";
 import { makePendingAgain } from "./pending_again.ts";
 import type { Layout, SyncedTable } from "./layout.ts";
 import { purge } from "./purge.ts";
-import type { State } from "./state.ts";
+import { lastNumber, readState, type State } from "./state.ts";
 import { slicer } from "./timer.ts";
 
 /**
@@ -103,6 +104,8 @@ export interface ApplyOptions {
   readonly keepMs: number;
   /** The mutationId through which outcomes were known when its last page was asked for. */
   readonly settledMutationId?: number | undefined;
+  /** Computes the chain of a transaction that is here; left out: links are not compared. */
+  readonly chainOf?: ((mutationId: number) => Promise<string>) | undefined;
   /** Told how many rows of chunks and stored pages were applied since it was told last. */
   readonly onApplied?: ((rows: number) => void) | undefined;
 }
@@ -122,11 +125,12 @@ export async function applyCheckpoint(
   db: SqliteConnection,
   layout: Layout,
   page: PullResult,
-  { state, keepMs, settledMutationId = 0, onApplied = () => {} }: ApplyOptions,
+  { state, keepMs, settledMutationId = 0, chainOf, onApplied = () => {} }: ApplyOptions,
 ): Promise<AppliedCheckpoint> {
   const pause = slicer();
   const found = await readFindings(db, page.lastMutationId, keepMs);
-  const { before, after } = await settleCovered(db, layout, state, found.lastNumber, pause);
+  const coverage = await coverageOf(db, page, state, found, chainOf);
+  const { before, after } = await settleCovered(db, layout, state, coverage.number, pause);
   const applier = new Applier(db, layout, {
     coveredBefore: before,
     coveredAfter: after,
@@ -160,14 +164,18 @@ export async function applyCheckpoint(
   const forgotten = page.lastMutationId < Math.max(state.lastMutationId, settledMutationId);
   await db.run(
     `UPDATE _lakesync_state SET cursor = ?, staged_cursor = NULL, replacing = 0,
-      received_hlc = max(?, ?), last_mutation_id = ?, settled_mutation_id = min(settled_mutation_id, ?)`,
+      received_hlc = max(?, ?), last_mutation_id = ?, settled_mutation_id = min(settled_mutation_id, ?),
+      told_mutation_id = ?, told_chain = ?, doubts = CASE ? WHEN 'yes' THEN doubts + 1 WHEN 'no' THEN 0 ELSE doubts END`,
     [
       page.cursor,
       page.serverHlc,
       // A gateway that was put back may refuse what follows stamps that it has lost.
       state.replacing ? page.serverHlc : state.receivedHlc,
-      page.lastMutationId,
+      coverage.mutationId,
       forgotten ? page.lastMutationId : Number.MAX_SAFE_INTEGER,
+      page.lastMutationId,
+      page.chain ?? "",
+      coverage.doubt ?? null,
     ],
   );
   if (found.purgeDue) await purge(db, keepMs);
@@ -175,4 +183,36 @@ export async function applyCheckpoint(
   const first = state.replacing || state.cursor === undefined;
   const now = first || small || page.checkpoint?.buckets.some(({ whole }) => whole);
   return { touched: applier.touched, repair, verify: due ? now ? "now" : "later" : undefined };
+}
+
+/**
+ * Takes out of the overlay what the base has contained since its checkpoint, which only the answer to
+ * a push has shown to be this database's. Runs inside a transaction with capture off.
+ *
+ * @param db the writer
+ * @param layout where columns are kept
+ * @returns the tables that changed
+ */
+export async function coverAnswered(
+  db: SqliteConnection,
+  layout: Layout,
+): Promise<ReadonlySet<SyncedTable>> {
+  const state = await readState(db);
+  const mutationId = Math.min(state.toldMutationId, state.settledMutationId);
+  if (mutationId <= state.lastMutationId || state.replacing) return new Set();
+  const after = Math.min(await lastNumber(db, mutationId), state.sealedN);
+  const applier = new Applier(db, layout, {
+    coveredBefore: state.coveredN,
+    coveredAfter: after,
+    newest: state.n,
+    replacing: false,
+    buckets: [],
+    anySpecial: true,
+    pause: slicer(),
+  });
+  await applier.begin();
+  await applier.end();
+  await db.run("UPDATE _lakesync_clock SET covered_n = ?", [after]);
+  await db.run("UPDATE _lakesync_state SET last_mutation_id = ?", [mutationId]);
+  return applier.touched;
 }

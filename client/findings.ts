@@ -5,14 +5,18 @@
  * @module
  */
 
-import { LAST_NUMBER } from "./state.ts";
 import type { SqliteConnection } from "./database/driver.ts";
+import { LAST_NUMBER } from "./state.ts";
 import { PURGE_DUE } from "./purge.ts";
 
 /** What is here before a checkpoint is applied. */
 export interface Findings {
   /** The last outbox number of the transactions that the checkpoint contains. */
   readonly lastNumber: number;
+  /** Whether the last of these transactions is here. */
+  readonly isThere: boolean;
+  /** Its chain, once it was computed. */
+  readonly chain: string | undefined;
   /** How many buckets the stored chunks are of; undefined: no stream was begun, and there are none. */
   readonly chunkedBuckets: number | undefined;
   /** The greatest number that is in the outbox. */
@@ -36,13 +40,16 @@ export async function readFindings(
   keepMs: number,
 ): Promise<Findings> {
   const [row = []] = await db.values(
-    `SELECT (${LAST_NUMBER}), (SELECT buckets FROM _lakesync_stream),
+    `SELECT (${LAST_NUMBER}), (SELECT coalesce(chain, '') FROM _lakesync_tx WHERE mutation_id = ?1),
+      (SELECT buckets FROM _lakesync_stream),
       (SELECT max(n) FROM _lakesync_outbox), EXISTS (SELECT 1 FROM _lakesync_base), (${PURGE_DUE})`,
     [lastMutationId, keepMs],
   );
-  const [lastNumber, chunked, newest, base, due] = row;
+  const [lastNumber, chain, chunked, newest, base, due] = row;
   return {
     lastNumber: Number(lastNumber ?? 0),
+    isThere: typeof chain === "string",
+    chain: typeof chain === "string" && chain !== "" ? chain : undefined,
     chunkedBuckets: typeof chunked === "number" ? chunked : undefined,
     newestKept: Number(newest ?? 0),
     anyBase: base === 1,

@@ -20,7 +20,7 @@ import { placedTable } from "./layout.ts";
 import { LiveQueries, type LiveQuery } from "./live.ts";
 import { LocalReplica } from "./local_replica.ts";
 import { prepareDatabase, setUpWriter } from "./prepare.ts";
-import { type DeadChange, forgetDeadLetter, readDeadLetters } from "./refusals.ts";
+import { type DeadChange, dismissDeadLetter, readDeadLetters } from "./refusals.ts";
 import type { DeadLetter, Replica } from "./replica.ts";
 import { issueAgain } from "./retry.ts";
 import { Session } from "./session.ts";
@@ -250,7 +250,7 @@ class Local<S extends SchemaSpec> extends LocalReplica implements LocalDatabase<
   }
 
   async dismiss(id: number): Promise<boolean> {
-    return await this.#session.step((db) => forgetDeadLetter(db, id), true);
+    return await this.#session.step((db) => dismissDeadLetter(db, id), true);
   }
 
   async retry(

@@ -4,10 +4,16 @@
  * @module
  */
 
-import type { Hlc, PullResult, PushResult } from "@lakesync/core";
+import { forkedClientId, type Hlc, type PullResult, type PushResult } from "@lakesync/core";
 import { callApp } from "./callback.ts";
 import { BatchReader } from "./batch.ts";
-import { applyCheckpoint, forgetCheckpoint, forgetStaged, storePage } from "./checkpoint.ts";
+import {
+  applyCheckpoint,
+  coverAnswered,
+  forgetCheckpoint,
+  forgetStaged,
+  storePage,
+} from "./checkpoint.ts";
 import { DamagedChunkError, readPlace, storePart, type StreamPart } from "./chunks.ts";
 import type { SqliteConnection } from "./database/driver.ts";
 import type { HashFactory } from "./hash.ts";
@@ -15,7 +21,7 @@ import type { SyncedTable } from "./layout.ts";
 import { measure, type Measured } from "./measure.ts";
 import { Mutex } from "./mutex.ts";
 import { readDeadLetters, storeAnswer } from "./refusals.ts";
-import { forkAfter, forkedClientId, lastPurged, restampFrom } from "./renumber.ts";
+import { forkAfter, goBackTo, lastPurged, restampFrom } from "./renumber.ts";
 import type {
   Applied,
   Batch,
@@ -89,6 +95,8 @@ export class LocalReplica implements Replica {
       settledMutationId: state.settledMutationId,
       highestMutationId: state.highestMutationId,
       refusalsSeen: state.refusalsSeen,
+      origin: state.origins.at(-1),
+      doubts: state.doubts,
       schemaVersion: this.#options.schemaVersion,
       repair,
     };
@@ -126,6 +134,11 @@ export class LocalReplica implements Replica {
       ? await this.#session.step(store, true)
       : await this.#session.note(store);
     await this.#announce(answered.touched);
+    if (answered.covers) {
+      await this.#announce(
+        await this.#session.step((db) => coverAnswered(db, layout), false),
+      );
+    }
     for (const letter of letters) {
       for (const listener of [...this.#refusalListeners]) callApp(() => listener(letter));
     }
@@ -152,7 +165,9 @@ export class LocalReplica implements Replica {
       if (origin !== undefined && !follows(state, origin)) return "dropped";
       if (page.complete) {
         const { settledMutationId } = origin ?? {};
-        const options = { state, keepMs, settledMutationId, onApplied };
+        const chainOf = (mutationId: number) =>
+          this.#batches.chainThrough(db, state.clientId, mutationId);
+        const options = { state, keepMs, settledMutationId, chainOf, onApplied };
         return await applyCheckpoint(db, layout, page, options);
       }
       await storePage(db, page, cursorOf(state) === undefined);
@@ -244,16 +259,66 @@ export class LocalReplica implements Replica {
     await this.#session.step(async (db) => {
       this.#batches.forget();
       await seal(db);
-      const { clientId, highestMutationId } = await readState(db);
-      const lastCommon = Math.max(lastCommonMutationId, await lastPurged(db));
-      const name = lastCommon >= highestMutationId ? this.#options.newClientId() : forkedClientId(
-        clientId,
-        await this.#batches.chainThrough(db, clientId, lastCommon + 1),
-        this.#options.hash,
-      );
-      await forkAfter(db, layout, lastCommon, name);
+      await this.#fork(db, lastCommonMutationId);
     }, true);
     await this.#announce(new Set(layout.byName.values()));
+  }
+
+  async #fork(db: SqliteConnection, lastCommonMutationId: number): Promise<void> {
+    const { layout } = this.#session;
+    const { clientId, highestMutationId, origins } = await readState(db);
+    const purged = await lastPurged(db);
+    const mutationId = Math.max(lastCommonMutationId, purged);
+    if (mutationId >= highestMutationId) {
+      return await forkAfter(db, layout, mutationId, this.#options.newClientId(), []);
+    }
+    const chain = await this.#batches.chainThrough(db, clientId, mutationId);
+    const next = await this.#batches.chainThrough(db, clientId, mutationId + 1);
+    const name = forkedClientId(clientId, next, (text) => {
+      const hash = this.#options.hash();
+      hash.update(text);
+      return hash.hex();
+    });
+    // Where the gateway lacks what was purged here, nobody can be asked for it.
+    const isLost = purged > lastCommonMutationId;
+    const before = isLost ? [] : [...origins, { clientId, mutationId, chain, next }];
+    await forkAfter(db, layout, mutationId, name, before);
+  }
+
+  async goBack(clientId: string): Promise<void> {
+    const { layout } = this.#session;
+    await this.#session.step(async (db) => {
+      this.#batches.forget();
+      await seal(db);
+      if (!await goBackTo(db, layout, clientId)) await this.#fork(db, 0);
+    }, true);
+    await this.#announce(new Set(layout.byName.values()));
+  }
+
+  async chains(from: number, through: number): Promise<ReadonlyMap<number, string>> {
+    const rows = await this.#session.peek((db) =>
+      db.values(
+        `SELECT mutation_id, chain FROM _lakesync_tx
+         WHERE mutation_id BETWEEN max(1, ?) AND ? AND chain IS NOT NULL`,
+        [from, through],
+      )
+    );
+    return new Map(rows.map(([mutationId, chain]) => [Number(mutationId), String(chain)]));
+  }
+
+  async forgotten(lastMutationId: number): Promise<void> {
+    await this.#session.note(async (db) => {
+      await db.run(
+        "UPDATE _lakesync_state SET settled_mutation_id = min(settled_mutation_id, ?)",
+        [lastMutationId],
+      );
+    });
+  }
+
+  async trust(doubts: number): Promise<void> {
+    await this.#session.note(async (db) => {
+      await db.run("UPDATE _lakesync_state SET doubts = 0 WHERE doubts = ?", [doubts]);
+    });
   }
 
   async setClockOffset(offsetMs: number): Promise<void> {

@@ -114,9 +114,33 @@ export class OutboxReader {
       `SELECT n, hlc, ${this.columns} FROM _lakesync_outbox WHERE n BETWEEN ? AND ? ORDER BY n`,
       [first, last],
     );
-    return rows.map(([n, hlc, ...row]) => ({
-      n: Number(n),
-      delta: this.read(row, BigInt(String(hlc)) as Hlc),
-    }));
+    return rows.map((row) => this.#captured(row));
+  }
+
+  /**
+   * Reads what a refused transaction had written.
+   *
+   * @param db the writer
+   * @param dead its dead letter
+   * @param first the first number
+   * @param last the last number
+   * @returns the changes in order
+   */
+  async refused(
+    db: SqliteConnection,
+    dead: number,
+    first: number,
+    last: number,
+  ): Promise<Captured[]> {
+    const rows = await db.values(
+      `SELECT n, hlc, ${this.columns} FROM _lakesync_dead_change
+       WHERE dead = ? AND n BETWEEN ? AND ? ORDER BY n`,
+      [dead, first, last],
+    );
+    return rows.map((row) => this.#captured(row));
+  }
+
+  #captured([n, hlc, ...row]: readonly SqlValue[]): Captured {
+    return { n: Number(n), delta: this.read(row, BigInt(String(hlc)) as Hlc) };
   }
 }

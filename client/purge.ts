@@ -7,6 +7,7 @@
 
 import { NOW_MS } from "./capture.ts";
 import type { SqliteConnection } from "./database/driver.ts";
+import { sweepDeadLetters } from "./refusals.ts";
 
 /** How many changes are purged in one go. */
 const STEP = 2_000;
@@ -56,4 +57,5 @@ export async function purge(
     "DELETE FROM _lakesync_tx WHERE last_n <= ? AND mutation_id < ?",
     [purged, mutationId ?? 0],
   );
+  await sweepDeadLetters(db);
 }

@@ -31,6 +31,8 @@ export interface Answered {
   readonly letters: readonly number[];
   /** The tables in which rows were undone. */
   readonly touched: ReadonlySet<SyncedTable>;
+  /** Whether the base is known by it to contain more of this database's transactions. */
+  readonly covers: boolean;
 }
 
 /** Stores refusals and undoes them. Runs inside a transaction with capture off. */
@@ -62,8 +64,8 @@ class Refusals {
     const dead = Number(lastInsertRowid);
     this.letters.push(dead);
     await this.#db.run(
-      "UPDATE _lakesync_tx SET refused = 1 WHERE mutation_id = ?",
-      [mutationId],
+      "UPDATE _lakesync_tx SET refused = ? WHERE mutation_id = ?",
+      [dead, mutationId],
     );
     await this.#move(dead, first, last);
     await this.#undo(dead, last);
@@ -71,7 +73,7 @@ class Refusals {
 
   async #move(dead: number, first: number, last: number): Promise<void> {
     const columns = [
-      "n, tbl, op, row_id",
+      "n, hlc, tbl, op, row_id",
       ...maskNames(this.#layout),
       ...valueNames(this.#layout),
     ].join(", ");
@@ -132,15 +134,18 @@ export async function storeAnswer(
     seen = Math.max(seen, rejection.mutationId);
   }
   await raiseClock(db, result.serverHlc);
-  await db.run(
+  const [row] = await db.values(
     `UPDATE _lakesync_state SET received_hlc = max(received_hlc, ?),
-      settled_mutation_id = min(?, highest_mutation_id), refusals_seen = max(refusals_seen, ?)`,
+      settled_mutation_id = min(?, highest_mutation_id), refusals_seen = max(refusals_seen, ?)
+     RETURNING min(told_mutation_id, settled_mutation_id) > last_mutation_id AND NOT replacing`,
     [result.serverHlc, result.lastMutationId, seen],
   );
-  return refusals;
+  const { letters, touched } = refusals;
+  return { letters, touched, covers: row?.[0] === 1 };
 }
 
-function toCode(code: unknown): RejectionCode {
+/** The code of a stored refusal. */
+export function toCode(code: unknown): RejectionCode {
   return REJECTION_CODES.find((known) => known === code) ?? "VALIDATION_ERROR";
 }
 
@@ -160,7 +165,7 @@ export async function readDeadLetters(
   const reader = new OutboxReader(layout);
   const rows = await db.values(
     `SELECT id, mutation_id, code, message, delta, refused_ms FROM _lakesync_dead
-     WHERE ?1 IS NULL OR id IN (SELECT value FROM json_each(?1)) ORDER BY id`,
+     WHERE NOT dismissed AND (?1 IS NULL OR id IN (SELECT value FROM json_each(?1))) ORDER BY id`,
     [ids === undefined ? null : JSON.stringify(ids)],
   );
   const letters: DeadLetter[] = [];
@@ -213,20 +218,39 @@ export async function readDeadChanges(
   });
 }
 
+/** As SQL: dismisses a dead letter. */
+export const DISMISS = "UPDATE _lakesync_dead SET dismissed = 1 WHERE id = ? AND NOT dismissed";
+
 /**
- * Forgets a dead letter. Runs inside a transaction.
+ * Dismisses a dead letter. It is kept beside its transaction, though the app sees it no more: by what
+ * it holds copies of this database, which may not know of the refusal, are told apart. Runs inside a
+ * transaction.
  *
  * @param db the writer
  * @param id the letter
  * @returns whether there was one
  */
-export async function forgetDeadLetter(
+export async function dismissDeadLetter(
   db: SqliteConnection,
   id: number,
 ): Promise<boolean> {
-  await db.run("DELETE FROM _lakesync_dead_change WHERE dead = ?", [id]);
-  const { changes } = await db.run("DELETE FROM _lakesync_dead WHERE id = ?", [
-    id,
-  ]);
+  const { changes } = await db.run(DISMISS, [id]);
+  await sweepDeadLetters(db);
   return changes > 0;
+}
+
+/**
+ * Forgets the dismissed dead letters of transactions that are purged. Runs inside a transaction.
+ *
+ * @param db the writer
+ */
+export async function sweepDeadLetters(db: SqliteConnection): Promise<void> {
+  await db.run(
+    `DELETE FROM _lakesync_dead WHERE dismissed AND NOT EXISTS
+      (SELECT 1 FROM _lakesync_tx, _lakesync_state
+       WHERE refused = _lakesync_dead.id AND last_n > purged_n)`,
+  );
+  await db.run(
+    "DELETE FROM _lakesync_dead_change WHERE dead NOT IN (SELECT id FROM _lakesync_dead)",
+  );
 }

@@ -4,11 +4,11 @@
  * @module
  */
 
+import type { Origin } from "@lakesync/core";
 import { forgetChains } from "./batch.ts";
 import { NOW_MS } from "./capture.ts";
 import { forgetPages } from "./checkpoint.ts";
 import type { SqliteConnection } from "./database/driver.ts";
-import type { HashFactory } from "./hash.ts";
 import { makePendingAgain } from "./pending_again.ts";
 import type { Layout } from "./layout.ts";
 import { lastNumber, readState } from "./state.ts";
@@ -18,6 +18,8 @@ import { slicer } from "./timer.ts";
 const STEP = 20_000;
 /** Far beyond any number that is in use; keeps old and new ones apart while they change. */
 const APART = 2 ** 45;
+/** How many names before this one are remembered. */
+const MAX_ORIGINS = 32;
 
 /**
  * Gives new stamps to everything after a transaction, in order, from the clock as it is set now.
@@ -55,30 +57,6 @@ export async function restampFrom(
 }
 
 /**
- * The clientId under which a database goes on that has parted from its own. It is a function of what
- * is sent again, so that all copies with the same pending transactions go on under the same name, and
- * the gateway knows what the second one sends for a repetition.
- *
- * @param clientId the name before
- * @param chain the link, under that name, of the first transaction that is sent again
- * @param hash begins hashes
- * @returns a name in the form of a UUID of version 8
- */
-export function forkedClientId(clientId: string, chain: string, hash: HashFactory): string {
-  const running = hash();
-  running.update(`lakesync fork\n${clientId}\n${chain}`);
-  const hex = running.hex();
-  const variant = "89ab"[Number.parseInt(hex.charAt(16), 16) % 4];
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    `8${hex.slice(13, 16)}`,
-    `${variant}${hex.slice(17, 20)}`,
-    hex.slice(20, 32),
-  ].join("-");
-}
-
-/**
  * The last transaction that cannot be sent again, since some of it was purged.
  *
  * @param db any connection
@@ -94,41 +72,83 @@ export async function lastPurged(db: SqliteConnection): Promise<number> {
 
 /**
  * Goes on under a new clientId: transactions after the last common one are numbered from 1, those
- * through it from 0 down, so that the next checkpoint, whatever it says, contains them. Runs
- * inside a transaction with capture off.
+ * through it from 0 down, so that the next checkpoint, whatever it says, contains them. Those keep
+ * their links, for the way back. Runs inside a transaction with capture off.
  *
  * @param db the writer
  * @param layout where columns are kept
  * @param lastCommon the last transaction that the gateway and this database have in common
  * @param clientId the new name
+ * @param origins the names before it
  */
 export async function forkAfter(
   db: SqliteConnection,
   layout: Layout,
   lastCommon: number,
   clientId: string,
+  origins: readonly Origin[],
 ): Promise<void> {
-  const state = await readState(db);
-  const covered = Math.min(
-    state.coveredN,
-    await lastNumber(db, lastCommon),
-  );
-  if (covered < state.coveredN) {
-    await makePendingAgain(db, layout, covered, state.coveredN, slicer());
-  }
-  await db.run("UPDATE _lakesync_clock SET covered_n = ?", [covered]);
+  await coverAtMost(db, layout, lastCommon);
   await db.run("UPDATE _lakesync_tx SET mutation_id = mutation_id - ?", [
     lastCommon + APART,
   ]);
   await db.run(
-    "UPDATE _lakesync_tx SET mutation_id = mutation_id + ?, chain = NULL",
+    `UPDATE _lakesync_tx SET mutation_id = mutation_id + ?1,
+      chain = CASE WHEN mutation_id + ?1 > 0 THEN NULL ELSE chain END`,
     [APART],
   );
   await db.run(
     `UPDATE _lakesync_state SET client_id = ?1, highest_mutation_id = max(0, highest_mutation_id - ?2),
       last_mutation_id = min(last_mutation_id, ?2) - ?2, settled_mutation_id = 0,
-      refusals_seen = 0`,
-    [clientId, lastCommon],
+      refusals_seen = 0, told_mutation_id = 0, told_chain = '', doubts = 0, origins = ?3`,
+    [clientId, lastCommon, JSON.stringify(origins.slice(-MAX_ORIGINS))],
   );
   await forgetPages(db);
+}
+
+/**
+ * Goes back to the name before the last fork, with everything that has happened since under numbers of
+ * that name. Runs inside a transaction with capture off.
+ *
+ * @param db the writer
+ * @param layout where columns are kept
+ * @param clientId the name
+ * @returns whether it was the name before, and everything since is kept
+ */
+export async function goBackTo(
+  db: SqliteConnection,
+  layout: Layout,
+  clientId: string,
+): Promise<boolean> {
+  const { origins } = await readState(db);
+  const origin = origins.at(-1);
+  if (origin?.clientId !== clientId || await lastPurged(db) > 0) return false;
+  const { mutationId } = origin;
+  await coverAtMost(db, layout, 0);
+  await db.run("UPDATE _lakesync_tx SET mutation_id = mutation_id + ?", [mutationId + APART]);
+  await db.run(
+    `UPDATE _lakesync_tx SET mutation_id = mutation_id - ?1,
+      chain = CASE WHEN mutation_id - ?1 > ?2 THEN NULL ELSE chain END`,
+    [APART, mutationId],
+  );
+  await db.run(
+    `UPDATE _lakesync_state SET client_id = ?1, highest_mutation_id = highest_mutation_id + ?2,
+      last_mutation_id = min(last_mutation_id, 0) + ?2, settled_mutation_id = ?2,
+      refusals_seen = 0, told_mutation_id = 0, told_chain = '', doubts = 0, origins = ?3`,
+    [clientId, mutationId, JSON.stringify(origins.slice(0, -1))],
+  );
+  await forgetPages(db);
+  return true;
+}
+
+/** Makes pending again what the base contains of transactions after one. */
+async function coverAtMost(
+  db: SqliteConnection,
+  layout: Layout,
+  mutationId: number,
+): Promise<void> {
+  const { coveredN } = await readState(db);
+  const covered = Math.min(coveredN, await lastNumber(db, mutationId));
+  if (covered < coveredN) await makePendingAgain(db, layout, covered, coveredN, slicer());
+  await db.run("UPDATE _lakesync_clock SET covered_n = ?", [covered]);
 }

@@ -1,8 +1,6 @@
 import { defineSchema } from "@lakesync/core";
 import assert from "node:assert/strict";
-import { loadHash } from "./hash.ts";
 import { type AnyLocalDatabase, openLocal } from "./local.ts";
-import { forkedClientId } from "./renumber.ts";
 import { copyDatabase, MemoryGateway, WIDE, withFolder } from "./testing_local.ts";
 
 const SCHEMA = defineSchema({
@@ -40,18 +38,6 @@ async function withCopy(
     }
   });
 }
-
-Deno.test("forkedClientId is a clientId that differs by name and by link", async () => {
-  const hash = await loadHash();
-  const names = [["a", "1"], ["a", "2"], ["b", "1"]].map(([clientId = "", chain = ""]) =>
-    forkedClientId(clientId, chain, hash)
-  );
-  assert.equal(new Set(names).size, 3);
-  for (const name of names) {
-    assert.match(name, /^[\da-f]{8}-[\da-f]{4}-8[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
-  }
-  assert.equal(forkedClientId("a", "1", hash), names[0]);
-});
 
 Deno.test("G13: copies that send the same again fork to one name, and send the same bytes", async () => {
   await withCopy(async (one, copy) => {

@@ -4,7 +4,14 @@
  * @module
  */
 
-import type { Hlc, PullResult, PushResult, RejectionCode, Transaction } from "@lakesync/core";
+import type {
+  Hlc,
+  Origin,
+  PullResult,
+  PushResult,
+  RejectionCode,
+  Transaction,
+} from "@lakesync/core";
 import type { StreamPart, StreamPlace } from "./chunks.ts";
 import type { Verified } from "./verify.ts";
 
@@ -27,6 +34,13 @@ export interface ReplicaState {
   readonly highestMutationId: number;
   /** The highest mutationId whose refusal is stored here. */
   readonly refusalsSeen: number;
+  /** Where the clientId comes from, when it is one of a fork. */
+  readonly origin: Origin | undefined;
+  /**
+   * How often checkpoints gave reason to ask whether the gateway has what it accepted from here;
+   * 0: none has since it was asked.
+   */
+  readonly doubts: number;
   /** The schema version of this database. */
   readonly schemaVersion: number;
   /**
@@ -168,9 +182,21 @@ export interface Replica {
   restamp(fromMutationId: number): Promise<void>;
   /**
    * Goes on under a new clientId: transactions after the last common one are numbered anew from 1,
-   * those through it count as the old client's and are forgotten.
+   * those through it count as the old client's.
    */
   fork(lastCommonMutationId: number): Promise<void>;
+  /**
+   * Goes back to the clientId before the last fork, since the gateway lacks what the fork went on
+   * from, or has under that name what was sent under this one. Where that is not kept, it goes on
+   * under a new one with all that is.
+   */
+  goBack(clientId: string): Promise<void>;
+  /** The chains of own transactions from one through another, those that were ever read for sending. */
+  chains(from: number, through: number): Promise<ReadonlyMap<number, string>>;
+  /** Notes that the gateway has forgotten what it had accepted after a transaction. */
+  forgotten(lastMutationId: number): Promise<void>;
+  /** Notes that the gateway has what it had accepted, as far as so many doubts go. */
+  trust(doubts: number): Promise<void>;
   /** Sets how far the gateway's clock is ahead of this device's, in milliseconds. */
   setClockOffset(offsetMs: number): Promise<void>;
   /** Makes the next local stamp greater than this one. */

@@ -9,7 +9,7 @@ import type { SqlValue } from "./database/driver.ts";
 import { issuedCell, layersOf } from "./lay_cell.ts";
 import { type PlacedColumn, placedTable, type SyncedTable } from "./layout.ts";
 import { OutboxReader } from "./outbox.ts";
-import { type DeadChange, readDeadChanges } from "./refusals.ts";
+import { type DeadChange, DISMISS, readDeadChanges } from "./refusals.ts";
 import { deleteSql, keyCells, keyWhere, upsertSql } from "./rows.ts";
 import type { Transacted } from "./app_sql.ts";
 import type { Session } from "./session.ts";
@@ -63,7 +63,7 @@ async function issue(
 }
 
 /**
- * Issues the writes of a dead letter again and forgets it.
+ * Issues the writes of a dead letter again and dismisses it.
  *
  * @param tx the transaction to do it in
  * @param session the database
@@ -79,9 +79,10 @@ export async function issueAgain(
 ): Promise<void> {
   const { writer, layout } = session;
   const reader = new OutboxReader(layout);
-  const [found] = await tx.query("SELECT id FROM _lakesync_dead WHERE id = ?", [
-    id,
-  ]);
+  const [found] = await tx.query(
+    "SELECT id FROM _lakesync_dead WHERE id = ? AND NOT dismissed",
+    [id],
+  );
   if (found === undefined) {
     throw new LakeSyncError("NOT_FOUND", `There is no dead letter ${id}`);
   }
@@ -95,6 +96,5 @@ export async function issueAgain(
       if (edited !== undefined) await issue(tx, session, edited);
     }
   }
-  await tx.exec("DELETE FROM _lakesync_dead_change WHERE dead = ?", [id]);
-  await tx.exec("DELETE FROM _lakesync_dead WHERE id = ?", [id]);
+  await tx.exec(DISMISS, [id]);
 }

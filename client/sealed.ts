@@ -29,8 +29,8 @@ export interface Sealed {
   readonly last: number;
   /** About how many bytes it takes. */
   readonly bytes: number;
-  /** Whether it was refused; its changes are in the dead letter then. */
-  readonly refused: boolean;
+  /** The dead letter that has its changes, when it was refused; 0: it was not. */
+  readonly dead: number;
   /** Its link of the chain, once it was computed. */
   readonly chain: string | undefined;
   /** How it is cut, once it was. */
@@ -49,20 +49,20 @@ export function toSealed(row: readonly unknown[]): Sealed {
     first: Number(first),
     last: Number(last),
     bytes: Number(bytes),
-    refused: refused !== 0,
+    dead: Number(refused),
     chain: typeof chain === "string" ? chain : undefined,
     parts: typeof parts === "string" ? JSON.parse(parts) : undefined,
   };
 }
 
 /** How many changes are sent of a transaction. */
-export function countDeltas({ first, last, refused }: Sealed): number {
-  return refused ? 0 : last - first + 1;
+export function countDeltas({ first, last, dead }: Sealed): number {
+  return dead === 0 ? last - first + 1 : 0;
 }
 
 /** Whether a transaction comes in parts. */
 export function isLarge(transaction: Sealed, limits: BatchLimits): boolean {
-  if (transaction.refused) return false;
+  if (transaction.dead !== 0) return false;
   return transaction.parts !== undefined ||
     countDeltas(transaction) > limits.deltas || transaction.bytes > limits.bytes;
 }

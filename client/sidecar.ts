@@ -46,6 +46,10 @@ CREATE TABLE IF NOT EXISTS _lakesync_state (
   staged_cursor TEXT,
   replacing INTEGER NOT NULL DEFAULT 0,
   last_mutation_id INTEGER NOT NULL DEFAULT 0,
+  told_mutation_id INTEGER NOT NULL DEFAULT 0,
+  told_chain TEXT NOT NULL DEFAULT '',
+  doubts INTEGER NOT NULL DEFAULT 0,
+  origins TEXT NOT NULL DEFAULT '[]',
   settled_mutation_id INTEGER NOT NULL DEFAULT 0,
   highest_mutation_id INTEGER NOT NULL DEFAULT 0,
   refusals_seen INTEGER NOT NULL DEFAULT 0,
@@ -111,7 +115,8 @@ CREATE TABLE IF NOT EXISTS _lakesync_dead (
   code TEXT NOT NULL,
   message TEXT NOT NULL,
   delta INTEGER NOT NULL,
-  refused_ms INTEGER NOT NULL
+  refused_ms INTEGER NOT NULL,
+  dismissed INTEGER NOT NULL DEFAULT 0
 );
 `;
 
@@ -143,7 +148,7 @@ const WIDE: readonly WideTable[] = [
   },
   {
     name: "_lakesync_dead_change",
-    own: "dead INTEGER NOT NULL, n INTEGER NOT NULL, tbl INTEGER NOT NULL, " +
+    own: "dead INTEGER NOT NULL, n INTEGER NOT NULL, hlc INTEGER NOT NULL, tbl INTEGER NOT NULL, " +
       "op INTEGER NOT NULL, row_id TEXT NOT NULL",
     masks: true,
     end: ", PRIMARY KEY (dead, n)) WITHOUT ROWID",

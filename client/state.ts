@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Origin } from "@lakesync/core";
 import { REPAIRS } from "./buckets.ts";
 import type { SqliteConnection, SqlValue } from "./database/driver.ts";
 
@@ -20,6 +21,14 @@ export interface State {
   /** The mutationId through which the base contains this client's transactions; a fork may leave
    * it negative until its first checkpoint. */
   readonly lastMutationId: number;
+  /** What the last checkpoint said of that; more where another device's transactions count. */
+  readonly toldMutationId: number;
+  /** The chain of that transaction; "" when it was not told. */
+  readonly toldChain: string;
+  /** How often checkpoints gave reason to ask whether the gateway still has what it accepted. */
+  readonly doubts: number;
+  /** The names before the forks that led to this one, the first name first. */
+  readonly origins: readonly Origin[];
   /** The mutationId through which outcomes are known. */
   readonly settledMutationId: number;
   /** The highest sealed mutationId. */
@@ -38,8 +47,9 @@ export interface State {
   readonly coveredN: number;
 }
 
-const COLUMNS = `client_id, cursor, staged_cursor, replacing, last_mutation_id,
-  settled_mutation_id, highest_mutation_id, refusals_seen, received_hlc, purged_n,
+const COLUMNS =
+  `client_id, cursor, staged_cursor, replacing, last_mutation_id, told_mutation_id, told_chain,
+  doubts, origins, settled_mutation_id, highest_mutation_id, refusals_seen, received_hlc, purged_n,
   n, sealed_n, covered_n`;
 
 /** Reads the state. */
@@ -66,6 +76,8 @@ export async function readStateAndRepairs(
   return { state: toState(row), repair: JSON.parse(String(row.at(-1) ?? "[]")) };
 }
 
+const NO_ORIGINS: readonly Origin[] = [];
+
 function toState(row: readonly SqlValue[]): State {
   const [
     clientId,
@@ -73,6 +85,10 @@ function toState(row: readonly SqlValue[]): State {
     stagedCursor,
     replacing,
     lastMutationId,
+    toldMutationId,
+    toldChain,
+    doubts,
+    origins,
     settledMutationId,
     highestMutationId,
     refusalsSeen,
@@ -88,6 +104,10 @@ function toState(row: readonly SqlValue[]): State {
     stagedCursor: textOf(stagedCursor),
     replacing: replacing === 1,
     lastMutationId: Number(lastMutationId ?? 0),
+    toldMutationId: Number(toldMutationId ?? 0),
+    toldChain: String(toldChain ?? ""),
+    doubts: Number(doubts ?? 0),
+    origins: origins === "[]" ? NO_ORIGINS : JSON.parse(String(origins ?? "[]")),
     settledMutationId: Number(settledMutationId ?? 0),
     highestMutationId: Number(highestMutationId ?? 0),
     refusalsSeen: Number(refusalsSeen ?? 0),

@@ -138,9 +138,10 @@ export class Sync {
   #countPending(): Promise<void> {
     const { replica, status } = this.#options;
     this.#counting = this.#counting.then(async () => {
-      const { highestMutationId, lastMutationId, settledMutationId } = await replica.state();
+      const { doubts, highestMutationId, lastMutationId, settledMutationId } = await replica
+        .state();
       status.set({ pending: Math.max(0, highestMutationId - lastMutationId) });
-      if (settledMutationId < highestMutationId) this.#upload.wake();
+      if (settledMutationId < highestMutationId || doubts > 0) this.#upload.wake();
     }).catch(() => {});
     return this.#counting;
   }

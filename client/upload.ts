@@ -6,10 +6,17 @@
  * @module
  */
 
-import { LakeSyncError, type PushResult } from "@lakesync/core";
+import {
+  type ErrorDetails,
+  LakeSyncError,
+  type PushRequest,
+  type PushResult,
+  type Transaction,
+} from "@lakesync/core";
 import { problemOf } from "./download.ts";
 import type { ClientEnvironment } from "./environment.ts";
 import { backOffMs, reconnectMs, REFUSED, STOPPED } from "./machine.ts";
+import { lastCommon } from "./parting.ts";
 import type { Batch, BatchLimits, BatchPosition, Replica, ReplicaState } from "./replica.ts";
 import type { StatusValue } from "./status.ts";
 import type { HttpTransport } from "./transport/http.ts";
@@ -171,6 +178,7 @@ export class Upload {
     this.#news = false;
     await replica.seal();
     const state = await replica.state();
+    if (state.doubts > 0) return await this.#ask(state, signal);
     const batch = await replica.nextBatch(this.#after(state), this.#limits);
     if (batch === undefined) {
       status.setProblem("up", undefined, { uploading: false });
@@ -179,9 +187,8 @@ export class Upload {
     status.set({ uploading: true });
     const sentMs = env.now();
     this.#pushingSinceMs = sentMs;
-    const { clientId, schemaVersion, refusalsSeen } = state;
     const { transactions } = batch;
-    const result = await http.push({ clientId, schemaVersion, refusalsSeen, transactions }, signal);
+    const result = await http.push(pushOf(state, transactions), signal);
     this.#pushingSinceMs = undefined;
     await onServerTime(result.serverTime, sentMs);
     await replica.pushed(asSent(result, state, batch));
@@ -191,6 +198,31 @@ export class Upload {
     status.set({ online: true });
     await onPushed();
     await this.#mend(result);
+  }
+
+  /**
+   * Asks whether the gateway still has what it accepted from here, by repeating the last of it: its
+   * checkpoints count transactions that are not this database's. Copies make that so, and so does a
+   * gateway that was put back and has been given another copy's transactions since.
+   */
+  async #ask(state: ReplicaState, signal: AbortSignal): Promise<void> {
+    const { env, replica } = this.#context;
+    const { settledMutationId: last, doubts } = state;
+    const chain = (await replica.chains(last, last)).get(last);
+    if (chain !== undefined) {
+      this.#pushingSinceMs = env.now();
+      await this.#repeat(state, { mutationId: last, deltas: [], chain }, signal);
+      this.#pushingSinceMs = undefined;
+    }
+    await replica.trust(doubts);
+  }
+
+  async #repeat(
+    state: ReplicaState,
+    transaction: Transaction,
+    signal: AbortSignal = this.#abort.signal,
+  ): Promise<void> {
+    await this.#context.http.push(pushOf(state, [transaction]), signal);
   }
 
   /**
@@ -248,10 +280,10 @@ export class Upload {
   async #mendHistory({ code, details }: LakeSyncError): Promise<boolean> {
     const { replica } = this.#context;
     const { settledMutationId } = await replica.state();
-    const { lastMutationId = settledMutationId, mutationId } = details;
+    const { lastMutationId = settledMutationId } = details;
     switch (code) {
       case "CLIENT_FORKED":
-        await this.#fork((mutationId ?? settledMutationId + 1) - 1);
+        await this.#part(details);
         return true;
       case "MUTATION_GAP":
         return await this.#closeGap(lastMutationId);
@@ -271,9 +303,20 @@ export class Upload {
     }
   }
 
-  async #fork(lastCommonMutationId: number): Promise<void> {
-    const { replica, rename, onPushed } = this.#context;
-    await rename(() => replica.fork(lastCommonMutationId));
+  /** Goes on under another name than the gateway knows another history by. */
+  async #part(details: ErrorDetails): Promise<void> {
+    const { replica } = this.#context;
+    const { clientId } = details;
+    if (clientId !== undefined) return await this.#rename(() => replica.goBack(clientId));
+    const state = await replica.state();
+    const repeat = (transaction: Transaction) => this.#repeat(state, transaction);
+    const last = await lastCommon({ replica, repeat }, details, state.settledMutationId);
+    await this.#rename(() => replica.fork(last));
+  }
+
+  async #rename(step: () => Promise<void>): Promise<void> {
+    const { rename, onPushed } = this.#context;
+    await rename(step);
     this.#position = undefined;
     await onPushed();
   }
@@ -281,15 +324,25 @@ export class Upload {
   /** Goes on after what the gateway has; under a new name where that is not kept any more. */
   async #closeGap(last: number): Promise<boolean> {
     const { replica } = this.#context;
+    await replica.forgotten(last);
     this.#position = { mutationId: last, part: 0 };
     try {
       return await replica.nextBatch(this.#position, FULL_BATCH) !== undefined;
     } catch (error) {
       if (!(error instanceof LakeSyncError) || error.code !== "MUTATION_GAP") throw error;
-      await this.#fork(last);
+      await this.#rename(() => replica.fork(last));
       return true;
     }
   }
+}
+
+function pushOf(
+  { clientId, schemaVersion, refusalsSeen, origin }: ReplicaState,
+  transactions: readonly Transaction[],
+): PushRequest {
+  const begins = origin !== undefined && transactions[0]?.mutationId === 1;
+  const push = { clientId, schemaVersion, refusalsSeen, transactions };
+  return begins ? { ...push, origin } : push;
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { RejectionCode } from "./errors.ts";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { Hlc } from "./clock.ts";
@@ -51,6 +52,23 @@ export interface Transaction {
   readonly parts?: number;
   /** SHA-256 over the previous chain and this transaction's deltaIds, in lower-case hex. */
   readonly chain?: string;
+  /**
+   * Given when the transaction was refused by a gateway that was put back since: it comes without its
+   * changes, and stays refused.
+   */
+  readonly refused?: RefusedBefore;
+}
+
+/** The refusal of a transaction that is given back to a gateway that forgot it. */
+export interface RefusedBefore {
+  /** The chain before it, "" before the first; its own is taken as it was. */
+  readonly previous: string;
+  /** Why it was refused, for a program. */
+  readonly code: RejectionCode;
+  /** Why, for a person. */
+  readonly message: string;
+  /** The 0-based index of the delta that was refused. */
+  readonly delta: number;
 }
 
 /**

@@ -64,6 +64,18 @@ export interface ErrorDetails {
   readonly lastMutationId?: number;
   /** The transaction at which a client's history leaves the gateway's (`CLIENT_FORKED`). */
   readonly mutationId?: number;
+  /** Links of the gateway's chain, by which a client finds where they parted (`CLIENT_FORKED`). */
+  readonly links?: readonly ChainLink[];
+  /** The name that a client is to go back to, which it had before a fork (`CLIENT_FORKED`). */
+  readonly clientId?: string;
+}
+
+/** A link of a client's chain. */
+export interface ChainLink {
+  /** The transaction. */
+  readonly mutationId: number;
+  /** Its chain, or at least the first 16 digits of it, in lower-case hex. */
+  readonly hash: string;
 }
 
 /**

@@ -9,6 +9,7 @@ export * from "./checksum.ts";
 export * from "./clock.ts";
 export * from "./delta.ts";
 export * from "./errors.ts";
+export * from "./forked_name.ts";
 export * from "./evolution.ts";
 export * from "./limits.ts";
 export * from "./merge.ts";

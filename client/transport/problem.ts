@@ -27,10 +27,12 @@ export type Remedy =
 
 /** Makes the error of an error answer. */
 export function toError(body: ErrorBody): LakeSyncError {
-  const { error, code, lastMutationId, mutationId, retryAfterSeconds } = body;
+  const { error, code, lastMutationId, mutationId, links, clientId, retryAfterSeconds } = body;
   return new LakeSyncError(code, error, {
     ...(lastMutationId === undefined ? {} : { lastMutationId }),
     ...(mutationId === undefined ? {} : { mutationId }),
+    ...(links === undefined ? {} : { links }),
+    ...(clientId === undefined ? {} : { clientId }),
     ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
   });
 }

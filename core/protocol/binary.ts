@@ -9,8 +9,14 @@ import { create, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { bytesToHex, hexToBytes } from "@noble/hashes/utils.js";
 import { type Hlc, isHlc } from "../clock.ts";
-import type { Delta, Transaction } from "../delta.ts";
-import { isErrorCode, LakeSyncError, REJECTION_CODES } from "../errors.ts";
+import type { Delta, RefusedBefore, Transaction } from "../delta.ts";
+import {
+  type ChainLink,
+  isErrorCode,
+  LakeSyncError,
+  REJECTION_CODES,
+  type RejectionCode,
+} from "../errors.ts";
 import { checkMessageCount } from "./budget.ts";
 import { malformed } from "./cells.ts";
 import * as wire from "./gen/lakesync_pb.ts";
@@ -21,6 +27,7 @@ import {
   type ErrorBody,
   MAX_BUCKET_ID_LENGTH,
   MAX_REPAIR_BUCKETS,
+  type Origin,
   type PullRequest,
   type PullResult,
   type PushRequest,
@@ -73,15 +80,13 @@ function packTransaction(transaction: Transaction): wire.Transaction {
     deltas: packDeltas(transaction.deltas),
     part: transaction.part ?? 0,
     parts: transaction.parts ?? 0,
-    chain: transaction.chain === undefined ? new Uint8Array() : hexToBytes(transaction.chain),
+    chain: hexToBytes(transaction.chain ?? ""),
+    ...(transaction.refused === undefined ? {} : { refused: packRefused(transaction.refused) }),
   });
 }
 
 function unpackTransaction(transaction: wire.Transaction): Transaction {
-  const { part, parts, chain } = transaction;
-  if (chain.length !== 0 && chain.length !== 32) {
-    throw malformed("chain must be 32 bytes");
-  }
+  const { part, parts, chain, refused } = transaction;
   if (transaction.mutationId === 0n) {
     throw malformed("mutation_id must be from 1");
   }
@@ -92,7 +97,46 @@ function unpackTransaction(transaction: wire.Transaction): Transaction {
     mutationId: toNumber(transaction.mutationId, "mutation_id"),
     deltas: transaction.deltas === undefined ? [] : unpackDeltas(transaction.deltas),
     ...(part !== 0 || parts !== 0 ? { part, parts } : {}),
-    ...(chain.length === 0 ? {} : { chain: bytesToHex(chain) }),
+    ...(chain.length === 0 ? {} : { chain: toChain(chain) }),
+    ...(refused === undefined ? {} : { refused: unpackRefused(refused) }),
+  };
+}
+
+function packRefused({ previous, ...why }: RefusedBefore): wire.RefusedBefore {
+  return create(wire.RefusedBeforeSchema, { ...why, previous: hexToBytes(previous) });
+}
+
+function unpackRefused(refused: wire.RefusedBefore): RefusedBefore {
+  const { previous, message, delta } = refused;
+  return { previous: toChain(previous), code: toRejectionCode(refused.code), message, delta };
+}
+
+function toRejectionCode(text: string): RejectionCode {
+  const code = REJECTION_CODES.find((known) => known === text);
+  if (code === undefined) throw malformed("unknown rejection code");
+  return code;
+}
+
+function toChain(bytes: Uint8Array): string {
+  if (bytes.length !== 0 && bytes.length !== 32) throw malformed("chain must be 32 bytes");
+  return bytesToHex(bytes);
+}
+
+function packOrigin(origin: Origin): wire.Origin {
+  return create(wire.OriginSchema, {
+    clientId: origin.clientId,
+    mutationId: BigInt(origin.mutationId),
+    chain: hexToBytes(origin.chain),
+    next: hexToBytes(origin.next),
+  });
+}
+
+function unpackOrigin({ clientId, mutationId, chain, next }: wire.Origin): Origin {
+  return {
+    clientId,
+    mutationId: toNumber(mutationId, "mutation_id"),
+    chain: toChain(chain),
+    next: toChain(next),
   };
 }
 
@@ -102,6 +146,7 @@ function packPush(request: PushRequest): wire.PushRequest {
     schemaVersion: request.schemaVersion,
     transactions: request.transactions.map(packTransaction),
     refusalsSeen: BigInt(request.refusalsSeen ?? 0),
+    ...(request.origin === undefined ? {} : { origin: packOrigin(request.origin) }),
   });
 }
 
@@ -113,6 +158,7 @@ function unpackPush(message: wire.PushRequest): PushRequest {
     ...(message.refusalsSeen === 0n
       ? {}
       : { refusalsSeen: toNumber(message.refusalsSeen, "refusals_seen") }),
+    ...(message.origin === undefined ? {} : { origin: unpackOrigin(message.origin) }),
   };
 }
 
@@ -124,11 +170,9 @@ function packRejection(rejection: Rejection): wire.Rejection {
 }
 
 function unpackRejection(message: wire.Rejection): Rejection {
-  const code = REJECTION_CODES.find((known) => known === message.code);
-  if (code === undefined) throw malformed("unknown rejection code");
   return {
     mutationId: toNumber(message.mutationId, "mutation_id"),
-    code,
+    code: toRejectionCode(message.code),
     message: message.message,
     delta: message.delta,
   };
@@ -250,16 +294,18 @@ function packPullResult(result: PullResult): wire.PullResult {
     lastMutationId: BigInt(result.lastMutationId),
     serverHlc: result.serverHlc,
     ...(result.checkpoint === undefined ? {} : { checkpoint: packCheckpoint(result.checkpoint) }),
+    chain: hexToBytes(result.chain ?? ""),
   });
 }
 
 function unpackPullResult(message: wire.PullResult): PullResult {
-  const { checkpoint } = message;
+  const { checkpoint, chain } = message;
   return {
     changes: message.changes === undefined ? [] : unpackChanges(message.changes),
     cursor: message.cursor,
     complete: message.complete,
     lastMutationId: toNumber(message.lastMutationId, "last_mutation_id"),
+    ...(chain.length === 0 ? {} : { chain: toChain(chain) }),
     serverHlc: toHlc(message.serverHlc),
     ...(checkpoint === undefined ? {} : {
       checkpoint: {
@@ -278,7 +324,16 @@ function packError(error: ErrorBody): wire.Error {
     lastMutationId: BigInt(error.lastMutationId ?? 0),
     mutationId: BigInt(error.mutationId ?? 0),
     retryAfterSeconds: Math.ceil(error.retryAfterSeconds ?? 0),
+    links: (error.links ?? []).map(({ mutationId, hash }) =>
+      create(wire.LinkSchema, { mutationId: BigInt(mutationId), hash: hexToBytes(hash) })
+    ),
+    clientId: error.clientId ?? "",
   });
+}
+
+function unpackLink({ mutationId, hash }: wire.Link): ChainLink {
+  if (hash.length < 8 || hash.length > 32) throw malformed("hash must be 8 to 32 bytes");
+  return { mutationId: toNumber(mutationId, "mutation_id"), hash: bytesToHex(hash) };
 }
 
 function unpackError(message: wire.Error): ErrorBody {
@@ -294,6 +349,8 @@ function unpackError(message: wire.Error): ErrorBody {
     ...(carriesLast ? { lastMutationId } : {}),
     ...(mutationId === 0 ? {} : { mutationId }),
     ...(message.retryAfterSeconds === 0 ? {} : { retryAfterSeconds: message.retryAfterSeconds }),
+    ...(message.links.length === 0 ? {} : { links: message.links.map(unpackLink) }),
+    ...(message.clientId === "" ? {} : { clientId: message.clientId }),
   };
 }
 

@@ -7,8 +7,8 @@
  */
 
 import { type Hlc, parseHlc } from "../clock.ts";
-import type { Delta, Op, Shape, Transaction } from "../delta.ts";
-import { LakeSyncError } from "../errors.ts";
+import type { Delta, Op, RefusedBefore, Shape, Transaction } from "../delta.ts";
+import { LakeSyncError, REJECTION_CODES } from "../errors.ts";
 import { DEFAULT_LIMITS } from "../limits.ts";
 import type { Schema, Table } from "../schema.ts";
 import { fromPlainJson, type JsonValue, toPlainJson } from "../value.ts";
@@ -18,6 +18,7 @@ import {
   type Hello,
   MAX_BUCKET_ID_LENGTH,
   MAX_REPAIR_BUCKETS,
+  type Origin,
   type PullRequest,
   type PullResult,
   type PushRequest,
@@ -183,7 +184,7 @@ function transaction(
   place: string,
 ): Transaction {
   const value = object(input, place);
-  known(value, ["mutationId", "deltas", "part", "parts", "chain"], place);
+  known(value, ["mutationId", "deltas", "part", "parts", "chain", "refused"], place);
   const part = optional(
     value["part"],
     `${place}.part`,
@@ -195,6 +196,7 @@ function transaction(
     (v, p) => whole(v, p, 1),
   );
   const chain = optional(value["chain"], `${place}.chain`, deltaId);
+  const refused = optional(value["refused"], `${place}.refused`, refusedBefore);
   if ((part === undefined) !== (parts === undefined)) {
     invalid(place, "must have both part and parts");
   }
@@ -208,6 +210,34 @@ function transaction(
     ),
     ...(part !== undefined && parts !== undefined ? { part, parts } : {}),
     ...(chain === undefined ? {} : { chain }),
+    ...(refused === undefined ? {} : { refused }),
+  };
+}
+
+function refusedBefore(input: JsonValue, place: string): RefusedBefore {
+  const value = object(input, place);
+  known(value, ["previous", "code", "message", "delta"], place);
+  const code = REJECTION_CODES.find((code) => code === value["code"]);
+  return {
+    previous: link(value["previous"] ?? "", `${place}.previous`),
+    code: code ?? invalid(`${place}.code`, "must be the code of a refusal"),
+    message: text(value["message"], `${place}.message`),
+    delta: whole(value["delta"], `${place}.delta`),
+  };
+}
+
+function link(value: JsonValue, place: string): string {
+  return value === "" ? "" : deltaId(value, place);
+}
+
+function origin(input: JsonValue, place: string): Origin {
+  const value = object(input, place);
+  known(value, ["clientId", "mutationId", "chain", "next"], place);
+  return {
+    clientId: text(value["clientId"], `${place}.clientId`),
+    mutationId: whole(value["mutationId"], `${place}.mutationId`),
+    chain: link(value["chain"] ?? "", `${place}.chain`),
+    next: deltaId(value["next"] ?? "", `${place}.next`),
   };
 }
 
@@ -226,9 +256,10 @@ export function pushFromJson(
   const value = object(body, "The body");
   known(
     value,
-    ["clientId", "schemaVersion", "transactions", "refusalsSeen"],
+    ["clientId", "schemaVersion", "transactions", "refusalsSeen", "origin"],
     "The body",
   );
+  const from = optional(value["origin"], "origin", origin);
   const reader = new DeltaReader(schema);
   const refusalsSeen = optional(value["refusalsSeen"], "refusalsSeen", whole);
   return {
@@ -239,6 +270,7 @@ export function pushFromJson(
       transaction(reader, item, `transactions[${i}]`)
     ),
     ...(refusalsSeen === undefined ? {} : { refusalsSeen }),
+    ...(from === undefined ? {} : { origin: from }),
   };
 }
 
@@ -324,6 +356,7 @@ export function pullResultToJson(result: PullResult): JsonValue {
     cursor: result.cursor,
     complete: result.complete,
     lastMutationId: result.lastMutationId,
+    ...(result.chain === undefined ? {} : { chain: result.chain }),
     serverHlc: String(result.serverHlc),
     ...(checkpoint === undefined ? {} : {
       checkpoint: {
@@ -418,8 +451,11 @@ export function serverFrameToJson(frame: ServerFrame): JsonValue {
       };
     case "resync":
       return { resync: { code: "RESYNC_REQUIRED", reason: frame.reason } };
-    case "error":
-      return { error: { ...frame.error } };
+    case "error": {
+      const { links, ...error } = frame.error;
+      const told = links === undefined ? {} : { links: links.map((link) => ({ ...link })) };
+      return { error: { ...error, ...told } };
+    }
     case "pong":
       return { pong: { serverTime: frame.serverTime } };
     case "draining":

@@ -7,7 +7,7 @@
 
 import type { Hlc } from "../clock.ts";
 import type { Transaction } from "../delta.ts";
-import type { ErrorCode, RejectionCode, StopCode } from "../errors.ts";
+import type { ChainLink, ErrorCode, RejectionCode, StopCode } from "../errors.ts";
 import type { Value } from "../value.ts";
 
 /** What a client sends to have its transactions committed. */
@@ -20,6 +20,20 @@ export interface PushRequest {
   readonly transactions: readonly Transaction[];
   /** The highest mutationId whose refusal the client has stored. */
   readonly refusalsSeen?: number;
+  /** Where the client's name comes from, when it had another; with its first transaction. */
+  readonly origin?: Origin;
+}
+
+/** The name that a client had before a fork, and how far its history under it goes. */
+export interface Origin {
+  /** The name. */
+  readonly clientId: string;
+  /** The last transaction under it; 0: none. */
+  readonly mutationId: number;
+  /** The chain of that transaction; "" when there is none. */
+  readonly chain: string;
+  /** The chain, under that name, of the first transaction under the new one. */
+  readonly next: string;
 }
 
 /** A transaction that was refused whole. */
@@ -144,6 +158,8 @@ export interface PullResult {
   readonly complete: boolean;
   /** Which of the client's transactions this contains. */
   readonly lastMutationId: number;
+  /** The chain of that transaction; left out: it is not known. */
+  readonly chain?: string;
   /** At least every stamp in it. */
   readonly serverHlc: Hlc;
   /** On the last page. */
@@ -162,6 +178,10 @@ export interface ErrorBody {
   readonly lastMutationId?: number;
   /** Where a client's history leaves the gateway's (`CLIENT_FORKED`). */
   readonly mutationId?: number;
+  /** Links of the gateway's chain (`CLIENT_FORKED`). */
+  readonly links?: readonly ChainLink[];
+  /** The name that a client is to go back to (`CLIENT_FORKED`). */
+  readonly clientId?: string;
   /** Seconds after which a retry makes sense. */
   readonly retryAfterSeconds?: number;
 }

@@ -21,6 +21,10 @@ const WIRE_OF: readonly (readonly [string, string])[] = [
     "v1 (2026-11) buckets: repair in pulls and hellos; a bucket may have no checksum, come whole, be gone, show some columns. Old peers pass all of it over.",
     "9df36d8e5ac7312a365d39493bed27904c94fecad1db988e5296c61b1baff869",
   ],
+  [
+    "v1 (2026-11) copies: where a forked name comes from, the link of a checkpoint, links and a name in CLIENT_FORKED, a refusal that is given back. Old peers pass all of it over.",
+    "dba64a171bd9ec5f218055ff40809d6a93b3d8a45aeffda01ca6ca36eddb8f20",
+  ],
 ];
 
 Deno.test("G12: lakesync.proto changes only together with its history", () => {

@@ -94,7 +94,23 @@ const transaction: fc.Arbitrary<Transaction> = fc.tuple(
   record({ mutationId: positive, deltas }),
   fc.constantFrom({}, { part: 1, parts: 1 }, { part: 3, parts: 14 }),
   optional("chain", digest),
-).map(([base, parts, chain]) => ({ ...base, ...parts, ...chain }));
+  optional(
+    "refused",
+    record({
+      previous: fc.oneof(digest, fc.constant("")),
+      code: fc.constantFrom(...REJECTION_CODES),
+      message: text,
+      delta: uint32,
+    }),
+  ),
+).map(([base, ...more]) => Object.assign(base, ...more));
+
+const origin = record({
+  clientId: text,
+  mutationId: count,
+  chain: fc.oneof(digest, fc.constant("")),
+  next: digest,
+});
 
 /** Pushes. */
 export const push: fc.Arbitrary<PushRequest> = fc.tuple(
@@ -104,7 +120,8 @@ export const push: fc.Arbitrary<PushRequest> = fc.tuple(
     transactions: fc.array(transaction, { maxLength: 3 }),
   }),
   optional("refusalsSeen", positive),
-).map(([base, seen]) => ({ ...base, ...seen }));
+  optional("origin", origin),
+).map(([base, ...more]) => Object.assign(base, ...more));
 
 const rejection: fc.Arbitrary<Rejection> = record({
   mutationId: count,
@@ -192,8 +209,9 @@ export const pullResult: fc.Arbitrary<PullResult> = fc.tuple(
     lastMutationId: count,
     serverHlc: hlc,
   }),
+  optional("chain", digest),
   optional("checkpoint", record({ seq: count, buckets: fc.array(bucket) })),
-).map(([base, checkpoint]) => ({ ...base, ...checkpoint }));
+).map(([base, ...more]) => Object.assign(base, ...more));
 
 const codes = fc.constantFrom(...Object.keys(ERROR_STATUS) as ErrorCode[]);
 
@@ -203,6 +221,14 @@ export const errorBody: fc.Arbitrary<ErrorBody> = fc.tuple(
   count,
   optional("mutationId", positive),
   optional("retryAfterSeconds", uint32),
+  optional(
+    "links",
+    fc.array(
+      record({ mutationId: count, hash: digest.map((hash) => hash.slice(0, 16)) }),
+      { minLength: 1, maxLength: 3 },
+    ),
+  ),
+  optional("clientId", filled),
 ).map(([base, lastMutationId, ...more]) => {
   const carries = ["MUTATION_GAP", "CLIENT_FORKED"].includes(base.code);
   return Object.assign(base, carries ? { lastMutationId } : {}, ...more);

@@ -86,11 +86,32 @@ export function gap(lastMutationId: number): LakeSyncError {
   );
 }
 
-function forked(client: ClientRecord, mutationId: number): LakeSyncError {
+/** How many links a client that forked is told. */
+const MAX_TOLD = 256;
+
+/**
+ * The error of a client whose history is not the gateway's.
+ *
+ * @param client the client as it is stored
+ * @param mutationId where its history leaves the gateway's, or later
+ * @param older links from before those of the record
+ */
+export function forked(
+  client: ClientRecord,
+  mutationId: number,
+  older: Links = new Map(),
+): LakeSyncError {
+  const links = [...older].map(([mutationId, hash]) => ({ mutationId, hash }))
+    .concat(client.chain.map(({ mutationId, hash }) => ({
+      mutationId,
+      hash: hash.slice(0, KEPT_DIGITS),
+    })))
+    .sort((a, b) => a.mutationId - b.mutationId)
+    .slice(-MAX_TOLD);
   return new LakeSyncError(
     "CLIENT_FORKED",
     "Another device goes on under this clientId, go on under a new one",
-    { lastMutationId: client.lastMutationId, mutationId },
+    { lastMutationId: client.lastMutationId, mutationId, links },
   );
 }
 
@@ -113,7 +134,7 @@ export function checkRepeatedChain(
   const full = client.chain.length >= RECENT_LINKS;
   const tooOld = full && mutationId < (client.chain[0]?.mutationId ?? 0);
   if (kept === undefined ? tooOld : !chain.startsWith(kept)) {
-    throw forked(client, mutationId);
+    throw forked(client, mutationId, older);
   }
 }
 
@@ -160,17 +181,19 @@ export function checkNextChain(
 
 /**
  * The chain after a transaction by the gateway's reckoning; undefined when it cannot be known. One
- * that was refused is empty when a gateway that forgot it is given it again, but keeps its link.
+ * that was refused comes without its changes when a gateway that forgot it is given it again, and
+ * keeps its link, so that it stays the same transaction to one that knows it with them.
  */
 export function expectedChain(
   client: ClientRecord,
-  { chain, deltas }: Transaction,
+  { chain, deltas, refused }: Transaction,
   hash: TextHash,
 ): string | undefined {
-  if (deltas.length === 0) return undefined;
   const previous = chain === undefined ? undefined : previousChain(client);
-  const ids = previous === undefined ? undefined : deltaIdsOf(client.clientId, deltas, hash);
-  return previous === undefined || ids === undefined ? undefined : chainOf(previous, ids, hash);
+  if (previous === undefined) return undefined;
+  if (deltas.length === 0 && refused?.previous === previous) return chain;
+  const ids = deltaIdsOf(client.clientId, deltas, hash);
+  return ids === undefined ? undefined : chainOf(previous, ids, hash);
 }
 
 /** The client after a transaction was consumed. */

@@ -36,6 +36,7 @@ import {
   refusalsOf,
 } from "./clients.ts";
 import type { Committer, PushJob } from "./committer.ts";
+import { checkForks, checkOrigin, type ForkContext } from "./forks.ts";
 import { limitsOf, retentionOf } from "./environment.ts";
 import { judge, type JudgedDelta, type Judgment } from "./judge.ts";
 import { BucketLedger } from "./ledger.ts";
@@ -171,6 +172,7 @@ export class Group {
       );
       const older = await readOlderLinks(this.committer.store, client, request.transactions);
       this.#check(client, request, older);
+      await this.#checkForks(client, request);
       return await this.#apply(client, known, job, judged);
     } catch (error) {
       if (error instanceof LakeSyncError) return { error };
@@ -186,10 +188,30 @@ export class Group {
       if (transaction.mutationId <= last.lastMutationId) {
         checkRepeatedChain(last, transaction, older);
       } else {
-        checkNextChain(last, transaction, expectedChain(last, transaction, hash));
+        checkNextChain(client, transaction, expectedChain(last, transaction, hash));
         last = consume(last, transaction, undefined);
       }
     }
+  }
+
+  async #checkForks(client: ClientRecord, request: PushRequest): Promise<void> {
+    const { store, env } = this.committer;
+    const context: ForkContext = { store, read: (ids) => this.#readClients(ids), hash: env.hash };
+    await checkForks(context, client, request.transactions);
+    const origin = await checkOrigin(context, client, request);
+    if (origin === undefined) return;
+    this.clients.set(origin.clientId, origin);
+    this.#changed.add(origin.clientId);
+  }
+
+  async #readClients(
+    clientIds: readonly string[],
+  ): Promise<readonly (ClientRecord | undefined)[]> {
+    const missing = clientIds.filter((clientId) => !this.clients.has(clientId));
+    for (const client of await this.committer.store.readClients(missing)) {
+      if (client !== undefined) this.clients.set(client.clientId, client);
+    }
+    return clientIds.map((clientId) => this.clients.get(clientId));
   }
 
   async #apply(
@@ -284,10 +306,7 @@ export class Group {
   }
 
   async #loadClients(clientIds: readonly string[]): Promise<void> {
-    const missing = clientIds.filter((clientId) => !this.clients.has(clientId));
-    for (const client of await this.committer.store.readClients(missing)) {
-      if (client !== undefined) this.clients.set(client.clientId, client);
-    }
+    await this.#readClients(clientIds);
     for (const clientId of clientIds) this.#changed.add(clientId);
   }
 

@@ -21,6 +21,9 @@ import { type GatewayEnvironment, limitsOf, retentionOf } from "./environment.ts
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
+/** How much of the message of a refusal is kept that comes from another life, in UTF-16 code units. */
+const MAX_MESSAGE_LENGTH = 1_000;
+
 /** A delta whose content is valid. */
 export interface JudgedDelta {
   /** The delta, with its stamp. */
@@ -60,7 +63,7 @@ export function reject(
 }
 
 /**
- * Judges a transaction. Deltas without a stamp get one, and the clock takes in those with one.
+ * Judges a transaction. One that a forgotten refusal comes with stays refused. Deltas without a stamp get one, and the clock takes in those with one.
  *
  * @param context schema, clock and sender
  * @param transaction the transaction, or one part of it
@@ -73,8 +76,12 @@ export function judge(
   offset = 0,
 ): Judgment {
   const { catalog, env, schemaVersion } = context;
-  const { mutationId, deltas } = transaction;
+  const { mutationId, deltas, refused } = transaction;
   const limits = limitsOf(env);
+  if (refused !== undefined && deltas.length === 0) {
+    const message = refused.message.slice(0, MAX_MESSAGE_LENGTH);
+    return reject(mutationId, refused.delta, refused.code, message);
+  }
   if (schemaVersion > catalog.schema.version) {
     const message =
       `The gateway has schema version ${catalog.schema.version}, push again when it has ${schemaVersion}`;

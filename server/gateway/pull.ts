@@ -19,7 +19,7 @@ import {
 import { readSnapshot } from "../store/snapshot.ts";
 import type { BucketRecord, Head, ReadView, ScannedRow, Store } from "../store/store.ts";
 import { type Catalog, type CatalogVersion, servedVersion } from "./catalog.ts";
-import { checkOwner } from "./clients.ts";
+import { checkOwner, previousChain } from "./clients.ts";
 import {
   type Cursor,
   NO_CURSOR,
@@ -182,6 +182,7 @@ class PageReader {
       throw resync("The gateway was restored to an earlier state");
     }
     const lastMutationId = client?.lastMutationId ?? 0;
+    const chain = client === undefined ? undefined : previousChain(client);
     if (catalog === undefined || lookups === undefined) {
       return this.#nothing(cursor, lastMutationId);
     }
@@ -194,7 +195,17 @@ class PageReader {
     const held = heldFamilies(cursor, families);
     const teller = new RowTeller(catalog, names, cursor, plan, scope, held, families);
     const told = await this.#scan(plan, records, teller);
-    return this.#page({ cursor, lastMutationId, scope, plan, records, told, names, version });
+    return this.#page({
+      cursor,
+      lastMutationId,
+      chain,
+      scope,
+      plan,
+      records,
+      told,
+      names,
+      version,
+    });
   }
 
   /** What a gateway without a schema answers. */
@@ -315,7 +326,8 @@ class PageReader {
     return { rows, scans, stopped: undefined };
   }
 
-  #page({ cursor, lastMutationId, scope, plan, records, told, names, version }: Read): PulledPage {
+  #page(read: Read): PulledPage {
+    const { cursor, lastMutationId, chain, scope, plan, records, told, names, version } = read;
     const life = this.#past.lifeAt(this.#head.seq);
     const { seq } = this.#head;
     const { watched } = scope;
@@ -348,6 +360,7 @@ class PageReader {
       }),
       complete: true,
       checkpoint: { seq, buckets },
+      ...(chain === undefined || chain === "" ? {} : { chain }),
     };
     const news = changes.length > 0 || !first || this.#isFirst || this.#asksRepair ||
       lastMutationId > cursor.lastMutationId;
@@ -421,6 +434,7 @@ interface Told {
 interface Read {
   readonly cursor: Cursor;
   readonly lastMutationId: number;
+  readonly chain: string | undefined;
   readonly scope: ReadScope;
   readonly plan: CheckpointPlan;
   readonly records: ReadonlyMap<number, BucketRecord>;

@@ -225,20 +225,28 @@ Deno.test("G13: two devices that go on under one clientId are found by the chain
   assert.equal((await push(gateway, "a", [chained(two, 3, "t3")])).lastMutationId, 3);
 });
 
-Deno.test("G13: a transaction refused in another life of the data comes empty and keeps its link", async () => {
+Deno.test("G13: a transaction refused in another life of the data comes empty, and stays refused and the same", async () => {
   await using fixture = await openFixture();
   const { gateway } = fixture;
   const one = chained(undefined, 1, "t1");
   const two = chained(one, 2, "t2");
   const three = chained(two, 3, "t3");
-  const emptied = { ...two, deltas: [] };
-  // Whether the gateway knows it empty or with its changes, it is the same transaction.
-  assert.equal((await push(gateway, "a", [one, emptied, three])).lastMutationId, 3);
-  assert.equal((await push(gateway, "a", [one, two, three])).lastMutationId, 3);
-  await assert.rejects(
-    push(gateway, "a", [one, { ...chained(one, 2, "other"), deltas: [] }]),
-    code("CLIENT_FORKED"),
-  );
+  const refusal = { code: "FORBIDDEN_WRITE", message: "Not yours", delta: 0 } as const;
+  const previous = one.chain ?? "";
+  const refused = { ...two, deltas: [], refused: { ...refusal, previous } };
+  const strange = { ...refused, refused: { ...refusal, previous: three.chain ?? "" } };
+  for (const transaction of [strange, { ...two, deltas: [] }]) {
+    await assert.rejects(push(gateway, "a", [one, transaction]), code("CLIENT_FORKED"));
+  }
+  const results = [
+    await push(gateway, "a", [one, refused, three]),
+    // A copy that does not know of the refusal is told.
+    await push(gateway, "a", [one, two, three]),
+  ];
+  for (const { lastMutationId, rejected } of results) {
+    assert.equal(lastMutationId, 3);
+    assert.deepEqual(rejected, [{ mutationId: 2, ...refusal }]);
+  }
 });
 
 Deno.test("an Idempotency-Key gives the same answer once more and one effect", async () => {

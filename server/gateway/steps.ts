@@ -26,6 +26,7 @@ import {
 import type { Committer, PushJob } from "./committer.ts";
 import { limitsOf, retentionOf } from "./environment.ts";
 import type { PushOutcome } from "./gateway.ts";
+import { checkForks, checkOrigin } from "./forks.ts";
 import { judge, reject } from "./judge.ts";
 import { commitLarge, judgeContext, refuse, slices, stagedSlices } from "./large.ts";
 import { readOlderLinks } from "./links.ts";
@@ -206,6 +207,7 @@ async function commitLargeStep(
   if (transaction.mutationId > client.lastMutationId + 1) {
     throw gap(client.lastMutationId);
   }
+  await checkOtherNames(committer, client, request);
   const judged = judge(judgeContext(committer, job), transaction);
   if ("stop" in judged) return answer(client, judged.stop);
   if ("rejection" in judged) {
@@ -235,6 +237,23 @@ async function commitLargeStep(
     staged,
   );
   return answer(await commitLarge(committer, job, client, transaction, source));
+}
+
+/** Holds a large transaction to what is known under the names before and after a fork. */
+async function checkOtherNames(
+  committer: Committer,
+  client: ClientRecord,
+  request: PushRequest,
+): Promise<void> {
+  const { store, env } = committer;
+  const read = (clientIds: readonly string[]) => store.readClients(clientIds);
+  const context = { store, read, hash: env.hash };
+  const chained = request.transactions.filter(({ chain }) => chain !== undefined);
+  await checkForks(context, client, chained);
+  const origin = await checkOrigin(context, client, request);
+  if (origin === undefined) return;
+  const { head } = await committer.base();
+  await committer.guarded(() => store.commit({ expectedSeq: head.seq, head, clients: [origin] }));
 }
 
 /** How many deltas of a transaction are in the parts before this one. */

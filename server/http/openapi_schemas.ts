@@ -63,6 +63,11 @@ const writes: Readonly<Record<string, JsonSchema>> = {
     description: "A 64-bit number in decimal.",
   },
   Digest: { ...text, pattern: "^[0-9a-f]{64}$", description: "A SHA-256 in hex." },
+  Link: {
+    ...text,
+    pattern: "^([0-9a-f]{64})?$",
+    description: "A chain in hex; empty before the first transaction.",
+  },
   Op: { enum: ["INSERT", "UPDATE", "DELETE"] },
   Columns: {
     ...mapOf({}),
@@ -84,15 +89,35 @@ const writes: Readonly<Record<string, JsonSchema>> = {
       part: nullable(whole(1)),
       parts: nullable(whole(1)),
       chain: nullable(ref("Digest")),
+      refused: nullable(ref("RefusedBefore")),
     }),
     description: "One local transaction, or with part and parts one part of a large one.",
+  },
+  RefusedBefore: {
+    ...closed(["previous", "code", "message", "delta"], {
+      previous: ref("Link"),
+      code: { enum: REJECTION_CODES },
+      message: text,
+      delta: whole(0),
+    }),
+    description: "Of a transaction, without its deltas, that a gateway refused and has forgotten.",
   },
   Push: closed(["clientId", "transactions"], {
     clientId: ref("ClientId"),
     schemaVersion: nullable(whole(0)),
     transactions: listOf(ref("Transaction"), { maxItems: DEFAULT_LIMITS.maxPushTransactions }),
     refusalsSeen: nullable(whole(0)),
+    origin: nullable(ref("Origin")),
   }),
+  Origin: {
+    ...closed(["clientId", "mutationId", "chain", "next"], {
+      clientId: ref("ClientId"),
+      mutationId: whole(0),
+      chain: ref("Link"),
+      next: ref("Digest"),
+    }),
+    description: "Where a client's name comes from, when it had another before a fork.",
+  },
   Pull: closed(["clientId"], {
     clientId: ref("ClientId"),
     cursor: nullable(text),
@@ -154,6 +179,7 @@ const answers: Readonly<Record<string, JsonSchema>> = {
     cursor: text,
     complete: flag,
     lastMutationId: whole(0),
+    chain: ref("Digest"),
     serverHlc: ref("Uint64"),
     checkpoint: open(["seq", "buckets"], { seq: ref("Uint64"), buckets: listOf(ref("Bucket")) }),
   }),
@@ -163,6 +189,8 @@ const answers: Readonly<Record<string, JsonSchema>> = {
     requestId: { ...text, minLength: 1, maxLength: 128 },
     lastMutationId: whole(0),
     mutationId: whole(0),
+    links: listOf(open(["mutationId", "hash"], { mutationId: whole(1), hash: text })),
+    clientId: text,
     retryAfterSeconds: { type: "number", exclusiveMinimum: 0 },
   }),
   Stats: open(

@@ -73,6 +73,8 @@ export interface ClientRecord {
     readonly mutationId: number;
     readonly hash: string;
   }[];
+  /** Whether a copy of its database may go on from it under a forked name. */
+  readonly forked?: true;
   /** Rows it updated whose INSERT has not arrived. */
   readonly orphans: number;
   /** When it last pushed, in milliseconds since 1970. */

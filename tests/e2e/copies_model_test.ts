@@ -1,10 +1,18 @@
 /**
  * Databases that are copied, copied again and put back at random instants, while requests and answers
- * are lost, against a gateway in memory: every transaction of the app is in the log once.
+ * are lost, against a gateway that is put back to older copies of its data, too: every transaction of
+ * the app whose device still has it is in the log once.
  */
 
 import { type LocalDatabase, openLocal } from "@lakesync/client";
-import { decodePush, encodePush, type PushRequest, type PushResult } from "@lakesync/core";
+import {
+  decodePush,
+  encodePush,
+  LakeSyncError,
+  type PullResult,
+  type PushRequest,
+  type PushResult,
+} from "@lakesync/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { StatusValue } from "../../client/status.ts";
@@ -14,12 +22,14 @@ import { Upload, type UploadContext } from "../../client/upload.ts";
 import type { Gateway } from "../../server/gateway/gateway.ts";
 import { readLogPayload } from "../../server/gateway/log.ts";
 import type { OpenGateway } from "../../server/gateway/open_gateway.ts";
-import { ALICE, openFixture } from "../../server/gateway/testing_fixture.ts";
+import { ALICE, type Fixture, openFixture } from "../../server/gateway/testing_fixture.ts";
+import { type DiskSnapshot, SimDisk } from "../sim/disk.ts";
+import { diskStores } from "../sim/disk_store.ts";
 
 const SCHEMA = {
   version: 1,
   tables: {
-    txs: { primaryKey: ["id"], columns: { id: "string" } },
+    txs: { primaryKey: ["id"], columns: { id: "string", kind: "string" } },
     totals: {
       primaryKey: ["id"],
       columns: { id: "string", n: { type: "integer", merge: "counter" } },
@@ -27,11 +37,19 @@ const SCHEMA = {
   },
 } as const;
 
+const RULES = {
+  buckets: [{ name: "all", tables: ["txs", "totals"] }],
+  write: [
+    { tables: ["txs"], ops: ["INSERT"], filters: [{ column: "kind", op: "neq", value: "bad" }] },
+    { tables: ["totals"], ops: ["INSERT", "UPDATE"] },
+  ],
+};
+
 const LIMIT = 1_000;
 const MAX_DEVICES = 5;
 
 /** What becomes of a push; the app may write while it is under way. */
-type Fate = "arrives" | "app writes" | "request lost" | "answer lost";
+type Fate = "arrives" | "app writes" | "request lost" | "answer lost" | "gateway goes back";
 
 /** A database on a device, and the app's transactions that are in it. */
 interface Device {
@@ -40,23 +58,64 @@ interface Device {
   txs: Set<string>;
 }
 
-/** What happens; devices are picked by number. */
+/** What happens; devices are picked by number, and so are copies of the gateway. */
 type Act =
-  | { readonly do: "write"; readonly device: number; readonly count: number }
+  | { readonly do: "write" | "write badly"; readonly device: number; readonly count: number }
+  | { readonly do: "back up" | "go back"; readonly device: number }
   | { readonly do: "push"; readonly device: number; readonly fates: readonly Fate[] }
   | { readonly do: "pull" | "copy" | "save" | "restore" | "reopen"; readonly device: number };
 
+/** A gateway that goes back to copies of its data. */
+class Host {
+  readonly #disk = new SimDisk();
+  readonly #copies: DiskSnapshot[] = [];
+  #fixture: Fixture | undefined;
+  #gateway: Gateway | undefined;
+
+  async start(): Promise<void> {
+    const disk = this.#disk.mount();
+    const stores = diskStores({ disk, randomId: () => crypto.randomUUID() });
+    this.#fixture = await openFixture(stores, { now: () => Date.now() });
+    this.#gateway = await this.#fixture.gateways.create("copies");
+    await this.#gateway.putSchema(SCHEMA);
+    await this.#gateway.putRules(RULES, LIMIT);
+    if (this.#copies.length === 0) this.backUp();
+  }
+
+  get gateway(): Gateway {
+    assert.ok(this.#gateway);
+    return this.#gateway;
+  }
+
+  backUp(): void {
+    this.#copies.push(this.#disk.snapshot());
+  }
+
+  async goBack(which: number): Promise<void> {
+    const copy = this.#copies[which % this.#copies.length];
+    assert.ok(copy);
+    await this.stop();
+    this.#disk.restore(copy);
+    await this.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#fixture?.[Symbol.asyncDispose]();
+    this.#fixture = undefined;
+  }
+}
+
 class Copies {
   readonly #folder: string;
-  readonly #gateway: Gateway;
+  readonly #host: Host;
   readonly #devices: Device[] = [];
   readonly #saved = new Map<Device, { readonly path: string; readonly txs: ReadonlySet<string> }>();
   #files = 0;
   #written = 0;
 
-  constructor(folder: string, gateway: Gateway) {
+  constructor(folder: string, host: Host) {
     this.#folder = folder;
-    this.#gateway = gateway;
+    this.#host = host;
   }
 
   #path(): string {
@@ -75,12 +134,16 @@ class Copies {
   }
 
   async play(act: Act): Promise<void> {
+    if (act.do === "back up") return this.#host.backUp();
+    if (act.do === "go back") return await this.#host.goBack(act.device);
     const device = this.#devices[act.device % this.#devices.length];
     if (device === undefined) return;
     switch (act.do) {
       case "write":
         for (let i = 0; i < act.count; i++) await this.#write(device);
         return;
+      case "write badly":
+        return await this.#write(device, "bad");
       case "push":
         return void await this.#push(device, act.fates);
       case "pull":
@@ -113,14 +176,16 @@ class Copies {
     }
   }
 
-  async #write(device: Device): Promise<void> {
-    const id = `t${this.#written++}`;
+  /** A bad one is refused, and then no device has it. */
+  async #write(device: Device, kind = "good"): Promise<void> {
+    const id = `${kind}${this.#written++}`;
     await device.db.transaction(async (tx) => {
-      await tx.exec("INSERT INTO txs VALUES (?)", [id]);
+      await tx.exec("INSERT INTO txs VALUES (?, ?)", [id, kind]);
+      if (kind === "bad") return;
       await tx.exec("INSERT INTO totals VALUES ('all', 0) ON CONFLICT DO NOTHING");
       await tx.exec("UPDATE totals SET n = n + 1 WHERE id = 'all'");
     });
-    device.txs.add(id);
+    if (kind === "good") device.txs.add(id);
   }
 
   /** Runs the client's upload until there is nothing to send, or something was lost. */
@@ -137,8 +202,9 @@ class Copies {
         return new OfflineError("Lost");
       };
       if (fate === "request lost") throw lost();
-      const { result } = await this.#gateway.push(ALICE, decodePush(encodePush(request)));
+      const { result } = await this.#host.gateway.push(ALICE, decodePush(encodePush(request)));
       if (fate === "answer lost") throw lost();
+      if (fate === "gateway goes back") await this.#host.goBack(pushes);
       if (fate === "app writes") {
         await this.#write(device);
         await this.#write(device);
@@ -190,14 +256,21 @@ class Copies {
 
   async #pull({ db }: Device): Promise<void> {
     for (;;) {
-      const { clientId, cursor } = await db.state();
-      const page = await this.#gateway.pull(ALICE, {
-        clientId,
-        schemaVersion: 1,
-        limit: LIMIT,
-        ...(cursor === undefined ? {} : { cursor }),
-      });
-      const { complete } = await db.receive(page, { clientId, cursor });
+      const { clientId, cursor, settledMutationId } = await db.state();
+      let page: PullResult;
+      try {
+        page = await this.#host.gateway.pull(ALICE, {
+          clientId,
+          schemaVersion: 1,
+          limit: LIMIT,
+          ...(cursor === undefined ? {} : { cursor }),
+        });
+      } catch (error) {
+        assert.ok(error instanceof LakeSyncError && error.code === "RESYNC_REQUIRED");
+        await db.resync();
+        continue;
+      }
+      const { complete } = await db.receive(page, { clientId, cursor, settledMutationId });
       if (complete) return;
     }
   }
@@ -208,8 +281,8 @@ class Copies {
       assert.ok(round < 10, "The devices send for ever");
       pushes = 0;
       for (const device of this.#devices) {
-        pushes += await this.#push(device, []);
         await this.#pull(device);
+        pushes += await this.#push(device, []);
       }
     }
     for (const device of this.#devices) await this.#pull(device);
@@ -227,7 +300,7 @@ class Copies {
   }
 
   async #logged(): Promise<string[]> {
-    const { store } = this.#gateway as OpenGateway;
+    const { store } = this.#host.gateway as OpenGateway;
     const ids: string[] = [];
     for (const { payload } of await store.readLog({ seq: 0, slice: 0 }, 10_000)) {
       for (const { delta } of readLogPayload(payload)) {
@@ -245,32 +318,45 @@ class Copies {
 /** Plays acts on one device and its copies, and checks what came of it. */
 async function playAll(acts: readonly Act[]): Promise<void> {
   await withFolder(async (folder) => {
-    await using fixture = await openFixture(undefined, { now: () => Date.now() });
-    const gateway = await fixture.gateways.create("copies");
-    await gateway.putSchema(SCHEMA);
-    const copies = new Copies(folder, gateway);
+    const host = new Host();
+    const copies = new Copies(folder, host);
     try {
+      await host.start();
       await copies.addDevice();
       for (const act of acts) await copies.play(act);
       await copies.check();
     } finally {
       await copies.close();
+      await host.stop();
     }
   });
 }
 
 const device = fc.nat({ max: MAX_DEVICES - 1 });
-const fates = fc.array(
-  fc.constantFrom<Fate>("arrives", "app writes", "request lost", "answer lost"),
-  { maxLength: 3 },
-);
 
-function act(count: fc.Arbitrary<number>): fc.Arbitrary<Act> {
-  const simple = (name: "pull" | "copy" | "save" | "restore" | "reopen") =>
+function fates(...more: readonly Fate[]): fc.Arbitrary<Fate[]> {
+  return fc.array(
+    fc.constantFrom<Fate>("arrives", "app writes", "request lost", "answer lost", ...more),
+    { maxLength: 3 },
+  );
+}
+
+/** Acts of devices, and as many of the gateway as are wanted. */
+function act(goesBack: number, badly: number): fc.Arbitrary<Act> {
+  const simple = (name: "pull" | "copy" | "save" | "restore" | "reopen" | "back up" | "go back") =>
     fc.record({ do: fc.constant(name), device });
+  const writes = (name: "write" | "write badly") =>
+    fc.record({ do: fc.constant(name), device, count: fc.integer({ min: 1, max: 3 }) });
+  const ends = goesBack > 0 ? fates("gateway goes back") : fates();
   return fc.oneof(
-    { weight: 5, arbitrary: fc.record({ do: fc.constant("write" as const), device, count }) },
-    { weight: 4, arbitrary: fc.record({ do: fc.constant("push" as const), device, fates }) },
+    { weight: 5, arbitrary: writes("write") },
+    { weight: badly, arbitrary: writes("write badly") },
+    {
+      weight: 4,
+      arbitrary: fc.record({ do: fc.constant("push" as const), device, fates: ends }),
+    },
+    { weight: goesBack, arbitrary: simple("back up") },
+    { weight: goesBack, arbitrary: simple("go back") },
     { weight: 2, arbitrary: simple("pull") },
     { weight: 2, arbitrary: simple("copy") },
     { weight: 1, arbitrary: simple("save") },
@@ -280,7 +366,17 @@ function act(count: fc.Arbitrary<number>): fc.Arbitrary<Act> {
 }
 
 Deno.test("G13: copies at any instant, and copies of copies, lose and double no transaction", async () => {
-  const acts = fc.array(act(fc.integer({ min: 1, max: 3 })), { minLength: 5, maxLength: 30 });
+  const acts = fc.array(act(0, 0), { minLength: 5, maxLength: 30 });
+  await fc.assert(fc.asyncProperty(acts, playAll), { numRuns: 100 });
+});
+
+Deno.test("G13: copies and a gateway that goes back lose and double no transaction", async () => {
+  const acts = fc.array(act(2, 0), { minLength: 5, maxLength: 40 });
+  await fc.assert(fc.asyncProperty(acts, playAll), { numRuns: 100 });
+});
+
+Deno.test("G13: nor do they where transactions are refused", async () => {
+  const acts = fc.array(act(2, 1), { minLength: 5, maxLength: 40 });
   await fc.assert(fc.asyncProperty(acts, playAll), { numRuns: 100 });
 });
 
