@@ -247,7 +247,7 @@ class Day {
     const { disk, devices } = this.#world;
     const server = measureServer(disk, GATEWAY);
     const { deleted, transactions, refused, deletions } = this.#model;
-    const known = heapOf(() => structuredClone([...deleted]));
+    const known = heapOf(() => structuredClone(deleted));
     return {
       hour,
       restarted: RESTARTS.has(hour),

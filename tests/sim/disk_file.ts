@@ -98,7 +98,7 @@ function loseSector(bytes: Uint8Array, from: number, random: Random): void {
   bytes.fill(0, Math.max(from, sector * SECTOR_BYTES), (sector + 1) * SECTOR_BYTES);
 }
 
-/** Bytes in pieces, so that a piece is added without a copy of the others. */
+/** Bytes in pieces, each longer than the next, so that few are copied when one is added. */
 class Bytes {
   readonly #pieces: Uint8Array[] = [];
   #length = 0;
@@ -119,7 +119,7 @@ class Bytes {
 
   apply(op: Op): void {
     if ("append" in op) {
-      this.#pieces.push(op.append);
+      this.#add(op.append);
       this.#length += op.append.length;
       return;
     }
@@ -130,6 +130,20 @@ class Bytes {
         this.apply({ append: last.subarray(0, op.truncate - this.#length) });
       }
     }
+  }
+
+  #add(bytes: Uint8Array): void {
+    let last = bytes;
+    for (;;) {
+      const before = this.#pieces.at(-1);
+      if (before === undefined || before.length > last.length) break;
+      this.#pieces.pop();
+      const both = new Uint8Array(before.length + last.length);
+      both.set(before);
+      both.set(last, before.length);
+      last = both;
+    }
+    this.#pieces.push(last);
   }
 
   joined(): Uint8Array {
