@@ -245,6 +245,15 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
 };
 
+/** A gateway goes back in time. */
+export const RESTORES: readonly string[] = ["server goes back to a backup"];
+
+/** A device goes back in time, or is in two places. */
+export const COPIES: readonly string[] = [
+  "client goes back to a copy",
+  "client's database is copied to another device",
+];
+
 /** Lets a fault fire. */
 export function fire(world: World, backups: Backups, name: string): void {
   const done = FAULTS[name]?.(world, backups) ?? false;

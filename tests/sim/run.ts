@@ -18,7 +18,7 @@ import {
   type Viewer,
   withDeltaIds,
 } from "./expected.ts";
-import { type Backups, FAULTS, fire } from "./faults.ts";
+import { type Backups, COPIES, FAULTS, fire, RESTORES } from "./faults.ts";
 import { playedBy, playedByNobody, realNowMs } from "./globals.ts";
 import type { DeviceEnd, GatewayEnd, History, TableRows, Violation } from "./history.ts";
 import { Kernel } from "./kernel.ts";
@@ -52,6 +52,11 @@ export interface RunSettings {
   readonly faults: number;
   /** How probable it is that two servers share a database; 0.15 unless given. */
   readonly shared?: number;
+  /**
+   * Whether a gateway may go back to a backup in a run in which databases of devices are copied or
+   * put back: what that can still break is in docs/adr/0011-forks.md.
+   */
+  readonly together?: boolean;
   /** Only these faults; all unless given. */
   readonly only?: readonly string[];
 }
@@ -250,7 +255,7 @@ class Runner {
 
   /** Of all faults a few are picked for a run, so that runs differ. */
   #breakThings(): void {
-    const all = this.#settings.only ?? Object.keys(FAULTS);
+    const all = this.#settings.only ?? this.#faults();
     let picked = this.#random.some(all, 0.25, Math.min(4, all.length));
     let fired = 0;
     const next = () => {
@@ -260,6 +265,14 @@ class Runner {
       this.#kernel.after(this.#random.between(100, 8_000), next);
     };
     this.#kernel.after(this.#random.between(1_000, 5_000), next);
+  }
+
+  /** All faults, but for those that do not go together yet. */
+  #faults(): string[] {
+    const all = Object.keys(FAULTS);
+    if (this.#settings.together) return all;
+    const left: readonly string[] = this.#random.chance(0.5) ? RESTORES : COPIES;
+    return all.filter((name) => !left.includes(name));
   }
 
   #viewers(gateway: string): Viewer[] {
