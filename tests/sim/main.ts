@@ -7,7 +7,7 @@
  * - `--faults 0` lets nothing go wrong, `--writes 1000` makes runs longer, `--jobs 2` uses two
  *   threads, `--until-violation` stops soon after the first run that broke a promise
  * - `--only "partition,server is killed"` lets these faults fire alone
- * - `--together` lets gateways go back to backups also where databases of devices are copied
+ * - `--together` lets gateways go back to backups, and clocks jump, also where databases are copied
  * - `--shared` has two servers on one database in all runs, `--no-shared` in none
  *
  * @module
