@@ -89,8 +89,10 @@ export class Device {
   tokensFail = false;
   /** Whether another device began with a copy of its database, or it with one of another's. */
   hasTwin = false;
-  /** Transactions it has begun. */
+  /** How many transactions it has begun. */
   written = 0;
+  /** Those it has committed. */
+  readonly committed: Set<TxName> = new Set();
   readonly #settings: DeviceSettings;
   #process: Process | undefined;
   #client: Client | undefined;
@@ -228,6 +230,7 @@ export class Device {
       recorder.add({ kind: "abort", tx, device: this.name });
       return;
     }
+    this.committed.add(tx);
     const saw = seen.map(({ id }) => String(id));
     recorder.add({ kind: "commit", tx, device: this.name, saw, reads });
   }
@@ -271,6 +274,7 @@ export class Device {
       recorder.add({ kind: "abort", tx, device: this.name });
       return false;
     }
+    this.committed.add(tx);
     const saw = seen.map(({ id }) => String(id));
     recorder.add({ kind: "commit", tx, device: this.name, saw, reads: [] });
     return true;

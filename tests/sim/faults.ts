@@ -7,6 +7,7 @@
 
 import type { Device } from "./device.ts";
 import type { DiskSnapshot } from "./disk.ts";
+import type { TxName } from "./history.ts";
 import { GOOD } from "./link.ts";
 import type { SimServer } from "./server.ts";
 import type { World } from "./world.ts";
@@ -19,7 +20,15 @@ const HOUR_MS = 3_600_000;
 /** Copies that were made before, to go back to. */
 export interface Backups {
   readonly server: DiskSnapshot[];
-  readonly devices: Map<Device, { readonly path: string; readonly written: number }>;
+  readonly devices: Map<Device, DeviceCopy>;
+}
+
+/** A copy of a device's database. */
+export interface DeviceCopy {
+  /** Where it is. */
+  readonly path: string;
+  /** The device's own transactions that it holds. */
+  readonly committed: ReadonlySet<TxName>;
 }
 
 function anyDevice(world: World): Device {
@@ -65,11 +74,12 @@ function block(world: World, directions: readonly ("up" | "down")[]): boolean {
 }
 
 /** Replaces a device's database while its app does not run. */
-function replace(world: World, device: Device, path: string | undefined, written: number): void {
+function replace(world: World, device: Device, copy: DeviceCopy | undefined): void {
   device.crash();
+  const path = copy?.path;
   const own = `${device.name}.`;
   const txs = device.unsettled().filter((tx) =>
-    tx.startsWith(own) ? Number(tx.slice(own.length)) > written : path === undefined
+    copy === undefined || (tx.startsWith(own) && !copy.committed.has(tx))
   );
   world.recorder.add({ kind: "forgot", device: device.name, txs });
   device.replaceBy(path);
@@ -176,14 +186,14 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     return true;
   },
   "client is installed anew": (world) => {
-    replace(world, anyDevice(world), undefined, 0);
+    replace(world, anyDevice(world), undefined);
     return true;
   },
   "client goes back to a copy": (world, { devices }) => {
     const device = anyDevice(world);
     const copy = devices.get(device);
     if (copy === undefined) return false;
-    replace(world, device, copy.path, copy.written);
+    replace(world, device, copy);
     return true;
   },
   "client's database is copied to another device": (world) => {
@@ -245,17 +255,13 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
 };
 
+/** A gateway goes back in time. */
+export const RESTORES: readonly string[] = ["server goes back to a backup"];
+
 /** A device goes back in time, or is in two places. */
 export const COPIES: readonly string[] = [
   "client goes back to a copy",
   "client's database is copied to another device",
-];
-
-/** What does not go together with copies yet. */
-export const APART_FROM_COPIES: readonly string[] = [
-  "server goes back to a backup",
-  "server's clock jumps",
-  "client's clock jumps",
 ];
 
 /** Lets a fault fire. */
