@@ -120,11 +120,11 @@ export class LocalReplica implements Replica {
     });
   }
 
-  async pushed(result: PushResult): Promise<void> {
+  async pushed(result: PushResult, through?: number): Promise<void> {
     const refused = result.rejected.length > 0;
     const { layout } = this.#session;
     const store = async (db: SqliteConnection) => {
-      const answered = await storeAnswer(db, layout, result);
+      const answered = await storeAnswer(db, layout, result, through);
       const letters = answered.letters.length === 0
         ? []
         : await readDeadLetters(db, layout, answered.letters);

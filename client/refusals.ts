@@ -120,12 +120,14 @@ class Refusals {
  * @param db the writer
  * @param layout where columns are kept
  * @param result the answer
+ * @param through the transaction through which it can be about this database's
  * @returns what is new
  */
 export async function storeAnswer(
   db: SqliteConnection,
   layout: Layout,
   result: PushResult,
+  through: number = result.lastMutationId,
 ): Promise<Answered> {
   const refusals = new Refusals(db, layout);
   let seen = 0;
@@ -134,11 +136,18 @@ export async function storeAnswer(
     seen = Math.max(seen, rejection.mutationId);
   }
   await raiseClock(db, result.serverHlc);
+  // What the last checkpoint counted beyond this database's own, it counts in the same history.
   const [row] = await db.values(
     `UPDATE _lakesync_state SET received_hlc = max(received_hlc, ?),
       settled_mutation_id = min(?, highest_mutation_id), refusals_seen = max(refusals_seen, ?)
-     RETURNING min(told_mutation_id, settled_mutation_id) > last_mutation_id AND NOT replacing`,
-    [result.serverHlc, result.lastMutationId, seen],
+     RETURNING told_mutation_id > highest_mutation_id AND told_mutation_id <= ?
+      AND settled_mutation_id > last_mutation_id AND NOT replacing`,
+    [
+      result.serverHlc,
+      Math.min(result.lastMutationId, through),
+      seen,
+      result.lastMutationId,
+    ],
   );
   const { letters, touched } = refusals;
   return { letters, touched, covers: row?.[0] === 1 };

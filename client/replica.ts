@@ -146,8 +146,14 @@ export interface Replica {
     after: BatchPosition,
     limits: BatchLimits,
   ): Promise<Batch | undefined>;
-  /** Stores what a push was answered: outcomes are known through its lastMutationId; refusals are undone. */
-  pushed(result: PushResult): Promise<void>;
+  /**
+   * Stores what a push was answered: outcomes are known through its lastMutationId; refusals are
+   * undone.
+   *
+   * @param result the answer
+   * @param through the transaction through which it can be about this database's
+   */
+  pushed(result: PushResult, through?: number): Promise<void>;
   /**
    * Stores a part of a stream of chunks.
    *

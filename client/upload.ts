@@ -191,7 +191,7 @@ export class Upload {
     const result = await http.push(pushOf(state, transactions), signal);
     this.#pushingSinceMs = undefined;
     await onServerTime(result.serverTime, sentMs);
-    await replica.pushed(asSent(result, state, batch));
+    await replica.pushed(result, sentThrough(state, batch));
     this.#failures = 0;
     this.#mended = 0;
     this.#position = batch.next;
@@ -346,15 +346,9 @@ function pushOf(
 }
 
 /**
- * An answer as far as it is about what was sent. Where another device goes on under this clientId the
+ * How far an answer can be about what was sent. Where another device goes on under this clientId the
  * gateway has more, of which nothing is known here: transactions of the same numbers may be others.
  */
-function asSent(
-  result: PushResult,
-  { settledMutationId }: ReplicaState,
-  { transactions }: Batch,
-): PushResult {
-  const sent = transactions.at(-1)?.mutationId ?? 0;
-  const known = Math.max(settledMutationId, sent);
-  return { ...result, lastMutationId: Math.min(result.lastMutationId, known) };
+function sentThrough({ settledMutationId }: ReplicaState, { transactions }: Batch): number {
+  return Math.max(settledMutationId, transactions.at(-1)?.mutationId ?? 0);
 }

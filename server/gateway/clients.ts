@@ -15,7 +15,7 @@ import {
   type TextHash,
   type Transaction,
 } from "@lakesync/core";
-import type { ClientRecord } from "../store/store.ts";
+import type { ClientRecord, StoredLink } from "../store/store.ts";
 import { type Links, RECENT_LINKS } from "./links.ts";
 
 /** All links but the last are kept cut to so many hex digits. */
@@ -86,6 +86,11 @@ export function gap(lastMutationId: number): LakeSyncError {
   );
 }
 
+/** What is said of a refusal whose message is forgotten. */
+const SEEN_BEFORE = "Refused, as this client was told before";
+
+const NO_LINKS: Links = new Map();
+
 /** How many links a client that forked is told. */
 const MAX_TOLD = 256;
 
@@ -99,13 +104,10 @@ const MAX_TOLD = 256;
 export function forked(
   client: ClientRecord,
   mutationId: number,
-  older: Links = new Map(),
+  older: Links = NO_LINKS,
 ): LakeSyncError {
-  const links = [...older].map(([mutationId, hash]) => ({ mutationId, hash }))
-    .concat(client.chain.map(({ mutationId, hash }) => ({
-      mutationId,
-      hash: hash.slice(0, KEPT_DIGITS),
-    })))
+  const links = [...older.values(), ...client.chain]
+    .map(({ mutationId, hash }) => ({ mutationId, hash: hash.slice(0, KEPT_DIGITS) }))
     .sort((a, b) => a.mutationId - b.mutationId)
     .slice(-MAX_TOLD);
   return new LakeSyncError(
@@ -129,13 +131,16 @@ export function checkRepeatedChain(
   older: Links,
 ): void {
   if (chain === undefined || client.chain.length === 0) return;
-  const kept = client.chain.find((link) => link.mutationId === mutationId)?.hash ??
-    older.get(mutationId);
+  const kept = linkOf(client, mutationId, older)?.hash;
   const full = client.chain.length >= RECENT_LINKS;
   const tooOld = full && mutationId < (client.chain[0]?.mutationId ?? 0);
   if (kept === undefined ? tooOld : !chain.startsWith(kept)) {
     throw forked(client, mutationId, older);
   }
+}
+
+function linkOf(client: ClientRecord, mutationId: number, older: Links): StoredLink | undefined {
+  return client.chain.find((link) => link.mutationId === mutationId) ?? older.get(mutationId);
 }
 
 /** Takes the hashes of deltas, for a chain; undefined when one lacks the stamp they are taken over. */
@@ -205,20 +210,19 @@ export function consume(
   return {
     ...client,
     lastMutationId: mutationId,
-    chain: chain === undefined ? [] : nextChain(client.chain, mutationId, chain),
+    chain: chain === undefined ? [] : nextChain(client.chain, {
+      mutationId,
+      hash: chain,
+      ...(rejection === undefined ? {} : { refused: rejection.code }),
+    }),
     refusals: rejection === undefined ? client.refusals : [...client.refusals, rejection],
   };
 }
 
-function nextChain(
-  links: ClientRecord["chain"],
-  mutationId: number,
-  hash: string,
-): ClientRecord["chain"] {
+function nextChain(links: readonly StoredLink[], next: StoredLink): readonly StoredLink[] {
   const last = links.at(-1);
-  if (last === undefined) return [{ mutationId, hash }];
-  const cut = { mutationId: last.mutationId, hash: last.hash.slice(0, KEPT_DIGITS) };
-  return [...links.slice(0, -1), cut, { mutationId, hash }];
+  if (last === undefined) return [next];
+  return [...links.slice(0, -1), { ...last, hash: last.hash.slice(0, KEPT_DIGITS) }, next];
 }
 
 /** The client after it said which refusals it has seen. */
@@ -238,14 +242,23 @@ export function forgetSeen(
   };
 }
 
-/** The refusals of the transactions a push holds, first sent now or before. */
+/**
+ * The refusals of the transactions a push holds, first sent now or before. A copy of the client's
+ * database, or one that was put back, is told of those too that the client has said it has seen.
+ */
 export function refusalsOf(
   client: ClientRecord,
-  request: PushRequest,
+  { transactions, refusalsSeen = 0 }: PushRequest,
+  older: Links = NO_LINKS,
 ): readonly Rejection[] {
-  if (client.refusals.length === 0) return [];
-  const pushed = new Set(
-    request.transactions.map(({ mutationId }) => mutationId),
-  );
-  return client.refusals.filter(({ mutationId }) => pushed.has(mutationId));
+  const refusals: Rejection[] = [];
+  for (const { mutationId } of transactions) {
+    const code = linkOf(client, mutationId, older)?.refused;
+    const known = client.refusals.find((refusal) => refusal.mutationId === mutationId);
+    if (known !== undefined) refusals.push(known);
+    else if (code !== undefined && mutationId > refusalsSeen) {
+      refusals.push({ mutationId, code, message: SEEN_BEFORE, delta: 0 });
+    }
+  }
+  return refusals;
 }

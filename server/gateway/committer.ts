@@ -655,7 +655,9 @@ export class Committer {
   ): PushOutcome | LakeSyncError {
     if ("error" in verdict) return verdict.error;
     if ("replayed" in verdict) return { replayed: verdict.replayed };
-    const rejected = request === undefined ? [] : refusalsOf(verdict.client, request);
+    const rejected = request === undefined
+      ? []
+      : refusalsOf(verdict.client, request, verdict.older);
     return {
       result: this.result(verdict.client, rejected, verdict.stopped, after),
     };

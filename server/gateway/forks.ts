@@ -85,7 +85,7 @@ async function linkOf(
   const recent = client.chain.find((link) => link.mutationId === mutationId)?.hash;
   if (recent !== undefined || mutationId > client.lastMutationId) return recent;
   const asked: Transaction = { mutationId, deltas: [], chain: "" };
-  return (await readOlderLinks(store, client, [asked])).get(mutationId);
+  return (await readOlderLinks(store, client, [asked])).get(mutationId)?.hash;
 }
 
 /**

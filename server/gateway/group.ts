@@ -52,7 +52,7 @@ import { MissingLookups, WriteGuard } from "./write_guard.ts";
 export type Verdict =
   | { readonly error: LakeSyncError }
   | { readonly replayed: string }
-  | { readonly client: ClientRecord; readonly stopped: Stop | undefined };
+  | { readonly client: ClientRecord; readonly older: Links; readonly stopped: Stop | undefined };
 
 /** The judgments of a push's transactions, those that were consumed before left out. */
 export type Judged = ReadonlyMap<Transaction, Judgment>;
@@ -173,7 +173,9 @@ export class Group {
       const older = await readOlderLinks(this.committer.store, client, request.transactions);
       this.#check(client, request, older);
       await this.#checkForks(client, request);
-      return await this.#apply(client, known, job, judged);
+      const { client: after, stopped } = await this.#apply(client, known, job, judged);
+      this.#keepAnswer(job, after, older, stopped);
+      return { client: after, older, stopped };
     } catch (error) {
       if (error instanceof LakeSyncError) return { error };
       throw error;
@@ -219,7 +221,7 @@ export class Group {
     known: ClientRecord | undefined,
     job: PushJob,
     judged: Judged,
-  ): Promise<Verdict> {
+  ): Promise<{ readonly client: ClientRecord; readonly stopped: Stop | undefined }> {
     const guard = new WriteGuard(job.caller, this.#lookups);
     let client = start;
     let stopped: Stop | undefined;
@@ -242,7 +244,6 @@ export class Group {
       this.clients.set(client.clientId, client);
       this.#changed.add(client.clientId);
     }
-    this.#keepAnswer(job, client, stopped);
     return { client, stopped };
   }
 
@@ -288,6 +289,7 @@ export class Group {
   #keepAnswer(
     { idempotency, request, whole = request }: PushJob,
     client: ClientRecord,
+    older: Links,
     stopped: Stop | undefined,
   ): void {
     if (idempotency === undefined || stopped !== undefined) return;
@@ -297,7 +299,7 @@ export class Group {
       key: idempotency.key,
       bodyHash: idempotency.bodyHash,
       answer: idempotency.render(
-        committer.result(client, refusalsOf(client, whole), undefined, after),
+        committer.result(client, refusalsOf(client, whole, older), undefined, after),
       ),
       expiresMs: committer.env.now() + retentionOf(committer.env).answerKeepMs,
     };

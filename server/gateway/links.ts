@@ -7,8 +7,8 @@
  * @module
  */
 
-import type { Transaction } from "@lakesync/core";
-import type { ClientRecord, CommitBatch, Store } from "../store/store.ts";
+import type { RejectionCode, Transaction } from "@lakesync/core";
+import type { ClientRecord, CommitBatch, Store, StoredLink } from "../store/store.ts";
 
 /** How many links a client's own record holds at least, once there are so many. */
 export const RECENT_LINKS = 64;
@@ -20,7 +20,10 @@ const PAGE_LINKS = 16;
 const RING_PAGES = 128;
 
 /** Links by mutationId. */
-export type Links = ReadonlyMap<number, string>;
+export type Links = ReadonlyMap<number, StoredLink>;
+
+/** A link as a page has it: the transaction, its chain, and why it was refused. */
+type PagedLink = readonly [mutationId: number, hash: string, refused?: RejectionCode];
 
 const NONE: Links = new Map();
 
@@ -55,7 +58,11 @@ export function takePages(client: ClientRecord): Paged {
   const pages = [...byPage].slice(-RING_PAGES).map(([page, links]) =>
     [
       nameOf(clientId, page),
-      JSON.stringify(links.map(({ mutationId, hash }) => [mutationId, hash])),
+      JSON.stringify(
+        links.map(({ mutationId, hash, refused }) =>
+          refused === undefined ? [mutationId, hash] : [mutationId, hash, refused]
+        ),
+      ),
     ] as const
   );
   return { client: { ...client, chain: chain.slice(from) }, pages };
@@ -80,11 +87,13 @@ export async function readOlderLinks(
     if (chain !== undefined && mutationId < oldest) wanted.add(pageOf(mutationId));
   }
   if (wanted.size === 0) return NONE;
-  const links = new Map<number, string>();
+  const links = new Map<number, StoredLink>();
   for (const page of wanted) {
     const text = await store.readMeta(nameOf(clientId, page));
-    const stored: readonly (readonly [number, string])[] = JSON.parse(text ?? "[]");
-    for (const [mutationId, hash] of stored) links.set(mutationId, hash);
+    const stored: readonly PagedLink[] = JSON.parse(text ?? "[]");
+    for (const [mutationId, hash, refused] of stored) {
+      links.set(mutationId, { mutationId, hash, ...(refused === undefined ? {} : { refused }) });
+    }
   }
   return links;
 }

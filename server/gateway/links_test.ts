@@ -3,7 +3,7 @@ import { chainOf, deltaIdOf, LakeSyncError, sha256Hex, type Transaction } from "
 import fc from "fast-check";
 import type { ClientRecord } from "../store/store.ts";
 import { checkRepeatedChain, consume, newClient } from "./clients.ts";
-import { readOlderLinks, RECENT_LINKS, takePages } from "./links.ts";
+import { type Links, readOlderLinks, RECENT_LINKS, takePages } from "./links.ts";
 import { at, delta, openFixture, push } from "./testing_fixture.ts";
 
 function linkOf(mutationId: number): Transaction {
@@ -27,7 +27,7 @@ function grown(transactions: number, perPush: number) {
   return { client, store, pages: meta.size, most };
 }
 
-function isForked(client: ClientRecord, transaction: Transaction, older: Map<number, string>) {
+function isForked(client: ClientRecord, transaction: Transaction, older: Links) {
   try {
     checkRepeatedChain(client, transaction, older);
     return false;
@@ -47,7 +47,7 @@ Deno.test("G13: what a client repeats is known by its link, however its pushes w
       assert.ok(most < RECENT_LINKS + 16, "links in the client's own record");
       assert.equal(client.chain.at(-1)?.mutationId, transactions);
       const again = linkOf(1 + which % transactions);
-      const older = new Map(await readOlderLinks(store, client, [again]));
+      const older = await readOlderLinks(store, client, [again]);
       assert.equal(isForked(client, again, older), false);
       const other = { ...again, chain: sha256Hex("another") };
       assert.equal(isForked(client, other, older), true);
@@ -62,7 +62,7 @@ Deno.test("G11: the links of a client that pushes for ever stay few, the newest 
   for (const [mutationId, known] of [[6_000 - 2_000, true], [3_000, false]] as const) {
     const older = await readOlderLinks(store, client, [linkOf(mutationId)]);
     assert.equal(older.has(mutationId), known);
-    assert.equal(isForked(client, linkOf(mutationId), new Map(older)), !known);
+    assert.equal(isForked(client, linkOf(mutationId), older), !known);
   }
 });
 
@@ -86,4 +86,30 @@ Deno.test("G2: a repetition from far back is answered as before, and another dev
     assert.deepEqual([error.code, error.details.mutationId], ["CLIENT_FORKED", 20]);
     return true;
   });
+});
+
+Deno.test("G6: a device that was put back is told of refusals that it had seen, however old", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const all: Transaction[] = [];
+  let chain = "";
+  for (let mutationId = 1; mutationId <= 200; mutationId++) {
+    const table = mutationId % 50 === 3 ? "nothing" : "todos";
+    const insert = delta("INSERT", `t${mutationId}`, at(mutationId), {}, table);
+    chain = chainOf(chain, [deltaIdOf("c", insert, at(mutationId))]);
+    all.push({ mutationId, deltas: [insert], chain });
+  }
+  let refusalsSeen = 0;
+  for (let i = 0; i < all.length; i += 50) {
+    const { rejected } = await push(gateway, "c", all.slice(i, i + 50), { refusalsSeen });
+    assert.deepEqual(rejected.map(({ mutationId }) => mutationId), [i + 3]);
+    refusalsSeen = i + 3;
+  }
+  const again = async (refusalsSeen: number) => {
+    const { rejected } = await push(gateway, "c", all, { refusalsSeen });
+    return rejected.map(({ mutationId, code }) => `${mutationId} ${code}`);
+  };
+  assert.deepEqual(await again(153), []);
+  assert.deepEqual(await again(3), ["53 SCHEMA_ERROR", "103 SCHEMA_ERROR", "153 SCHEMA_ERROR"]);
+  assert.deepEqual((await again(0)).length, 4);
 });

@@ -129,9 +129,10 @@ async function summary(
 ): Promise<StepResult> {
   const [client = newClient(request.clientId, caller.sub)] = await committer.store
     .readClients([request.clientId]);
+  const older = await readOlderLinks(committer.store, client, request.transactions);
   return committer.result(
     client,
-    refusalsOf(client, request),
+    refusalsOf(client, request, older),
     last?.stopped,
     await committer.base(),
   );
@@ -192,15 +193,15 @@ async function commitLargeStep(
     known ?? newClient(request.clientId, caller.sub),
     request.refusalsSeen,
   );
+  const older = await readOlderLinks(committer.store, client, [transaction]);
   const answer = async (now: ClientRecord, stopped?: StepResult["stopped"]) =>
     committer.result(
       now,
-      refusalsOf(now, request),
+      refusalsOf(now, request, older),
       stopped,
       await committer.base(),
     );
   if (transaction.mutationId <= client.lastMutationId) {
-    const older = await readOlderLinks(committer.store, client, [transaction]);
     checkRepeatedChain(client, transaction, older);
     return answer(client);
   }
@@ -246,14 +247,13 @@ async function checkOtherNames(
   request: PushRequest,
 ): Promise<void> {
   const { store, env } = committer;
+  const before = await committer.base();
   const read = (clientIds: readonly string[]) => store.readClients(clientIds);
   const context = { store, read, hash: env.hash };
   const chained = request.transactions.filter(({ chain }) => chain !== undefined);
   await checkForks(context, client, chained);
   const origin = await checkOrigin(context, client, request);
-  if (origin === undefined) return;
-  const { head } = await committer.base();
-  await committer.guarded(() => store.commit({ expectedSeq: head.seq, head, clients: [origin] }));
+  if (origin !== undefined) await committer.note(before, { clients: [origin] });
 }
 
 /** How many deltas of a transaction are in the parts before this one. */

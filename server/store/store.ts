@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Rejection } from "@lakesync/core";
+import type { Rejection, RejectionCode } from "@lakesync/core";
 
 /** The head of a gateway's history. Everything at or before `seq` is committed. */
 export interface Head {
@@ -58,6 +58,16 @@ export interface RowWrite extends RowKey {
   readonly add: readonly BucketEntry[];
 }
 
+/** A link of a client's chain. */
+export interface StoredLink {
+  /** The transaction. */
+  readonly mutationId: number;
+  /** Its chain; of all but the last one the first digits. */
+  readonly hash: string;
+  /** Why it was refused, if it was. */
+  readonly refused?: RejectionCode;
+}
+
 /** A client as the gateway knows it. */
 export interface ClientRecord {
   /** Its name. */
@@ -69,10 +79,7 @@ export interface ClientRecord {
   /** Refusals that it has not said it has seen. */
   readonly refusals: readonly Rejection[];
   /** The recent links of its chain, oldest first. */
-  readonly chain: readonly {
-    readonly mutationId: number;
-    readonly hash: string;
-  }[];
+  readonly chain: readonly StoredLink[];
   /** Whether a copy of its database may go on from it under a forked name. */
   readonly forked?: true;
   /** Rows it updated whose INSERT has not arrived. */
