@@ -54,7 +54,7 @@ export interface CheckpointStream {
 }
 
 /** What a stream needs of the gateway. */
-export interface CheckpointContext extends Omit<CheckpointFacts, keyof Past> {
+export interface CheckpointContext extends Omit<CheckpointFacts, "headSeq" | keyof Past> {
   /** Its data. */
   readonly store: Store;
   /** What parameters looked up. */
@@ -191,7 +191,7 @@ export async function openCheckpoint(
     return { scope, seq: view.head.seq, lookups, past };
   });
   lookups.keep();
-  const facts: CheckpointFacts = { ...context, ...past };
+  const facts: CheckpointFacts = { ...context, ...past, headSeq: seq };
   const broken = house === undefined || etag === undefined || fromChunk === undefined
     ? undefined
     : await resume(facts, house, scope, names, etag, caller.sub);

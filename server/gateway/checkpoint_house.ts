@@ -34,6 +34,8 @@ export interface CheckpointFacts extends Past {
   readonly book: RuleBook;
   /** Seals cursors. */
   readonly seal: CursorSeal;
+  /** The last commit of the data as it was read. */
+  readonly headSeq: number;
 }
 
 /** A bucket that is served by chunks. */
@@ -352,6 +354,8 @@ export class CheckpointHouse {
       const manifest = await readManifest(objects, `${this.#folder}/${id}`);
       // Another process may be building what has no manifest yet.
       if (manifest === undefined && store.capabilities.shared) continue;
+      // Or it has kept what it read of later commits.
+      if (store.capabilities.shared && (manifest?.cleanThrough ?? 0) > facts.headSeq) continue;
       const version = manifest && this.#takenUp(manifest, id, names, facts);
       const needed = manifest && version ? objectsOf(manifest) : new Map<string, undefined>();
       const useless = [...names.keys()].filter((name) => !needed.has(name));
@@ -372,9 +376,11 @@ export class CheckpointHouse {
     manifest: SnapshotManifest,
     id: string,
     names: ReadonlyMap<string, number>,
-    { catalog, book, horizonSeq, isOurs }: CheckpointFacts,
+    { catalog, book, horizonSeq, headSeq, isOurs }: CheckpointFacts,
   ): CatalogVersion | undefined {
     const { life, cleanThrough, bucketId, version }: SnapshotManifest & SnapshotFacts = manifest;
+    // A restored history has no other life before its first commit.
+    if (cleanThrough > headSeq) return undefined;
     if (manifest.id !== id || !isOurs(life, cleanThrough) || cleanThrough < horizonSeq) {
       return undefined;
     }

@@ -136,6 +136,31 @@ Deno.test("chunks of another life of the data are not taken up", async () => {
   }
 });
 
+Deno.test("G7: chunks of commits that a restored history does not have yet are not taken up", async () => {
+  const { factory } = keptStores();
+  const objects = memoryObjects();
+  for (const process of [1, 2]) {
+    await using world = await CheckpointWorld.open({}, factory, objects);
+    if (process === 1) {
+      await world.fill("a", 9);
+      await world.join("ann", "a");
+    }
+    const before = await world.keys();
+    assert(await world.client("ann").bootstrap());
+    const after = await world.keys();
+    if (process === 2) {
+      assert(before.length > 0 && before.every((key) => !after.includes(key)), "taken up");
+      continue;
+    }
+    for (const key of after.filter((key) => key.endsWith(".json"))) {
+      const bytes = await objects.getObject(key);
+      const manifest = JSON.parse(new TextDecoder().decode(bytes));
+      const ahead = { ...manifest, cleanThrough: manifest.cleanThrough + 9 };
+      await objects.putObject(key, new TextEncoder().encode(JSON.stringify(ahead)));
+    }
+  }
+});
+
 Deno.test("a snapshot of which a tenth has changed is replaced, and kept for a while to resume", async () => {
   await using world = await CheckpointWorld.open({ keepReplacedMs: 60_000 });
   await world.fill("a", 30);

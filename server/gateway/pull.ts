@@ -92,6 +92,7 @@ function start(
   sub: string,
   { seal }: PullContext,
   { isOurs, horizonSeq }: Past,
+  headSeq: number,
 ): Cursor {
   if (request.cursor === undefined || request.cursor === "") return NO_CURSOR;
   const opened = seal.open(request.cursor, sub);
@@ -114,6 +115,7 @@ function start(
   if (!isOurs(cursor.life, latest)) {
     throw resync("The gateway's data is another than the cursor's, or was restored");
   }
+  if (latest > headSeq) throw resync("The gateway was restored to an earlier state");
   const lost = scans.some(({ sentFrom, goneAfter }) => sentFrom >= 0 && goneAfter < horizonSeq);
   if (lost || held.some((bucket) => bucket.base < horizonSeq) || (base > 0 && base < horizonSeq)) {
     throw resync("The cursor is older than the kept history");
@@ -175,12 +177,10 @@ class PageReader {
 
   async read(lookups: Lookups | undefined): Promise<PulledPage> {
     const { catalog } = this.#context;
-    const cursor = start(this.#request, this.#caller.sub, this.#context, this.#past);
+    const { seq } = this.#head;
+    const cursor = start(this.#request, this.#caller.sub, this.#context, this.#past, seq);
     const [client] = await this.#view.clients([this.#request.clientId]);
     checkOwner(client, this.#caller.sub);
-    if (cursor.base > this.#head.seq) {
-      throw resync("The gateway was restored to an earlier state");
-    }
     const lastMutationId = client?.lastMutationId ?? 0;
     const chain = client === undefined ? undefined : previousChain(client);
     if (catalog === undefined || lookups === undefined) {

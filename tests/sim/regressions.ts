@@ -90,4 +90,10 @@ export const REGRESSIONS: readonly Regression[] = [
     only: ["server's clock jumps", "client's clock jumps", "server is killed", "partition"],
     what: "a token refused twice, with a page under way in between, held uploads for good (G6)",
   },
+  {
+    seed: 20066,
+    what:
+      "a gateway that went back to a backup served chunks of commits that it did not have yet, so " +
+      "that a client kept a row for good (G7)",
+  },
 ];
