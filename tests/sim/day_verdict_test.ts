@@ -46,7 +46,7 @@ function bad(change: Change = () => ({})): readonly string[] {
     return {
       hour: i + 1,
       restarted: false,
-      transactions: 1,
+      transactions: 10 * (i + 1),
       refused: 0,
       deletions: 20,
       deletedKeys: 10,
@@ -77,7 +77,9 @@ Deno.test("judgeDay finds nothing bad in hours that are the same", () => {
 
 Deno.test("judgeDay finds what grows with the hours", () => {
   const grown = (hour: number) => ({ count: 10, bytes: 1_000 + 50 * hour });
-  assert.deepEqual(bad((hour) => ({ server: { log: grown(hour) } })), ["log bytes"]);
+  assert.deepEqual(bad((hour) => ({ server: { log: grown(hour) } })), [
+    "log bytes for each write of the hour",
+  ]);
   assert.deepEqual(bad((hour) => ({ server: { meta: grown(hour) } })), ["other records"]);
   assert.deepEqual(bad((hour) => ({ hour: { heapBytes: 1e6 + 1e4 * hour } })), [
     "heap without the stored data",
