@@ -18,7 +18,7 @@ import {
   type Viewer,
   withDeltaIds,
 } from "./expected.ts";
-import { type Backups, COPIES, FAULTS, fire, RESTORES } from "./faults.ts";
+import { APART_FROM_COPIES, type Backups, COPIES, FAULTS, fire } from "./faults.ts";
 import { playedBy, playedByNobody, realNowMs } from "./globals.ts";
 import type { DeviceEnd, GatewayEnd, History, TableRows, Violation } from "./history.ts";
 import { Kernel } from "./kernel.ts";
@@ -53,8 +53,8 @@ export interface RunSettings {
   /** How probable it is that two servers share a database; 0.15 unless given. */
   readonly shared?: number;
   /**
-   * Whether a gateway may go back to a backup in a run in which databases of devices are copied or
-   * put back: what that can still break is in docs/adr/0011-forks.md.
+   * Whether a gateway may go back to a backup, and clocks may be wrong, in a run in which databases of
+   * devices are copied or put back: what that can still break is in docs/adr/0011-forks.md.
    */
   readonly together?: boolean;
   /** Only these faults; all unless given. */
@@ -103,12 +103,15 @@ class Runner {
   readonly #settledMs = new Map<Device, number>();
   readonly #expected = new Map<string, Now>();
   #active = true;
+  /** Whether databases of devices are copied or put back. */
+  readonly #copies: boolean;
 
   constructor(settings: RunSettings, kernel: Kernel, mirror: Mirror) {
     this.#settings = settings;
     this.#kernel = kernel;
     this.#mirror = mirror;
     this.#random = kernel.random;
+    this.#copies = this.#random.chance(0.4);
     this.#world = new World(kernel, {
       folder: settings.folder,
       minRows: this.#random.chance(0.3) ? 8 : 10_000,
@@ -165,7 +168,8 @@ class Runner {
       }
     }
     for (const device of world.devices) {
-      if (this.#settings.faults > 0 && random.chance(0.3)) {
+      const { faults, together = false } = this.#settings;
+      if (faults > 0 && (together || !this.#copies) && random.chance(0.3)) {
         device.skewMs = random.between(-3_600_000, 3_600_000);
       }
       this.#kernel.after(random.below(3_000), () => world.startDevice(device));
@@ -271,7 +275,7 @@ class Runner {
   #faults(): string[] {
     const all = Object.keys(FAULTS);
     if (this.#settings.together) return all;
-    const left: readonly string[] = this.#random.chance(0.5) ? RESTORES : COPIES;
+    const left = this.#copies ? APART_FROM_COPIES : COPIES;
     return all.filter((name) => !left.includes(name));
   }
 
