@@ -19,6 +19,8 @@ export type {
   HistoryPage,
   HistoryPlace,
   HistoryRow,
+  HistoryRows,
+  HistoryRows,
   HistorySchema,
   HistoryTable,
   NumberedCell,
