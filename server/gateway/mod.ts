@@ -20,7 +20,6 @@ export type {
   HistoryPlace,
   HistoryRow,
   HistoryRows,
-  HistoryRows,
   HistorySchema,
   HistoryTable,
   NumberedCell,
