@@ -159,7 +159,8 @@ export class Sync {
     const known = this.#offsetMs ?? 0;
     const offsetMs = Math.round(Math.max(least, Math.min(known, most)));
     if (this.#offsetMs !== undefined && Math.abs(offsetMs - known) < OFFSET_STEP_MS) return;
-    this.#offsetMs = offsetMs;
+    // Where it cannot be stored, the next answer's time is.
     await replica.setClockOffset(offsetMs);
+    this.#offsetMs = offsetMs;
   }
 }

@@ -5,6 +5,7 @@ import {
   decodePush,
   encodePushResult,
   type Hlc,
+  hlcMs,
   PROTOBUF_TYPE,
   type SchemaSpec,
 } from "@lakesync/core";
@@ -49,6 +50,27 @@ function status(client: Client, fits: (status: SyncStatus) => boolean): Promise<
     if (fits(value)) resolve();
   });
   return promise;
+}
+
+/** A driver on a disk that is full at times: no UPDATE succeeds then. */
+async function fillingDriver(isFull: () => boolean): Promise<SqliteDriver> {
+  const { open } = await loadDriver();
+  return {
+    open: async (path) => {
+      const connection = await open(path);
+      const run: SqliteConnection["run"] = (sql, params) =>
+        isFull() && sql.startsWith("UPDATE")
+          ? Promise.reject(new Error("database or disk is full"))
+          : connection.run(sql, params);
+      return new Proxy(connection, {
+        get: (target, name) => {
+          if (name === "run") return run;
+          const value: unknown = Reflect.get(target, name);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+    },
+  };
 }
 
 const forever = () => new Promise<string>(() => {});
@@ -216,27 +238,50 @@ Deno.test("G6: uploads go on though what a refusal asks for failed on a full dis
       return Promise.resolve(errorAnswer("CLIENT_FORKED"));
     },
   };
-  const { open } = await loadDriver();
-  const driver: SqliteDriver = {
-    open: async (path) => {
-      const connection = await open(path);
-      const run: SqliteConnection["run"] = (sql, params) =>
-        full && sql.startsWith("UPDATE")
-          ? Promise.reject(new Error("database or disk is full"))
-          : connection.run(sql, params);
-      return new Proxy(connection, {
-        get: (target, name) => {
-          if (name === "run") return run;
-          const value: unknown = Reflect.get(target, name);
-          return typeof value === "function" ? value.bind(target) : value;
-        },
-      });
-    },
-  };
+  const driver = await fillingDriver(() => full);
   await withClient({ getToken: () => "good", environment, driver }, async (client) => {
     await client.exec("INSERT INTO t VALUES ('a')");
     await status(client, ({ lastError }) => lastError?.code === "LOCAL");
     full = false;
     await again.promise;
   });
+});
+
+Deno.test("G6: the gateway's time is stored, though the disk was full when it was told first", async () => {
+  const nowMs = 1_700_000_000_000;
+  const serverMs = nowMs - 3_600_000;
+  const stamps: number[] = [];
+  let full = false;
+  const environment: Partial<ClientEnvironment> = {
+    now: () => nowMs,
+    setTimer: (_ms, run) => {
+      const timer = setTimeout(run, 0);
+      return () => clearTimeout(timer);
+    },
+    fetch: async (input, init) => {
+      if (!String(input).endsWith("/push")) throw new TypeError("No network");
+      const { transactions } = decodePush(
+        new Uint8Array(await new Response(init?.body).arrayBuffer()),
+      );
+      const { mutationId = 0, deltas = [] } = transactions[0] ?? {};
+      const stampMs = hlcMs(deltas[0]?.hlc ?? 0n as Hlc);
+      full = stamps.push(stampMs) === 1;
+      const taken = stampMs <= serverMs;
+      const body = encodePushResult({
+        lastMutationId: taken ? mutationId : mutationId - 1,
+        rejected: [],
+        ...(taken ? {} : { stopped: { mutationId, code: "CLOCK_DRIFT", message: "Ahead" } }),
+        seq: 0,
+        serverTime: new Date(serverMs).toISOString(),
+        serverHlc: 1n as Hlc,
+      });
+      return new Response(new Uint8Array(body), { headers: { "content-type": PROTOBUF_TYPE } });
+    },
+  };
+  const driver = await fillingDriver(() => full);
+  await withClient({ getToken: () => "good", environment, driver }, async (client) => {
+    await client.exec("INSERT INTO t VALUES ('a')");
+    await status(client, () => stamps.at(-1) === serverMs || stamps.length > 5);
+  });
+  assert.deepEqual(stamps, [nowMs, nowMs, serverMs]);
 });
