@@ -95,6 +95,8 @@ export class Device {
   readonly committed: Set<TxName> = new Set();
   readonly #settings: DeviceSettings;
   #process: Process | undefined;
+  /** How many writes of the app are under way in a process. */
+  readonly #writing = new WeakMap<Process, number>();
   #client: Client | undefined;
   #file = 0;
   #elements = 0;
@@ -207,8 +209,30 @@ export class Device {
     removeDatabase(this.path);
   }
 
+  /** Whether its app is about to write, or in a transaction. */
+  get isWriting(): boolean {
+    return this.#process !== undefined && (this.#writing.get(this.#process) ?? 0) > 0;
+  }
+
   /** Runs one random transaction of the app. Resolves when it has; never when the app ends first. */
   async write(): Promise<void> {
+    await this.#writes(() => this.#write());
+  }
+
+  async #writes<T>(work: () => Promise<T>): Promise<T> {
+    const process = this.#process;
+    if (process === undefined) return await work();
+    const count = (by: number) =>
+      this.#writing.set(process, (this.#writing.get(process) ?? 0) + by);
+    count(1);
+    try {
+      return await work();
+    } finally {
+      count(-1);
+    }
+  }
+
+  async #write(): Promise<void> {
     const { recorder, kernel } = this.#settings;
     const { random } = kernel;
     const client = this.client;
@@ -242,11 +266,15 @@ export class Device {
       sql: "INSERT INTO lists (id, name) VALUES (?1, ?1) ON CONFLICT DO NOTHING",
       params: [list],
     });
-    return await this.#administer(list, statements);
+    return await this.#writes(() => this.#administer(list, statements));
   }
 
   /** Puts a user on a list, or takes it off. */
   async changeMembers(list: string, user: string): Promise<void> {
+    await this.#writes(() => this.#changeMembers(list, user));
+  }
+
+  async #changeMembers(list: string, user: string): Promise<void> {
     const client = this.client;
     if (client === undefined) return;
     const id = `${list}:${user}`;

@@ -325,7 +325,8 @@ class Runner {
 
   async #isSettled(device: Device): Promise<boolean> {
     const client = device.client;
-    if (client === undefined || client.status.value.pending > 0) return false;
+    if (client === undefined || device.isWriting) return false;
+    if (client.status.value.pending > 0) return false;
     if (await client.pendingCount() > 0) return false;
     const now = await this.#expect(this.#gateway(device));
     const expected = now?.expected.tables[viewerName(device.user, device.version)];
