@@ -65,7 +65,7 @@ const writes: Readonly<Record<string, JsonSchema>> = {
   Digest: { ...text, pattern: "^[0-9a-f]{64}$", description: "A SHA-256 in hex." },
   Link: {
     ...text,
-    pattern: "^([0-9a-f]{64})?$",
+    pattern: "^(|[0-9a-f]{64})$",
     description: "A chain in hex; empty before the first transaction.",
   },
   Op: { enum: ["INSERT", "UPDATE", "DELETE"] },
