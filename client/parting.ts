@@ -43,27 +43,38 @@ export async function lastCommon(
     if (chain.startsWith(hash)) low = mutationId;
     else high = mutationId;
   }
+  let isSure = true;
   while (low + 1 < high) {
     const middle = Math.floor((low + high) / 2);
     const chain = (await replica.chains(middle, middle)).get(middle);
-    // What is no longer kept was accepted, and cannot be given back.
-    if (chain === undefined || await isKnown(repeat, middle, chain)) low = middle;
-    else high = middle;
+    // What is no longer kept here was accepted, and cannot be given back.
+    const isCommon = chain === undefined ? true : await isKnown(repeat, middle, chain);
+    if (isCommon === false) {
+      high = middle;
+      continue;
+    }
+    low = middle;
+    isSure = isCommon !== undefined;
   }
-  return low;
+  // Where the gateway no longer has the link, it has what it accepted.
+  return isSure ? low : Math.min(low, settledMutationId);
 }
 
+/** Whether the gateway has a transaction; undefined when it no longer has the link. */
 async function isKnown(
   repeat: PartingContext["repeat"],
   mutationId: number,
   chain: string,
-): Promise<boolean> {
+): Promise<boolean | undefined> {
   try {
     await repeat({ mutationId, deltas: [], chain });
     return true;
   } catch (error) {
     if (!(error instanceof LakeSyncError)) throw error;
-    if (error.code !== "CLIENT_FORKED" && error.code !== "MUTATION_GAP") throw error;
-    return false;
+    if (error.code === "MUTATION_GAP") return false;
+    if (error.code !== "CLIENT_FORKED") throw error;
+    const { lastMutationId = 0, links = [] } = error.details;
+    const differs = links.some((link) => link.mutationId === mutationId);
+    return differs || mutationId > lastMutationId ? false : undefined;
   }
 }
