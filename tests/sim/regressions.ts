@@ -96,4 +96,50 @@ export const REGRESSIONS: readonly Regression[] = [
       "a gateway that went back to a backup served chunks of commits that it did not have yet, so " +
       "that a client kept a row for good (G7)",
   },
+  {
+    seed: 29,
+    only: [
+      "client's database is copied to another device",
+      "client goes back to a copy",
+      "server goes back to a backup",
+      "client is killed",
+      "connections break",
+      "nothing comes down",
+    ],
+    what: "a copy that knew of a refusal sent it under another link than one that did not: what " +
+      "both held was in the log under two names (G13)",
+  },
+  {
+    seed: 60,
+    only: [
+      "client's database is copied to another device",
+      "client goes back to a copy",
+      "server goes back to a backup",
+      "client is killed",
+      "connections break",
+      "nothing comes down",
+    ],
+    what:
+      "a device that was put back took the answer to what was refused, and known to be, for an " +
+      "acceptance (G2)",
+  },
+  {
+    seed: 44,
+    only: [
+      "client's database is copied to another device",
+      "client goes back to a copy",
+      "server goes back to a backup",
+      "client is killed",
+      "connections break",
+      "nothing comes down",
+    ],
+    what:
+      "a checkpoint of another life, which counted a copy's transactions, took a device's own " +
+      "out of its view (G13)",
+  },
+  {
+    seed: 5103,
+    what: "the gateway's time was told while the disk was full, and never stored: a device whose " +
+      "clock was ahead stayed in CLOCK_DRIFT (G6)",
+  },
 ];
