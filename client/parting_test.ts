@@ -77,9 +77,9 @@ Deno.test("G13: lastCommon finds where two histories have parted, as far as the 
       const { found, asked } = await find(parted, pushed, settled);
       const { common, theirs } = parted;
       const oldest = Math.max(1, theirs - KEPT);
-    const isKnown = common >= oldest || oldest === 1;
-    const accepted = Math.min(settled, oldest - 1, pushed - 1);
-    assert.equal(found, isKnown ? common : accepted);
+      const isKnown = common >= oldest || oldest === 1;
+      const accepted = Math.min(settled, oldest - 1, pushed - 1);
+      assert.equal(found, isKnown ? common : accepted);
       assert.ok(asked <= 2 * Math.log2(pushed) + 1, `${asked} repetitions of ${pushed}`);
     }),
     { numRuns: 500 },
