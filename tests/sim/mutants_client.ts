@@ -4,11 +4,22 @@
  * @module
  */
 
+import type { Change } from "../mutation/copy.ts";
 import type { SimMutant } from "./mutants.ts";
 
 const COPIES = {
   faults: 1,
   only: ["client's database is copied to another device", "client goes back to a copy"],
+};
+
+/**
+ * A name by chance, without its origin, for a fork: with the name that the history leads to, the
+ * gateway sees what it knows under the name before, and sends the client back to that.
+ */
+const NAMED_BY_CHANCE: Change = {
+  file: "client/local_replica.ts",
+  find: "await forkAfter(db, layout, mutationId, name, before);",
+  replace: "await forkAfter(db, layout, mutationId, this.#options.newClientId(), []);",
 };
 
 /** The mistakes. */
@@ -19,9 +30,9 @@ export const CLIENT_MUTANTS: readonly SimMutant[] = [
     run: COPIES,
     changes: [{
       file: "client/upload.ts",
-      find: "await this.#fork((mutationId ?? settledMutationId + 1) - 1);",
-      replace: "await this.#fork(Math.min(mutationId ?? 0, 0));",
-    }],
+      find: "const last = await lastCommon(",
+      replace: "const last = 0 * await lastCommon(",
+    }, NAMED_BY_CHANCE],
   },
   {
     name: "after a lost answer a push goes again under a new clientId",
@@ -34,9 +45,9 @@ export const CLIENT_MUTANTS: readonly SimMutant[] = [
       replace: `const remedy = remedyFor(error);
     if (!(error instanceof LakeSyncError)) {
       const { settledMutationId } = await this.#context.replica.state();
-      await this.#fork(settledMutationId);
+      await this.#rename(() => this.#context.replica.fork(settledMutationId));
     }`,
-    }],
+    }, NAMED_BY_CHANCE],
   },
   {
     name: "what was refused is not undone",

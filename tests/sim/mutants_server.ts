@@ -79,7 +79,7 @@ export const SERVER_MUTANTS: readonly SimMutant[] = [
     }],
   },
   {
-    name: "a refusal is told once",
+    name: "a refusal is told once, and links do not keep it",
     checker: "outcome",
     run: { faults: 1, only: ["connections break", "nothing comes down"] },
     isQuick: true,
@@ -87,6 +87,10 @@ export const SERVER_MUTANTS: readonly SimMutant[] = [
       file: "server/gateway/group.ts",
       find: "request.refusalsSeen,",
       replace: "known?.lastMutationId,",
+    }, {
+      file: "server/gateway/clients.ts",
+      find: "...(rejection === undefined ? {} : { refused: rejection.code }),",
+      replace: "",
     }],
   },
   {
