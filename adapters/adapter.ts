@@ -1,12 +1,13 @@
 /**
  * What a flush needs of a destination, be it a database or a lake. A destination keeps the changes
  * of one gateway, each once, and where it stands in the gateway's log; both move in one commit of
- * its own, so a crash at any instant loses and doubles nothing.
+ * its own, so a crash at any instant loses and doubles nothing. A {@linkcode DatabaseAdapter} can be
+ * read as well, so that another one can follow it.
  *
  * @module
  */
 
-import type { Hlc, Op, Table, Value } from "@lakesync/core";
+import type { Hlc, Op, Stamp, Table, Value } from "@lakesync/core";
 
 /** A life of a gateway's data, from the commit after `fromSeq` to the beginning of the next one. */
 export interface PositionLife {
@@ -16,15 +17,19 @@ export interface PositionLife {
   readonly fromSeq: number;
 }
 
+/** A place in a gateway's history: after a transaction, or after a slice of a large one. */
+export interface Place {
+  /** The commit number; 0 is before every transaction. */
+  readonly seq: number;
+  /** The slice, from 0; not there: after all of them. */
+  readonly slice?: number;
+}
+
 /**
  * A place in a gateway's history: everything at or before it has arrived. A destination keeps it as
- * JSON and does not look into it but for `seq`.
+ * JSON and does not look into it but for `seq` and `slice`.
  */
-export interface FlushPosition {
-  /** The commit number. */
-  readonly seq: number;
-  /** The last slice of it that has arrived, from 0; not there when all of it has. */
-  readonly slice?: number;
+export interface FlushPosition extends Place {
   /**
    * The last lives of the history, oldest first, that of `seq` at the end. After the gateway was
    * restored from an older copy they tell where the two histories parted.
@@ -35,6 +40,11 @@ export interface FlushPosition {
    * before it sent, and which arrives late, fails.
    */
   readonly writer: string;
+  /**
+   * Only while a destination is filled from rows, since the log no longer holds what it lacks: the
+   * last row, in the order of {@linkcode DestinationKey}, that was taken up; null before the first.
+   */
+  readonly filled?: DestinationKey | null;
 }
 
 /** A table, with the numbers that it and its columns keep when they are renamed. */
@@ -55,13 +65,19 @@ export interface DestinationSchema {
   readonly tables: readonly DestinationTable[];
 }
 
-/** Names a row: the table's number, and the rowId. */
+/** Names a row. Ordered by the table's number, then by the bytes of the rowId in UTF-8. */
 export interface DestinationKey {
   /** The table's number. */
   readonly table: number;
   /** The row's id. */
   readonly rowId: string;
 }
+
+/**
+ * A cell: its column's number, which it keeps whatever it is called, its value, and the stamp of the
+ * write that gave it, where that is known.
+ */
+export type Cell = readonly [column: number, value: Value, stamp?: Stamp | undefined];
 
 /** What a row is to become. Nothing is to be merged: the values are as the gateway merged them. */
 export interface RowEffect {
@@ -74,8 +90,11 @@ export interface RowEffect {
   readonly isVisible: boolean;
   /** Whether the row has no other cells than these; else all others stay as they are. */
   readonly replaces: boolean;
-  /** Cells by the column's number, the key's columns left out. */
-  readonly cells: readonly (readonly [column: number, value: Value])[];
+  /**
+   * Cells, the key's columns left out. One whose stamp is not known keeps the stamp that the
+   * destination has for it.
+   */
+  readonly cells: readonly Cell[];
 }
 
 /** A change as it was committed. */
@@ -147,8 +166,10 @@ export interface Destination {
    * all cells settles the row.
    *
    * Whoever gets an error knows nothing, and asks for the position.
+   *
+   * @throws {DestinationError} which tells whether and when to try again
    */
-  write(batch: FlushBatch): Promise<void>;
+  insertDeltas(batch: FlushBatch): Promise<void>;
   /**
    * Goes back, after the gateway lost the end of its history: gives up every change after the seq of
    * `to` and moves the position, in one commit, if it stands at `from`. What was given up is no longer
@@ -163,4 +184,161 @@ export interface Destination {
    * @returns none when all rows are settled
    */
   unsettled(limit: number): Promise<readonly DestinationKey[]>;
+  /**
+   * Begins to be filled from rows, after the log lost what it lacks: keeps its changes, moves the
+   * position and makes every row that it has unsettled, in one commit, if it stands at `from`. The
+   * rows it does not have follow in batches.
+   */
+  refill(move: Move): Promise<void>;
+  /** Gives back connections, timers and files; calls that are under way fail. */
+  close(): Promise<void>;
+}
+
+/** What an adapter can do; callers ask these and never which database it is. */
+export interface Capabilities {
+  /** Whether changes and rows can be read back ({@linkcode DatabaseAdapter}). */
+  readonly readable: boolean;
+  /** Whether it keeps tables that people query, with native types. */
+  readonly materialised: boolean;
+  /** Whether it makes foreign keys of columns that reference a table. */
+  readonly foreignKeys: boolean;
+  /** Whether a schema change is part of a transaction, so that one that fails leaves nothing. */
+  readonly transactionalDdl: boolean;
+  /** Whether a text may hold NUL. */
+  readonly nulInText: boolean;
+}
+
+/** Changes that were read back. */
+export interface DeltaPage {
+  /** The changes in the order of the log; their effects are not kept. */
+  readonly changes: readonly Omit<Change, "effect">[];
+  /** Whether there are no more up to the position. */
+  readonly isComplete: boolean;
+  /** Whether the adapter no longer keeps everything after the place. */
+  readonly isTrimmed: boolean;
+}
+
+/** A row as an adapter keeps it. */
+export interface LatestState {
+  /** The row. */
+  readonly key: DestinationKey;
+  /** Whether readers see it. */
+  readonly isVisible: boolean;
+  /** All its cells, seen or not, the key's columns left out; ascending by column. */
+  readonly cells: readonly Cell[];
+  /** The commit that last changed it, as far as the adapter was told. */
+  readonly seq: number;
+  /** When that was committed, in milliseconds since 1970. */
+  readonly committedMs: number;
+}
+
+/**
+ * Why a row is not in its table: `parked` waits for a row that it references, `dead` was refused by
+ * the database. Its cells are kept, and it is tried again when it changes or when what it waits for
+ * arrives.
+ */
+export type ProblemKind = "parked" | "dead";
+
+/** A row that the database did not take. */
+export interface RowProblem {
+  /** The row. */
+  readonly key: DestinationKey;
+  /** The table's name. */
+  readonly table: string;
+  /** What is wrong. */
+  readonly kind: ProblemKind;
+  /** For people: what the database said, or which row is missing. */
+  readonly reason: string;
+  /** The database's own code, where there is one. */
+  readonly code: string | undefined;
+  /** The commit with which it came. */
+  readonly seq: number;
+  /** When it was found, in milliseconds since 1970. */
+  readonly atMs: number;
+}
+
+/** What an adapter is to forget of what is old. */
+export interface Forget {
+  /** Changes and rows that were committed before this time, in milliseconds since 1970 … */
+  readonly committedBeforeMs: number;
+  /** … and at or before this commit. */
+  readonly throughSeq: number;
+  /** Whether rows are forgotten too; else only changes, and what is left of deleted rows. */
+  readonly rows: boolean;
+}
+
+/** A destination that can be read: a database, or several that are composed. */
+export interface DatabaseAdapter extends Destination {
+  /** What it can do. */
+  readonly capabilities: Capabilities;
+  /** The tables as they were last made ready; undefined before the first time. */
+  schema(): Promise<DestinationSchema | undefined>;
+  /**
+   * Reads changes back.
+   *
+   * @param after those after this place
+   * @param limit so many at most; whole slices, so that a page may hold more by one slice
+   */
+  queryDeltasSince(after: Place, limit: number): Promise<DeltaPage>;
+  /**
+   * Reads rows as they are now.
+   *
+   * @param keys which
+   * @returns in the order of the keys; undefined for rows of which nothing is known
+   */
+  getLatestState(keys: readonly DestinationKey[]): Promise<readonly (LatestState | undefined)[]>;
+  /**
+   * Reads all rows, a page at a time, in the order of their keys.
+   *
+   * @param after rows after this one; all when undefined
+   * @param limit so many at most
+   * @returns fewer than the limit at the end
+   */
+  scanState(after: DestinationKey | undefined, limit: number): Promise<readonly LatestState[]>;
+  /**
+   * Forgets what is old, a bounded piece at a time; doing it again changes nothing. Rows that other
+   * rows reference stay until those have gone.
+   *
+   * @returns whether there is more to forget
+   */
+  forget(what: Forget): Promise<boolean>;
+  /** Up to which commit changes have been forgotten; 0 when all are there. */
+  forgottenSeq(): Promise<number>;
+  /**
+   * Rows that the database did not take, the oldest first.
+   *
+   * @param limit so many at most
+   */
+  problems(limit: number): Promise<readonly RowProblem[]>;
+}
+
+/**
+ * When to try again: at once, since another transaction was in the way (`now`); after a while, since
+ * the database is not to be reached or overloaded (`later`); not before somebody has mended what it
+ * names, since no retry will (`stop`).
+ */
+export type RetryKind = "now" | "later" | "stop";
+
+/** A destination failed. */
+export class DestinationError extends Error {
+  override readonly name = "DestinationError";
+  /** When to try again. */
+  readonly retry: RetryKind;
+  /** The database's own code, where there is one. */
+  readonly code: string | undefined;
+
+  /**
+   * @param retry when to try again
+   * @param message what went wrong, and for `stop` what to do about it
+   * @param options the cause, and the database's own code
+   */
+  constructor(
+    retry: RetryKind,
+    message: string,
+    options: { readonly cause?: unknown; readonly code?: string } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.retry = retry;
+    this.code = options.code;
+  }
 }

@@ -5,17 +5,28 @@
  */
 
 export type {
+  Capabilities,
+  Cell,
   Change,
+  DatabaseAdapter,
+  DeltaPage,
   Destination,
   DestinationKey,
   DestinationSchema,
   DestinationTable,
   FlushBatch,
   FlushPosition,
+  Forget,
+  LatestState,
   Move,
+  Place,
   PositionLife,
+  ProblemKind,
+  RetryKind,
   RowEffect,
+  RowProblem,
 } from "./adapter.ts";
+export { DestinationError } from "./adapter.ts";
 export { openFileObjects } from "./object-store/fs.ts";
 export { memoryObjects } from "./object-store/memory.ts";
 export { checkObjectKey, type ObjectHead, type ObjectStore } from "./object-store/object_store.ts";
