@@ -89,6 +89,7 @@ const writes: Readonly<Record<string, JsonSchema>> = {
       part: nullable(whole(1)),
       parts: nullable(whole(1)),
       chain: nullable(ref("Digest")),
+      refused: nullable(ref("RefusedBefore")),
     }),
     description: "One local transaction, or with part and parts one part of a large one.",
   },
@@ -106,6 +107,7 @@ const writes: Readonly<Record<string, JsonSchema>> = {
     schemaVersion: nullable(whole(0)),
     transactions: listOf(ref("Transaction"), { maxItems: DEFAULT_LIMITS.maxPushTransactions }),
     refusalsSeen: nullable(whole(0)),
+    origin: nullable(ref("Origin")),
   }),
   Origin: {
     ...closed(["clientId", "mutationId", "chain", "next"], {

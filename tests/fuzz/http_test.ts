@@ -51,7 +51,8 @@ function check(plan: Plan, reply: Reply): Verdict {
 }
 
 /** Why a request that fits its schema may be refused all the same. */
-const BY_MEANING = /nested|part|cursor|twice|same|columns|No table|key|rowId|schema|Schema|\$/;
+const BY_MEANING =
+  /nested|part|cursor|twice|same|columns|origin|No table|key|rowId|schema|Schema|\$/;
 
 /** Where schema and reader are compared. */
 const COMPARED = new Set(["push", "pullByPost", "explain", "putSchema", "putRules"]);

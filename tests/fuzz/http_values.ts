@@ -4,6 +4,7 @@
  * @module
  */
 
+import { forkedClientId } from "@lakesync/core";
 import fc from "fast-check";
 import type { Api, Json } from "./http_api.ts";
 import { NEXT_SCHEMA, SCHEMA } from "./http_world.ts";
@@ -232,14 +233,34 @@ function objectOf(api: Api, schema: Json, depth: number): fc.Arbitrary<Json> {
   const model = Object.fromEntries(
     Object.entries<Json>(properties).map(([name, property]) => {
       const general = valueOf(api, property, depth + 1);
-      const hint = JSON.stringify(property).includes(HINTED[name] ?? "") ? HINTS[name] : undefined;
-      if (hint === undefined) return [name, general];
-      const fits = hint.filter((value) => api.misfit(property, value) === undefined);
-      return [name, fc.oneof({ arbitrary: fits, weight: 12 }, general)];
+      const hint = hintOf(api, name, property);
+      return [
+        name,
+        hint === undefined ? general : fc.oneof({ arbitrary: hint, weight: 12 }, general),
+      ];
     }),
   );
   const record = fc.record(model, { requiredKeys: required, noNullPrototype: true });
+  if ("origin" in properties) return fc.tuple(record, fc.boolean()).map(namedByOrigin);
   return "parts" in properties ? record.map(partsTogether) : record;
+}
+
+/** The name of a push with an origin follows from that, which its schema does not say. */
+function namedByOrigin([push, isNamed]: [push: Json, isNamed: boolean]): Json {
+  const { origin } = push;
+  if (!isNamed || typeof origin?.next !== "string") return push;
+  return { ...push, clientId: forkedClientId(origin.clientId, origin.next) };
+}
+
+/** How many values of a hint are tried, to see whether any fits. */
+const HINT_SAMPLE = { numRuns: 50, seed: 1 };
+
+/** Those of a field's hint that its schema allows; a search for one would not end where none is. */
+function hintOf(api: Api, name: string, property: Json): fc.Arbitrary<Json> | undefined {
+  const hint = JSON.stringify(property).includes(HINTED[name] ?? "") ? HINTS[name] : undefined;
+  const fits = (value: Json) => api.misfit(property, value) === undefined;
+  if (hint === undefined || !fc.sample(hint, HINT_SAMPLE).some(fits)) return undefined;
+  return hint.filter(fits);
 }
 
 /** A transaction has both part and parts or none, which its schema does not say. */
