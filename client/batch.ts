@@ -6,8 +6,8 @@
  */
 
 import {
+  chainedIdOf,
   type Delta,
-  deltaIdOf,
   LakeSyncError,
   type RefusedBefore,
   type Transaction,
@@ -192,14 +192,12 @@ export class BatchReader {
     deltas: readonly Delta[],
   ): void {
     for (const delta of deltas) {
-      if (delta.hlc === undefined) continue;
-      hash.update(
-        deltaIdOf(clientId, delta, delta.hlc, (text) => {
-          const id = this.#hash();
-          id.update(text);
-          return id.hex();
-        }),
-      );
+      const id = chainedIdOf(clientId, delta, (text) => {
+        const id = this.#hash();
+        id.update(text);
+        return id.hex();
+      });
+      if (id !== undefined) hash.update(id);
     }
   }
 
@@ -322,21 +320,6 @@ async function storeChain(
 ): Promise<void> {
   await db.run("UPDATE _lakesync_tx SET chain = ? WHERE mutation_id = ?", [
     chain,
-    mutationId,
-  ]);
-}
-
-/**
- * Forgets the chain from a transaction on; it is computed again when they are sent.
- *
- * @param db the writer, in a transaction
- * @param mutationId the first transaction whose link is no longer true
- */
-export async function forgetChains(
-  db: SqliteConnection,
-  mutationId: number,
-): Promise<void> {
-  await db.run("UPDATE _lakesync_tx SET chain = NULL WHERE mutation_id >= ?", [
     mutationId,
   ]);
 }

@@ -1,7 +1,7 @@
 import {
+  chainedIdOf,
   chainOf,
   defineSchema,
-  deltaIdOf,
   type Hlc,
   LakeSyncError,
   type Transaction,
@@ -58,7 +58,7 @@ async function readAll(
 function chainsOf(clientId: string, transactions: readonly Transaction[]): string[] {
   const chains: string[] = [];
   for (const { deltas } of transactions) {
-    const ids = deltas.map((delta) => deltaIdOf(clientId, delta, delta.hlc ?? (0n as Hlc)));
+    const ids = deltas.map((delta) => chainedIdOf(clientId, delta) ?? "");
     chains.push(chainOf(chains.at(-1) ?? "", ids));
   }
   return chains;
@@ -227,7 +227,7 @@ Deno.test("the statement that would pass a million changes in one transaction fa
   });
 });
 
-Deno.test("restamp gives new stamps in order and a new chain, and keeps what was consumed", async () => {
+Deno.test("G13: restamp gives new stamps in order, keeps what was consumed, and all links", async () => {
   let now = 1_000_000;
   const db = await openLocal({ database: ":memory:", schema: SCHEMA, now: () => now });
   for (const id of ["a", "b", "c"]) {
@@ -245,6 +245,11 @@ Deno.test("restamp gives new stamps in order and a new chain, and keeps what was
   assert.deepEqual(stamps.slice(2), [1n, 2n, 3n, 4n, 5n].map((i) => (1_000_500n << 16n) + i));
   const { clientId } = await db.state();
   assert.deepEqual(after.map(({ chain }) => chain), chainsOf(clientId, after));
+  const links = before.map(({ chain }) => chain);
+  assert.deepEqual(after.map(({ chain }) => chain).slice(0, 3), links);
+  await db.restamp(2);
+  const again = (await readAll(db, WIDE))[0]?.transactions ?? [];
+  assert.deepEqual(again.map(({ chain }) => chain).slice(0, 3), links);
   await db.close();
 });
 

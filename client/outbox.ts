@@ -49,9 +49,10 @@ export class OutboxReader {
    *
    * @param row the cells of {@linkcode OutboxReader.columns}
    * @param hlc its stamp
+   * @param written the stamp before it was stamped anew
    * @returns the change; changes of the same kind share their shape
    */
-  read(row: readonly SqlValue[], hlc: Hlc | undefined): Delta {
+  read(row: readonly SqlValue[], hlc: Hlc | undefined, written?: Hlc): Delta {
     const masks = row.slice(3, 3 + this.#masks);
     const key = `${row[0]} ${row[1]} ${masks.join(" ")}`;
     let reading = this.#readings.get(key);
@@ -72,6 +73,7 @@ export class OutboxReader {
       hlc,
       values,
       deltaId: undefined,
+      ...(written === undefined ? {} : { written }),
     };
   }
 
@@ -111,7 +113,7 @@ export class OutboxReader {
     last: number,
   ): Promise<Captured[]> {
     const rows = await db.values(
-      `SELECT n, hlc, ${this.columns} FROM _lakesync_outbox WHERE n BETWEEN ? AND ? ORDER BY n`,
+      `SELECT n, hlc, written, ${this.columns} FROM _lakesync_outbox WHERE n BETWEEN ? AND ? ORDER BY n`,
       [first, last],
     );
     return rows.map((row) => this.#captured(row));
@@ -133,14 +135,19 @@ export class OutboxReader {
     last: number,
   ): Promise<Captured[]> {
     const rows = await db.values(
-      `SELECT n, hlc, ${this.columns} FROM _lakesync_dead_change
+      `SELECT n, hlc, written, ${this.columns} FROM _lakesync_dead_change
        WHERE dead = ? AND n BETWEEN ? AND ? ORDER BY n`,
       [dead, first, last],
     );
     return rows.map((row) => this.#captured(row));
   }
 
-  #captured([n, hlc, ...row]: readonly SqlValue[]): Captured {
-    return { n: Number(n), delta: this.read(row, BigInt(String(hlc)) as Hlc) };
+  #captured([n, hlc, written, ...row]: readonly SqlValue[]): Captured {
+    const first = written === null ? undefined : toHlc(written);
+    return { n: Number(n), delta: this.read(row, toHlc(hlc), first) };
   }
+}
+
+function toHlc(stamp: SqlValue | undefined): Hlc {
+  return BigInt(String(stamp)) as Hlc;
 }

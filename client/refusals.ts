@@ -73,7 +73,7 @@ class Refusals {
 
   async #move(dead: number, first: number, last: number): Promise<void> {
     const columns = [
-      "n, hlc, tbl, op, row_id",
+      "n, hlc, written, tbl, op, row_id",
       ...maskNames(this.#layout),
       ...valueNames(this.#layout),
     ].join(", ");

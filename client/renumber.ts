@@ -5,7 +5,6 @@
  */
 
 import type { Origin } from "@lakesync/core";
-import { forgetChains } from "./batch.ts";
 import { NOW_MS } from "./capture.ts";
 import { forgetPages } from "./checkpoint.ts";
 import type { SqliteConnection } from "./database/driver.ts";
@@ -22,8 +21,9 @@ const APART = 2 ** 45;
 const MAX_ORIGINS = 32;
 
 /**
- * Gives new stamps to everything after a transaction, in order, from the clock as it is set now.
- * Runs inside a transaction.
+ * Gives new stamps to everything after a transaction, in order, from the clock as it is set now. The
+ * stamps that changes were written with are kept beside them: links of the chain are taken over those,
+ * so they stay as they are. Runs inside a transaction.
  *
  * @param db the writer
  * @param mutationId the first transaction to get new stamps
@@ -45,7 +45,8 @@ export async function restampFrom(
   const pause = slicer();
   for (let from = kept + 1; from <= newest; from += STEP) {
     await db.run(
-      "UPDATE _lakesync_outbox SET hlc = ? + (n - ?) WHERE n BETWEEN ? AND ?",
+      `UPDATE _lakesync_outbox SET written = coalesce(written, hlc), hlc = ? + (n - ?)
+       WHERE n BETWEEN ? AND ?`,
       [start, kept + 1, from, Math.min(from + STEP - 1, newest)],
     );
     await pause();
@@ -53,7 +54,6 @@ export async function restampFrom(
   await db.run("UPDATE _lakesync_clock SET hlc = ?", [
     start + BigInt(Math.max(0, newest - kept)) - 1n,
   ]);
-  await forgetChains(db, mutationId);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { defineSchema } from "@lakesync/core";
+import { defineSchema, type Hlc } from "@lakesync/core";
 import assert from "node:assert/strict";
 import { type AnyLocalDatabase, openLocal } from "./local.ts";
 import { copyDatabase, MemoryGateway, WIDE, withFolder } from "./testing_local.ts";
@@ -56,6 +56,31 @@ Deno.test("G13: copies that send the same again fork to one name, and send the s
     await write(one, "theirs");
     for (const db of [one, other]) await db.fork(2);
     assert.notEqual((await one.state()).clientId, (await other.state()).clientId);
+  });
+});
+
+Deno.test("G13: copies that stamp the same anew, each for itself, still send the same", async () => {
+  await withCopy(async (one, copy) => {
+    await write(one, "a", "b");
+    const other = await copy();
+    await other.receiveHlc((BigInt(Date.now() + 60_000) << 16n) as Hlc);
+    for (const db of [one, other]) await db.restamp(1);
+    const read = async () =>
+      await Promise.all([one, other].map(async (db) => {
+        const { transactions = [] } = await db.nextBatch(START, WIDE) ?? {};
+        return {
+          stamps: transactions.flatMap(({ deltas }) => deltas.map(({ hlc }) => hlc)),
+          links: transactions.map(({ chain }) => chain),
+        };
+      }));
+    const [mine, theirs] = await read();
+    assert.notDeepEqual(mine?.stamps, theirs?.stamps);
+    assert.deepEqual(mine?.links, theirs?.links);
+    for (const db of [one, other]) await db.fork(1);
+    assert.equal((await one.state()).clientId, (await other.state()).clientId);
+    const [after, copied] = await read();
+    assert.equal(after?.links.length, 1);
+    assert.deepEqual(after?.links, copied?.links);
   });
 });
 

@@ -213,7 +213,10 @@ async function columnsOf(
  */
 export async function widenSidecars(db: SqliteConnection, layout: Layout): Promise<void> {
   const values = valueNames(layout);
-  const masks = maskNames(layout).map((name) => `${name} INTEGER NOT NULL DEFAULT 0`);
+  const masks = [
+    "written INTEGER",
+    ...maskNames(layout).map((name) => `${name} INTEGER NOT NULL DEFAULT 0`),
+  ];
   for (const { name, own, masks: withMasks, end, after } of WIDE) {
     const wanted = withMasks ? [...masks, ...values] : values;
     const there = await columnsOf(db, name);

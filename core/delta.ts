@@ -38,6 +38,12 @@ export interface Delta {
   readonly values: readonly Value[];
   /** SHA-256 in lower-case hex, if the sender gave it. */
   readonly deltaId: string | undefined;
+  /**
+   * The stamp that it was written with, where it has been stamped anew since (`CLOCK_DRIFT`). The
+   * merge does not look at it; links of chains are taken over it, so that copies of a database that
+   * stamp a change anew, each for itself, still have the same change.
+   */
+  readonly written?: Hlc;
 }
 
 /** What one local transaction changed, or one part of it. */
@@ -167,11 +173,32 @@ export function deltaIdOf(
 }
 
 /**
- * The next link of a client's chain: SHA-256 over the previous chain and the transaction's
- * deltaIds, all as hex text one after the other. The first link follows the empty text.
+ * What stands for a delta in its client's chain: its {@linkcode deltaIdOf}, taken over the stamp that
+ * it was written with.
+ *
+ * @param clientId the client that wrote it
+ * @param delta the change
+ * @param hash how to hash; a runtime's own is faster than the default
+ * @returns 64 lower-case hex digits; undefined when the delta has no stamp yet
+ */
+export function chainedIdOf(
+  clientId: string,
+  delta: Delta,
+  hash: TextHash = sha256Hex,
+): string | undefined {
+  const { hlc, deltaId, written } = delta;
+  if (hlc === undefined) return undefined;
+  if (written === undefined && deltaId !== undefined) return deltaId;
+  return deltaIdOf(clientId, delta, written ?? hlc, hash);
+}
+
+/**
+ * The next link of a client's chain: SHA-256 over the previous chain and what stands for the
+ * transaction's deltas ({@linkcode chainedIdOf}), all as hex text one after the other. The first link
+ * follows the empty text.
  *
  * @param previous the chain after the transaction before, or ""
- * @param deltaIds the deltaIds of the transaction in order
+ * @param deltaIds what stands for the deltas of the transaction, in order
  * @param hash how to hash
  * @returns 64 lower-case hex digits
  */

@@ -132,6 +132,7 @@ class DeltaReader {
       "hlc",
       "columns",
       "deltaId",
+      "written",
     ], place);
     const op = delta["op"];
     if (op !== "INSERT" && op !== "UPDATE" && op !== "DELETE") {
@@ -143,12 +144,14 @@ class DeltaReader {
     const names = Object.keys(columns);
     const shape = this.#shape(op, table, names);
     const spec = this.schema?.tables.get(table);
+    const written = optional(delta["written"], `${place}.written`, stamp);
     return {
       shape,
       rowId: text(delta["rowId"], `${place}.rowId`),
       hlc: optional(delta["hlc"], `${place}.hlc`, stamp),
       values: names.map((name) => readValue(spec, name, columns[name] ?? null)),
       deltaId: optional(delta["deltaId"], `${place}.deltaId`, deltaId),
+      ...(written === undefined ? {} : { written }),
     };
   }
 

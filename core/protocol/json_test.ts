@@ -28,11 +28,12 @@ function pushToJson(push: PushRequest): unknown {
     ...push,
     transactions: push.transactions.map((transaction) => ({
       ...transaction,
-      deltas: transaction.deltas.map(({ shape, values, hlc, ...delta }) => ({
+      deltas: transaction.deltas.map(({ shape, values, hlc, written, ...delta }) => ({
         ...delta,
         op: shape.op,
         table: shape.table,
         hlc: hlc === undefined ? undefined : String(hlc),
+        written: written === undefined ? undefined : String(written),
         columns: Object.fromEntries(
           shape.columns.map((
             name,

@@ -25,6 +25,10 @@ const WIRE_OF: readonly (readonly [string, string])[] = [
     "v1 (2026-11) copies: where a forked name comes from, the link of a checkpoint, links and a name in CLIENT_FORKED, a refusal that is given back. Old peers pass all of it over.",
     "dba64a171bd9ec5f218055ff40809d6a93b3d8a45aeffda01ca6ca36eddb8f20",
   ],
+  [
+    "v1 (2026-11) written in Rows. A gateway that does not know it takes a transaction that was stamped anew for another one than it was.",
+    "069c829a846c191af164341da350eeca0fd54d90f1190551006dce16251559d5",
+  ],
 ];
 
 Deno.test("G12: lakesync.proto changes only together with its history", () => {

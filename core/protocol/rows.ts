@@ -40,6 +40,9 @@ export function packDeltas(deltas: readonly Delta[]): Rows {
   const hlcView = new DataView(hlc.buffer);
   const withIds = deltas.some((delta) => delta.deltaId !== undefined);
   const deltaIds = new Uint8Array(withIds ? deltas.length * DELTA_ID_BYTES : 0);
+  const anew = deltas.some((delta) => delta.written !== undefined);
+  const written = new Uint8Array(anew ? deltas.length * 8 : 0);
+  const writtenView = new DataView(written.buffer);
   for (const [i, delta] of deltas.entries()) {
     let index = shapes.get(delta.shape);
     if (index === undefined) {
@@ -56,6 +59,7 @@ export function packDeltas(deltas: readonly Delta[]): Rows {
     }
     shape.push(index);
     hlcView.setBigUint64(i * 8, delta.hlc ?? 0n);
+    if (delta.written !== undefined) writtenView.setBigUint64(i * 8, delta.written);
     if (delta.deltaId !== undefined) {
       deltaIds.set(hexToBytes(delta.deltaId), i * DELTA_ID_BYTES);
     }
@@ -67,6 +71,7 @@ export function packDeltas(deltas: readonly Delta[]): Rows {
     shape,
     hlc,
     deltaIds,
+    written,
     ...writer.finish(),
   });
 }
@@ -165,12 +170,13 @@ export function unpackDeltas(rows: Rows): Delta[] {
   if (withIds && rows.deltaIds.length !== count * DELTA_ID_BYTES) {
     throw malformed("delta_ids must hold 32 bytes for each row");
   }
+  const anew = rows.written.length > 0;
+  if (anew && rows.written.length !== count * 8) {
+    throw malformed("written must hold eight bytes for each row");
+  }
   const shapes = rows.shapes.map(deltaShape);
-  const hlcs = new DataView(
-    rows.hlc.buffer,
-    rows.hlc.byteOffset,
-    rows.hlc.byteLength,
-  );
+  const hlcs = viewOf(rows.hlc);
+  const writtens = viewOf(rows.written);
   const reader = new CellReader(rows.cells, rows.text, rows.blobs);
   const deltas = new Array<Delta>(count);
   for (let i = 0; i < count; i++) {
@@ -179,16 +185,22 @@ export function unpackDeltas(rows: Rows): Delta[] {
       throw malformed("a row names a shape that is not there");
     }
     const rowId = reader.rowId();
+    const written = anew ? readHlc(writtens, i) : undefined;
     deltas[i] = {
       shape,
       rowId,
       hlc: readHlc(hlcs, i),
       values: readValues(reader, shape.columns.length),
       deltaId: withIds ? readDeltaId(rows.deltaIds, i) : undefined,
+      ...(written === undefined ? {} : { written }),
     };
   }
   if (!reader.done) throw malformed("bytes are left over after the last row");
   return deltas;
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }
 
 function readHlc(hlcs: DataView, i: number): Hlc | undefined {

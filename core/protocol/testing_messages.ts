@@ -73,17 +73,20 @@ const shaped = fc.tuple(
   return { shape: { op, table, columns: names } satisfies Shape, columns };
 });
 
-/** Deltas that share shapes; each has every field, and each deltaId or none is given. */
+/** Deltas that share shapes; some were stamped anew. */
 export const deltas: fc.Arbitrary<Delta[]> = fc.array(
   shaped.chain(({ shape, columns }) =>
     fc.array(
-      record({
-        shape: fc.constant(shape),
-        rowId: text,
-        hlc: fc.option(hlc, { nil: undefined }),
-        values: fc.tuple(...columns.map(cellOf)),
-        deltaId: fc.option(digest, { nil: undefined }),
-      }),
+      fc.tuple(
+        record({
+          shape: fc.constant(shape),
+          rowId: text,
+          hlc: fc.option(hlc, { nil: undefined }),
+          values: fc.tuple(...columns.map(cellOf)),
+          deltaId: fc.option(digest, { nil: undefined }),
+        }),
+        optional("written", hlc),
+      ).map(([base, more]) => ({ ...base, ...more })),
       { maxLength: 3 },
     )
   ),

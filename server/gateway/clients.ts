@@ -6,9 +6,9 @@
  */
 
 import {
+  chainedIdOf,
   chainOf,
   type Delta,
-  deltaIdOf,
   LakeSyncError,
   type PushRequest,
   type Rejection,
@@ -143,16 +143,17 @@ function linkOf(client: ClientRecord, mutationId: number, older: Links): StoredL
   return client.chain.find((link) => link.mutationId === mutationId) ?? older.get(mutationId);
 }
 
-/** Takes the hashes of deltas, for a chain; undefined when one lacks the stamp they are taken over. */
-export function deltaIdsOf(
+/** What stands for deltas in a chain; undefined when one lacks the stamp that it is taken over. */
+export function chainedIdsOf(
   clientId: string,
   deltas: readonly Delta[],
   hash: TextHash,
 ): readonly string[] | undefined {
   const ids: string[] = [];
   for (const delta of deltas) {
-    if (delta.hlc === undefined) return undefined;
-    ids.push(delta.deltaId ?? deltaIdOf(clientId, delta, delta.hlc, hash));
+    const id = chainedIdOf(clientId, delta, hash);
+    if (id === undefined) return undefined;
+    ids.push(id);
   }
   return ids;
 }
@@ -197,7 +198,7 @@ export function expectedChain(
   const previous = chain === undefined ? undefined : previousChain(client);
   if (previous === undefined) return undefined;
   if (deltas.length === 0 && refused?.previous === previous) return chain;
-  const ids = deltaIdsOf(client.clientId, deltas, hash);
+  const ids = chainedIdsOf(client.clientId, deltas, hash);
   return ids === undefined ? undefined : chainOf(previous, ids, hash);
 }
 

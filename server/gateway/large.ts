@@ -16,7 +16,7 @@ import {
 } from "@lakesync/core";
 import type { ClientRecord, LargeCommit, RowKey, StagedSummary, Writes } from "../store/store.ts";
 import { type Base, baseWrites, markDay } from "./base.ts";
-import { checkNextChain, consume, deltaIdsOf, previousChain } from "./clients.ts";
+import { chainedIdsOf, checkNextChain, consume, previousChain } from "./clients.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Committer, PushJob } from "./committer.ts";
 import type { RuleBook } from "./rule_book.ts";
@@ -212,7 +212,7 @@ class LargeTransaction {
     if ("rejection" in applied) return applied.rejection;
     const stamped = judged.deltas.map(({ delta }) => delta);
     if (this.#chain !== undefined) {
-      for (const id of deltaIdsOf(clientId, stamped, env.hash) ?? []) this.#chain.add(id);
+      for (const id of chainedIdsOf(clientId, stamped, env.hash) ?? []) this.#chain.add(id);
     }
     const payload = writeLogPayload(this.#version, stamped, applied.outcomes);
     const entry = {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chainOf, deltaIdOf, LakeSyncError, type Transaction } from "@lakesync/core";
+import { chainOf, deltaIdOf, type Hlc, LakeSyncError, type Transaction } from "@lakesync/core";
 import { memoryStores } from "../store/memory.ts";
 import type { StoreFactory } from "../store/store.ts";
 import { ALICE, at, BOB, delta, openFixture, Puller, push, tx } from "./testing_fixture.ts";
@@ -223,6 +223,24 @@ Deno.test("G13: two devices that go on under one clientId are found by the chain
   const three = chained(other, 3, "t3");
   await assert.rejects(push(gateway, "a", [three]), code("CLIENT_FORKED"));
   assert.equal((await push(gateway, "a", [chained(two, 3, "t3")])).lastMutationId, 3);
+});
+
+Deno.test("G13: a transaction that copies stamped anew, each for itself, is one", async () => {
+  await using fixture = await openFixture();
+  const { gateway } = fixture;
+  const one = chained(undefined, 1, "t1");
+  const two = chained(one, 2, "t2");
+  const anew = (hlc: Hlc): Transaction => ({
+    ...two,
+    deltas: two.deltas.map(({ hlc: written = hlc, ...delta }) => ({ ...delta, hlc, written })),
+  });
+  for (const stamp of [at(7), at(8)]) {
+    assert.equal((await push(gateway, "a", [one, anew(stamp)])).lastMutationId, 2);
+  }
+  assert.equal((await push(gateway, "a", [one, two])).lastMutationId, 2);
+  const three = chained(two, 3, "t3");
+  const moved = three.deltas.map((delta) => ({ ...delta, hlc: at(9) }));
+  await assert.rejects(push(gateway, "a", [{ ...three, deltas: moved }]), code("CLIENT_FORKED"));
 });
 
 Deno.test("G13: a transaction refused in another life of the data comes empty, and stays refused and the same", async () => {
