@@ -425,7 +425,7 @@ export class Applier {
     const { coveredBefore, coveredAfter, newest, replacing } = this.#plan;
     if (replacing) this.#makesWay = true;
     if (replacing) await this.#sweep();
-    else if (this.#scope.left.size > 0) await this.#leaveBuckets();
+    if (this.#scope.left.size > 0) await this.#leaveBuckets();
     if (this.#anySpecial || replacing) {
       await this.#showUnseen(coveredBefore, replacing ? newest : coveredAfter);
       await this.#retryBlocked();
@@ -457,7 +457,7 @@ export class Applier {
     if (unset.length > 0) {
       shape = { op: "PUT", table: table.name, columns: [], unset };
       const there = await rowsThere(this.#db, table, rowIds);
-      await this.#chunk(table, shape, there.map(change));
+      await this.#chunk(table, shape, there.map(change), true);
     }
     await this.#scope.assign(table, stays, rowIds);
   }

@@ -1,6 +1,7 @@
 /**
- * Rows that leave a bucket without being named: those of a bucket that is gone, and those that a
- * bucket had here and that were not mentioned when it came whole.
+ * Rows that leave a bucket without being named: those of a bucket that is gone, also those that an
+ * earlier page of the checkpoint put there, and those that a bucket had here and that were not
+ * mentioned when it came whole.
  *
  * @module
  */
@@ -26,10 +27,14 @@ export interface Leaving {
   readonly stays: readonly number[];
 }
 
-const UNMENTIONED = `NOT EXISTS (SELECT 1 FROM temp._lakesync_seen s
+const MENTIONED = `EXISTS (SELECT 1 FROM temp._lakesync_seen s
   WHERE s.tbl = r.tbl AND s.row_id = r.row_id)`;
+const UNMENTIONED = `NOT ${MENTIONED}`;
 
-/** Collects the rows that leave buckets in `temp._lakesync_leaving`. */
+/**
+ * Collects the rows that leave buckets in `temp._lakesync_leaving`. Those that were mentioned are in
+ * the sets in which they were put, so they leave nothing but what is gone.
+ */
 async function collect(
   db: SqliteConnection,
   layout: Layout,
@@ -39,14 +44,18 @@ async function collect(
 ): Promise<void> {
   await db.script(
     `CREATE TEMP TABLE IF NOT EXISTS _lakesync_leaving
-       (tbl INTEGER, row_id TEXT, set_id INTEGER, PRIMARY KEY (tbl, set_id, row_id)) WITHOUT ROWID;
+       (tbl INTEGER, row_id TEXT, set_id INTEGER, told INTEGER,
+        PRIMARY KEY (tbl, set_id, told, row_id)) WITHOUT ROWID;
      DELETE FROM temp._lakesync_leaving`,
   );
   const sets = scope.setsWith(scope.left);
+  if (sets.length === 0) return;
   await db.run(
-    `INSERT OR IGNORE INTO temp._lakesync_leaving SELECT tbl, row_id, set_id FROM _lakesync_scope r
-     WHERE set_id IN (SELECT value FROM json_each(?)) AND ${UNMENTIONED}`,
-    [JSON.stringify(sets)],
+    `INSERT OR IGNORE INTO temp._lakesync_leaving
+     SELECT tbl, row_id, set_id, ${MENTIONED} AS told FROM _lakesync_scope r
+     WHERE set_id IN (SELECT value FROM json_each(?1))
+       AND (set_id IN (SELECT value FROM json_each(?2)) OR NOT told)`,
+    [JSON.stringify(sets), JSON.stringify(scope.setsWith(scope.gone))],
   );
   for (const table of layout.byName.values()) {
     const home = scope.homeOf(table);
@@ -54,7 +63,7 @@ async function collect(
     const rowId = rowIdSql(table, table.table.primaryKey.map(({ name }) => quoteName(name)));
     for await (const { where, params } of rowRanges(db, table, RANGE)) {
       await db.run(
-        `INSERT OR IGNORE INTO temp._lakesync_leaving SELECT tbl, row_id, ? FROM
+        `INSERT OR IGNORE INTO temp._lakesync_leaving SELECT tbl, row_id, ?, 0 FROM
           (SELECT ? AS tbl, ${rowId} AS row_id FROM ${quoteName(table.name)} WHERE ${where}) r
          WHERE NOT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = r.tbl AND row_id = r.row_id)
            AND NOT EXISTS (SELECT 1 FROM _lakesync_base WHERE tbl = r.tbl AND row_id = r.row_id)
@@ -66,7 +75,7 @@ async function collect(
       await pause();
     }
     await db.run(
-      `INSERT OR IGNORE INTO temp._lakesync_leaving SELECT tbl, row_id, ?2 FROM _lakesync_base r
+      `INSERT OR IGNORE INTO temp._lakesync_leaving SELECT tbl, row_id, ?2, 0 FROM _lakesync_base r
        WHERE tbl = ?1 AND present = 1 AND ${UNMENTIONED}
          AND NOT EXISTS (SELECT 1 FROM _lakesync_scope WHERE tbl = r.tbl AND row_id = r.row_id)`,
       [table.id, home],
@@ -93,20 +102,21 @@ export async function* rowsLeaving(
   await collect(db, layout, scope, covered, pause);
   for (;;) {
     const rows = await db.values(
-      `SELECT tbl, row_id, set_id FROM temp._lakesync_leaving
-       WHERE (tbl, set_id) = (SELECT tbl, set_id FROM temp._lakesync_leaving LIMIT 1)
+      `SELECT tbl, row_id, set_id, told FROM temp._lakesync_leaving
+       WHERE (tbl, set_id, told) = (SELECT tbl, set_id, told FROM temp._lakesync_leaving LIMIT 1)
        ORDER BY row_id LIMIT ${CHUNK}`,
     );
-    const [id, , set] = rows[0] ?? [];
-    if (id === undefined || set === undefined) return;
+    const [id, , set, told] = rows[0] ?? [];
+    if (id === undefined || set === undefined || told === undefined) return;
     const rowIds = rows.map(([, rowId]) => String(rowId));
     const table = layout.byName.get(layout.byId.get(Number(id))?.name ?? "");
     const held = scope.bucketsOf(Number(set));
-    const stays = held.filter((bucket) => !scope.left.has(bucket));
+    const left = told === 1 ? scope.gone : scope.left;
+    const stays = held.filter((bucket) => !left.has(bucket));
     if (table !== undefined) yield { table, rowIds, held, stays };
     await db.run(
-      "DELETE FROM temp._lakesync_leaving WHERE tbl = ? AND set_id = ? AND row_id <= ?",
-      [id, set, rowIds.at(-1) ?? ""],
+      "DELETE FROM temp._lakesync_leaving WHERE tbl = ? AND set_id = ? AND told = ? AND row_id <= ?",
+      [id, set, told, rowIds.at(-1) ?? ""],
     );
   }
 }

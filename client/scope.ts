@@ -93,8 +93,8 @@ export class Scope {
   readonly #replacing: boolean;
   #stored: Map<string, StoredBucket> = new Map();
   readonly #added = new Map<string, number>();
-  /** For each index of the checkpoint's list the bucket's number; undefined: it is gone. */
-  #numbers: (number | undefined)[] = [];
+  /** For each index of the checkpoint's list the bucket's number. */
+  readonly #numbers: number[] = [];
   #sets: Map<number, readonly number[]> = new Map();
   #homes: Map<number, number> = new Map();
   /** The homes that tables had, where one of the buckets is gone: the first set is home anew. */
@@ -125,6 +125,11 @@ export class Scope {
     return this.#gone.union(this.#whole);
   }
 
+  /** The buckets that rows leave though an earlier page put them there, when they were granted. */
+  get gone(): ReadonlySet<number> {
+    return this.#gone;
+  }
+
   /** Prepares; then come the rows. */
   async begin(): Promise<void> {
     if (this.#replacing) await this.#forgetRows();
@@ -135,16 +140,26 @@ export class Scope {
     this.#anyOutside = outside;
     for (const [id, buckets] of sets) this.#byBuckets.set(buckets.join(), id);
     for (const { n, columns } of this.#stored.values()) this.#columns.set(n, columns);
-    await this.#forgetGone();
-    for (const bucket of this.#told) this.#numbers.push(await this.#numberOf(bucket));
+    const gone = await this.#forgetGone();
+    for (const [i, bucket] of this.#told.entries()) {
+      this.#numbers.push(gone.get(i) ?? await this.#numberOf(bucket));
+    }
   }
 
-  /** First of all, since another bucket of the same id may be granted in its place. */
-  async #forgetGone(): Promise<void> {
-    for (const { id, gone } of this.#told) {
-      const known = this.#stored.get(id)?.n;
-      if (!gone || known === undefined) continue;
-      this.#gone.add(known);
+  /**
+   * First of all, since another bucket of the same id may be granted in its place. One that was
+   * granted between two pages of this checkpoint alone is not stored; what the pages put there is
+   * told apart by a number below zero.
+   *
+   * @returns the numbers of those that are gone by their index
+   */
+  async #forgetGone(): Promise<ReadonlyMap<number, number>> {
+    const numbers = new Map<number, number>();
+    for (const [i, { id, gone }] of this.#told.entries()) {
+      if (!gone) continue;
+      const n = this.#stored.get(id)?.n ?? -1 - i;
+      numbers.set(i, n);
+      this.#gone.add(n);
       this.#stored.delete(id);
     }
     await forgetBuckets(this.#db, [...this.#gone]);
@@ -155,6 +170,7 @@ export class Scope {
       this.#homes.delete(table);
       await this.#db.run("DELETE FROM _lakesync_home WHERE tbl = ?", [table]);
     }
+    return numbers;
   }
 
   async #forgetRows(): Promise<void> {
@@ -163,8 +179,7 @@ export class Scope {
     }
   }
 
-  async #numberOf({ id, gone, whole, columns }: BucketState): Promise<number | undefined> {
-    if (gone) return undefined;
+  async #numberOf({ id, whole, columns }: BucketState): Promise<number> {
     const known = this.#stored.get(id)?.n;
     if (known !== undefined && whole && !this.#replacing) this.#whole.add(known);
     const n = known ?? this.#added.get(id) ?? await addBucket(this.#db, id);
@@ -269,7 +284,7 @@ export class Scope {
   ): Promise<void> {
     const set = await this.#setOf(buckets);
     let home = this.#homes.get(table.id);
-    if (home === undefined) {
+    if (home === undefined && !buckets.some((n) => this.#gone.has(n))) {
       home = set;
       this.#homes.set(table.id, set);
       await this.#db.run("INSERT INTO _lakesync_home VALUES (?, ?)", [table.id, set]);
@@ -336,7 +351,7 @@ export class Scope {
       const n = this.#numbers[i];
       const stored = this.#stored.get(told.id);
       const whole = this.#replacing || told.whole === true || stored === undefined;
-      if (n !== undefined) await storeBucket(this.#db, stored, n, told, whole);
+      if (n !== undefined && !told.gone) await storeBucket(this.#db, stored, n, told, whole);
     }
     if (this.#many) await this.#forgetUnused();
     if (this.#gone.size === 0) return;

@@ -55,8 +55,8 @@ type Step =
   | { readonly do: "write"; readonly sql: string }
   | { readonly do: "push"; readonly buckets: readonly string[] }
   | { readonly do: "drift"; readonly sql: string }
-  | { readonly do: "pull"; readonly pageRows: number }
-  | { readonly do: "verify" | "resync" | "reopen" };
+  | { readonly do: "pull" | "resync"; readonly pageRows: number; readonly loses: readonly string[] }
+  | { readonly do: "verify" | "reopen" };
 
 const item = fc.constantFrom(...ITEMS);
 const write = fc.oneof(
@@ -97,13 +97,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: of("push"), buckets }) },
   { weight: 3, arbitrary: fc.record({ do: of("drift"), sql: drift }) },
   {
-    weight: 5,
-    arbitrary: fc.record({ do: of("pull"), pageRows: fc.constantFrom(1, 2, 100) }),
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constantFrom("pull" as const, "pull", "pull", "pull", "pull", "resync"),
+      pageRows: fc.constantFrom(1, 2, 100),
+      loses: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, buckets),
+    }),
   },
-  {
-    weight: 3,
-    arbitrary: fc.record({ do: fc.constantFrom("verify" as const, "verify", "verify", "resync") }),
-  },
+  { weight: 2, arbitrary: fc.record({ do: of("verify") }) },
   { weight: 1, arbitrary: fc.record({ do: of("reopen") }) },
 );
 
@@ -140,9 +141,9 @@ class Run {
     await this.#pull(3);
   }
 
-  async #pull(pageRows: number): Promise<void> {
+  async #pull(pageRows: number, loses: readonly string[] = []): Promise<void> {
     const { repair } = await this.db.state();
-    for (const page of this.gateway.pull(repair, pageRows)) await this.db.receive(page);
+    for (const page of this.gateway.pull(repair, pageRows, loses)) await this.db.receive(page);
     const held = [...this.gateway.held()].map(([name, { cells }]) => [name, cells] as const);
     this.#base = new Map(held);
   }
@@ -215,14 +216,14 @@ class Run {
       case "drift":
         return this.#drift(step.sql);
       case "pull":
-        return await this.#pull(step.pageRows);
+        return await this.#pull(step.pageRows, step.loses);
       case "verify":
         return await this.#verify();
       case "resync":
         await this.db.resync();
         this.gateway.forget();
         this.#drifted = false;
-        return await this.#pull(2);
+        return await this.#pull(step.pageRows, step.loses);
       case "reopen":
         await this.db.close();
         return await this.open();
@@ -272,7 +273,7 @@ Deno.test("G7 G9: a client holds exactly what its buckets show, and finds and re
             await run.take(step);
             await run.check();
           }
-          await run.take({ do: "pull", pageRows: 2 });
+          await run.take({ do: "pull", pageRows: 2, loses: [] });
           await run.take({ do: "verify" });
           await run.check();
           repairs += run.repairs;

@@ -217,6 +217,43 @@ Deno.test("G7: a bucket may go and another of its name come in one checkpoint, a
   }
 });
 
+Deno.test("G7: what a page brought in a bucket that is gone on the last page leaves with it", async () => {
+  const projections = { narrow: { todos: ["title"] } };
+  for (const before of ["nothing", "others", "all", "a resync"]) {
+    await withWorld(async ({ db, gateway, pull, rows }) => {
+      for (const id of ["dying", "narrow", "stays"]) gateway.granted.add(id);
+      const put = (id: string, buckets: readonly string[]) =>
+        gateway.put("todos", id, { title: before, n: 1 }, buckets);
+      if (before === "others") put("s", ["stays"]);
+      if (before === "all" || before === "a resync") {
+        for (const id of ["d", "e"]) put(id, ["dying"]);
+        put("s", ["stays"]);
+      }
+      if (before !== "nothing") await pull();
+      if (before === "a resync") {
+        await db.resync();
+        gateway.forget();
+      }
+      for (const id of ["d", "mine"]) put(id, ["dying"]);
+      put("n", ["dying", "narrow"]);
+      put("s", ["dying", "stays"]);
+      await db.exec("INSERT INTO todos VALUES ('mine', 'mine', 2)");
+      await receiveAll(db, gateway.pull([], 1, ["dying"]));
+      const left = [["mine", "mine", 2], ["n", before, null], ["s", before, 1]];
+      assert.deepEqual(await rows(), left);
+      assert.deepEqual((await db.verify())?.drifts, []);
+      gateway.granted.add("dying");
+      await pull();
+      assert.equal(await count(db, "todos"), before.startsWith("a") ? 5 : 4);
+      assert.deepEqual((await db.verify())?.drifts, []);
+    }, { projections });
+  }
+});
+
+async function receiveAll(db: Local, pages: readonly PullResult[]): Promise<void> {
+  for (const page of pages) await db.receive(page);
+}
+
 /** Receives a checkpoint by hand. */
 async function receive(
   db: Local,

@@ -182,8 +182,14 @@ export class BucketGateway {
    *
    * @param repair buckets to be sent whole
    * @param pageRows rows of one page
+   * @param loses buckets that are not granted any more when the last page is made, of which it says
+   * nothing else
    */
-  pull(repair: readonly string[] = [], pageRows: number = Infinity): PullResult[] {
+  pull(
+    repair: readonly string[] = [],
+    pageRows: number = Infinity,
+    loses: readonly string[] = [],
+  ): PullResult[] {
     const after = this.held();
     const granted = [...this.granted].sort();
     const whole = new Set(repair.filter((id) => this.granted.has(id)));
@@ -201,8 +207,9 @@ export class BucketGateway {
       if (after.has(name)) continue;
       changes.push({ shape: { op: "REMOVE", table, columns: [] }, rowId, values: [] });
     }
-    this.#held = after;
-    this.#told = granted;
+    for (const id of loses) this.granted.delete(id);
+    this.#held = loses.length === 0 ? after : this.held();
+    this.#told = [...this.granted].sort();
     this.#chunked = [];
     this.#sent = new Map();
     const buckets = order.map((id): BucketState => {
