@@ -55,13 +55,13 @@ export const SERVER_MUTANTS: readonly SimMutant[] = [
     checker: "durability",
     run: COPIES,
     changes: [{
-      file: "server/gateway/group.ts",
-      find: "checkRepeatedChain(last, transaction, older);",
-      replace: "void checkRepeatedChain;",
+      file: "server/gateway/clients.ts",
+      find: "if (kept === undefined ? tooOld : !chain.startsWith(kept)) {",
+      replace: "if (kept === undefined && tooOld) {",
     }, {
-      file: "server/gateway/group.ts",
-      find: "checkNextChain(last, transaction, expectedChain(last, transaction, hash));",
-      replace: "void [checkNextChain, expectedChain, hash];",
+      file: "server/gateway/clients.ts",
+      find: "chain !== undefined && expected !== undefined && chain !== expected",
+      replace: "mutationId < 0",
     }],
   },
   {
