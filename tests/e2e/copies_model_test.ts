@@ -1,6 +1,6 @@
 /**
- * Databases that are copied, copied again and put back at random instants, while requests and answers
- * are lost, against a gateway that is put back to older copies of its data, too: every transaction of
+ * Databases that are copied, copied again and put back at random instants, and stamp anew what they
+ * have not sent, while requests and answers are lost, against a gateway that is put back to older copies of its data, too: every transaction of
  * the app whose device still has it is in the log once.
  */
 
@@ -63,7 +63,9 @@ type Act =
   | { readonly do: "write" | "write badly"; readonly device: number; readonly count: number }
   | { readonly do: "back up" | "go back"; readonly device: number }
   | { readonly do: "push"; readonly device: number; readonly fates: readonly Fate[] }
-  | { readonly do: "pull" | "copy" | "save" | "restore" | "reopen"; readonly device: number };
+  | { readonly do: Simple; readonly device: number };
+
+type Simple = "pull" | "copy" | "save" | "restore" | "reopen" | "stamp anew";
 
 /** A gateway that goes back to copies of its data. */
 class Host {
@@ -169,6 +171,10 @@ class Copies {
         device.db = await this.#open(device.path);
         device.txs = new Set(saved.txs);
         return;
+      }
+      case "stamp anew": {
+        const { settledMutationId } = await device.db.state();
+        return await device.db.restamp(settledMutationId + 1);
       }
       case "reopen":
         await device.db.close();
@@ -343,7 +349,7 @@ function fates(...more: readonly Fate[]): fc.Arbitrary<Fate[]> {
 
 /** Acts of devices, and as many of the gateway as are wanted. */
 function act(goesBack: number, badly: number): fc.Arbitrary<Act> {
-  const simple = (name: "pull" | "copy" | "save" | "restore" | "reopen" | "back up" | "go back") =>
+  const simple = (name: Simple | "back up" | "go back") =>
     fc.record({ do: fc.constant(name), device });
   const writes = (name: "write" | "write badly") =>
     fc.record({ do: fc.constant(name), device, count: fc.integer({ min: 1, max: 3 }) });
@@ -362,6 +368,7 @@ function act(goesBack: number, badly: number): fc.Arbitrary<Act> {
     { weight: 1, arbitrary: simple("save") },
     { weight: 2, arbitrary: simple("restore") },
     { weight: 1, arbitrary: simple("reopen") },
+    { weight: 1, arbitrary: simple("stamp anew") },
   );
 }
 
