@@ -23,7 +23,9 @@ const MAX_ORIGINS = 32;
 /**
  * Gives new stamps to everything after a transaction, in order, from the clock as it is set now. The
  * stamps that changes were written with are kept beside them: links of the chain are taken over those,
- * so they stay as they are. Runs inside a transaction.
+ * so they stay as they are. What comes before was consumed, and the answer that said so told a stamp
+ * that is not less than any by which the gateway has it; a copy of this database may have sent it under
+ * other stamps than it has here. Runs inside a transaction.
  *
  * @param db the writer
  * @param mutationId the first transaction to get new stamps
@@ -35,10 +37,7 @@ export async function restampFrom(
   const { n: newest } = await readState(db);
   const kept = await lastNumber(db, mutationId - 1);
   const [row] = await db.values(
-    `SELECT max(received_hlc, coalesce((SELECT hlc FROM _lakesync_outbox WHERE n <= ?
-       ORDER BY n DESC LIMIT 1), 0)) + 1, ${NOW_MS} << 16
-     FROM _lakesync_state, _lakesync_clock`,
-    [kept],
+    `SELECT received_hlc + 1, ${NOW_MS} << 16 FROM _lakesync_state, _lakesync_clock`,
   );
   const [floor, now] = (row ?? [0, 0]).map((cell) => BigInt(String(cell)));
   const start = (floor ?? 0n) > (now ?? 0n) ? floor ?? 0n : now ?? 0n;

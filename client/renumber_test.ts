@@ -84,6 +84,21 @@ Deno.test("G13: copies that stamp the same anew, each for itself, still send the
   });
 });
 
+Deno.test("G13: what a copy has sent under other stamps does not hold the next ones in the future", async () => {
+  let now = 9_000_000;
+  const db = await openLocal({ database: ":memory:", schema: SCHEMA, now: () => now });
+  await write(db, "a", "b");
+  now = 1_000_000;
+  const serverHlc = (1_000_007n << 16n) as Hlc;
+  const serverTime = new Date(now).toISOString();
+  await db.pushed({ lastMutationId: 1, rejected: [], seq: 1, serverTime, serverHlc });
+  await db.restamp(2);
+  const batch = await db.nextBatch({ mutationId: 1, part: 0 }, WIDE);
+  const stamps = batch?.transactions.flatMap(({ deltas }) => deltas.map(({ hlc }) => hlc));
+  assert.deepEqual(stamps, [serverHlc + 1n]);
+  await db.close();
+});
+
 Deno.test("G13: copies that have nothing to send again fork to names of their own", async () => {
   await withCopy(async (one, copy) => {
     await write(one, "a");
