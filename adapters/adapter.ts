@@ -41,10 +41,12 @@ export interface FlushPosition extends Place {
    */
   readonly writer: string;
   /**
-   * Only while a destination is filled from rows, since the log no longer holds what it lacks: the
-   * last row, in the order of {@linkcode DestinationKey}, that was taken up; null before the first.
+   * Only while a destination is filled from rows, since the log no longer held what it lacked: where
+   * the source's walk over all rows stands; "" before the first.
    */
-  readonly filled?: DestinationKey | null;
+  readonly filled?: string;
+  /** Changes at or before this commit may be missing, since it was filled from rows there. */
+  readonly floor?: number;
 }
 
 /** A table, with the numbers that it and its columns keep when they are renamed. */

@@ -1,9 +1,7 @@
 /**
- * The flush as a library: brings the changes of a gateway to a destination, each once.
+ * What of a gateway its destinations follow.
  *
  * @module
  */
 
-export { Flusher, type FlusherOptions, type FlushSource } from "./flusher.ts";
-export { DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
-export type { FlushState, FlushStatus } from "./status.ts";
+export { type FollowedGateway, gatewaySource } from "./source.ts";

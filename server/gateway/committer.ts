@@ -631,7 +631,11 @@ export class Committer {
     group.committed();
     this.published(
       after,
-      { buckets: group.changedBuckets, clientIds: group.advanced },
+      {
+        buckets: group.changedBuckets,
+        clientIds: group.advanced,
+        bytes: (batch.log ?? []).reduce((sum, { payload }) => sum + payload.length, 0),
+      },
       before,
     );
     return after;

@@ -69,6 +69,8 @@ export type CommitListener = (commit: {
   readonly buckets: ReadonlySet<string>;
   /** The clients whose lastMutationId advanced. */
   readonly clientIds: ReadonlySet<string>;
+  /** The size of what the log has got, in bytes, where that is known. */
+  readonly bytes?: number;
   /** Whether anyone may be concerned: schema or rules are others. */
   readonly everything?: boolean;
 }) => void;

@@ -10,21 +10,25 @@ import {
   deltaIdOf,
   type Hlc,
   isVisible,
+  type Stamp,
   type Table,
   type Value,
   ZERO_HLC,
 } from "@lakesync/core";
-import type { LogEntry, LogPosition, RowKey, Store } from "../store/store.ts";
+import type { LogEntry, LogPosition, RowKey, Store, StoredRow } from "../store/store.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Committer } from "./committer.ts";
 import { changedCells } from "./history_cells.ts";
 import type { Life } from "./lives.ts";
 import { logVersion, readLogPayload } from "./log.ts";
-import { cellsOf } from "./merged.ts";
+import { stampedCells } from "./merged.ts";
 import { readRecord } from "./record.ts";
 
-/** A cell of a row: its column's number, which it keeps whatever it is called, and its value. */
-export type NumberedCell = readonly [column: number, value: Value];
+/**
+ * A cell of a row: its column's number, which it keeps whatever it is called, its value, and the
+ * stamp of the write that gave it, where that is known.
+ */
+export type NumberedCell = readonly [column: number, value: Value, stamp?: Stamp | undefined];
 
 /** A table of the newest schema with the numbers that it and its columns keep for ever. */
 export interface HistoryTable {
@@ -122,6 +126,12 @@ export interface HistoryRow {
   readonly cells: readonly NumberedCell[];
 }
 
+/** Rows of a walk over all rows. */
+export interface HistoryWalk extends HistoryRows {
+  /** Where the walk stands then; undefined when it has seen all rows. */
+  readonly place: string | undefined;
+}
+
 /** Rows as they are now. */
 export interface HistoryRows {
   /** The rows, in the order of the keys that were given. */
@@ -145,6 +155,13 @@ export interface GatewayHistory {
   read(after: HistoryPlace, limit: HistoryLimit): Promise<HistoryPage>;
   /** Reads rows as they are now; rows that are not there have no cells. */
   rows(keys: readonly RowKey[]): Promise<HistoryRows>;
+  /**
+   * Walks over all rows, in an order in which rows that are added later come later.
+   *
+   * @param after where the walk stands, "" for the start
+   * @param limit so many rows at most
+   */
+  walk(after: string, limit: number): Promise<HistoryWalk>;
   /**
    * Keeps the log after a place that may move, unless the log grows beyond its greatest size.
    *
@@ -221,11 +238,16 @@ export class History implements GatewayHistory {
     const { seq } = await store.head();
     const rows = keys.map((key, i): HistoryRow => {
       const row = stored[i];
-      if (row === undefined) return { key, isVisible: false, cells: [] };
-      const { state } = readRecord(row.data);
-      return { key, isVisible: isVisible(state), cells: cellsOf(state) };
+      return row === undefined ? { key, isVisible: false, cells: [] } : rowOf(row);
     });
     return { rows, seq };
+  }
+
+  async walk(after: string, limit: number): Promise<HistoryWalk> {
+    const { store } = this.#committer;
+    const { rows, complete } = await store.scanRows({ after, limit });
+    const { seq } = await store.head();
+    return { rows: rows.map(rowOf), seq, place: complete ? undefined : rows.at(-1)?.position };
   }
 }
 
@@ -278,6 +300,11 @@ async function readEntries(
   return { found, complete };
 }
 
+function rowOf({ table, rowId, data }: StoredRow): HistoryRow {
+  const { state } = readRecord(data);
+  return { key: { table, rowId }, isVisible: isVisible(state), cells: stampedCells(state) };
+}
+
 function decoded(
   catalog: Catalog,
   entry: LogEntry,
@@ -290,9 +317,10 @@ function decoded(
   const changes = readLogPayload(payload).map(({ delta, outcome }): HistoryChange => {
     const hlc = delta.hlc ?? ZERO_HLC;
     const deltaId = delta.deltaId ?? deltaIdOf(rest.clientId, delta, hlc, hash);
+    const stamped = { ...delta, hlc, deltaId };
     return {
-      delta: { ...delta, hlc, deltaId },
-      effect: version && changedCells(version, delta, outcome),
+      delta: stamped,
+      effect: version && changedCells(version, stamped, rest.clientId, outcome),
     };
   });
   return { ...rest, last, bytes: payload.length, schemaVersion, changes };

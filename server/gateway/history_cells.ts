@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Delta } from "@lakesync/core";
+import type { Delta, Hlc } from "@lakesync/core";
 import type { CatalogVersion } from "./catalog.ts";
 import type { HistoryEffect, NumberedCell } from "./history.ts";
 import type { Outcome } from "./log.ts";
@@ -13,13 +13,15 @@ import type { Outcome } from "./log.ts";
  * Tells what a change made of its row.
  *
  * @param version the schema version whose names the delta uses
- * @param delta the change
+ * @param delta the change, stamped
+ * @param clientId who made it
  * @param outcome what the merge made of it
  * @returns undefined when the version has no such table or column, which no delta of the log has
  */
 export function changedCells(
   version: CatalogVersion,
-  delta: Delta,
+  delta: Delta & { readonly hlc: Hlc },
+  clientId: string,
   outcome: Outcome,
 ): HistoryEffect | undefined {
   const compiled = version.compile(delta.shape);
@@ -27,6 +29,7 @@ export function changedCells(
   const { wasVisible, isVisible, won, merged, left } = outcome;
   const key = { table: compiled.table.id, rowId: delta.rowId };
   const after = { key, wasVisible, isVisible, replaces: left !== undefined };
+  const stamp = { hlc: delta.hlc, clientId };
   if (left !== undefined && left !== "own") return { ...after, cells: left };
   const values = new Map(merged);
   const cells: NumberedCell[] = [];
@@ -35,7 +38,7 @@ export function changedCells(
     const wins = won === "all" || (won !== "none" && won[place] === true);
     if (!wins) continue;
     const value = values.has(place) ? values.get(place) : delta.values[place];
-    cells.push([column, value ?? null]);
+    cells.push([column, value ?? null, stamp]);
   }
   return { ...after, cells };
 }

@@ -2,18 +2,23 @@ import assert from "node:assert/strict";
 import { memoryStores } from "../store/memory.ts";
 import { compact } from "./compaction.ts";
 import { DEFAULT_RETENTION } from "./environment.ts";
-import type { HistoryChange } from "./history.ts";
+import type { HistoryChange, NumberedCell } from "./history.ts";
 import { OpenGateway } from "./open_gateway.ts";
 import { ALICE, at, BOB, delta, openFixture, push, START_MS, tx } from "./testing_fixture.ts";
 
 const ALL = { changes: 1_000, bytes: 1_000_000 };
+
+/** Cells without their stamps. */
+function pairs(cells: readonly NumberedCell[] = []): readonly unknown[] {
+  return cells.map(([column, value]) => [column, value]);
+}
 
 async function effects(gateway: OpenGateway): Promise<readonly unknown[]> {
   const { entries } = await gateway.history.read({ seq: 0 }, ALL);
   return entries.flatMap(({ changes }) =>
     changes.map(({ effect }: HistoryChange) => {
       const { isVisible, replaces, cells } = effect ?? {};
-      return { isVisible, replaces, cells };
+      return { isVisible, replaces, cells: pairs(cells) };
     })
   );
 }
@@ -58,8 +63,8 @@ Deno.test("history tells that an INSERT dropped the cells its rules keep out", a
   await push(gateway, "a", [tx(1, delta("INSERT", "t1", at(2), { title: "alice" }))], {}, alice);
   const { rows: [row] } = await gateway.history.rows([{ table: 1, rowId: "t1" }]);
   const last = (await effects(gateway)).at(-1);
-  assert.deepEqual(row?.cells, [[1, "alice"]]);
-  assert.deepEqual(last, { isVisible: true, replaces: true, cells: row?.cells });
+  assert.deepEqual(pairs(row?.cells), [[1, "alice"]]);
+  assert.deepEqual(last, { isVisible: true, replaces: true, cells: pairs(row?.cells) });
 });
 
 Deno.test("history gives what was asked for in the order of commits, whatever the limits", async () => {
@@ -161,4 +166,29 @@ Deno.test("history knows columns by their numbers when their names and version a
   assert.deepEqual(await effects(gateway), [
     { isVisible: true, replaces: true, cells: [[1, "a"], [2, true], [3, 1]] },
   ]);
+});
+
+Deno.test("history stamps cells, in changes and in rows, and walks over all rows", async () => {
+  await using fixture = await openFixture();
+  const gateway = opened(fixture.gateway);
+  await push(gateway, "a", [
+    tx(1, delta("INSERT", "t1", at(1), { title: "one", n: 1 })),
+    tx(2, delta("INSERT", "t2", at(2), { title: "two" })),
+  ]);
+  await push(gateway, "b", [tx(1, delta("UPDATE", "t1", at(3), { n: 2 }))]);
+  const { entries } = await gateway.history.read({ seq: 0 }, ALL);
+  const [, , stamp] = entries.at(-1)?.changes[0]?.effect?.cells[0] ?? [];
+  assert.deepEqual(stamp, { hlc: at(3), clientId: "b" });
+  const first = await gateway.history.walk("", 1);
+  assert.deepEqual(first.rows, [{
+    key: { table: 1, rowId: "t1" },
+    isVisible: true,
+    cells: [
+      [1, "one", { hlc: at(1), clientId: "a" }],
+      [3, 2, { hlc: at(3), clientId: "b" }],
+    ],
+  }]);
+  const second = await gateway.history.walk(first.place ?? "", 9);
+  assert.deepEqual(second.rows.map(({ key }) => key.rowId), ["t2"]);
+  assert.equal(second.place, undefined);
 });

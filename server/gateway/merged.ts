@@ -5,7 +5,7 @@
  * @module
  */
 
-import { forEachCell, type RowState, type Value } from "@lakesync/core";
+import { forEachCell, type RowState, type Stamp, type Value } from "@lakesync/core";
 import type { JudgedDelta } from "./judge.ts";
 import type { Outcome } from "./log.ts";
 
@@ -63,4 +63,21 @@ export function cellsOf(state: RowState): readonly (readonly [column: number, va
   const cells: (readonly [number, Value])[] = [];
   forEachCell(state, (column, value) => cells.push([column, value]));
   return cells.sort(([a], [b]) => a - b);
+}
+
+/**
+ * Every cell of a row, seen or not, with the stamp of the write that gave it; cells that many writes
+ * gave together have none.
+ *
+ * @param state the row
+ * @returns column numbers, values and stamps, ascending by column
+ */
+export function stampedCells(
+  state: RowState,
+): readonly (readonly [column: number, value: Value, stamp: Stamp | undefined])[] {
+  const stamps = new Map<number, Stamp>();
+  for (const { hlc, clientId, columns } of state.cells) {
+    for (const column of columns) stamps.set(column, { hlc, clientId });
+  }
+  return cellsOf(state).map(([column, value]) => [column, value, stamps.get(column)]);
 }

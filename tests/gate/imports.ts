@@ -17,7 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Rooms that run under any runtime, with time and chance from outside. */
-const PURE = ["core/", "server/gateway/", "server/flush/"];
+const PURE = ["core/", "server/gateway/", "server/flush/", "adapters/flush/"];
 
 /** Rooms that are published; what they import by path must be published with them. */
 const MEMBERS = ["core", "adapters", "client", "server"];

@@ -214,10 +214,10 @@ const GRANTS = new WeakMap<object, Map<string, readonly Grant[]>>();
     run: { faults: 2, only: ["server is killed", "destinations fail"] },
     isQuick: true,
     changes: [{
-      file: "server/flush/flusher.ts",
-      find: "await this.#answer(this.#destination.write(batch));",
-      replace: `await this.#destination.write({ ...batch, changes: [] });
-    await this.#destination.write({ ...batch, from: to });`,
+      file: "adapters/flush/flusher.ts",
+      find: "await this.#answer(this.#destination.insertDeltas(batch));",
+      replace: `await this.#destination.insertDeltas({ ...batch, changes: [] });
+    await this.#destination.insertDeltas({ ...batch, from: batch.to });`,
     }],
   },
 ];

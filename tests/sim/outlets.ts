@@ -6,7 +6,8 @@
  */
 
 import type { Destination } from "@lakesync/adapters";
-import { Flusher, type FlushSource } from "@lakesync/server/flush";
+import { Flusher } from "@lakesync/adapters/flush";
+import { type FollowedGateway, gatewaySource } from "@lakesync/server/flush";
 import { ModelDatabase } from "./destinations/model_database.ts";
 import { ModelLake } from "./destinations/model_lake.ts";
 import type { DestinationFaults } from "./destinations/faults.ts";
@@ -48,9 +49,11 @@ function calledBy(process: Process, destination: Destination): Destination {
     name: destination.name,
     position: () => call(() => destination.position()),
     ensureSchema: (schema) => call(() => destination.ensureSchema(schema)),
-    write: (batch) => call(() => destination.write(batch)),
+    insertDeltas: (batch) => call(() => destination.insertDeltas(batch)),
     rewind: (move) => call(() => destination.rewind(move)),
     unsettled: (limit) => call(() => destination.unsettled(limit)),
+    refill: (move) => call(() => destination.refill(move)),
+    close: () => destination.close(),
   };
 }
 
@@ -80,11 +83,11 @@ export class Outlets {
   }
 
   /** Begins to flush in a process. */
-  open(process: Process, source: FlushSource, now: () => number): void {
+  open(process: Process, gateway: FollowedGateway, now: () => number): void {
     const { random } = this.#kernel;
     const flushers = [this.#database, this.#lake].map((destination) =>
       new Flusher({
-        source,
+        source: gatewaySource(gateway),
         destination: calledBy(process, destination),
         env: { now, setTimer: process.timer, random: () => random.below(2 ** 32) / 2 ** 32 },
         settings: SETTINGS,

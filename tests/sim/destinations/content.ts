@@ -94,6 +94,17 @@ export function withRewind(content: Content, { to }: Move): Content {
 }
 
 /**
+ * The content once it begins to be filled anew.
+ *
+ * @param content the content before it
+ * @param move where from and where to
+ */
+export function withRefill(content: Content, { to }: Move): Content {
+  const unsettled = new Map([...content.rows].map(([name, { key }]) => [name, key]));
+  return { ...content, unsettled, position: to };
+}
+
+/**
  * Rows that are unsettled, as a destination gives them.
  *
  * @param content the content
@@ -138,7 +149,8 @@ function withRows(
   for (const { key, isVisible, replaces, cells } of effects) {
     const name = nameOf(key);
     const before = replaces ? undefined : after.get(name)?.cells;
-    const all = new Map([...before ?? [], ...cells]);
+    const all = new Map(before);
+    for (const [column, value] of cells) all.set(column, value);
     if (all.size === 0 && !isVisible) after.delete(name);
     else after.set(name, { key, isVisible, cells: all });
   }

@@ -140,9 +140,11 @@ function savedApart(destination: Destination): Destination {
     ensureSchema: (schema) => destination.ensureSchema(schema),
     unsettled: (limit) => destination.unsettled(limit),
     rewind: (move) => destination.rewind(move),
-    async write(batch) {
-      await destination.write({ ...batch, changes: [] });
-      await destination.write({ ...batch, from: batch.to });
+    refill: (move) => destination.refill(move),
+    close: () => destination.close(),
+    async insertDeltas(batch) {
+      await destination.insertDeltas({ ...batch, changes: [] });
+      await destination.insertDeltas({ ...batch, from: batch.to });
     },
   };
 }

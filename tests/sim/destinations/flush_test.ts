@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { Destination, FlushBatch } from "@lakesync/adapters";
 import { LakeSyncError } from "@lakesync/core";
-import { Flusher } from "../../../server/flush/flusher.ts";
-import type { FlushSettings } from "../../../server/flush/settings.ts";
+import { Flusher, type FlushSettings } from "@lakesync/adapters/flush";
+import { gatewaySource } from "@lakesync/server/flush";
 import { DEFAULT_RETENTION } from "../../../server/gateway/environment.ts";
 import type { Gateway } from "../../../server/gateway/gateway.ts";
 import { at, delta, openFixture, push, tx } from "../../../server/gateway/testing_fixture.ts";
@@ -20,7 +20,7 @@ function flusherOf(
   settings: Partial<FlushSettings> = {},
 ): Flusher {
   const env = { now: () => time.nowMs, setTimer: time.setTimer, random: () => 0.5 };
-  return new Flusher({ source, destination, env, settings });
+  return new Flusher({ source: gatewaySource(source), destination, env, settings });
 }
 
 /** A destination that tells what is written to it. */
@@ -31,9 +31,11 @@ function watched(destination: Destination, told: (batch: FlushBatch) => void): D
     ensureSchema: (schema) => destination.ensureSchema(schema),
     unsettled: (limit) => destination.unsettled(limit),
     rewind: (move) => destination.rewind(move),
-    write(batch) {
+    refill: (move) => destination.refill(move),
+    close: () => destination.close(),
+    insertDeltas(batch) {
       told(batch);
-      return destination.write(batch);
+      return destination.insertDeltas(batch);
     },
   };
 }
@@ -106,10 +108,51 @@ Deno.test("G10: what the log no longer holds is a state, not a gap in silence", 
   await push(gateway, "b", [tx(1, delta("INSERT", "t9", undefined))]);
   const destination = new ModelDatabase("db", CALM);
   const time = new TestTime();
-  const flusher = flusherOf(gateway, destination, time);
+  const flusher = flusherOf(gateway, destination, time, { fillGaps: false });
   await assert.rejects(time.awaiting(flusher.flushNow()), coded("RESYNC_REQUIRED"));
   assert.equal(flusher.status.state, "gap");
   assert.deepEqual(destination.deltaIds(), []);
+  await flusher.close();
+});
+
+Deno.test("a destination that the log has left behind is filled from rows, a page at a time", async () => {
+  const retention = { ...DEFAULT_RETENTION, logMaxBytes: 500 };
+  await using fixture = await openFixture(undefined, { retention, nextTurn });
+  const { gateway, clock } = fixture;
+  const time = new TestTime();
+  const destination = new ModelDatabase("db", CALM);
+  await push(gateway, "a", [
+    tx(1, delta("INSERT", "old", undefined), delta("INSERT", "kept", undefined)),
+  ]);
+  const before = flusherOf(gateway, destination, time);
+  await time.awaiting(before.flushNow());
+  await before.close();
+  assert.equal(Object.keys(destination.rows()["todos"] ?? {}).length, 2);
+
+  await push(gateway, "a", [tx(2, delta("DELETE", "old", undefined))]);
+  for (let i = 3; i <= 9; i++) {
+    clock.ms += 120_000;
+    const title = "x".repeat(400);
+    await push(gateway, "a", [tx(i, delta("INSERT", `t${i}`, undefined, { title }))]);
+  }
+  const pages: number[] = [];
+  const told = watched(
+    destination,
+    ({ rows }) => void (rows.length > 0 && pages.push(rows.length)),
+  );
+  const flusher = flusherOf(gateway, told, time, { maxChanges: 2, fillGaps: true });
+  await time.awaiting(flusher.flushNow());
+  assert.deepEqual(
+    Object.keys(destination.rows()["todos"] ?? {}),
+    ["kept", ...[3, 4, 5, 6, 7, 8, 9].map((i) => `t${i}`)],
+  );
+  assert.ok(pages.length >= 4 && pages.every((size) => size <= 2), String(pages));
+  const { position } = flusher.status;
+  assert.deepEqual([position?.filled, (position?.floor ?? 0) > 0], [undefined, true]);
+  await push(gateway, "a", [tx(10, delta("UPDATE", "kept", undefined, { title: "later" }))]);
+  await time.awaiting(flusher.flushNow());
+  assert.equal(destination.rows()["todos"]?.["kept"]?.["title"], "later");
+  assert.equal(destination.deltaIds().length, 3);
   await flusher.close();
 });
 
@@ -155,7 +198,7 @@ Deno.test("G10: a flush waits by timers, so that a clock set back by hours holds
       if (failing) throw new Error("The destination is away");
     });
     const flusher = new Flusher({
-      source: gateway,
+      source: gatewaySource(gateway),
       destination,
       env: { now: () => time.nowMs + skewMs, setTimer: time.setTimer, random: () => 0.5 },
       settings: { everyMs: 500, retryMs: 500, maxRetryMs: 500 },
@@ -204,10 +247,10 @@ Deno.test("G10: a write of a history that is lost changes nothing when it arrive
   await time.until(() => late !== undefined);
   await before.close();
   const env = { now: () => time.nowMs, setTimer: time.setTimer, random: () => 0.25 };
-  const after = new Flusher({ source: restored.gateway, destination, env });
+  const after = new Flusher({ source: gatewaySource(restored.gateway), destination, env });
   await time.awaiting(after.flushNow());
   assert.ok(late);
-  await assert.rejects(destination.write(late), /flush position/);
+  await assert.rejects(destination.insertDeltas(late), /flush position/);
   assert.deepEqual(destination.deltaIds(), []);
   await after.close();
 });

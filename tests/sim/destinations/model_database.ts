@@ -21,6 +21,7 @@ import {
   rowsOf,
   unsettledOf,
   withBatch,
+  withRefill,
   withRewind,
 } from "./content.ts";
 import { calling, ConnectionLost, type DestinationWorld } from "./faults.ts";
@@ -57,12 +58,20 @@ export class ModelDatabase implements Destination {
     });
   }
 
-  write(batch: FlushBatch): Promise<void> {
+  insertDeltas(batch: FlushBatch): Promise<void> {
     return this.#transact("commit", batch, (before) => withBatch(before, batch));
   }
 
   rewind(move: Move): Promise<void> {
     return this.#transact("rewind", move, (before) => withRewind(before, move));
+  }
+
+  refill(move: Move): Promise<void> {
+    return this.#transact("refill", move, (before) => withRefill(before, move));
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
   }
 
   /** Ends the process and starts it again: what was not committed is gone. */

@@ -23,6 +23,7 @@ import {
   rowsOf,
   unsettledOf,
   withBatch,
+  withRefill,
   withRewind,
 } from "./content.ts";
 import { calling, type DestinationWorld } from "./faults.ts";
@@ -30,7 +31,7 @@ import { calling, type DestinationWorld } from "./faults.ts";
 /** A data object. */
 type DataObject =
   | { readonly kind: "changes"; readonly batch: FlushBatch }
-  | { readonly kind: "rewind"; readonly move: Move };
+  | { readonly kind: "rewind" | "refill"; readonly move: Move };
 
 /** A metadata object. */
 interface Snapshot {
@@ -83,12 +84,20 @@ export class ModelLake implements Destination {
     if (schema.version > base.schema.version) await this.#create({ ...base, schema });
   }
 
-  async write(batch: FlushBatch): Promise<void> {
+  async insertDeltas(batch: FlushBatch): Promise<void> {
     await this.#commit(batch, { kind: "changes", batch });
   }
 
   async rewind(move: Move): Promise<void> {
     await this.#commit(move, { kind: "rewind", move });
+  }
+
+  async refill(move: Move): Promise<void> {
+    await this.#commit(move, { kind: "refill", move });
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
   }
 
   /** How many data objects there are that no snapshot names. */
@@ -141,7 +150,9 @@ export class ModelLake implements Destination {
       if (object === undefined) throw new Error(`The object ${key} is not there`);
       content = object.kind === "changes"
         ? withBatch(content, object.batch)
-        : withRewind(content, object.move);
+        : object.kind === "rewind"
+        ? withRewind(content, object.move)
+        : withRefill(content, object.move);
     }
     this.#read = { data, content };
     return { ...content, position, schema };

@@ -126,9 +126,11 @@ class Restorable implements AsyncDisposable {
       ensureSchema: (schema) => destination.ensureSchema(schema),
       unsettled: (limit) => destination.unsettled(limit),
       rewind: (move) => destination.rewind(move),
-      write: (batch) =>
+      refill: (move) => destination.refill(move),
+      close: () => destination.close(),
+      insertDeltas: (batch) =>
         this.isLet || batch.changes.length === 0
-          ? destination.write(batch)
+          ? destination.insertDeltas(batch)
           : Promise.reject(new Error("No changes are let through")),
     }));
   }

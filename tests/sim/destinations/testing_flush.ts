@@ -8,8 +8,8 @@
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers";
 import type { Destination } from "@lakesync/adapters";
-import { Flusher, type FlushSource } from "../../../server/flush/flusher.ts";
-import type { FlushSettings } from "../../../server/flush/settings.ts";
+import { Flusher, type FlushSettings } from "@lakesync/adapters/flush";
+import { type FollowedGateway, gatewaySource } from "@lakesync/server/flush";
 import type { Gateway } from "../../../server/gateway/gateway.ts";
 import { ALICE, Puller } from "../../../server/gateway/testing_fixture.ts";
 import type { TableRows } from "../history.ts";
@@ -50,12 +50,12 @@ class Instance {
   #dead = false;
 
   constructor(gateway: Gateway, destination: Destination, time: TestTime, random: () => number) {
-    const source: FlushSource = {
+    const source: FollowedGateway = {
       history: this.#mortal(gateway.history),
       onCommit: (listener) => gateway.onCommit((commit) => this.#dead || listener(commit)),
     };
     this.flusher = new Flusher({
-      source,
+      source: gatewaySource(source),
       destination: this.#mortal(destination),
       env: {
         now: () => time.nowMs,

@@ -18,6 +18,13 @@ export interface FlushSettings {
   readonly maxRetryMs: number;
   /** A destination that does not answer for so long, in milliseconds, is taken to have failed. */
   readonly answerMs: number;
+  /** After so many failures in a row the circuit is open: it is only asked where it stands. */
+  readonly openAfter: number;
+  /**
+   * Whether a destination is filled from rows when the log no longer holds what it lacks; else the
+   * flush stops in the state `gap`.
+   */
+  readonly fillGaps: boolean;
 }
 
 /** The settings that hold unless configured otherwise. */
@@ -28,6 +35,8 @@ export const DEFAULT_FLUSH: FlushSettings = {
   retryMs: 500,
   maxRetryMs: 60_000,
   answerMs: 120_000,
+  openAfter: 8,
+  fillGaps: true,
 };
 
 /** What a flusher needs of the world. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { PositionLife } from "@lakesync/adapters";
+import type { PositionLife } from "../adapter.ts";
 import { partedAfter, positionAt } from "./resume.ts";
 
 /** Lives that begin at ascending seqs, the first at 0. */

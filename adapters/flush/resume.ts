@@ -5,8 +5,7 @@
  * @module
  */
 
-import type { FlushPosition, PositionLife } from "@lakesync/adapters";
-import type { HistoryPlace } from "../gateway/history.ts";
+import type { FlushPosition, Place, PositionLife } from "../adapter.ts";
 
 /** So many lives are kept with a position. */
 const KEPT_LIVES = 32;
@@ -20,7 +19,7 @@ const KEPT_LIVES = 32;
  */
 export function positionAt(
   lives: readonly PositionLife[],
-  { seq, slice }: HistoryPlace,
+  { seq, slice }: Place,
   writer: string,
 ): FlushPosition {
   const known = lives.filter(({ fromSeq }, i) => i === 0 || fromSeq < seq);

@@ -1,5 +1,5 @@
 /**
- * Brings the changes of a gateway to a destination, each once and in order, for as long as it is
+ * Brings the changes of a source to a destination, each once and in order, for as long as it is
  * open. It keeps nothing of its own: where the destination stands is what the destination says, and
  * after anything that went wrong it is asked again. A write names the position it follows, so a
  * second flusher, or a write that arrives late, fails instead of writing twice.
@@ -7,22 +7,26 @@
  * @module
  */
 
-import type { Destination, FlushPosition, RowEffect } from "@lakesync/adapters";
 import { LakeSyncError } from "@lakesync/core";
-import type { Gateway } from "../gateway/gateway.ts";
-import { changesOf, cutBatch } from "./batch.ts";
+import {
+  type Destination,
+  DestinationError,
+  type FlushBatch,
+  type FlushPosition,
+  type Place,
+  type RowEffect,
+} from "../adapter.ts";
+import { cutBatch } from "./batch.ts";
 import type { FlushState, FlushStatus } from "./status.ts";
 import { partedAfter, positionAt } from "./resume.ts";
 import { backoffMs, DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
+import type { ChangeSource, SourceHead } from "./source.ts";
 import { Signal, within } from "./wait.ts";
-
-/** The part of a gateway that a flusher needs. */
-export type FlushSource = Pick<Gateway, "history" | "onCommit">;
 
 /** What a flusher is made of. */
 export interface FlusherOptions {
-  /** The gateway. */
-  readonly source: FlushSource;
+  /** What is followed. */
+  readonly source: ChangeSource;
   /** Where to. */
   readonly destination: Destination;
   /** Time and chance. */
@@ -30,6 +34,24 @@ export interface FlusherOptions {
   /** How; what is not given is as in {@linkcode DEFAULT_FLUSH}. */
   readonly settings?: Partial<FlushSettings>;
 }
+
+/** Rows to be set beside changes, and how far a walk over all rows has come with them. */
+interface Settling {
+  readonly rows: readonly RowEffect[];
+  /** No commit after this one has touched them. */
+  readonly seq: number;
+  /** Where a walk over all rows stands with them; not there when they are not of a walk. */
+  readonly filled?: string | undefined;
+  readonly isWalk?: true;
+}
+
+const NO_ROWS: Settling = { rows: [], seq: 0 };
+
+/** So often in a row what failed for another transaction's sake is tried again at once. */
+const AT_ONCE = 3;
+
+/** Failures after which the wait is as long as it may be. */
+const MANY = 30;
 
 interface Waiter {
   readonly seq: number;
@@ -39,7 +61,7 @@ interface Waiter {
 
 /** Flushes to one destination. */
 export class Flusher {
-  readonly #source: FlushSource;
+  readonly #source: ChangeSource;
   readonly #destination: Destination;
   readonly #env: FlushEnvironment;
   readonly #settings: FlushSettings;
@@ -56,6 +78,8 @@ export class Flusher {
   #isKnown = false;
   /** Whether no row holds what was lost, as far as nothing failed since it was asked. */
   #isSettled = false;
+  /** Whether the last page of the log was read to its end. */
+  #isNear = true;
   /** Everything at or before it has arrived; also commits that brought no change. */
   #arrivedSeq = 0;
   #headSeq = 0;
@@ -64,6 +88,9 @@ export class Flusher {
   #failures = 0;
   #lastError: FlushStatus["lastError"];
   #hurries = false;
+  /** Bytes that came since the flusher began to rest. */
+  #waitingBytes = 0;
+  #lagChanges = 0;
 
   /**
    * Begins to flush.
@@ -77,9 +104,10 @@ export class Flusher {
     this.#settings = { ...DEFAULT_FLUSH, ...settings };
     this.#writer = Math.floor(env.random() * 2 ** 53).toString(36);
     this.#stops = [
-      source.history.keepAfter(() => this.#position === undefined ? 0 : this.#position.seq - 1),
-      source.onCommit(({ seq }) => {
+      source.keepAfter(() => this.#position === undefined ? 0 : this.#position.seq - 1),
+      source.onCommit(({ seq, bytes = 0 }) => {
         this.#headSeq = Math.max(this.#headSeq, seq);
+        this.#waitingBytes += bytes;
         this.#waitsSinceMs ??= env.now();
         this.#wake.give();
       }),
@@ -96,6 +124,7 @@ export class Flusher {
       state: this.#state,
       position: this.#position,
       lagCommits,
+      lagChanges: lagCommits === 0 ? 0 : this.#lagChanges,
       lagMs: since === undefined ? 0 : Math.max(0, this.#env.now() - since),
       failures: this.#failures,
       lastError: this.#lastError,
@@ -110,7 +139,7 @@ export class Flusher {
    * lacks, `DRAINING` when the flusher is closed first
    */
   async flushNow(): Promise<void> {
-    const { seq } = await this.#source.history.head();
+    const { seq } = await this.#source.head();
     if (this.#state === "closed") throw closed();
     await new Promise<void>((resolve, reject) => {
       this.#waiters.add({ seq, resolve, reject });
@@ -154,8 +183,10 @@ export class Flusher {
   async #rest(): Promise<void> {
     if (this.#state !== "gap") this.#enter("idle");
     if (this.#waiters.size === 0) await this.#wake.wait();
-    await this.#passes(this.#settings.everyMs, () => this.#hurries);
+    const isFull = () => this.#waitingBytes >= this.#settings.maxBytes;
+    await this.#passes(this.#settings.everyMs, () => this.#hurries || isFull());
     this.#hurries = false;
+    this.#waitingBytes = 0;
   }
 
   async #failed(error: unknown): Promise<void> {
@@ -166,8 +197,14 @@ export class Flusher {
     const message = error instanceof Error ? error.message : String(error);
     this.#lastError = { message, atMs: this.#env.now() };
     this.#env.onError?.(`Flushing to ${this.#destination.name} failed, it is tried again`, error);
-    this.#enter("retrying");
-    await this.#passes(backoffMs(this.#failures, this.#settings, this.#env.random()));
+    const retry = error instanceof DestinationError ? error.retry : "later";
+    if (retry === "now" && this.#failures <= AT_ONCE) return;
+    const { openAfter } = this.#settings;
+    this.#enter(
+      retry === "stop" ? "stopped" : this.#failures >= openAfter ? "open" : "retrying",
+    );
+    const failures = retry === "stop" ? MANY : this.#failures;
+    await this.#passes(backoffMs(failures, this.#settings, this.#env.random()));
   }
 
   /** Lets a time pass, in milliseconds, by a timer: the clock may be set back meanwhile, by hours. */
@@ -184,43 +221,65 @@ export class Flusher {
   /** Moves the destination on by one batch; tells whether there may be more. */
   async #step(): Promise<boolean> {
     if (this.#state !== "gap") this.#enter("flushing");
-    const { history } = this.#source;
-    const before = await history.head();
+    const before = await this.#source.head();
     this.#headSeq = Math.max(this.#headSeq, before.seq);
     const from = await this.#known(before.lives);
-    const rows = await this.#unsettled();
+    const settling = await this.#settling(from);
     const { maxChanges, maxBytes } = this.#settings;
     const limit = { changes: maxChanges, bytes: maxBytes };
-    const { entries, trimmed, throughSeq } = await history.read(from, limit);
+    const { entries, trimmed, throughSeq } = await this.#source.read(from, limit);
     // A life that began meanwhile may show that the destination has followed another history, so
     // what was read is judged by the lives of after the reading.
-    const { lives } = await history.head();
+    const { seq, lives } = await this.#source.head();
     if (this.#isClosed) return false;
     const parted = partedAfter(lives, from);
     if (parted < from.seq) return await this.#rewind(from, parted, lives);
-    if (trimmed) return this.#gap();
-    this.#enter("flushing");
+    // A destination that was filled does not know which rows older changes touched.
+    const isBeforeFloor = from.seq < (from.floor ?? 0);
+    if (trimmed || isBeforeFloor) return await this.#fill(from, { seq, lives });
+    this.#enter(from.filled === undefined ? "flushing" : "filling");
     const cut = cutBatch(entries, this.#settings);
+    this.#isNear = cut.entries.length === entries.length;
+    this.#lagChanges = entries.reduce((sum, { changes }) => sum + changes.length, 0);
     const last = cut.entries.at(-1);
-    if (last === undefined && rows.rows.length === 0) {
+    if (last === undefined && settling === NO_ROWS) {
       this.#arrived(before.seq);
       return this.#headSeq > before.seq;
     }
     this.#waitsSinceMs = cut.entries[0]?.committedMs;
-    const end = last === undefined ? from : cut.isWhole ? { seq: last.seq } : last;
-    const to = positionAt(lives, end, this.#writer);
+    const end: Place = last === undefined ? from : cut.isWhole ? { seq: last.seq } : last;
     await this.#ensureSchema();
     if (this.#isClosed) return false;
     // Rows that are newer than the batch would be of a history that may yet be lost unnoticed.
-    const reached = cut.entries.length === entries.length ? throughSeq : wholeSeq(to);
-    const settled = rows.seq <= reached ? rows.rows : [];
-    if (last === undefined && settled.length === 0) return true;
-    const changes = changesOf(cut.entries);
-    const batch = { from, to, rows: settled, changes, isWhole: to.slice === undefined };
-    await this.#answer(this.#destination.write(batch));
-    this.#moved(to);
+    const reached = this.#isNear ? throughSeq : wholeSeq(end);
+    const isSettling = settling !== NO_ROWS && settling.seq <= reached;
+    if (last === undefined && !isSettling) return true;
+    const { filled: place, ...held } = from;
+    const filled = isSettling && settling.isWalk ? settling.filled : place;
+    const to = this.#at(lives, end, filled === undefined ? held : { ...held, filled });
+    const rows = isSettling ? settling.rows : [];
+    const changes = cut.entries.flatMap(({ changes }) => changes);
+    await this.#insert({ from, to, rows, changes, isWhole: to.slice === undefined });
     this.#arrived(wholeSeq(to));
     return true;
+  }
+
+  async #insert(batch: FlushBatch): Promise<FlushPosition> {
+    await this.#answer(this.#destination.insertDeltas(batch));
+    return this.#moved(batch.to);
+  }
+
+  /** A position of this flusher, with what the one before it says of having been filled. */
+  #at(
+    lives: FlushPosition["lives"],
+    place: Place,
+    { filled, floor }: Pick<FlushPosition, "filled" | "floor"> = {},
+  ): FlushPosition {
+    return {
+      ...positionAt(lives, place, this.#writer),
+      ...(filled === undefined ? {} : { filled }),
+      ...(floor === undefined ? {} : { floor }),
+    };
   }
 
   /** Where the destination stands; asked where that is not known, and claimed the first time. */
@@ -232,9 +291,9 @@ export class Flusher {
     const start = from ?? positionAt(lives, { seq: 0 }, this.#writer);
     const to = { ...start, writer: this.#writer };
     const isWhole = to.slice === undefined;
-    await this.#answer(this.#destination.write({ from, to, rows: [], changes: [], isWhole }));
+    await this.#insert({ from, to, rows: [], changes: [], isWhole });
     this.#isClaimed = true;
-    return this.#moved(to);
+    return to;
   }
 
   #moved(position: FlushPosition): FlushPosition {
@@ -249,32 +308,51 @@ export class Flusher {
     if (seq >= this.#headSeq) this.#waitsSinceMs = undefined;
   }
 
-  /** Goes back to where the destination's history left the gateway's. */
+  /** Goes back to where the destination's history left the source's. */
   async #rewind(
     from: FlushPosition,
     parted: number,
     lives: FlushPosition["lives"],
   ): Promise<boolean> {
-    const to = positionAt(lives, { seq: parted }, this.#writer);
+    const to = this.#at(lives, { seq: parted }, from);
     this.#isSettled = false;
     await this.#answer(this.#destination.rewind({ from, to }));
     this.#moved(to);
     return true;
   }
 
-  /** Some of the rows that hold what was lost, as the gateway has them now. */
-  async #unsettled(): Promise<{ readonly rows: readonly RowEffect[]; readonly seq: number }> {
-    const keys = this.#isSettled
-      ? []
-      : await this.#answer(this.#destination.unsettled(this.#settings.maxChanges));
+  /** Begins to fill the destination from rows, since the log lacks what it lacks. */
+  async #fill(from: FlushPosition, { seq, lives }: SourceHead): Promise<boolean> {
+    if (!this.#settings.fillGaps) return this.#gap();
+    this.#env.onError?.(
+      `${this.#destination.name} is filled from rows, changes before ${seq} may be missing there`,
+      lacking(),
+    );
+    await this.#ensureSchema();
+    if (this.#isClosed) return false;
+    this.#isSettled = false;
+    const to = this.#at(lives, { seq }, { filled: "", floor: seq });
+    await this.#answer(this.#destination.refill({ from, to }));
+    this.#moved(to);
+    return true;
+  }
+
+  /** Some of the rows that hold what was lost, or that are to be filled, as the source has them. */
+  async #settling(from: FlushPosition): Promise<Settling> {
+    // While the log is far ahead its rows are newer than any batch.
+    if (this.#isSettled || !this.#isNear) return NO_ROWS;
+    const { maxChanges } = this.#settings;
+    if (from.filled !== undefined) {
+      const { rows, seq, place } = await this.#source.walk(from.filled, maxChanges);
+      return { rows, seq, filled: place, isWalk: true };
+    }
+    const keys = await this.#answer(this.#destination.unsettled(maxChanges));
     this.#isSettled = keys.length === 0;
-    if (this.#isSettled) return { rows: [], seq: 0 };
-    const { rows, seq } = await this.#source.history.rows(keys);
-    return { rows: rows.map((row) => ({ ...row, replaces: true })), seq };
+    return this.#isSettled ? NO_ROWS : await this.#source.rows(keys);
   }
 
   async #ensureSchema(): Promise<void> {
-    const { schema } = this.#source.history;
+    const { schema } = this.#source;
     if (schema.version === this.#schemaVersion) return;
     await this.#answer(this.#destination.ensureSchema(schema));
     this.#schemaVersion = schema.version;
@@ -313,7 +391,7 @@ export class Flusher {
 }
 
 /** The last commit of which everything has arrived. */
-function wholeSeq({ seq, slice }: FlushPosition): number {
+function wholeSeq({ seq, slice }: Place): number {
   return slice === undefined ? seq : seq - 1;
 }
 

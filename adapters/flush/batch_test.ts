@@ -1,33 +1,42 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Hlc } from "@lakesync/core";
-import type { HistoryEntry } from "../gateway/history.ts";
-import { changesOf, cutBatch } from "./batch.ts";
+import type { Change } from "../adapter.ts";
+import { cutBatch } from "./batch.ts";
 import { backoffMs } from "./settings.ts";
+import type { SourceEntry } from "./source.ts";
 
-const shape = { op: "INSERT", table: "t", columns: ["a"] } as const;
+const CHANGE: Omit<Change, "deltaId"> = {
+  op: "INSERT",
+  table: "t",
+  rowId: "r",
+  columns: { a: 1 },
+  hlc: 1n as Hlc,
+  clientId: "c",
+  mutationId: 1,
+  seq: 1,
+  slice: 0,
+  committedMs: 0,
+  schemaVersion: 1,
+  effect: undefined,
+};
+
+function changesOf(entries: readonly SourceEntry[]): readonly Change[] {
+  return entries.flatMap(({ changes }) => changes);
+}
 
 /** Transactions as the numbers of changes in their slices. */
-function entriesOf(transactions: readonly (readonly number[])[]): HistoryEntry[] {
+function entriesOf(transactions: readonly (readonly number[])[]): SourceEntry[] {
   return transactions.flatMap((slices, i) =>
-    slices.map((changes, slice): HistoryEntry => ({
+    slices.map((changes, slice): SourceEntry => ({
       seq: i + 1,
       slice,
       last: slice === slices.length - 1,
-      clientId: "c",
-      mutationId: i + 1,
       committedMs: 0,
       bytes: changes * 10,
-      schemaVersion: 1,
       changes: Array.from({ length: changes }, (_, at) => ({
-        delta: {
-          shape,
-          rowId: "r",
-          hlc: 1n as Hlc,
-          values: [1],
-          deltaId: `${i + 1}.${slice}.${at}`,
-        },
-        effect: undefined,
+        ...CHANGE,
+        deltaId: `${i + 1}.${slice}.${at}`,
       })),
     }))
   );

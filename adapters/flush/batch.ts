@@ -6,15 +6,13 @@
  * @module
  */
 
-import type { Change } from "@lakesync/adapters";
-import type { Value } from "@lakesync/core";
-import type { HistoryChange, HistoryEntry } from "../gateway/history.ts";
 import type { FlushSettings } from "./settings.ts";
+import type { SourceEntry } from "./source.ts";
 
 /** Entries of the log that are written at once. */
 export interface Cut {
   /** The entries. */
-  readonly entries: readonly HistoryEntry[];
+  readonly entries: readonly SourceEntry[];
   /** Whether they end where a transaction ends. */
   readonly isWhole: boolean;
 }
@@ -27,7 +25,7 @@ export interface Cut {
  * @returns at least one entry, when there is one
  */
 export function cutBatch(
-  entries: readonly HistoryEntry[],
+  entries: readonly SourceEntry[],
   { maxChanges, maxBytes }: Pick<FlushSettings, "maxChanges" | "maxBytes">,
 ): Cut {
   let changes = 0;
@@ -42,36 +40,4 @@ export function cutBatch(
     if (entry.last) whole = taken;
   }
   return { entries: entries.slice(0, whole === 0 ? taken : whole), isWhole: whole > 0 };
-}
-
-/**
- * The changes of entries as a destination gets them.
- *
- * @param entries entries of the log
- * @returns the changes in order
- */
-export function changesOf(entries: readonly HistoryEntry[]): readonly Change[] {
-  return entries.flatMap((entry) => entry.changes.map((change) => changeOf(entry, change)));
-}
-
-function changeOf(entry: HistoryEntry, { delta, effect }: HistoryChange): Change {
-  const { clientId, mutationId, seq, slice, committedMs, schemaVersion } = entry;
-  const { shape, rowId, hlc, deltaId } = delta;
-  const columns: Record<string, Value> = {};
-  for (const [i, name] of shape.columns.entries()) columns[name] = delta.values[i] ?? null;
-  return {
-    deltaId,
-    op: shape.op,
-    table: shape.table,
-    rowId,
-    columns,
-    hlc,
-    clientId,
-    mutationId,
-    seq,
-    slice,
-    committedMs,
-    schemaVersion,
-    effect,
-  };
 }

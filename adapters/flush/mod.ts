@@ -1,0 +1,19 @@
+/**
+ * The flush as a library: brings the changes of a source to a destination, each once.
+ *
+ * @module
+ */
+
+export { Flusher, type FlusherOptions } from "./flusher.ts";
+export { DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
+export type {
+  ChangeSource,
+  SourceEntry,
+  SourceHead,
+  SourceLimit,
+  SourceNews,
+  SourcePage,
+  SourceRows,
+  SourceWalk,
+} from "./source.ts";
+export type { FlushState, FlushStatus } from "./status.ts";
