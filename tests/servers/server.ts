@@ -25,6 +25,10 @@ export interface ServerOptions {
 export interface DatabaseServer extends AsyncDisposable {
   /** Its address, with the name and password of an administrator. */
   readonly url: string;
+  /** Its main process; 0 while it does not run. */
+  readonly pid: number;
+  /** Where its files are. */
+  readonly folder: string;
   /** Makes an empty database and gives its address. */
   createDatabase(): Promise<string>;
   /**
@@ -91,7 +95,7 @@ export async function runAs(
 /** A server of any product. */
 export class Server implements DatabaseServer {
   readonly #engine: Engine;
-  readonly #folder: string;
+  readonly folder: string;
   readonly #keeper: Keeper;
   #port = 0;
   #child: Deno.ChildProcess | undefined;
@@ -100,7 +104,7 @@ export class Server implements DatabaseServer {
 
   private constructor(engine: Engine, folder: string) {
     this.#engine = engine;
-    this.#folder = folder;
+    this.folder = folder;
     this.#keeper = new Keeper(folder, engine.quitSignal.slice("SIG".length));
   }
 
@@ -130,6 +134,10 @@ export class Server implements DatabaseServer {
     return this.#engine.url(this.#port);
   }
 
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
   async createDatabase(): Promise<string> {
     const name = `test_${++this.#databases}`;
     await this.#engine.createDatabase(this.url, name);
@@ -151,7 +159,7 @@ export class Server implements DatabaseServer {
       signal(child.pid, this.#engine.stopSignal);
     }
     await this.#ended(child);
-    if (name === "SIGKILL") await this.#engine.clear?.(this.#folder);
+    if (name === "SIGKILL") await this.#engine.clear?.(this.folder);
   }
 
   async restart(): Promise<void> {
@@ -161,7 +169,7 @@ export class Server implements DatabaseServer {
 
   async log(): Promise<string> {
     try {
-      return await Deno.readTextFile(`${this.#folder}/log`);
+      return await Deno.readTextFile(`${this.folder}/log`);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return "";
       throw error;
@@ -192,10 +200,10 @@ export class Server implements DatabaseServer {
       args: [
         "-c",
         'exec "$@" >>"$0" 2>&1',
-        `${this.#folder}/log`,
-        ...this.#engine.command(this.#folder, port),
+        `${this.folder}/log`,
+        ...this.#engine.command(this.folder, port),
       ],
-      cwd: this.#folder,
+      cwd: this.folder,
       env: { LC_ALL: "C", TZ: "UTC" },
       stdin: "null",
       stdout: "null",

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { startMariadb } from "./mariadb.ts";
+import { startPostgres } from "./postgres.ts";
+import { childrenOf, isAlive } from "./processes.ts";
+import type { DatabaseServer } from "./server.ts";
+import { query } from "./testing_sql.ts";
+import { databaseTest, isMissing, type Product } from "./tests.ts";
+
+const START = { postgres: startPostgres, mariadb: startMariadb };
+const PREFIX: Readonly<Record<Product, string>> = { postgres: "postgres", mariadb: "mysql" };
+
+async function processes(server: DatabaseServer): Promise<number[]> {
+  return [server.pid, ...await childrenOf(server.pid)];
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function assertRefuses(url: string, statement: string): Promise<void> {
+  await assert.rejects(query(url, statement));
+}
+
+for (const product of ["postgres", "mariadb"] as const) {
+  databaseTest(product, "databaseTest gives each test an empty database", async ({ url }) => {
+    assert.ok(url.startsWith(`${PREFIX[product]}://`));
+    await query(url, "CREATE TABLE notes (n bigint)");
+    await query(url, "INSERT INTO notes VALUES (1)");
+  });
+
+  databaseTest(
+    product,
+    "databaseTest shares the server, not the tables",
+    async ({ url, server }) => {
+      await assertRefuses(url, "SELECT n FROM notes");
+      const other = await server.createDatabase();
+      await query(url, "CREATE TABLE notes (n bigint)");
+      await assertRefuses(other, "SELECT n FROM notes");
+    },
+  );
+
+  databaseTest(product, "a server lets nobody in without the password", async ({ url }) => {
+    for (const user of [new URL(url).username, "postgres", "root"]) {
+      const guess = new URL(url);
+      guess.username = user;
+      guess.password = "";
+      await assertRefuses(guess.href, "SELECT 1");
+    }
+  });
+
+  databaseTest(
+    product,
+    "kill and restart keep what was committed",
+    async ({ url, server }) => {
+      await query(url, "CREATE TABLE notes (n int)");
+      for (const [n, signal] of (["SIGKILL", "SIGTERM", "SIGKILL"] as const).entries()) {
+        await query(url, `INSERT INTO notes VALUES (${n})`);
+        const ids = await processes(server);
+        await server.kill(signal);
+        for (const id of ids) assert.equal(await isAlive(id), false);
+        await assertRefuses(url, "SELECT 1");
+        await server.restart();
+      }
+      await query(url, "INSERT INTO notes VALUES (3)");
+      await server.restart();
+      const rows = await query(url, "SELECT n FROM notes ORDER BY n");
+      assert.deepEqual(rows, [{ n: 0 }, { n: 1 }, { n: 2 }, { n: 3 }]);
+      assert.match(await server.log(), /recover/i);
+    },
+    { own: {} },
+  );
+
+  databaseTest(product, "SIGSTOP holds every session until SIGCONT", async ({ url, server }) => {
+    await server.kill("SIGSTOP");
+    let answered = false;
+    const answer = query(url, "SELECT 1 AS n").finally(() => answered = true);
+    const patience = Promise.withResolvers<void>();
+    const timer = setTimeout(patience.resolve, 100);
+    await Promise.race([answer, patience.promise]);
+    clearTimeout(timer);
+    assert.equal(answered, false);
+    await server.kill("SIGCONT");
+    assert.deepEqual(await answer, [{ n: 1 }]);
+  });
+
+  Deno.test({
+    name: `two servers run side by side, and stop leaves nothing of them (${product})`,
+    ignore: isMissing(product),
+    fn: async () => {
+      const servers = await Promise.all([START[product](), START[product]()]);
+      assert.notEqual(servers[0].url, servers[1].url);
+      for (const { url } of servers) {
+        assert.deepEqual(await query(url, "SELECT 1 AS n"), [{ n: 1 }]);
+      }
+      await servers[1].kill("SIGSTOP");
+      const ids = (await Promise.all(servers.map(processes))).flat();
+      await Promise.all(servers.map((server) => server.stop()));
+      for (const id of ids) assert.equal(await isAlive(id), false);
+      for (const { folder } of servers) assert.equal(await isThere(folder), false);
+    },
+  });
+}
