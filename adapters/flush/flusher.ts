@@ -229,10 +229,11 @@ export class Flusher {
     const limit = { changes: maxChanges, bytes: maxBytes };
     const { entries, trimmed, throughSeq } = await this.#source.read(from, limit);
     // A life that began meanwhile may show that the destination has followed another history, so
-    // what was read is judged by the lives of after the reading.
+    // what was read is judged by the lives of after the reading. What is beyond its head the source
+    // does not have, whether or not a life tells.
     const { seq, lives } = await this.#source.head();
     if (this.#isClosed) return false;
-    const parted = partedAfter(lives, from);
+    const parted = Math.min(partedAfter(lives, from), seq);
     if (parted < from.seq) return await this.#rewind(from, parted, lives);
     // A destination that was filled does not know which rows older changes touched.
     const isBeforeFloor = from.seq < (from.floor ?? 0);

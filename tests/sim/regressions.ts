@@ -142,4 +142,11 @@ export const REGRESSIONS: readonly Regression[] = [
     what: "the gateway's time was told while the disk was full, and never stored: a device whose " +
       "clock was ahead stayed in CLOCK_DRIFT (G6)",
   },
+  {
+    seed: 7175,
+    shared: 1,
+    what:
+      "a gateway that was put back, and then to a newer backup before it had committed, set rows " +
+      "in its destinations from a state that was older than they stood (G10)",
+  },
 ];

@@ -34,6 +34,7 @@ const changes = fc.array(fc.array(change, { minLength: 1, maxLength: 3 }), { max
 
 /** After a restore: transactions, how many of the lost ones come again, and milliseconds between. */
 const restore = fc.record({
+  newer: fc.boolean(),
   ms: fc.integer({ min: 0, max: 1_500 }),
   again: fc.integer({ min: 0, max: 5 }),
   after: changes,
@@ -65,7 +66,8 @@ Deno.test("G10 G13: after a restore each destination is brought to the history t
     fc.asyncProperty(restores, async (plan) => {
       const { seed, before, lost, restored, midLife, restarts } = plan;
       await using folder = await tempFolder();
-      const [live, copy] = [`${folder.path}/live`, `${folder.path}/copy`];
+      const live = `${folder.path}/live`;
+      const [older, newer] = [`${folder.path}/older`, `${folder.path}/newer`];
       const open = async () => await openFixture(await openSqliteStores(live), { nextTurn });
       const random = new Random(seed);
       let fixture = await open();
@@ -81,16 +83,18 @@ Deno.test("G10 G13: after a restore each destination is brought to the history t
       try {
         await pushAll(fixture, "before", before);
         await world.time.pass(random.below(400));
-        if (midLife) await copyFolder(live, copy);
-        else await reopen(() => copyFolder(live, copy));
+        if (midLife) await copyFolder(live, older);
+        else await reopen(() => copyFolder(live, older));
         await pushAll(fixture, "lost", lost);
+        await copyFolder(live, newer);
         if (restarts) await reopen();
         await pushAll(fixture, "later", lost.slice(0, 1));
         await world.time.pass(random.below(1_500));
-        for (const { ms, again, after } of restored) {
+        for (const restore of restored) {
+          const { ms, again, after } = restore;
           await reopen(async () => {
             await Deno.remove(live, { recursive: true });
-            await copyFolder(copy, live);
+            await copyFolder(restore.newer ? newer : older, live);
           });
           await pushAll(fixture, "after", after);
           await world.time.pass(ms);
@@ -148,15 +152,21 @@ class Restorable implements AsyncDisposable {
   }
 
   /** Copies the data in the middle of a life: the copy alone does not tell that it went on. */
-  async copy(): Promise<void> {
-    await copyFolder(`${this.#path}/live`, `${this.#path}/copy`);
+  async copy(name = "copy"): Promise<void> {
+    await copyFolder(`${this.#path}/live`, `${this.#path}/${name}`);
   }
 
-  async restore(): Promise<void> {
+  async restore(name = "copy"): Promise<void> {
+    await this.restart(async () => {
+      await Deno.remove(`${this.#path}/live`, { recursive: true });
+      await copyFolder(`${this.#path}/${name}`, `${this.#path}/live`);
+    });
+  }
+
+  async restart(change?: () => Promise<void>): Promise<void> {
     this.world.end();
     await this.#fixture[Symbol.asyncDispose]();
-    await Deno.remove(`${this.#path}/live`, { recursive: true });
-    await copyFolder(`${this.#path}/copy`, `${this.#path}/live`);
+    await change?.();
     this.#fixture = await Restorable.#opened(this.#path);
     this.world.gateway = this.#fixture.gateway;
     this.world.start();
@@ -201,6 +211,26 @@ Deno.test("G10 G13: a gateway restored before a flush caught up leaves nothing o
   played.isLet = true;
   await played.restore();
   await played.push("after", delta("UPDATE", "b", at(12), { n: 12 }));
+  await world.heal();
+  await world.check();
+});
+
+Deno.test("G10 G13: a gateway that went back and then forth again, before it committed, loses no rows", async () => {
+  await using folder = await tempFolder();
+  await using played = await Restorable.open(folder.path);
+  const { world } = played;
+  await played.push("before", ...inserts("a"));
+  await played.copy("older");
+  await played.push("kept", ...inserts("b"));
+  await played.copy("newer");
+  await played.restart();
+  await played.push("lost", delta("UPDATE", "b", at(10), { n: 10 }));
+  await world.time.pass(1_000);
+  for (const name of ["older", "newer"]) {
+    await played.restore(name);
+    await world.time.pass(1_000);
+  }
+  await played.push("after", delta("UPDATE", "b", at(12), { title: "after" }));
   await world.heal();
   await world.check();
 });
