@@ -81,6 +81,7 @@ const writes: Readonly<Record<string, JsonSchema>> = {
     columns: nullable(ref("Columns")),
     hlc: nullable(ref("Uint64")),
     deltaId: nullable(ref("Digest")),
+    written: nullable(ref("Uint64")),
   }),
   Transaction: {
     ...closed(["mutationId", "deltas"], {
