@@ -20,7 +20,7 @@ const MAX_PIECES = 100;
 
 /**
  * Removes what is no longer kept; must run alone in the gateway's writer. Log entries that are
- * still needed are removed only when the log is larger than it may be.
+ * still needed are removed only when the log is larger than it may be and is to be trimmed then.
  *
  * @param committer the gateway's writer
  * @param neededAfter log entries after this seq are still needed
@@ -31,7 +31,7 @@ export async function compact(
 ): Promise<void> {
   const { store, env } = committer;
   const now = env.now();
-  const { logKeepMs, logMaxBytes, partKeepMs } = retentionOf(env);
+  const { logKeepMs, logMaxBytes, logWhenFull, partKeepMs } = retentionOf(env);
   for (let piece = 0; piece < MAX_PIECES; piece++) {
     const [oldest] = await store.readLog(LOG_START, 1);
     if (oldest === undefined) break;
@@ -40,9 +40,13 @@ export async function compact(
     if (!old && logBytes <= logMaxBytes) break;
     const before = await committer.base();
     const { head } = before;
-    const throughSeq = logBytes > logMaxBytes
+    const isFull = logBytes > logMaxBytes;
+    const unneeded = isFull
       ? Math.min(head.seq, oldest.seq + PIECE)
-      : Math.min(await lastBefore(store, now - logKeepMs, oldest.seq, head.seq), neededAfter);
+      : await lastBefore(store, now - logKeepMs, oldest.seq, head.seq);
+    const throughSeq = isFull && logWhenFull === "trim"
+      ? unneeded
+      : Math.min(unneeded, neededAfter);
     if (throughSeq < oldest.seq) break;
     if (throughSeq > before.trimmedSeq) {
       await committer.replaceBook({ ...before, trimmedSeq: throughSeq }, []);

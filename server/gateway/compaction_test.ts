@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { LakeSyncError } from "@lakesync/core";
 import { memoryStores } from "../store/memory.ts";
 import { LOG_START } from "../store/store.ts";
 import { compact } from "./compaction.ts";
 import { DEFAULT_RETENTION } from "./environment.ts";
 import { OpenGateway } from "./open_gateway.ts";
-import { delta, openFixture, push, START_MS, TODOS, tx } from "./testing_fixture.ts";
+import { delta, openFixture, Puller, push, START_MS, TODOS, tx } from "./testing_fixture.ts";
+
+const ALL = { changes: 1_000, bytes: 1_000_000 };
 
 const HOUR_MS = 60 * 60 * 1000;
 
@@ -45,4 +48,40 @@ Deno.test("G11: history is compacted also after the clock was ahead for a while"
   await pushAt(2 * HOUR_MS);
   const kept = await gateway.store.readLog(LOG_START, 100);
   assert.deepEqual(kept.map(({ mutationId }) => mutationId), [2]);
+});
+
+Deno.test("G11: a log full of changes that a destination needs refuses pushes, and nothing else", async () => {
+  const retention = { ...DEFAULT_RETENTION, logMaxBytes: 3_000 };
+  await using fixture = await openFixture(memoryStores(), { retention });
+  const { gateway, clock } = fixture;
+  if (!(gateway instanceof OpenGateway)) throw new Error("another gateway");
+  let arrived = 0;
+  const stop = gateway.history.keepAfter(() => arrived);
+  let pushed = 0;
+  const pushOne = () =>
+    push(gateway, "a", [
+      tx(pushed + 1, delta("INSERT", `t${pushed}`, undefined, { title: "x".repeat(500) })),
+    ]);
+  const refused = (error: unknown) =>
+    error instanceof LakeSyncError && error.code === "BACKPRESSURE" &&
+    (error.details.retryAfterSeconds ?? 0) > 0;
+  for (; pushed < 20; pushed++) {
+    const outcome = await pushOne().catch((error) => error);
+    if (!(outcome instanceof Error)) continue;
+    assert.ok(refused(outcome), String(outcome));
+    break;
+  }
+  assert.ok(pushed > 3 && pushed < 10, `${pushed} were taken`);
+  assert.equal((await gateway.history.read({ seq: 0 }, ALL)).entries.length, pushed);
+  await assert.rejects(pushOne(), refused);
+  const puller = new Puller(gateway, "b");
+  await puller.page();
+  assert.equal(puller.rows.size, pushed);
+
+  arrived = pushed;
+  clock.ms += 2_000;
+  await pushOne();
+  pushed++;
+  assert.equal((await gateway.history.read({ seq: arrived }, ALL)).entries.length, 1);
+  stop();
 });

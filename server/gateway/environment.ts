@@ -16,6 +16,12 @@ export interface Retention {
   readonly logKeepMs: number;
   /** How large the log may grow, in bytes of payload. */
   readonly logMaxBytes: number;
+  /**
+   * What happens when the log is as large as it may be and a destination still needs all of it:
+   * pushes are refused with `BACKPRESSURE` until it has caught up, or the oldest changes are dropped
+   * and the destination is filled from rows.
+   */
+  readonly logWhenFull: "refuse" | "trim";
   /** How long answers of requests with an Idempotency-Key are kept, in milliseconds. */
   readonly answerKeepMs: number;
   /** How long a part of a large transaction waits for the others, in milliseconds. */
@@ -27,6 +33,7 @@ export const DEFAULT_RETENTION: Retention = {
   tombstoneDays: 400,
   logKeepMs: 7 * 24 * 60 * 60 * 1000,
   logMaxBytes: 1024 * 1024 * 1024,
+  logWhenFull: "refuse",
   answerKeepMs: 24 * 60 * 60 * 1000,
   partKeepMs: 7 * 24 * 60 * 60 * 1000,
 };

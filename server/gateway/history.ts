@@ -163,7 +163,8 @@ export interface GatewayHistory {
    */
   walk(after: string, limit: number): Promise<HistoryWalk>;
   /**
-   * Keeps the log after a place that may move, unless the log grows beyond its greatest size.
+   * Keeps the log after a place that may move, unless the log grows beyond its greatest size and is
+   * to be trimmed then.
    *
    * @param seq tells the last seq that is no longer needed
    * @returns ends the keeping
@@ -185,6 +186,11 @@ export class History implements GatewayHistory {
   /** @param committer the gateway's writer */
   constructor(committer: Committer) {
     this.#committer = committer;
+  }
+
+  /** Whether anyone keeps the log. */
+  get isKept(): boolean {
+    return this.#kept.size > 0;
   }
 
   /** The last seq that nobody needs any more. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { memoryStores } from "../store/memory.ts";
 import { compact } from "./compaction.ts";
-import { DEFAULT_RETENTION } from "./environment.ts";
+import { DEFAULT_RETENTION, type Retention } from "./environment.ts";
 import type { HistoryChange, NumberedCell } from "./history.ts";
 import { OpenGateway } from "./open_gateway.ts";
 import { ALICE, at, BOB, delta, openFixture, push, START_MS, tx } from "./testing_fixture.ts";
@@ -120,7 +120,11 @@ Deno.test("history says that an INSERT into an upload-only table replaces its ro
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 Deno.test("G10: the log is kept for who needs it, up to its size, and says what it lacks", async () => {
-  const retention = { ...DEFAULT_RETENTION, logMaxBytes: 2_000 };
+  const retention: Retention = {
+    ...DEFAULT_RETENTION,
+    logMaxBytes: 2_000,
+    logWhenFull: "trim",
+  };
   await using fixture = await openFixture(memoryStores(), { retention });
   const gateway = opened(fixture.gateway);
   const stop = gateway.history.keepAfter(() => 2);

@@ -26,7 +26,7 @@ import { CheckpointHouse } from "./checkpoint_house.ts";
 import { checkOwner, forgetSeen } from "./clients.ts";
 import { type Committed, Committer } from "./committer.ts";
 import { compact } from "./compaction.ts";
-import { type GatewayEnvironment, limitsOf } from "./environment.ts";
+import { type GatewayEnvironment, limitsOf, retentionOf } from "./environment.ts";
 import type {
   Caller,
   CommitListener,
@@ -42,6 +42,7 @@ import type {
 import { explainRow } from "./explain.ts";
 import { HeadWatch } from "./head_watch.ts";
 import { History } from "./history.ts";
+import { LogGauge } from "./log_gauge.ts";
 import { isOurs, lifeOf } from "./lives.ts";
 import { type Past, type PullContext, pullPage } from "./pull.ts";
 import { buildRules } from "./rebuild.ts";
@@ -101,6 +102,7 @@ export class OpenGateway implements Gateway {
   /** Set where other processes may commit too. */
   readonly #watch: HeadWatch | undefined;
   readonly history: History;
+  readonly #gauge: LogGauge;
 
   private constructor(
     readonly id: string,
@@ -111,6 +113,12 @@ export class OpenGateway implements Gateway {
   ) {
     this.#compactedMs = env.now();
     this.history = new History(committer);
+    this.#gauge = new LogGauge({
+      store,
+      maxBytes: retentionOf(env).logMaxBytes,
+      now: env.now,
+      trim: () => this.#compact(),
+    });
     const settings = env.checkpoints;
     this.#house = settings && new CheckpointHouse({ gatewayId: id, store, env, settings });
     committed.tell = (event) => this.#committed(event);
@@ -183,7 +191,18 @@ export class OpenGateway implements Gateway {
       );
     }
     checkOpen(book, caller, this.env.openAccess ?? false);
+    await this.#refuseWhenFull();
     return await this.committer.push({ caller, request, idempotency });
+  }
+
+  async #refuseWhenFull(): Promise<void> {
+    if (!this.history.isKept || retentionOf(this.env).logWhenFull === "trim") return;
+    if (!await this.#gauge.isFull()) return;
+    throw new LakeSyncError(
+      "BACKPRESSURE",
+      "The log is full of changes that a destination has not taken yet, try again later",
+      { retryAfterSeconds: 5 },
+    );
   }
 
   async pull(
@@ -427,12 +446,17 @@ export class OpenGateway implements Gateway {
     if (book?.buildingSpec !== undefined && this.#building === undefined) void this.#built(0);
   }
 
+  #compact(): Promise<void> {
+    return this.committer.alone(() => compact(this.committer, this.history.neededAfter));
+  }
+
   #committed(event: Committed): void {
+    this.#gauge.grew(event.everything === true ? undefined : event.bytes);
     for (const listener of [...this.#listeners]) listener(event);
     const now = this.env.now();
     if (Math.abs(now - this.#compactedMs) < COMPACT_EVERY_MS) return;
     this.#compactedMs = now;
-    this.committer.alone(() => compact(this.committer, this.history.neededAfter)).catch((error) => {
+    this.#compact().catch((error) => {
       if (error instanceof LakeSyncError && error.code === "DRAINING") return;
       this.env.onError?.("Compaction failed", error);
     });
