@@ -125,8 +125,19 @@ export interface Change {
   readonly committedMs: number;
   /** The schema version whose names it uses. */
   readonly schemaVersion: number;
-  /** What its row became; undefined when the gateway no longer knows the schema version. */
+  /** What its row became; undefined when that is not known. */
   readonly effect: RowEffect | undefined;
+  /**
+   * Its row, when only that is known of what it did: from then on the row is unsettled, until it is
+   * set. Never beside an effect; without both the gateway no longer knows the schema version.
+   */
+  readonly unsettles?: DestinationKey;
+}
+
+/** A change as it is read back: its effect is not kept. */
+export interface StoredChange extends Omit<Change, "effect" | "unsettles"> {
+  /** The row by its table's number, which a rename does not change; undefined when not known. */
+  readonly key: DestinationKey | undefined;
 }
 
 /** A move of a destination's position. */
@@ -212,15 +223,15 @@ export interface Capabilities {
 
 /** Changes that were read back. */
 export interface DeltaPage {
-  /** The changes in the order of the log; their effects are not kept. */
-  readonly changes: readonly Omit<Change, "effect">[];
+  /** The changes in the order of the log. */
+  readonly changes: readonly StoredChange[];
   /** Whether there are no more up to the position. */
   readonly isComplete: boolean;
   /** Whether the adapter no longer keeps everything after the place. */
   readonly isTrimmed: boolean;
 }
 
-/** A row as an adapter keeps it. */
+/** A row as an adapter keeps it. One that is deleted is known until it is forgotten. */
 export interface LatestState {
   /** The row. */
   readonly key: DestinationKey;
@@ -228,9 +239,12 @@ export interface LatestState {
   readonly isVisible: boolean;
   /** All its cells, seen or not, the key's columns left out; ascending by column. */
   readonly cells: readonly Cell[];
-  /** The commit that last changed it, as far as the adapter was told. */
+  /**
+   * The last commit that may have changed it: that of the last change, or the position's with which
+   * it was set.
+   */
   readonly seq: number;
-  /** When that was committed, in milliseconds since 1970. */
+  /** When its last change was committed, in milliseconds since 1970; 0 when that is not known. */
   readonly committedMs: number;
 }
 

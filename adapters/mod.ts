@@ -25,6 +25,7 @@ export type {
   RetryKind,
   RowEffect,
   RowProblem,
+  StoredChange,
 } from "./adapter.ts";
 export { DestinationError } from "./adapter.ts";
 export { openFileObjects } from "./object-store/fs.ts";
