@@ -116,7 +116,7 @@ export async function startMariadb(options: ServerOptions = {}): Promise<Databas
     url: (port, database = "mysql") => `mysql://${USER}:${PASSWORD}@127.0.0.1:${port}/${database}`,
     createDatabase,
   };
-  return await Server.start(engine);
+  return await Server.start(engine, options.choosePort);
 }
 
 async function makeData(

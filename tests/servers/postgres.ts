@@ -35,6 +35,9 @@ const SETTINGS: Readonly<Record<string, string>> = {
   timezone: "UTC",
   log_timezone: "UTC",
 };
+/** Else the first recovery waits for each file of a new data folder by itself, for seconds. */
+const SYNC_AT_ONCE: Readonly<Record<string, string>> = { recovery_init_sync_method: "syncfs" };
+const SYNC_AT_ONCE_SINCE = 14;
 const NOT_DURABLE: Readonly<Record<string, string>> = {
   fsync: "off",
   synchronous_commit: "off",
@@ -71,7 +74,12 @@ export async function startPostgres(options: ServerOptions = {}): Promise<Databa
   if ("missing" in found) throw new Error(found.missing);
   const user = await serverUser([USER, "nobody"]);
   const { durable = true, settings = {} } = options;
-  const all = { ...SETTINGS, ...durable ? {} : NOT_DURABLE, ...settings };
+  const all = {
+    ...SETTINGS,
+    ...canSyncAtOnce(found.version) ? SYNC_AT_ONCE : {},
+    ...durable ? {} : NOT_DURABLE,
+    ...settings,
+  };
   const engine: Engine = {
     name: "postgres",
     user,
@@ -89,7 +97,12 @@ export async function startPostgres(options: ServerOptions = {}): Promise<Databa
       `postgres://${USER}:${PASSWORD}@127.0.0.1:${port}/${database}`,
     createDatabase,
   };
-  return await Server.start(engine);
+  return await Server.start(engine, options.choosePort);
+}
+
+function canSyncAtOnce(version: string): boolean {
+  const major = Number(/\(PostgreSQL\) (\d+)/.exec(version)?.[1]);
+  return Deno.build.os === "linux" && major >= SYNC_AT_ONCE_SINCE;
 }
 
 async function makeData(from: string, folder: string, user: Engine["user"]): Promise<void> {

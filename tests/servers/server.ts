@@ -19,6 +19,8 @@ export interface ServerOptions {
   readonly durable?: boolean;
   /** Settings of the product's own, by name, such as `max_connections`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Chooses a port; asked again when another program has it. Any free one unless given. */
+  readonly choosePort?: () => number;
 }
 
 /** A running server. */
@@ -112,15 +114,16 @@ export class Server implements DatabaseServer {
    * Makes a server and starts it.
    *
    * @param engine the product
+   * @param choosePort chooses a port, until it gets one that is free
    * @throws {Error} with what it logged, when it does not start
    */
-  static async start(engine: Engine): Promise<Server> {
+  static async start(engine: Engine, choosePort: () => number = freePort): Promise<Server> {
     const folder = await Deno.makeTempDir({ prefix: `lakesync-${engine.name}-` });
     const server = new Server(engine, folder);
     try {
       if (engine.user) await Deno.chown(folder, engine.user.uid, engine.user.gid);
       await engine.prepare(folder);
-      for (let tries = 1; !await server.#started(freePort()); tries++) {
+      for (let tries = 1; !await server.#started(choosePort()); tries++) {
         if (tries === PORT_TRIES) throw new Error("Other programs take every port that was free");
       }
       return server;
@@ -183,6 +186,8 @@ export class Server implements DatabaseServer {
 
   async #stop(): Promise<void> {
     const child = this.#child;
+    // A stopped process would have to be waited for.
+    await this.kill("SIGCONT");
     this.#child = undefined;
     await this.#keeper.close();
     await child?.status;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { startMariadb } from "./mariadb.ts";
 import { startPostgres } from "./postgres.ts";
-import { childrenOf, isAlive } from "./processes.ts";
+import { freePort } from "./port.ts";
+import { childrenOf, isAlive, pause } from "./processes.ts";
 import type { DatabaseServer } from "./server.ts";
 import { query } from "./testing_sql.ts";
 import { databaseTest, isMissing, type Product } from "./tests.ts";
@@ -105,4 +106,55 @@ for (const product of ["postgres", "mariadb"] as const) {
       for (const { folder } of servers) assert.equal(await isThere(folder), false);
     },
   });
+
+  Deno.test({
+    name: `a server whose test was killed ends, and its folder goes (${product})`,
+    ignore: isMissing(product),
+    fn: async () => {
+      const { pathname } = new URL("testing_orphan.ts", import.meta.url);
+      const test = new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", decodeURIComponent(pathname), product],
+        stdout: "piped",
+        stderr: "null",
+      }).spawn();
+      const reader = test.stdout.getReader();
+      const { pid, folder } = JSON.parse(new TextDecoder().decode((await reader.read()).value));
+      await reader.cancel();
+      const ids = [pid, ...await childrenOf(pid)];
+      const started = await isAlive(pid);
+      test.kill("SIGKILL");
+      await test.status;
+      assert.ok(started);
+      while (await isThere(folder)) await pause();
+      for (const id of ids) assert.equal(await isAlive(id), false);
+    },
+  });
 }
+
+Deno.test("a server takes another port when somebody else has taken the first", {
+  ignore: isMissing("postgres"),
+}, async () => {
+  const taken = Deno.listen({ hostname: "127.0.0.1", port: freePort() });
+  const { port } = taken.addr;
+  try {
+    const choices = [port, port, freePort()];
+    await using server = await startPostgres({
+      durable: false,
+      choosePort: () => choices.shift() ?? freePort(),
+    });
+    assert.notEqual(new URL(server.url).port, String(port));
+    assert.deepEqual(choices, []);
+    assert.match(await server.log(), /Address already in use/);
+  } finally {
+    taken.close();
+  }
+});
+
+Deno.test("a server that does not start says what it logged, and leaves nothing", {
+  ignore: isMissing("postgres"),
+}, async () => {
+  await assert.rejects(
+    startPostgres({ settings: { shared_buffers: "nothing" } }),
+    /invalid value for parameter "shared_buffers"/,
+  );
+});
