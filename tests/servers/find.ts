@@ -24,6 +24,12 @@ export interface User {
   readonly gid: number;
 }
 
+/** Whether a file is not there, or is nothing that this user may look at. */
+function isNotForUs(error: unknown): boolean {
+  const { NotADirectory, NotFound, PermissionDenied } = Deno.errors;
+  return [NotADirectory, NotFound, PermissionDenied].some((kind) => error instanceof kind);
+}
+
 /** The folders of `PATH`, in order. */
 export function pathFolders(): string[] {
   return (Deno.env.get("PATH") ?? "").split(":").filter((folder) => folder.startsWith("/"));
@@ -37,7 +43,7 @@ export async function foldersIn(folder: string, prefix = ""): Promise<string[]> 
       if (name.startsWith(prefix)) names.push(name);
     }
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (!isNotForUs(error)) throw error;
   }
   const byVersion = new Intl.Collator("en", { numeric: true });
   return names.sort((a, b) => byVersion.compare(b, a)).map((name) => `${folder}/${name}`);
@@ -49,7 +55,7 @@ export async function firstFile(paths: readonly string[]): Promise<string | unde
     try {
       return await Deno.realPath(path);
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      if (!isNotForUs(error)) throw error;
     }
   }
 }
