@@ -28,6 +28,7 @@ export type {
   StoredChange,
 } from "./adapter.ts";
 export { DestinationError } from "./adapter.ts";
+export { memoryAdapter, MemoryData } from "./memory.ts";
 export { openFileObjects } from "./object-store/fs.ts";
 export { memoryObjects } from "./object-store/memory.ts";
 export { checkObjectKey, type ObjectHead, type ObjectStore } from "./object-store/object_store.ts";

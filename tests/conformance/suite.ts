@@ -1,0 +1,63 @@
+/**
+ * The conformance suite: what every database adapter does, whatever is behind it and of however many
+ * it is composed. Cases ask what an adapter can do by its capabilities only.
+ *
+ * @module
+ */
+
+import type { DatabaseAdapter } from "@lakesync/adapters";
+import { BATCHES } from "./adapter_batches.ts";
+import { POSITION } from "./adapter_position.ts";
+
+/** An adapter under test, over an empty database. */
+export interface Subject {
+  /** The adapter. */
+  readonly adapter: DatabaseAdapter;
+  /** Ends it and opens another over the same data; that one is closed by `close` too. */
+  readonly reopen?: () => Promise<DatabaseAdapter>;
+  /** Ends it and removes the data. */
+  close(): Promise<void>;
+}
+
+/** One thing that an adapter does. */
+export interface Case {
+  /** What it does: "rewinds to before a commit". */
+  readonly name: string;
+  /** Tries it. */
+  run(subject: Subject): Promise<void>;
+}
+
+const CASES: readonly Case[] = [...POSITION, ...BATCHES];
+
+/** How the suite is run. */
+export interface ConformanceOptions {
+  /** Whether what it needs is missing. */
+  readonly ignore?: boolean;
+}
+
+/**
+ * Registers the suite as tests.
+ *
+ * @param name what is tested
+ * @param open opens an adapter over a new, empty database
+ */
+export function adapterConformance(
+  name: string,
+  open: () => Promise<Subject>,
+  { ignore = false }: ConformanceOptions = {},
+): void {
+  for (const each of CASES) {
+    Deno.test({
+      name: `${name}: ${each.name}`,
+      ignore,
+      fn: async () => {
+        const subject = await open();
+        try {
+          await each.run(subject);
+        } finally {
+          await subject.close();
+        }
+      },
+    });
+  }
+}
