@@ -57,16 +57,22 @@ interface Programs extends Found {
   readonly installer: string | undefined;
 }
 
-async function findPrograms(): Promise<Programs | Missing> {
+async function programFolders(): Promise<string[]> {
+  const only = Deno.env.get("LAKESYNC_TEST_MARIADB");
+  if (only !== undefined) return [only];
   const brewed = await Promise.all(
     HOMEBREW.flatMap((folder) => [foldersIn(folder, "mariadb"), foldersIn(folder, "mysql")]),
   );
-  const folders = [...pathFolders(), ...PLACES, ...brewed.flat().map((folder) => `${folder}/bin`)];
+  return [...pathFolders(), ...PLACES, ...brewed.flat().map((folder) => `${folder}/bin`)];
+}
+
+async function findPrograms(): Promise<Programs | Missing> {
+  const folders = await programFolders();
   const inFolders = (names: readonly string[]) =>
     firstFile(names.flatMap((name) => folders.map((folder) => `${folder}/${name}`)));
   const server = await inFolders(PROGRAMS);
   if (server === undefined) {
-    return { missing: "MariaDB or MySQL is not installed (CONTRIBUTING.md says how)" };
+    return { missing: "MariaDB or MySQL is not installed; CONTRIBUTING.md says how" };
   }
   const version = await versionOf(server);
   const from = server.slice(0, server.lastIndexOf("/"));
@@ -76,7 +82,10 @@ async function findPrograms(): Promise<Programs | Missing> {
   return { version, from, server, installer };
 }
 
-/** Looks for MariaDB or MySQL on this machine. */
+/**
+ * Looks for MariaDB or MySQL on this machine: in the folder that `LAKESYNC_TEST_MARIADB` names, else
+ * where systems put it.
+ */
 export async function findMariadb(): Promise<Found | Missing> {
   const found = await findPrograms();
   return "missing" in found ? found : { version: found.version, from: found.from };

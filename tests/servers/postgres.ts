@@ -44,17 +44,32 @@ const NOT_DURABLE: Readonly<Record<string, string>> = {
   full_page_writes: "off",
 };
 
+/** Where `fetch_postgres.ts` puts Postgres. */
+export const FETCHED_POSTGRES: string = decodeURIComponent(
+  new URL("fetched_postgres", import.meta.url).pathname,
+);
+
 const template = new Template();
 
-/** Looks for Postgres on this machine. */
+async function programFolders(): Promise<string[]> {
+  const only = Deno.env.get("LAKESYNC_TEST_POSTGRES");
+  if (only !== undefined) return [only];
+  const places = ["/usr/lib/postgresql", ...HOMEBREW];
+  const prefixes = ["", ...HOMEBREW.map(() => "postgresql")];
+  const versions = await Promise.all(places.map((place, n) => foldersIn(place, prefixes[n])));
+  const installed = [...versions.flat(), FETCHED_POSTGRES].map((folder) => `${folder}/bin`);
+  return [...pathFolders(), ...installed];
+}
+
+/**
+ * Looks for Postgres on this machine: in the folder that `LAKESYNC_TEST_POSTGRES` names, else where
+ * systems put it.
+ */
 export async function findPostgres(): Promise<Found | Missing> {
-  const brewed = (await Promise.all(HOMEBREW.map((folder) => foldersIn(folder, "postgresql"))))
-    .flat().map((folder) => `${folder}/bin`);
-  const packaged = (await foldersIn("/usr/lib/postgresql")).map((folder) => `${folder}/bin`);
-  const folders = [...pathFolders(), ...packaged, ...brewed];
+  const folders = await programFolders();
   const program = await firstFile(folders.map((folder) => `${folder}/postgres`));
   if (program === undefined) {
-    return { missing: "Postgres is not installed (CONTRIBUTING.md says how)" };
+    return { missing: "Postgres is not installed; CONTRIBUTING.md says how" };
   }
   const from = program.slice(0, program.lastIndexOf("/"));
   if (await firstFile([`${from}/initdb`]) === undefined) {
