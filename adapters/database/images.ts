@@ -21,13 +21,15 @@ export interface StoredRow {
   readonly seq: number;
   /** When that was committed, in milliseconds since 1970. */
   readonly committedMs: number;
+  /**
+   * The generation in which it was last settled. It is unsettled when that is not the destination's
+   * generation: with each refill a new one begins, and a rewind sets {@linkcode UNSETTLED}.
+   */
+  readonly settled: number;
 }
 
-/** A row as it is after a batch. */
-export interface RowImage extends StoredRow {
-  /** Whether the batch settles it. */
-  readonly isSettled: boolean;
-}
+/** The generation of a row that a rewind unsettled. */
+export const UNSETTLED = -1;
 
 /** An effect with the commit it came with. */
 interface Placed {
@@ -58,27 +60,28 @@ export function neededBefore(batch: FlushBatch): readonly DestinationKey[] {
  *
  * @param batch the batch
  * @param before rows as they were, at least those of {@linkcode neededBefore} that were there
+ * @param generation the destination's generation
  * @returns one image for each row, in the order in which the batch names the rows first. One that is
  * not visible and has no cells is no longer to be kept
  */
 export function mergeImages(
   batch: FlushBatch,
   before: Iterable<StoredRow>,
-): readonly RowImage[] {
+  generation: number,
+): readonly StoredRow[] {
   const known = new KeyMap<StoredRow>();
   for (const row of before) known.set(row.key, row);
-  const images = new KeyMap<RowImage>();
+  const images = new KeyMap<StoredRow>();
   for (const { effect, commit } of placedEffects(batch)) {
     const { key, isVisible, replaces } = effect;
-    const image = images.get(key);
-    const row = image ?? known.get(key);
+    const row = images.get(key) ?? known.get(key);
     images.set(key, {
       key,
       isVisible,
       cells: cellsAfter(row?.cells, effect),
       seq: commit?.seq ?? row?.seq ?? 0,
       committedMs: commit?.committedMs ?? row?.committedMs ?? 0,
-      isSettled: replaces || image?.isSettled === true,
+      settled: replaces ? generation : row?.settled ?? generation,
     });
   }
   return images.values();
