@@ -7,10 +7,15 @@
 
 import { RESERVED_CLAIMS, type Role } from "./auth/token.ts";
 import type { ConfigFile, GatewayConfigs } from "./config_file.ts";
+import { destinationAt } from "./destinations/parse.ts";
+import type { DestinationSpecs } from "./destinations/spec.ts";
+import type { Retention } from "./gateway/environment.ts";
 import { isLoopback } from "./loopback.ts";
 import { type RulesCommand, rulesCommand } from "./rules_arguments.ts";
 import { SERVE_SETTINGS, TOKEN_SETTINGS } from "./settings.ts";
 import { UsageError, Values } from "./values.ts";
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** How a server is to be started. */
 export interface ServeConfig {
@@ -38,8 +43,12 @@ export interface ServeConfig {
   readonly logLevel: "debug" | "info" | "warning" | "error";
   /** How log records are written. */
   readonly logFormat: "pretty" | "json";
-  /** Schema and rules by gateway id, from the configuration file. */
+  /** What keeps logs in bounds; what is not given is as the gateway has it. */
+  readonly retention: Partial<Pick<Retention, "logKeepMs" | "logMaxBytes" | "logWhenFull">>;
+  /** Schema, rules and destinations by gateway id, from the configuration file. */
   readonly gateways: GatewayConfigs;
+  /** The destinations of gateways that have none of their own. */
+  readonly destinations: DestinationSpecs;
 }
 
 /** Which token to make. */
@@ -96,7 +105,36 @@ function parseTtl(text: string): number {
   return Number(count) * seconds;
 }
 
-function serveConfig(values: Values, gateways: GatewayConfigs): ServeConfig {
+function numberFrom(values: Values, flag: string, least: number): number | undefined {
+  const text = values.optional(flag);
+  if (text === undefined) return undefined;
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= Number.MAX_SAFE_INTEGER) return value;
+  throw new UsageError(`--${flag} is a number from ${least}`);
+}
+
+function retentionConfig(values: Values): ServeConfig["retention"] {
+  const keepDays = numberFrom(values, "log-keep-days", 0);
+  const maxBytes = numberFrom(values, "log-max-bytes", 1_000_000);
+  return {
+    ...(keepDays === undefined ? {} : { logKeepMs: keepDays * DAY_MS }),
+    ...(maxBytes === undefined ? {} : { logMaxBytes: maxBytes }),
+    logWhenFull: values.oneOf("log-when-full", ["refuse", "trim"]),
+  };
+}
+
+/** The destinations of the file, or instead the one that `--to` names. */
+function destinationsConfig(values: Values, given: DestinationSpecs): DestinationSpecs {
+  const url = values.optional("to");
+  if (url === undefined) return given;
+  const destination = destinationAt(url);
+  return { [destination.type]: destination };
+}
+
+function serveConfig(
+  values: Values,
+  { gateways, destinations }: Omit<ConfigFile, "settings">,
+): ServeConfig {
   const jwksUrl = values.optional("jwks-url");
   const host = values.needed("host");
   const secret = values.secret();
@@ -114,7 +152,9 @@ function serveConfig(values: Values, gateways: GatewayConfigs): ServeConfig {
     dev: dev ?? (isLoopback(host) && secret === undefined && jwksUrl === undefined),
     logLevel: values.oneOf("log-level", ["debug", "info", "warning", "error"]),
     logFormat: values.oneOf("log-format", ["pretty", "json"]),
+    retention: retentionConfig(values),
     gateways,
+    destinations: destinationsConfig(values, destinations),
   };
   if (config.secret !== undefined && config.jwksUrl !== undefined) {
     throw new UsageError("Give either --secret or --jwks-url, not both");
@@ -201,13 +241,13 @@ export function configPath(
 export function parseCommand(
   args: readonly string[],
   env: (name: string) => string | undefined,
-  file: ConfigFile = { settings: {}, gateways: {} },
+  file: ConfigFile = { settings: {}, gateways: {}, destinations: {} },
 ): Command {
   if (isHelp(args)) return { command: "help" };
   if (args.includes("--version")) return { command: "version" };
   const flags = serveFlags(args);
   if (flags !== undefined) {
-    return serveConfig(new Values(flags, SERVE_SETTINGS, env, file.settings), file.gateways);
+    return serveConfig(new Values(flags, SERVE_SETTINGS, env, file.settings), file);
   }
   const [first, ...rest] = args;
   if (first === "token") return tokenConfig(new Values(rest, TOKEN_SETTINGS, env));

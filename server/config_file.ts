@@ -6,6 +6,8 @@
  */
 
 import { isGatewayId, type RulesSpec, type SchemaSpec } from "@lakesync/core";
+import { parseDestinations } from "./destinations/parse.ts";
+import type { DestinationSpecs } from "./destinations/spec.ts";
 import { loadModule } from "./load_module.ts";
 import { SERVE_SETTINGS, type Setting } from "./settings.ts";
 import { UsageError } from "./values.ts";
@@ -16,6 +18,8 @@ export interface GatewayConfig {
   readonly schema?: SchemaSpec;
   /** Its rules; what is stored stays unless given. */
   readonly rules?: RulesSpec;
+  /** Where its changes are flushed to, by name; those of the server unless given. */
+  readonly destinations?: DestinationSpecs;
 }
 
 /** Gateways by id. */
@@ -45,8 +49,20 @@ export interface LakeSyncConfig {
   readonly logLevel?: "debug" | "info" | "warning" | "error";
   /** How log records are written. */
   readonly logFormat?: "pretty" | "json";
-  /** Schema and rules by gateway id; they are put before the server is ready. */
+  /** How long the log is kept when no destination needs it, in days; 7 unless given. */
+  readonly logKeepDays?: number;
+  /** How large the log of a gateway may grow, in bytes; 1 GiB unless given. */
+  readonly logMaxBytes?: number;
+  /**
+   * What happens when a destination still needs all of such a log: pushes are refused with
+   * `BACKPRESSURE` (`refuse`, unless given), or it is trimmed and the destination filled from rows
+   * (`trim`).
+   */
+  readonly logWhenFull?: "refuse" | "trim";
+  /** Schema, rules and destinations by gateway id; they hold before the server is ready. */
   readonly gateways?: GatewayConfigs;
+  /** Where changes are flushed to, by name, for gateways that have no destinations of their own. */
+  readonly destinations?: DestinationSpecs;
 }
 
 /** A configuration file as it was read. */
@@ -55,6 +71,8 @@ export interface ConfigFile {
   readonly settings: Readonly<Record<string, string>>;
   /** The gateways. */
   readonly gateways: GatewayConfigs;
+  /** The destinations of gateways that have none of their own. */
+  readonly destinations: DestinationSpecs;
 }
 
 /**
@@ -107,6 +125,8 @@ const SETTINGS = new Map(
   ]),
 );
 
+const GATEWAY_KEYS: readonly string[] = ["schema", "rules", "destinations"];
+
 function readGateways(input: unknown): GatewayConfigs {
   if (!isRecord(input)) throw new UsageError("gateways must be an object");
   for (const [id, gateway] of Object.entries(input)) {
@@ -114,12 +134,14 @@ function readGateways(input: unknown): GatewayConfigs {
     if (!isGatewayId(id)) throw new UsageError(`${place} is not named like a gateway`);
     if (!isRecord(gateway)) throw new UsageError(`${place} must be an object`);
     for (const key of Object.keys(gateway)) {
-      if (key !== "schema" && key !== "rules") {
+      if (!GATEWAY_KEYS.includes(key)) {
         throw new UsageError(
-          `${place}.${key.slice(0, 64)} is not known, there are schema and rules`,
+          `${place}.${key.slice(0, 64)} is not known, there are ${GATEWAY_KEYS.join(", ")}`,
         );
       }
     }
+    const { destinations } = gateway;
+    if (destinations !== undefined) parseDestinations(destinations, `${place}.destinations`);
   }
   return input as GatewayConfigs;
 }
@@ -128,17 +150,17 @@ function readGateways(input: unknown): GatewayConfigs {
  * Reads what a configuration file exports.
  *
  * @param input its default export
- * @returns settings and gateways; schemas and rules are checked by the gateway they are put to
+ * @returns settings, gateways and destinations; schemas and rules are checked by the gateway they are put to
  * @throws {UsageError} for keys that do not exist and values of another type
  */
 export function readConfig(input: unknown): ConfigFile {
   if (!isRecord(input)) throw new UsageError("it must be an object");
-  const { gateways = {}, ...others } = input;
+  const { gateways = {}, destinations = {}, ...others } = input;
   const settings: Record<string, string> = {};
   for (const [key, value] of Object.entries(others)) {
     const setting = SETTINGS.get(key);
     if (setting === undefined) {
-      const known = [...SETTINGS.keys(), "gateways"].join(", ");
+      const known = [...SETTINGS.keys(), "gateways", "destinations"].join(", ");
       throw new UsageError(`${key.slice(0, 64)} is not known, there are ${known}`);
     }
     if (value === undefined) continue;
@@ -147,7 +169,11 @@ export function readConfig(input: unknown): ConfigFile {
     if (actual !== type) throw new UsageError(`${key} must be a ${type}`);
     settings[setting.flag] = String(value);
   }
-  return { settings, gateways: readGateways(gateways) };
+  return {
+    settings,
+    gateways: readGateways(gateways),
+    destinations: parseDestinations(destinations, "destinations"),
+  };
 }
 
 /**

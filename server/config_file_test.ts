@@ -17,9 +17,23 @@ Deno.test("readConfig takes each setting by the name of its flag, in camel case"
     dev: false,
     logLevel: "error",
     logFormat: "json",
-    gateways: { notes: { schema: SCHEMA } },
+    to: "memory:",
+    logKeepDays: 3,
+    logMaxBytes: 5_000_000,
+    logWhenFull: "trim",
+    gateways: { notes: { schema: SCHEMA, destinations: { db: { type: "memory" } } } },
+    destinations: {
+      db: {
+        type: "fanout",
+        primary: { type: "postgres", url: "postgres://a@b/c", schema: "{gateway}", adopt: ["t"] },
+        secondaries: [
+          { type: "lifecycle", hot: { type: "memory" }, cold: { type: "memory" }, hotDays: 30 },
+        ],
+        flush: { everyMs: 0, maxLagMs: 60_000 },
+      },
+    },
   };
-  const { settings, gateways } = readConfig(config);
+  const { settings, gateways, destinations } = readConfig(config);
   assert.deepEqual(settings, {
     host: "::1",
     port: "9000",
@@ -32,11 +46,20 @@ Deno.test("readConfig takes each setting by the name of its flag, in camel case"
     dev: "false",
     "log-level": "error",
     "log-format": "json",
+    to: "memory:",
+    "log-keep-days": "3",
+    "log-max-bytes": "5000000",
+    "log-when-full": "trim",
   });
   const flags = SERVE_SETTINGS.map(({ flag }) => flag).filter((flag) => flag !== "config");
   assert.deepEqual(Object.keys(settings).sort(), flags.sort());
-  assert.deepEqual(gateways, { notes: { schema: SCHEMA } });
-  assert.deepEqual(readConfig({ port: undefined }), { settings: {}, gateways: {} });
+  assert.deepEqual(gateways, config.gateways);
+  assert.deepEqual(destinations, config.destinations);
+  assert.deepEqual(readConfig({ port: undefined }), {
+    settings: {},
+    gateways: {},
+    destinations: {},
+  });
 });
 
 Deno.test("readConfig refuses what it does not know, with its place", () => {
@@ -53,6 +76,29 @@ Deno.test("readConfig refuses what it does not know, with its place", () => {
     [{ gateways: { "a/b": {} } }, /gateways\.a\/b is not named like a gateway/],
     [{ gateways: { a: 1 } }, /gateways\.a must be an object/],
     [{ gateways: { a: { rule: {} } } }, /gateways\.a\.rule is not known/],
+    [{ destinations: [] }, /^destinations must be an object/],
+    [{ destinations: { "1": {} } }, /^destinations\.1: a name is/],
+    [{ destinations: { a: 1 } }, /^destinations\.a must be an object with a type/],
+    [{ destinations: { a: { type: "oracle" } } }, /a\.type must be one of postgres, mysql/],
+    [{ destinations: { a: { type: "postgres" } } }, /^destinations\.a\.url is needed/],
+    [{ destinations: { a: { type: "mysql", url: "postgres://x" } } }, /a\.url must be an address/],
+    [{ destinations: { a: { type: "memory", pool: 1 } } }, /a\.pool is not known, there are flush/],
+    [
+      { destinations: { a: { type: "memory", flush: { everyMs: -1 } } } },
+      /a\.flush\.everyMs must be a whole number from 0/,
+    ],
+    [
+      {
+        gateways: {
+          g: {
+            destinations: {
+              a: { type: "composite", routes: { t: {} }, default: { type: "memory" } },
+            },
+          },
+        },
+      },
+      /^gateways\.g\.destinations\.a\.routes\.t\.type must be one of/,
+    ],
   ];
   for (const [input, message] of cases) {
     assert.throws(() => readConfig(input), (error) => {

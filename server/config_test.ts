@@ -11,6 +11,8 @@ import {
 } from "./settings.ts";
 import { UsageError } from "./values.ts";
 
+const DAY_MS = 24 * 60 * 60 * 1000;
+
 const SECRET = "a secret of at least thirty-two characters";
 
 function parse(args: string, env: Record<string, string> = {}) {
@@ -32,7 +34,9 @@ Deno.test("parseCommand with nothing serves the default gateway on loopback", ()
     dev: true,
     logLevel: "info",
     logFormat: "pretty",
+    retention: { logKeepMs: 7 * DAY_MS, logMaxBytes: 2 ** 30, logWhenFull: "refuse" },
     gateways: {},
+    destinations: {},
   };
   assert.deepEqual(parse(""), expected);
   assert.deepEqual(parse("serve"), expected);
@@ -50,6 +54,10 @@ Deno.test("parseCommand reads variables, and flags win", () => {
     LAKESYNC_AUDIENCE: "you",
     LAKESYNC_LOG_LEVEL: "debug",
     LAKESYNC_LOG_FORMAT: "json",
+    LAKESYNC_LOG_KEEP_DAYS: "0.5",
+    LAKESYNC_LOG_MAX_BYTES: "5000000",
+    LAKESYNC_LOG_WHEN_FULL: "trim",
+    LAKESYNC_TO: "postgres://app@db/shop",
   };
   assert.deepEqual(parse("serve --port 9001 --store=kv", env), {
     command: "serve",
@@ -64,7 +72,9 @@ Deno.test("parseCommand reads variables, and flags win", () => {
     dev: false,
     logLevel: "debug",
     logFormat: "json",
+    retention: { logKeepMs: DAY_MS / 2, logMaxBytes: 5_000_000, logWhenFull: "trim" },
     gateways: {},
+    destinations: { postgres: { type: "postgres", url: "postgres://app@db/shop" } },
   });
   const secret = parse("", { LAKESYNC_SECRET: `  ${SECRET}\n` });
   assert.equal(secret.command === "serve" && secret.secret, SECRET);
@@ -145,13 +155,14 @@ Deno.test("parseCommand takes flags, then variables, then the configuration file
   const command = parseCommand(["--port", "3"], (name) => Reflect.get(env, name), {
     settings,
     gateways,
+    destinations: {},
   });
   assert.ok(command.command === "serve");
   const { host, port, store, dev, data } = command;
   assert.deepEqual([host, port, store, dev], ["::1", 3, "kv", false]);
   assert.equal(data, "./lakesync-data");
   assert.deepEqual(command.gateways, gateways);
-  const wrong = { settings: { port: "-1" }, gateways: {} };
+  const wrong = { settings: { port: "-1" }, gateways: {}, destinations: {} };
   assert.throws(() => parseCommand([], () => undefined, wrong), UsageError);
 });
 
@@ -296,4 +307,23 @@ Deno.test("the permission set server grants the variables that are read", async 
     [...config.permissions.server.env].sort(),
     [...new Set(names)].sort(),
   );
+});
+
+Deno.test("parseCommand takes the destination of --to instead of those of the file", () => {
+  const file = {
+    settings: {},
+    gateways: {},
+    destinations: { warehouse: { type: "memory" } as const },
+  };
+  const destinations = (...args: string[]) => {
+    const command = parseCommand(args, () => undefined, file);
+    return command.command === "serve" && command.destinations;
+  };
+  assert.deepEqual(destinations(), file.destinations);
+  const url = "mysql://app:secret@db:3306/shop_{gateway}";
+  assert.deepEqual(destinations("--to", url), { mysql: { type: "mysql", url } });
+  for (const bad of ["db", "http://db", "--log-max-bytes=1", "--log-when-full=perhaps"]) {
+    const args = bad.startsWith("--") ? [bad] : ["--to", bad];
+    assert.throws(() => destinations(...args), UsageError, bad);
+  }
 });

@@ -117,6 +117,8 @@ export async function serve(config: ServeConfig): Promise<void> {
       port: config.port,
       openAccess: config.dev,
       gateways: config.gateways,
+      destinations: config.destinations,
+      retention: config.retention,
     });
   } catch (error) {
     await stores.close();

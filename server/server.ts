@@ -8,7 +8,11 @@ import { memoryObjects, type ObjectStore } from "@lakesync/adapters";
 import { getLogger } from "@logtape/logtape";
 import { createAuthenticator, type TrustOptions } from "./auth/verify.ts";
 import type { GatewayConfigs } from "./config_file.ts";
+import { Destinations } from "./destinations/destinations.ts";
+import { loadAdapters } from "./destinations/open.ts";
+import type { DestinationSpecs } from "./destinations/spec.ts";
 import { DENO_ENVIRONMENT } from "./environment.ts";
+import { DEFAULT_RETENTION, type Retention } from "./gateway/environment.ts";
 import { checkpointSettings } from "./gateway/checkpoint_settings.ts";
 import { openGateways } from "./gateway/open.ts";
 import { createApp } from "./http/app.ts";
@@ -26,6 +30,9 @@ const DRAIN_TIMEOUT_MS = 10_000;
 /** How long live clients may take of it to answer a close, in milliseconds. */
 const SOCKET_CLOSE_TIMEOUT_MS = 2_000;
 
+/** How long the last flush may take once the server stops, in milliseconds. */
+const LAST_FLUSH_TIMEOUT_MS = 5_000;
+
 /** How a server is started. */
 export interface ServerOptions {
   /** Keeps the data; closed with the server, also when it does not start. */
@@ -41,8 +48,12 @@ export interface ServerOptions {
    * development mode. Without it such a gateway refuses all tokens but those of role admin.
    */
   readonly openAccess?: boolean;
-  /** Schema and rules by gateway id; they hold before the server is ready. */
+  /** Schema, rules and destinations by gateway id; they hold before the server is ready. */
   readonly gateways?: GatewayConfigs;
+  /** Where changes are flushed to, by name, for gateways that have no destinations of their own. */
+  readonly destinations?: DestinationSpecs;
+  /** What keeps logs and answers in bounds; what is not given is as usual. */
+  readonly retention?: Partial<Retention>;
   /** Keeps the chunks of checkpoints; memory unless given. */
   readonly objects?: ObjectStore;
   /** Buckets with fewer rows are pulled by pages instead; 10,000 unless given. */
@@ -61,6 +72,17 @@ export interface RunningServer {
   readonly hasRules: boolean;
   /** Answers what is under way, closes live connections and stores, and stops. */
   close(): Promise<void>;
+}
+
+async function openDestinations(
+  { gateways = {}, destinations = {} }: ServerOptions,
+): Promise<Destinations> {
+  const specsOf = (id: string) => gateways[id]?.destinations ?? destinations;
+  const all = [destinations, ...Object.values(gateways).map((config) => config.destinations ?? {})];
+  const open = await loadAdapters(all.flatMap((specs) => Object.values(specs)));
+  const { now, setTimer, onError } = DENO_ENVIRONMENT;
+  const env = { now, setTimer, random: Math.random, ...(onError && { onError }) };
+  return new Destinations({ specsOf, open, env });
 }
 
 async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
@@ -104,12 +126,19 @@ export async function startServer(
   const { stores, hostname = "127.0.0.1", port = 8787, openAccess = false } = options;
   const { objects = memoryObjects(), checkpointMinRows: minRows } = options;
   const checkpoints = checkpointSettings(objects, minRows === undefined ? {} : { minRows });
-  const gateways = openGateways(stores, { ...DENO_ENVIRONMENT, openAccess, checkpoints });
+  const destinations = await openDestinations(options);
+  const retention = { ...DEFAULT_RETENTION, ...options.retention };
+  const gateways = openGateways(
+    stores,
+    { ...DENO_ENVIRONMENT, openAccess, checkpoints, retention },
+    (gateway) => destinations.attach(gateway),
+  );
   const stopping = new AbortController();
   let phase: Phase = "starting";
   try {
     const context = {
       gateways,
+      destinations,
       authenticator: createAuthenticator(options.trust),
       phase: () => phase,
       stopping: stopping.signal,
@@ -127,6 +156,12 @@ export async function startServer(
         });
         await server.cut();
       }
+      if (!await within(LAST_FLUSH_TIMEOUT_MS, destinations.flushAll())) {
+        logger.warning("What has not been flushed after {ms} ms stays in the log", {
+          ms: LAST_FLUSH_TIMEOUT_MS,
+        });
+      }
+      await destinations.close();
       await gateways.close();
     };
 
@@ -137,6 +172,8 @@ export async function startServer(
       const gateway = await gateways.create(DEFAULT_GATEWAY);
       hasSchema = gateway.schema !== undefined;
       hasRules = (await gateway.rules()).rules !== undefined;
+      // Flushing goes on where it ended, also for gateways that nobody asks for.
+      for (const id of await gateways.list()) if (destinations.has(id)) await gateways.get(id);
     } catch (error) {
       await server.shutdown();
       throw error;
@@ -153,6 +190,7 @@ export async function startServer(
       close: () => closing ??= close(),
     };
   } catch (error) {
+    await destinations.close();
     await gateways.close();
     throw error;
   }

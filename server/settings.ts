@@ -106,6 +106,37 @@ export const SERVE_SETTINGS: readonly Setting[] = [
     onOff: true,
   },
   {
+    flag: "to",
+    env: "LAKESYNC_TO",
+    value: "<url>",
+    help: "the database that changes are flushed to, postgres://… or mysql://…,\n" +
+      "{gateway} in it stands for the gateway; more by --config",
+  },
+  {
+    flag: "log-keep-days",
+    env: "LAKESYNC_LOG_KEEP_DAYS",
+    value: "<days>",
+    help: "how long changes stay in the log when no destination needs them",
+    fallback: "7",
+    number: true,
+  },
+  {
+    flag: "log-max-bytes",
+    env: "LAKESYNC_LOG_MAX_BYTES",
+    value: "<bytes>",
+    help: "how large the log of a gateway may grow",
+    fallback: "1073741824",
+    number: true,
+  },
+  {
+    flag: "log-when-full",
+    env: "LAKESYNC_LOG_WHEN_FULL",
+    value: "<what>",
+    help: "refuse: refuse pushes until destinations have caught up;\n" +
+      "trim: fill them from rows later",
+    fallback: "refuse",
+  },
+  {
     flag: "log-level",
     env: "LAKESYNC_LOG_LEVEL",
     value: "<level>",

@@ -30,7 +30,11 @@ class OpenGateways implements Gateways {
   readonly #entries = new Map<string, Entry>();
   readonly #closing = new Map<string, Promise<void>>();
 
-  constructor(readonly factory: StoreFactory, readonly env: GatewayEnvironment) {}
+  constructor(
+    readonly factory: StoreFactory,
+    readonly env: GatewayEnvironment,
+    readonly opened: (gateway: Gateway) => void,
+  ) {}
 
   get(gatewayId: string): Promise<Gateway | undefined> {
     return this.#opened(gatewayId, gatewayId === DEFAULT_GATEWAY);
@@ -77,7 +81,10 @@ class OpenGateways implements Gateways {
   async #openOne(gatewayId: string, create: boolean): Promise<OpenGateway | undefined> {
     await this.#closing.get(gatewayId);
     const store = await this.factory.open(gatewayId, create);
-    return store === undefined ? undefined : await OpenGateway.open(gatewayId, store, this.env);
+    if (store === undefined) return undefined;
+    const gateway = await OpenGateway.open(gatewayId, store, this.env);
+    this.opened(gateway);
+    return gateway;
   }
 
   /** Closes the gateways that nobody uses, the longest unused first, down to the bound. */
@@ -124,11 +131,13 @@ class OpenGateways implements Gateways {
  *
  * @param factory keeps their data; closed with them
  * @param env time, turns of the event loop, hashing and settings
+ * @param opened told of each gateway when it is opened
  * @returns the gateways
  */
 export function openGateways(
   factory: StoreFactory,
   env: GatewayEnvironment,
+  opened: (gateway: Gateway) => void = () => {},
 ): Gateways {
-  return new OpenGateways(factory, env);
+  return new OpenGateways(factory, env, opened);
 }

@@ -6,18 +6,20 @@
 
 import { DEFAULT_LIMITS, LakeSyncError, parseJsonBody, parseSchema } from "@lakesync/core";
 import { requireAdmin } from "../auth/authorize.ts";
-import { readBody, utf8 } from "./body.ts";
+import { type BodyBounds, readBody, utf8 } from "./body.ts";
 import type { Handler, RequestContext, ServerContext } from "./context.ts";
 import { admit, authenticate, findGateway, refuseWhenDraining } from "./guard.ts";
+import { statusJson } from "./destinations.ts";
 import { bodyFormat } from "./media.ts";
 import { replyJson } from "./reply.ts";
 
-const boundsOf = (c: RequestContext) => ({
-  maxBytes: DEFAULT_LIMITS.maxBodyBytes,
-  lease: c.env.lease,
-});
+/** The bounds of an admin's body. */
+export function boundsOf(c: RequestContext): BodyBounds {
+  return { maxBytes: DEFAULT_LIMITS.maxBodyBytes, lease: c.env.lease };
+}
 
-async function admitAdmin(
+/** Lets an admin of the path's gateway in. */
+export async function admitAdmin(
   context: ServerContext,
   c: RequestContext,
 ): Promise<string> {
@@ -77,7 +79,7 @@ export function statsHandler(context: ServerContext): Handler {
       connections: context.live.count(gatewayId),
       tables,
       log,
-      destinations: [],
+      destinations: (context.destinations?.status(gatewayId) ?? []).map(statusJson),
     });
   };
 }
@@ -97,14 +99,5 @@ export function gatewaysHandler(context: ServerContext): Handler {
       gateways.push({ gatewayId, seq: String(seq), schemaVersion });
     }
     return replyJson(c.req.raw, { gateways });
-  };
-}
-
-/** `POST /v1/admin/flush/:gatewayId`: writes to all destinations now. There are none yet. */
-export function flushHandler(context: ServerContext): Handler {
-  return async (c) => {
-    await findGateway(context, await admitAdmin(context, c));
-    await readBody(c.req.raw, boundsOf(c));
-    return replyJson(c.req.raw, { destinations: [] });
   };
 }

@@ -8,13 +8,8 @@
 import { Hono } from "@hono/hono";
 import { LakeSyncError } from "@lakesync/core";
 import { checkGatewayId } from "../bounds.ts";
-import {
-  flushHandler,
-  gatewaysHandler,
-  getSchemaHandler,
-  putSchemaHandler,
-  statsHandler,
-} from "./admin.ts";
+import { gatewaysHandler, getSchemaHandler, putSchemaHandler, statsHandler } from "./admin.ts";
+import { destinationsHandler, flushHandler } from "./destinations.ts";
 import { ByteBudget } from "./budget.ts";
 import { checkpointHandler } from "./checkpoint.ts";
 import type { App, Env, Handler, ServerContext } from "./context.ts";
@@ -58,6 +53,7 @@ function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handle
     explain: explainHandler(context),
     getStats: statsHandler(context),
     flush: flushHandler(context),
+    getDestinations: destinationsHandler(context),
     listGateways: gatewaysHandler(context),
     getLivez: livezHandler,
     getHealth: livezHandler,

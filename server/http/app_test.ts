@@ -190,7 +190,10 @@ Deno.test("probes answer without a token", () =>
     assert.deepEqual(await json("/livez"), { status: 200, body: { status: "ok" } });
     assert.equal((await json("/health")).status, 200);
     assert.equal((await json("/startupz")).status, 200);
-    const ready = { status: 200, body: { status: "ready", checks: { store: "ok" } } };
+    const ready = {
+      status: 200,
+      body: { status: "ready", checks: { store: "ok", destinations: "ok" } },
+    };
     assert.deepEqual(await json("/ready"), ready);
     assert.deepEqual(await json("/health/ready"), ready);
   }));
@@ -268,6 +271,7 @@ function holdingContext(stopping: AbortSignal): {
       head: fail,
       read: fail,
       rows: fail,
+      walk: fail,
       keepAfter: () => () => {},
     },
     now: Date.now,

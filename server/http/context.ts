@@ -6,6 +6,7 @@
 
 import type { Context as HonoContext, Hono } from "@hono/hono";
 import type { Authenticator } from "../auth/verify.ts";
+import type { Destinations } from "../destinations/destinations.ts";
 import type { Gateways } from "../gateway/gateway.ts";
 import type { ByteLease } from "./budget.ts";
 
@@ -24,10 +25,18 @@ export interface LiveConnections {
   ): Promise<Response>;
 }
 
+/** The destinations, as far as HTTP has to do with them. */
+export type FlushedDestinations = Pick<
+  Destinations,
+  "status" | "problems" | "flushNow" | "late" | "all"
+>;
+
 /** What the routes stand on. */
 export interface ServerContext {
   /** The gateways. */
   readonly gateways: Gateways;
+  /** Where changes are flushed to; nowhere unless given. */
+  readonly destinations?: FlushedDestinations;
   /** Checks tokens. */
   readonly authenticator: Authenticator;
   /** The live connections. */

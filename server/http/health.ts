@@ -30,7 +30,8 @@ export function startupzHandler(context: ServerContext): Handler {
       : probe({ status: "started" }, 200);
 }
 
-/** `GET /ready`: 200 while requests are welcome and the store answers. */
+/** `GET /ready`: 200 while requests are welcome, the store answers, and no destination lags by more
+ * than it may. */
 export function readyHandler(context: ServerContext): Handler {
   return async () => {
     const phase = context.phase();
@@ -44,6 +45,11 @@ export function readyHandler(context: ServerContext): Handler {
       const checks = { store: "failed" };
       return probe({ status: "not_ready", reason: "store", checks }, 503);
     }
-    return probe({ status: "ready", checks: { store: "ok" } }, 200);
+    const late = context.destinations?.late() ?? [];
+    if (late.length > 0) {
+      const checks = { store: "ok", destinations: `late: ${late.join(", ")}` };
+      return probe({ status: "not_ready", reason: "destinations", checks }, 503);
+    }
+    return probe({ status: "ready", checks: { store: "ok", destinations: "ok" } }, 200);
   };
 }

@@ -301,8 +301,17 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
     summary: "Write to all destinations now",
     tag: "admin",
     access: "admin",
-    answers: { 200: answer("What was written.", json("FlushResult")) },
+    answers: {
+      200: answer("How the destinations stand, after 25 seconds at most.", json("FlushResult")),
+    },
     errors: [...ANY, ...BODY],
+  },
+  getDestinations: {
+    summary: "Tell how the destinations stand, and which rows they did not take",
+    tag: "admin",
+    access: "admin",
+    answers: { 200: answer("The destinations.", json("DestinationReport")) },
+    errors: ANY,
   },
   listGateways: {
     summary: "List the gateways that the token is for",

@@ -134,6 +134,29 @@ const writes: Readonly<Record<string, JsonSchema>> = {
   }),
 };
 
+const DESTINATION_NEEDED = [
+  "name",
+  "state",
+  "seq",
+  "lagCommits",
+  "lagChanges",
+  "lagSeconds",
+  "failures",
+] as const;
+
+const DESTINATION_FIELDS: JsonSchema = {
+  name: text,
+  state: {
+    enum: ["idle", "flushing", "filling", "retrying", "open", "stopped", "gap", "closed"],
+  },
+  seq: ref("Uint64"),
+  lagCommits: whole(0),
+  lagChanges: whole(0),
+  lagSeconds: { type: "number", minimum: 0 },
+  failures: whole(0),
+  lastError: open(["message", "at"], { message: text, at: text }),
+};
+
 const answers: Readonly<Record<string, JsonSchema>> = {
   Rejection: open(["mutationId", "code", "message", "delta"], {
     mutationId: whole(1),
@@ -215,9 +238,24 @@ const answers: Readonly<Record<string, JsonSchema>> = {
       connections: whole(0),
       tables: mapOf(open(["rows"], { rows: whole(0) })),
       log: open(["entries", "bytes"], { entries: whole(0), bytes: whole(0) }),
-      destinations: listOf({ type: "object" }),
+      destinations: listOf(ref("DestinationStatus")),
     },
   ),
+  DestinationStatus: open(DESTINATION_NEEDED, DESTINATION_FIELDS),
+  DestinationReport: open(["destinations"], {
+    destinations: listOf(open(DESTINATION_NEEDED, {
+      ...DESTINATION_FIELDS,
+      problems: listOf(open(["table", "rowId", "kind", "reason", "seq", "at"], {
+        table: text,
+        rowId: text,
+        kind: { enum: ["parked", "dead"] },
+        reason: text,
+        code: text,
+        seq: ref("Uint64"),
+        at: text,
+      })),
+    })),
+  }),
   Gateways: open(["gateways"], {
     gateways: listOf(open(["gatewayId", "seq", "schemaVersion"], {
       gatewayId: text,
@@ -225,7 +263,11 @@ const answers: Readonly<Record<string, JsonSchema>> = {
       schemaVersion: whole(0),
     })),
   }),
-  FlushResult: open(["destinations"], { destinations: listOf({ type: "object" }) }),
+  FlushResult: open(["destinations"], {
+    destinations: listOf(
+      open([...DESTINATION_NEEDED, "flushed"], { ...DESTINATION_FIELDS, flushed: flag }),
+    ),
+  }),
   Explanation: open(["exists", "visible", "writable", "lines"], {
     exists: flag,
     visible: flag,

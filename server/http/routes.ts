@@ -19,6 +19,7 @@ export type OperationId =
   | "explain"
   | "getStats"
   | "flush"
+  | "getDestinations"
   | "listGateways"
   | "getLivez"
   | "getHealth"
@@ -47,6 +48,7 @@ export const ROUTES: Readonly<Record<string, PathRoutes>> = {
   "/v1/admin/sync-rules/{gatewayId}/explain": { POST: "explain" },
   "/v1/admin/stats/{gatewayId}": { GET: "getStats" },
   "/v1/admin/flush/{gatewayId}": { POST: "flush" },
+  "/v1/admin/destinations/{gatewayId}": { GET: "getDestinations" },
   "/v1/admin/gateways": { GET: "listGateways" },
   "/livez": { GET: "getLivez" },
   "/health": { GET: "getHealth" },

@@ -79,6 +79,7 @@ export class Bench {
         head: () => Promise.reject(new Error("not here")),
         read: () => Promise.reject(new Error("not here")),
         rows: () => Promise.reject(new Error("not here")),
+        walk: () => Promise.reject(new Error("not here")),
         keepAfter: () => () => {},
       },
       now: () => this.now,

@@ -1,0 +1,93 @@
+/**
+ * The destinations of all gateways of a server: each gateway gets its flushers when it is opened.
+ *
+ * @module
+ */
+
+import type { RowProblem } from "@lakesync/adapters";
+import type { FlushEnvironment } from "@lakesync/adapters/flush";
+import type { Gateway } from "../gateway/gateway.ts";
+import { type DestinationStatus, Outflow } from "./outflow.ts";
+import type { DestinationSpecs, OpenAdapter } from "./spec.ts";
+
+/** What destinations are made of. */
+export interface DestinationsOptions {
+  /** The destinations of a gateway; none when it has none. */
+  readonly specsOf: (gatewayId: string) => DestinationSpecs;
+  /** Makes adapters. */
+  readonly open: OpenAdapter;
+  /** Time and chance. */
+  readonly env: FlushEnvironment;
+}
+
+/** The destinations of all gateways. */
+export class Destinations {
+  readonly #options: DestinationsOptions;
+  readonly #outflows = new Map<string, Outflow>();
+
+  /** @param options which there are, and the world */
+  constructor(options: DestinationsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a gateway has any. */
+  has(gatewayId: string): boolean {
+    return Object.keys(this.#options.specsOf(gatewayId)).length > 0;
+  }
+
+  /** Begins to flush what a gateway commits, once it is open. */
+  attach(gateway: Gateway): void {
+    const { specsOf, open, env } = this.#options;
+    if (!this.has(gateway.id) || this.#outflows.has(gateway.id)) return;
+    const specs = specsOf(gateway.id);
+    this.#outflows.set(gateway.id, new Outflow({ gateway, specs, open, env }));
+  }
+
+  /** How the destinations of a gateway stand. */
+  status(gatewayId: string): readonly DestinationStatus[] {
+    return this.#outflows.get(gatewayId)?.status ?? [];
+  }
+
+  /** Those that lag by more than they may, as `gateway/name`. */
+  late(): readonly string[] {
+    return [...this.#outflows].flatMap(([id, { status }]) =>
+      status.filter(({ lagMs, maxLagMs }) => maxLagMs !== undefined && lagMs > maxLagMs)
+        .map(({ name }) => `${id}/${name}`)
+    );
+  }
+
+  /** How all stand, by gateway. */
+  all(): readonly (readonly [gatewayId: string, status: readonly DestinationStatus[]])[] {
+    return [...this.#outflows].map(([id, { status }]) => [id, status]);
+  }
+
+  /**
+   * Rows that a destination did not take.
+   *
+   * @returns undefined when there is no such destination
+   */
+  async problems(gatewayId: string, name: string): Promise<readonly RowProblem[] | undefined> {
+    return await this.#outflows.get(gatewayId)?.problems(name);
+  }
+
+  /**
+   * Flushes what a gateway has to all its destinations now.
+   *
+   * @returns the errors by name
+   */
+  async flushNow(gatewayId: string): Promise<ReadonlyMap<string, unknown>> {
+    return await this.#outflows.get(gatewayId)?.flushNow() ?? new Map();
+  }
+
+  /** Flushes everything for a last time. */
+  async flushAll(): Promise<void> {
+    await Promise.all([...this.#outflows.values()].map((outflow) => outflow.flushNow()));
+  }
+
+  /** Ends the flushing. */
+  async close(): Promise<void> {
+    const outflows = [...this.#outflows.values()];
+    this.#outflows.clear();
+    await Promise.all(outflows.map((outflow) => outflow.close()));
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The destinations of one gateway and the flushers that bring its changes there.
+ *
+ * @module
+ */
+
+import type { Destination, RowProblem } from "@lakesync/adapters";
+import { type FlushEnvironment, Flusher, type FlushStatus } from "@lakesync/adapters/flush";
+import { type FollowedGateway, gatewaySource } from "../flush/mod.ts";
+import type { DestinationSpecs, FlushSpec, OpenAdapter } from "./spec.ts";
+
+/** How a destination of a gateway stands. */
+export interface DestinationStatus extends FlushStatus {
+  /** Its name in the configuration. */
+  readonly name: string;
+  /** The lag past which the server is not ready, in milliseconds; undefined for none. */
+  readonly maxLagMs: number | undefined;
+}
+
+/** Rows that a destination did not take; a lake takes all. */
+interface Troubled {
+  problems(limit: number): Promise<readonly RowProblem[]>;
+}
+
+interface Outlet {
+  readonly name: string;
+  readonly destination: Destination;
+  readonly flusher: Flusher;
+  readonly flush: FlushSpec;
+}
+
+/** What an outflow is made of. */
+export interface OutflowOptions {
+  /** The gateway. */
+  readonly gateway: FollowedGateway & { readonly id: string };
+  /** Its destinations. */
+  readonly specs: DestinationSpecs;
+  /** Makes adapters. */
+  readonly open: OpenAdapter;
+  /** Time and chance. */
+  readonly env: FlushEnvironment;
+}
+
+/** So many rows are told that a destination did not take. */
+const MAX_PROBLEMS = 100;
+
+/** The destinations of a gateway. */
+export class Outflow {
+  readonly #outlets: readonly Outlet[];
+
+  /**
+   * Begins to flush to all of them.
+   *
+   * @param options gateway, destinations and world
+   */
+  constructor({ gateway, specs, open, env }: OutflowOptions) {
+    const source = gatewaySource(gateway);
+    this.#outlets = Object.entries(specs).map(([name, spec]) => {
+      const { flush = {}, ...adapter } = spec;
+      const { maxLagMs: _, ...settings } = flush;
+      const destination = open(adapter, { gatewayId: gateway.id, name });
+      return {
+        name,
+        destination,
+        flush,
+        flusher: new Flusher({ source, destination, env, settings }),
+      };
+    });
+  }
+
+  /** How each stands. */
+  get status(): readonly DestinationStatus[] {
+    return this.#outlets.map(({ name, flusher, flush }) => ({
+      ...flusher.status,
+      name,
+      maxLagMs: flush.maxLagMs,
+    }));
+  }
+
+  /**
+   * Rows that a destination did not take, the oldest first.
+   *
+   * @param name the destination
+   * @returns undefined when there is none of that name
+   */
+  async problems(name: string): Promise<readonly RowProblem[] | undefined> {
+    const destination = this.#outlets.find((outlet) => outlet.name === name)?.destination;
+    if (destination === undefined) return undefined;
+    return "problems" in destination
+      ? await (destination as Destination & Troubled).problems(MAX_PROBLEMS)
+      : [];
+  }
+
+  /**
+   * Flushes to all of them now.
+   *
+   * @returns the errors by name; empty when everything has arrived that was committed before
+   */
+  async flushNow(): Promise<ReadonlyMap<string, unknown>> {
+    const errors = new Map<string, unknown>();
+    await Promise.all(this.#outlets.map(async ({ name, flusher }) => {
+      await flusher.flushNow().catch((error) => void errors.set(name, error));
+    }));
+    return errors;
+  }
+
+  /** Ends the flushing; what has not arrived stays in the log. */
+  async close(): Promise<void> {
+    await Promise.all(this.#outlets.map(async ({ destination, flusher }) => {
+      const closed = flusher.close();
+      await destination.close();
+      await closed;
+    }));
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Destinations as a configuration writes them: databases by their address, and how they are
+ * composed.
+ *
+ * @module
+ */
+
+import type { DatabaseAdapter, Destination } from "@lakesync/adapters";
+import type { FlushSettings } from "@lakesync/adapters/flush";
+
+/** What an adapter is opened for. */
+export interface DestinationContext {
+  /** The gateway whose changes it gets. */
+  readonly gatewayId: string;
+  /** Its name in the configuration. */
+  readonly name: string;
+}
+
+/** How a pool of connections is kept; the same for every database. */
+export interface PoolSpec {
+  /** How many connections at most; 10 unless given. */
+  readonly poolMax?: number;
+  /** A connection that is not used for so long is closed, in milliseconds; 10,000 unless given. */
+  readonly idleTimeoutMs?: number;
+  /** How long connecting may take, in milliseconds; 30,000 unless given. */
+  readonly connectionTimeoutMs?: number;
+  /** How long a statement may take, or wait for a lock, in milliseconds; 30,000 unless given. */
+  readonly statementTimeoutMs?: number;
+  /** A connection is replaced after so long, in milliseconds; an hour unless given. */
+  readonly maxLifetimeMs?: number;
+  /** Tables that are there already and are to be used; others that are not ours are refused. */
+  readonly adopt?: readonly string[];
+  /** How long changes are kept in the change table, in days; for ever unless given. */
+  readonly retentionDays?: number;
+}
+
+/** A Postgres database. `{gateway}` in `url` and `schema` stands for the gateway's id. */
+export interface PostgresSpec extends PoolSpec {
+  /** Which kind. */
+  readonly type: "postgres";
+  /** `postgres://user:password@host:port/database?sslmode=…`. */
+  readonly url: string;
+  /** The database schema that holds the tables; `public` unless given. */
+  readonly schema?: string;
+}
+
+/** A MySQL or MariaDB database. `{gateway}` in `url` stands for the gateway's id. */
+export interface MysqlSpec extends PoolSpec {
+  /** Which kind. */
+  readonly type: "mysql";
+  /** `mysql://user:password@host:port/database`. */
+  readonly url: string;
+}
+
+/** A database in memory, for trying out. */
+export interface MemorySpec {
+  /** Which kind. */
+  readonly type: "memory";
+}
+
+/** Tables that go to different adapters. */
+export interface CompositeSpec {
+  /** Which kind. */
+  readonly type: "composite";
+  /** Where tables go, by their names. */
+  readonly routes: Readonly<Record<string, AdapterSpec>>;
+  /** Where all others go. */
+  readonly default: AdapterSpec;
+}
+
+/** One adapter that counts and others that follow it. */
+export interface FanOutSpec {
+  /** Which kind. */
+  readonly type: "fanout";
+  /** The one that counts. */
+  readonly primary: AdapterSpec;
+  /** Those that follow. */
+  readonly secondaries: readonly AdapterSpec[];
+}
+
+/** What is young goes to one adapter, what is old to another. */
+export interface LifecycleSpec {
+  /** Which kind. */
+  readonly type: "lifecycle";
+  /** Holds what is young. */
+  readonly hot: AdapterSpec;
+  /** Holds everything. */
+  readonly cold: AdapterSpec;
+  /** For how many days something is young. */
+  readonly hotDays: number;
+  /** Whether rows that have not changed for so long leave `hot` too, not only changes. */
+  readonly rows?: boolean;
+}
+
+/** An adapter that is made by code. */
+export interface CustomSpec {
+  /** Which kind. */
+  readonly type: "custom";
+  /** Makes it. */
+  readonly open: (context: DestinationContext) => DatabaseAdapter;
+}
+
+/** A destination that can be composed. */
+export type AdapterSpec =
+  | PostgresSpec
+  | MysqlSpec
+  | MemorySpec
+  | CompositeSpec
+  | FanOutSpec
+  | LifecycleSpec
+  | CustomSpec;
+
+/** How changes are flushed to a destination. */
+export interface FlushSpec
+  extends Partial<Pick<FlushSettings, "everyMs" | "maxBytes" | "maxChanges" | "maxRetryMs">> {
+  /** Past this lag, in milliseconds, the server is not ready; no limit unless given. */
+  readonly maxLagMs?: number;
+}
+
+/** A destination of a gateway. */
+export type DestinationSpec = AdapterSpec & {
+  /** How changes are flushed to it. */
+  readonly flush?: FlushSpec;
+};
+
+/** Destinations by name. */
+export type DestinationSpecs = Readonly<Record<string, DestinationSpec>>;
+
+/** Makes an adapter of what the configuration says. */
+export type OpenAdapter = (spec: AdapterSpec, context: DestinationContext) => Destination;
