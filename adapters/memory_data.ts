@@ -147,8 +147,9 @@ export class MemoryData {
   }
 
   #apply({ key, isVisible, replaces, cells }: RowEffect, committed: Committed): void {
-    const before = replaces ? undefined : this.row(key);
-    this.#set({ key, isVisible, cells: merged(before?.cells ?? [], cells), ...when(committed) });
+    const before = this.row(key)?.cells ?? [];
+    const after = merged(before, cells, replaces);
+    this.#set({ key, isVisible, cells: after, ...when(committed) });
     if (replaces) this.#unsettled.delete(nameOfKey(key));
   }
 
@@ -169,9 +170,14 @@ function when({ seq, committedMs }: Committed): Committed {
 }
 
 /** Cells with others laid over them; a cell without a stamp keeps the one that is there. */
-function merged(under: readonly Cell[], over: readonly Cell[]): readonly Cell[] {
-  const cells = new Map<number, Cell>(under.map((cell) => [cell[0], cell]));
-  for (const [column, value, stamp = cells.get(column)?.[2]] of over) {
+function merged(
+  under: readonly Cell[],
+  over: readonly Cell[],
+  replaces: boolean,
+): readonly Cell[] {
+  const before = new Map<number, Cell>(under.map((cell) => [cell[0], cell]));
+  const cells = new Map(replaces ? [] : before);
+  for (const [column, value, stamp = before.get(column)?.[2]] of over) {
     cells.set(column, stamp === undefined ? [column, value] : [column, value, stamp]);
   }
   return [...cells.values()].sort(([a], [b]) => a - b);

@@ -117,12 +117,12 @@ export const BATCHES: readonly Case[] = [
       await log.insert([
         first,
         ...log.commit({ ...row, cells: { title: "b", done: true }, isUnstamped: true }),
+        ...log.commit({ ...row, replaces: true, cells: { n: 1, title: "c" }, isUnstamped: true }),
       ]);
       const { hlc, clientId } = first;
       const [{ cells } = { cells: [] }] = await allRows(adapter);
       assert.deepEqual(cells.map(([column, value, stamp]) => [column, value, stamp]), [
-        [log.column("todos", "title"), "b", { hlc, clientId }],
-        [log.column("todos", "done"), true, undefined],
+        [log.column("todos", "title"), "c", { hlc, clientId }],
         [log.column("todos", "n"), 1, { hlc, clientId }],
       ]);
     },

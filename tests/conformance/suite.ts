@@ -7,7 +7,12 @@
 
 import type { DatabaseAdapter } from "@lakesync/adapters";
 import { BATCHES } from "./adapter_batches.ts";
+import { FORGET } from "./adapter_forget.ts";
 import { POSITION } from "./adapter_position.ts";
+import { READS } from "./adapter_reads.ts";
+import { REWIND } from "./adapter_rewind.ts";
+import { SCHEMA } from "./adapter_schema.ts";
+import { VALUES } from "./adapter_values.ts";
 
 /** An adapter under test, over an empty database. */
 export interface Subject {
@@ -27,7 +32,15 @@ export interface Case {
   run(subject: Subject): Promise<void>;
 }
 
-const CASES: readonly Case[] = [...POSITION, ...BATCHES];
+const CASES: readonly Case[] = [
+  ...POSITION,
+  ...SCHEMA,
+  ...BATCHES,
+  ...VALUES,
+  ...READS,
+  ...REWIND,
+  ...FORGET,
+];
 
 /** How the suite is run. */
 export interface ConformanceOptions {
