@@ -109,7 +109,7 @@ export async function startMariadb(options: ServerOptions = {}): Promise<Databas
     ready: "ready for connections",
     stopSignal: "SIGTERM",
     quitSignal: "SIGKILL",
-    prepare: (folder) => template.put(folder, user, () => makeData(found, folder, user)),
+    prepare: (folder) => template.put(folder, user, (first) => makeData(found, first, user)),
     command: (folder, port) => [
       found.server,
       "--no-defaults",

@@ -101,7 +101,7 @@ export async function startPostgres(options: ServerOptions = {}): Promise<Databa
     ready: "ready to accept connections",
     stopSignal: "SIGINT",
     quitSignal: "SIGQUIT",
-    prepare: (folder) => template.put(folder, user, () => makeData(found.from, folder, user)),
+    prepare: (folder) => template.put(folder, user, (first) => makeData(found.from, first, user)),
     command: (folder, port) => [
       `${found.from}/postgres`,
       ...["-D", `${folder}/data`, "-p", String(port)],

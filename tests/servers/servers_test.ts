@@ -10,6 +10,8 @@ import { databaseTest, isMissing, type Product } from "./tests.ts";
 const START = { postgres: startPostgres, mariadb: startMariadb };
 const PREFIX: Readonly<Record<Product, string>> = { postgres: "postgres", mariadb: "mysql" };
 
+const GONE_MS = 60_000;
+
 async function processes(server: DatabaseServer): Promise<number[]> {
   return [server.pid, ...await childrenOf(server.pid)];
 }
@@ -125,7 +127,9 @@ for (const product of ["postgres", "mariadb"] as const) {
       test.kill("SIGKILL");
       await test.status;
       assert.ok(started);
-      while (await isThere(folder)) await pause();
+      const deadline = performance.now() + GONE_MS;
+      while (await isThere(folder) && performance.now() < deadline) await pause();
+      assert.equal(await isThere(folder), false);
       for (const id of ids) assert.equal(await isAlive(id), false);
     },
   });
