@@ -9,6 +9,8 @@ import type { DatabaseAdapter } from "@lakesync/adapters";
 import { BATCHES } from "./adapter_batches.ts";
 import { FORGET } from "./adapter_forget.ts";
 import { POSITION } from "./adapter_position.ts";
+import { PROBLEMS } from "./adapter_problems.ts";
+import { playAgainstMemory } from "./adapter_property.ts";
 import { READS } from "./adapter_reads.ts";
 import { REWIND } from "./adapter_rewind.ts";
 import { SCHEMA } from "./adapter_schema.ts";
@@ -40,12 +42,15 @@ const CASES: readonly Case[] = [
   ...READS,
   ...REWIND,
   ...FORGET,
+  ...PROBLEMS,
 ];
 
 /** How the suite is run. */
 export interface ConformanceOptions {
   /** Whether what it needs is missing. */
   readonly ignore?: boolean;
+  /** So many random lives are played; 100 unless given. */
+  readonly runs?: number;
 }
 
 /**
@@ -57,7 +62,7 @@ export interface ConformanceOptions {
 export function adapterConformance(
   name: string,
   open: () => Promise<Subject>,
-  { ignore = false }: ConformanceOptions = {},
+  { ignore = false, runs = 100 }: ConformanceOptions = {},
 ): void {
   for (const each of CASES) {
     Deno.test({
@@ -73,4 +78,9 @@ export function adapterConformance(
       },
     });
   }
+  Deno.test({
+    name: `${name}: holds what the adapter in memory holds, whatever is sent`,
+    ignore,
+    fn: () => playAgainstMemory(open, runs),
+  });
 }
