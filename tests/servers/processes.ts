@@ -31,18 +31,39 @@ export async function childrenOf(pid: number): Promise<number[]> {
     .flatMap(([id, parent]) => id !== undefined && parent === pid ? [id] : []);
 }
 
-/** Whether a process still does anything: one that only waits to be collected does not. */
-export async function isAlive(pid: number): Promise<boolean> {
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+  } catch {
+    return [];
+  }
+}
+
+/** The states of a process's threads, one letter each, as `ps` has them; none when it is gone. */
+async function statesOf(pid: number): Promise<string[]> {
   if (Deno.build.os !== "linux") {
     const state = (await run("ps", ["-o", "stat=", "-p", String(pid)])).trim();
-    return state !== "" && !state.startsWith("Z");
+    return state === "" ? [] : [state.slice(0, 1)];
   }
-  try {
-    const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
-  } catch {
-    return false;
+  const states: string[] = [];
+  const tasks = `/proc/${pid}/task`;
+  for (const name of await namesIn(tasks)) {
+    // A thread that ended meanwhile does nothing any more.
+    const stat = await Deno.readTextFile(`${tasks}/${name}/stat`).catch(() => ") X");
+    states.push(stat.charAt(stat.lastIndexOf(")") + 2));
   }
+  return states;
+}
+
+/** Whether a process still does anything: one that only waits to be collected does not. */
+export async function isAlive(pid: number): Promise<boolean> {
+  return !(await statesOf(pid)).every((state) => "ZX".includes(state));
+}
+
+/** Stops a process, and waits until it has stopped. */
+export async function stop(pid: number): Promise<void> {
+  if (!signal(pid, "SIGSTOP")) return;
+  while (!(await statesOf(pid)).every((state) => "TZX".includes(state))) await pause();
 }
 
 /** Sends a process a signal; whether there was one. */
@@ -62,7 +83,7 @@ export function signal(pid: number, name: Deno.Signal): boolean {
  * @param pid the process; its parent is to wait for it
  */
 export async function killTree(pid: number): Promise<void> {
-  signal(pid, "SIGSTOP");
+  await stop(pid);
   const children = await childrenOf(pid);
   for (const child of children) signal(child, "SIGKILL");
   signal(pid, "SIGKILL");

@@ -8,7 +8,7 @@
 import type { User } from "./find.ts";
 import { Keeper } from "./keeper.ts";
 import { freePort } from "./port.ts";
-import { childrenOf, killTree, pause, signal } from "./processes.ts";
+import { childrenOf, killTree, pause, signal, stop } from "./processes.ts";
 
 /** How a server is started. */
 export interface ServerOptions {
@@ -151,8 +151,9 @@ export class Server implements DatabaseServer {
     const child = this.#child;
     if (child === undefined) return;
     if (name === "SIGSTOP" || name === "SIGCONT") {
-      signal(child.pid, name);
-      for (const pid of await childrenOf(child.pid)) signal(pid, name);
+      const send = name === "SIGSTOP" ? stop : (pid: number) => signal(pid, name);
+      await send(child.pid);
+      for (const pid of await childrenOf(child.pid)) await send(pid);
       return;
     }
     if (name === "SIGKILL") {

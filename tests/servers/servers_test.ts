@@ -4,16 +4,24 @@ import { startPostgres } from "./postgres.ts";
 import { freePort } from "./port.ts";
 import { childrenOf, isAlive, pause } from "./processes.ts";
 import type { DatabaseServer } from "./server.ts";
-import { query } from "./testing_sql.ts";
+import { openSession, query } from "./testing_sql.ts";
 import { databaseTest, isMissing, type Product } from "./tests.ts";
 
 const START = { postgres: startPostgres, mariadb: startMariadb };
 const PREFIX: Readonly<Record<Product, string>> = { postgres: "postgres", mariadb: "mysql" };
 
 const GONE_MS = 60_000;
+const HELD_MS = 100;
 
 async function processes(server: DatabaseServer): Promise<number[]> {
   return [server.pid, ...await childrenOf(server.pid)];
+}
+
+/** The processes that made the System V shared memory there is, where the system tells. */
+async function memoryMakers(): Promise<number[]> {
+  if (Deno.build.os !== "linux") return [];
+  const [, ...lines] = (await Deno.readTextFile("/proc/sysvipc/shm")).trim().split("\n");
+  return lines.map((line) => Number(line.trim().split(/\s+/)[4]));
 }
 
 async function isThere(path: string): Promise<boolean> {
@@ -67,6 +75,7 @@ for (const product of ["postgres", "mariadb"] as const) {
         const ids = await processes(server);
         await server.kill(signal);
         for (const id of ids) assert.equal(await isAlive(id), false);
+        assert.equal((await memoryMakers()).some((id) => ids.includes(id)), false);
         await assertRefuses(url, "SELECT 1");
         await server.restart();
       }
@@ -80,16 +89,21 @@ for (const product of ["postgres", "mariadb"] as const) {
   );
 
   databaseTest(product, "SIGSTOP holds every session until SIGCONT", async ({ url, server }) => {
+    await using session = await openSession(url);
+    await session.query("SELECT 1 AS n");
     await server.kill("SIGSTOP");
-    let answered = false;
-    const answer = query(url, "SELECT 1 AS n").finally(() => answered = true);
+    let answers = 0;
+    const all = Promise.all([session.query("SELECT 1 AS n"), query(url, "SELECT 2 AS n")].map(
+      (answer) => answer.finally(() => answers++),
+    ));
     const patience = Promise.withResolvers<void>();
-    const timer = setTimeout(patience.resolve, 100);
-    await Promise.race([answer, patience.promise]);
+    const timer = setTimeout(patience.resolve, HELD_MS);
+    await Promise.race([all, patience.promise]);
     clearTimeout(timer);
-    assert.equal(answered, false);
+    const early = answers;
     await server.kill("SIGCONT");
-    assert.deepEqual(await answer, [{ n: 1 }]);
+    assert.equal(early, 0);
+    assert.deepEqual(await all, [[{ n: 1 }], [{ n: 2 }]]);
   });
 
   Deno.test({
