@@ -17,6 +17,7 @@ import type {
   Place,
   ProblemKind,
   RowProblem,
+  StoredChange,
 } from "../adapter.ts";
 import type { Refusal } from "./bisect.ts";
 import type { StoredRow } from "./images.ts";
@@ -123,8 +124,8 @@ export interface SqlTransaction {
   /** Adds changes; those that are there already are left out. */
   insertChanges(changes: readonly NumberedChange[]): Promise<void>;
   /**
-   * Removes all changes after a commit and unsettles the rows they touched, which may have to be
-   * remembered for it.
+   * Removes all changes after a commit and unsettles the rows that they touched, known or not, and
+   * all other rows that are newer than the commit.
    */
   giveUpChanges(afterSeq: number): Promise<void>;
   /**
@@ -200,8 +201,15 @@ export interface SchemaTransaction extends SqlTransaction {
    * @throws {DestinationError} `stop` when something would be lost, or is not as it must be
    */
   apply(step: Exclude<SchemaStep, { readonly kind: "fillTable" }>): Promise<void>;
-  /** Makes foreign keys and their indexes, those that are not there yet. */
-  makeReferences(schema: DestinationSchema, references: readonly Reference[]): Promise<void>;
+  /**
+   * Takes off foreign keys that LakeSync made and that are not wanted any more.
+   *
+   * @param references those that are wanted
+   * @returns those that are not there yet
+   */
+  lackingReferences(references: readonly Reference[]): Promise<readonly Reference[]>;
+  /** Makes foreign keys and indexes for them. The rows that LakeSync wrote are as they must be. */
+  makeReferences(layouts: StoredLayouts, references: readonly Reference[]): Promise<void>;
   /** Keeps the schema and its tables. */
   putSchema(schema: DestinationSchema, stored: readonly StoredTable[]): Promise<void>;
   /** The layouts of the schema that was put. */
@@ -241,10 +249,10 @@ export interface SqlBackend {
   changes(
     after: Required<Place> & { readonly n: number },
     limit: number,
-  ): Promise<readonly Omit<NumberedChange, "effect">[]>;
+  ): Promise<readonly (StoredChange & { readonly n: number })[]>;
   /** Rows by their keys, in any order. */
   rows(keys: readonly DestinationKey[]): Promise<readonly StoredRow[]>;
-  /** Rows of which something is kept, in the order of their keys. */
+  /** Rows of which something is known, in the order of their keys. */
   scan(after: DestinationKey | undefined, limit: number): Promise<readonly StoredRow[]>;
   /** Rows with problems, the oldest first. */
   problems(limit: number): Promise<readonly Omit<RowProblem, "table">[]>;

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { DestinationKey, FlushBatch, RowEffect } from "../adapter.ts";
+import type { Cell, DestinationKey, FlushBatch, RowEffect } from "../adapter.ts";
 import { KeyMap } from "./row_keys.ts";
 import type { KeptCell, KeptCells } from "./stored_cells.ts";
 
@@ -17,9 +17,9 @@ export interface StoredRow {
   readonly isVisible: boolean;
   /** All its cells, seen or not. */
   readonly cells: KeptCells;
-  /** The commit that last changed it; 0 where that is not known. */
+  /** The last commit that may have changed it. */
   readonly seq: number;
-  /** When that was committed, in milliseconds since 1970. */
+  /** When its last change was committed, in milliseconds since 1970; 0 when that is not known. */
   readonly committedMs: number;
   /**
    * The generation in which it was last settled. It is unsettled when that is not the destination's
@@ -31,26 +31,29 @@ export interface StoredRow {
 /** The generation of a row that a rewind unsettled. */
 export const UNSETTLED = -1;
 
-/** An effect with the commit it came with. */
+/** What a batch does to one row. */
 interface Placed {
-  readonly effect: RowEffect;
-  /** Undefined for rows that are set beside the changes. */
-  readonly commit: { readonly seq: number; readonly committedMs: number } | undefined;
+  readonly key: DestinationKey;
+  /** Undefined when it only unsettles the row. */
+  readonly effect: RowEffect | undefined;
+  /** The commit it came with. */
+  readonly seq: number;
+  /** When that was; undefined for rows that are set beside the changes. */
+  readonly committedMs: number | undefined;
 }
 
 /**
- * Tells for which rows of a batch it must be known how they were before: those whose first effect
- * leaves cells as they are, or has cells whose stamps are not known.
+ * Tells for which rows of a batch it must be known how they were before: all but those whose first
+ * change replaces what they were.
  *
  * @param batch the batch
  * @returns the rows, each once
  */
 export function neededBefore(batch: FlushBatch): readonly DestinationKey[] {
   const needs = new KeyMap<boolean>();
-  const isPlain = ({ replaces, cells }: RowEffect) =>
-    replaces && cells.every(([, , stamp]) => stamp !== undefined);
-  for (const { effect } of placedEffects(batch)) {
-    if (!needs.has(effect.key)) needs.set(effect.key, !isPlain(effect));
+  for (const { key, effect, committedMs } of placed(batch)) {
+    const isAnew = effect?.replaces === true && committedMs !== undefined;
+    if (!needs.has(key)) needs.set(key, !isAnew);
   }
   return needs.keys().filter((key) => needs.get(key));
 }
@@ -61,8 +64,7 @@ export function neededBefore(batch: FlushBatch): readonly DestinationKey[] {
  * @param batch the batch
  * @param before rows as they were, at least those of {@linkcode neededBefore} that were there
  * @param generation the destination's generation
- * @returns one image for each row, in the order in which the batch names the rows first. One that is
- * not visible and has no cells is no longer to be kept
+ * @returns one image for each row, in the order in which the batch names the rows first
  */
 export function mergeImages(
   batch: FlushBatch,
@@ -72,36 +74,40 @@ export function mergeImages(
   const known = new KeyMap<StoredRow>();
   for (const row of before) known.set(row.key, row);
   const images = new KeyMap<StoredRow>();
-  for (const { effect, commit } of placedEffects(batch)) {
-    const { key, isVisible, replaces } = effect;
+  for (const { key, effect, seq, committedMs } of placed(batch)) {
     const row = images.get(key) ?? known.get(key);
+    const isReplaced = effect?.replaces === true;
     images.set(key, {
       key,
-      isVisible,
-      cells: cellsAfter(row?.cells, effect),
-      seq: commit?.seq ?? row?.seq ?? 0,
-      committedMs: commit?.committedMs ?? row?.committedMs ?? 0,
-      settled: replaces ? generation : row?.settled ?? generation,
+      isVisible: effect?.isVisible ?? row?.isVisible ?? false,
+      cells: cellsAfter(isReplaced ? undefined : row?.cells, effect?.cells ?? []),
+      seq,
+      committedMs: committedMs ?? row?.committedMs ?? 0,
+      settled: effect === undefined
+        ? UNSETTLED
+        : isReplaced
+        ? generation
+        : row?.settled ?? generation,
     });
   }
   return images.values();
 }
 
-/** Whether there is something of a row to be kept. */
-export function isKept({ isVisible, cells }: Pick<StoredRow, "isVisible" | "cells">): boolean {
-  return isVisible || cells.size > 0;
-}
-
-function placedEffects({ rows, changes }: FlushBatch): readonly Placed[] {
-  const placed: Placed[] = rows.map((effect) => ({ effect, commit: undefined }));
-  for (const { effect, seq, committedMs } of changes) {
-    if (effect !== undefined) placed.push({ effect, commit: { seq, committedMs } });
+function placed({ to, rows, changes }: FlushBatch): readonly Placed[] {
+  const all: Placed[] = [];
+  for (const effect of rows) {
+    all.push({ key: effect.key, effect, seq: to.seq, committedMs: undefined });
   }
-  return placed;
+  for (const { effect, unsettles, seq, committedMs } of changes) {
+    const key = effect?.key ?? unsettles;
+    if (key !== undefined) all.push({ key, effect, seq, committedMs });
+  }
+  return all;
 }
 
-function cellsAfter(before: KeptCells | undefined, { replaces, cells }: RowEffect): KeptCells {
-  const after = new Map<number, KeptCell>(replaces ? [] : before);
+function cellsAfter(before: KeptCells | undefined, cells: readonly Cell[]): KeptCells {
+  if (before !== undefined && cells.length === 0) return before;
+  const after = new Map<number, KeptCell>(before);
   for (const [column, value, stamp = before?.get(column)?.stamp] of cells) {
     after.set(column, { value, stamp });
   }

@@ -5,11 +5,7 @@
  */
 
 import type { DestinationKey } from "../adapter.ts";
-
-/** One text for a key, unlike that of any other key. */
-export function nameOfKey({ table, rowId }: DestinationKey): string {
-  return `${table} ${rowId}`;
-}
+import { nameOfKey } from "../place.ts";
 
 /** A map whose keys are keys of rows. */
 export class KeyMap<T> {
