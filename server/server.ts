@@ -20,6 +20,7 @@ import type { Phase } from "./http/context.ts";
 import { DEFAULT_GATEWAY } from "./http/health.ts";
 import { Listener } from "./listener.ts";
 import { LiveHub } from "./live/hub.ts";
+import { createMetrics } from "./observe/metrics.ts";
 import { prepareGateways } from "./prepare.ts";
 import type { StoreFactory } from "./store/store.ts";
 
@@ -139,6 +140,7 @@ export async function startServer(
     const context = {
       gateways,
       destinations,
+      metrics: createMetrics(destinations),
       authenticator: createAuthenticator(options.trust),
       phase: () => phase,
       stopping: stopping.signal,

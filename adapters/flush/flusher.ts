@@ -167,6 +167,7 @@ export class Flusher {
         const more = await this.#step();
         this.#failures = 0;
         this.#lastError = undefined;
+        if (!more && this.#state !== "gap") this.#enter("idle");
         this.#settle();
         if (!more) await this.#rest();
       } catch (error) {
@@ -181,7 +182,6 @@ export class Flusher {
 
   /** Waits for commits, and then for others to join them. */
   async #rest(): Promise<void> {
-    if (this.#state !== "gap") this.#enter("idle");
     if (this.#waiters.size === 0) await this.#wake.wait();
     const isFull = () => this.#waitingBytes >= this.#settings.maxBytes;
     await this.#passes(this.#settings.everyMs, () => this.#hurries || isFull());

@@ -13,7 +13,7 @@ import { destinationsHandler, flushHandler } from "./destinations.ts";
 import { ByteBudget } from "./budget.ts";
 import { checkpointHandler } from "./checkpoint.ts";
 import type { App, Env, Handler, ServerContext } from "./context.ts";
-import { livezHandler, readyHandler, startupzHandler } from "./health.ts";
+import { livezHandler, metricsHandler, readyHandler, startupzHandler } from "./health.ts";
 import { descriptionHandler } from "./openapi.ts";
 import { pullHandler } from "./pull.ts";
 import { pushHandler } from "./push.ts";
@@ -60,6 +60,7 @@ function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handle
     getStartupz: startupzHandler(context),
     getReady: ready,
     getHealthReady: ready,
+    getMetrics: metricsHandler(context),
     getDescription: descriptionHandler,
   };
 }

@@ -82,7 +82,7 @@ Deno.test("every path answers errors in one shape, with the version and a reques
     const cases: [string, string, string | undefined, number, string][] = [
       ["GET", "/", undefined, 404, "NOT_FOUND"],
       ["GET", "/v1", undefined, 404, "NOT_FOUND"],
-      ["GET", "/metrics", undefined, 404, "NOT_FOUND"],
+      ["GET", "/metrics/all", undefined, 404, "NOT_FOUND"],
       ["GET", "/v1/sync/default/nothing", alice, 404, "NOT_FOUND"],
       ["GET", "/v1/admin/sync-rules/default", admin, 404, "NOT_FOUND"],
       ["GET", PUSH, alice, 405, "METHOD_NOT_ALLOWED"],

@@ -1,5 +1,5 @@
 /**
- * Probes, without a token: alive, started, ready.
+ * Probes and metrics, without a token: alive, started, ready.
  *
  * @module
  */
@@ -52,4 +52,15 @@ export function readyHandler(context: ServerContext): Handler {
     }
     return probe({ status: "ready", checks: { store: "ok", destinations: "ok" } }, 200);
   };
+}
+
+/** `GET /metrics`: what Prometheus is told. */
+export function metricsHandler({ metrics }: ServerContext): Handler {
+  return async () =>
+    new Response(await metrics?.text() ?? "", {
+      headers: {
+        "Content-Type": metrics?.contentType ?? "text/plain; charset=utf-8",
+        "Cache-Control": "no-store",
+      },
+    });
 }

@@ -325,6 +325,13 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
   getStartupz: probe("Whether the stores are open", "Startup", "Not yet."),
   getReady: ready,
   getHealthReady: { ...ready, summary: "Another name of /ready" },
+  getMetrics: {
+    summary: "Tell Prometheus how the server is doing",
+    tag: "health",
+    access: "none",
+    answers: { 200: answer("Text of Prometheus, version 0.0.4.", { "text/plain": {} }) },
+    errors: [],
+  },
   getDescription: {
     summary: "Read this description",
     tag: "health",

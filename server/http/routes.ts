@@ -26,6 +26,7 @@ export type OperationId =
   | "getStartupz"
   | "getReady"
   | "getHealthReady"
+  | "getMetrics"
   | "getDescription";
 
 /** The methods that some route takes. */
@@ -55,5 +56,6 @@ export const ROUTES: Readonly<Record<string, PathRoutes>> = {
   "/startupz": { GET: "getStartupz" },
   "/ready": { GET: "getReady" },
   "/health/ready": { GET: "getHealthReady" },
+  "/metrics": { GET: "getMetrics" },
   "/openapi.json": { GET: "getDescription" },
 };

@@ -1,0 +1,79 @@
+/**
+ * What a server tells Prometheus, as text.
+ *
+ * Source: the Prometheus text exposition format, version 0.0.4.
+ *
+ * @module
+ */
+
+import { Gauge, Registry } from "prom-client";
+import type { Destinations } from "../destinations/destinations.ts";
+import type { DestinationStatus } from "../destinations/outflow.ts";
+
+/** The metrics of a server. */
+export interface Metrics {
+  /** The type of the text. */
+  readonly contentType: string;
+  /** The metrics as they are now. */
+  text(): Promise<string>;
+}
+
+const LABELS = ["gateway", "destination"] as const;
+
+const DESTINATION_GAUGES: readonly (readonly [
+  name: string,
+  help: string,
+  valueOf: (status: DestinationStatus) => number,
+])[] = [
+  [
+    "lakesync_destination_lag_seconds",
+    "Since when the oldest change that the destination lacks has waited",
+    ({ lagMs }) => lagMs / 1000,
+  ],
+  [
+    "lakesync_destination_lag_changes",
+    "Changes that the destination lacks; more when it is behind by more than a page of the log",
+    ({ lagChanges }) => lagChanges,
+  ],
+  [
+    "lakesync_destination_lag_commits",
+    "Commits by which the destination is behind",
+    ({ lagCommits }) => lagCommits,
+  ],
+  [
+    "lakesync_destination_failures",
+    "Failures of the destination in a row",
+    ({ failures }) => failures,
+  ],
+  [
+    "lakesync_destination_seq",
+    "The commit up to which everything has arrived",
+    ({ position }) => position?.seq ?? 0,
+  ],
+];
+
+/**
+ * Makes the metrics of a server.
+ *
+ * @param destinations where changes are flushed to
+ */
+export function createMetrics(destinations: Pick<Destinations, "all">): Metrics {
+  const registry = new Registry();
+  for (const [name, help, valueOf] of DESTINATION_GAUGES) {
+    new Gauge({
+      name,
+      help,
+      labelNames: LABELS,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [gateway, statuses] of destinations.all()) {
+          for (const status of statuses) {
+            this.set({ gateway, destination: status.name }, valueOf(status));
+          }
+        }
+      },
+    });
+  }
+  return { contentType: registry.contentType, text: () => registry.metrics() };
+}
