@@ -88,7 +88,7 @@ export async function readLog(
     at = last;
   }
   const ids = [...new Set(entries.map(({ clientId }) => clientId))];
-  const clients = await store.readClients(ids);
+  const clients = await peek(() => store.readClients(ids));
   const subs = new Map(clients.map((client, i) => [ids[i], client?.sub ?? ""]));
   const logged: { -readonly [K in keyof Logged]: Logged[K] }[] = [];
   for (const { seq, slice, clientId, mutationId, payload } of entries) {

@@ -29,15 +29,30 @@ export class LogWatch {
    *
    * @param gateway the gateway
    * @param peek runs a read at once, whatever the disk would take
+   * @param ended resolves when the server's process ends, whose reads then never do: another one
+   * that shares the database goes on
    */
-  follow(gateway: OpenGateway, peek: <T>(read: () => T) => T): void {
-    const read = (from: number) => readLog(gateway.store, from, peek);
-    this.#reading = read(0).then((log) => this.#begin(gateway.id, log));
-    gateway.onCommit(() => {
-      this.#reading = this.#reading.then(async () => {
-        for (const logged of await read(this.#seq)) this.#take(logged, this.#members, true);
-      });
+  follow(gateway: OpenGateway, peek: <T>(read: () => T) => T, ended: Promise<void>): void {
+    const read = async (from: number) =>
+      await Promise.race([readLog(gateway.store, from, peek), ended]);
+    this.#next(async () => {
+      const log = await read(0);
+      if (log !== undefined) this.#begin(gateway.id, log);
     });
+    gateway.onCommit(() =>
+      this.#next(async () => {
+        for (const logged of await read(this.#seq) ?? []) this.#take(logged, this.#members, true);
+      })
+    );
+  }
+
+  /** Resolves when all is read that was committed so far. */
+  get read(): Promise<void> {
+    return this.#reading;
+  }
+
+  #next(reads: () => Promise<void>): void {
+    this.#reading = this.#reading.then(reads);
   }
 
   /** What the log says may be less than was known, when it is an older copy. */

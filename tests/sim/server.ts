@@ -160,14 +160,16 @@ export class SimServer implements Host {
     const gateway = await gateways.create(id);
     const watch = this.#settings.watches.get(id);
     this.#settings.outlets.get(id)?.open(process, gateway, this.clock);
-    watch?.follow(gateway as OpenGateway, (read) => {
+    const peek = <T>(read: () => T): T => {
       this.#peeking = true;
       try {
         return read();
       } finally {
         this.#peeking = false;
       }
-    });
+    };
+    const ended = new Promise<void>((resolve) => process.atEnd(resolve));
+    watch?.follow(gateway as OpenGateway, peek, ended);
   }
 
   /** What the disk takes: memory nothing, a write little, and until it is durable a while. */
