@@ -18,6 +18,8 @@ export interface ServerProcessOptions {
   readonly port?: number;
   /** A command before deno's own, for instance a tracer and its flags. */
   readonly wrapper?: readonly string[];
+  /** Further flags of `lakesync serve`. */
+  readonly args?: readonly string[];
   /** Environment variables of the process. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -60,7 +62,7 @@ export class ServerProcess implements AsyncDisposable {
    */
   async start(): Promise<this> {
     const { data, secret, store = "sqlite", port = 0, wrapper = [], env = {} } = this.#options;
-    const { dev = true } = this.#options;
+    const { dev = true, args: more = [] } = this.#options;
     const listen = this.#url === "" ? String(port) : new URL(this.#url).port;
     const main = new URL("../main.ts", import.meta.url);
     const [command, ...args] = [
@@ -73,6 +75,7 @@ export class ServerProcess implements AsyncDisposable {
       main.protocol === "file:" ? decodeURIComponent(main.pathname) : main.href,
       ...["serve", "--port", listen, "--data", data, "--secret", secret, "--store", store],
       `--dev=${dev}`,
+      ...more,
     ];
     if (command === undefined) throw new Error("There is no command to start");
     const child = new Deno.Command(command, { args, env, stdout: "null", stderr: "piped" }).spawn();
