@@ -83,8 +83,8 @@ async function findPrograms(): Promise<Programs | Missing> {
 }
 
 /**
- * Looks for MariaDB or MySQL on this machine: in the folder that `LAKESYNC_TEST_MARIADB` names, else
- * where systems put it.
+ * Looks for MariaDB or MySQL on this machine: in the folder that `LAKESYNC_TEST_MARIADB` names,
+ * else where systems put it.
  */
 export async function findMariadb(): Promise<Found | Missing> {
   const found = await findPrograms();

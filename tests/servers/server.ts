@@ -34,9 +34,9 @@ export interface DatabaseServer extends AsyncDisposable {
   /** Makes an empty database and gives its address. */
   createDatabase(): Promise<string>;
   /**
-   * Sends a signal to the whole server. SIGKILL ends all its processes as if at one instant, SIGTERM
-   * is an orderly end that waits for no client; both wait until the server is gone. SIGSTOP and
-   * SIGCONT stop it and let it go on.
+   * Sends a signal to the whole server. SIGKILL ends all its processes as if at one instant,
+   * SIGTERM is an orderly end that waits for no client; both wait until the server is gone.
+   * SIGSTOP waits until all of it stands still, and SIGCONT lets it go on.
    */
   kill(signal: "SIGKILL" | "SIGTERM" | "SIGSTOP" | "SIGCONT"): Promise<void>;
   /** Starts it on the same data and port, after an orderly end when it still runs. */
