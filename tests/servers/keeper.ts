@@ -34,6 +34,8 @@ export class Keeper {
   constructor(folder: string, quit: string) {
     this.#child = new Deno.Command("sh", {
       args: ["-c", SCRIPT, "keeper", folder, quit],
+      // A signal to all that a terminal or a time limit has started does not reach it.
+      detached: true,
       stdin: "piped",
       stdout: "null",
       stderr: "null",
