@@ -245,7 +245,9 @@ export function forgetSeen(
 
 /**
  * The refusals of the transactions a push holds, first sent now or before. A copy of the client's
- * database, or one that was put back, is told of those too that the client has said it has seen.
+ * database, or one that was put back, is told of those too that the client has said it has seen: who
+ * has seen one sends it as refused. The highest one seen does not tell, since what comes before that
+ * may have been accepted then, and refused when a gateway that was put back was given it again.
  */
 export function refusalsOf(
   client: ClientRecord,
@@ -253,11 +255,11 @@ export function refusalsOf(
   older: Links = NO_LINKS,
 ): readonly Rejection[] {
   const refusals: Rejection[] = [];
-  for (const { mutationId } of transactions) {
+  for (const { mutationId, refused } of transactions) {
     const code = linkOf(client, mutationId, older)?.refused;
     const known = client.refusals.find((refusal) => refusal.mutationId === mutationId);
     if (known !== undefined) refusals.push(known);
-    else if (code !== undefined && mutationId > refusalsSeen) {
+    else if (code !== undefined && (refused === undefined || mutationId > refusalsSeen)) {
       refusals.push({ mutationId, code, message: SEEN_BEFORE, delta: 0 });
     }
   }
