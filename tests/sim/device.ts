@@ -100,6 +100,7 @@ export class Device {
   #client: Client | undefined;
   #file = 0;
   #elements = 0;
+  /** Transactions that were copied with its database: own ones of the devices that wrote them. */
   #inherited: ReadonlySet<TxName> = new Set();
   /** Counts databases, each a life of its own: a list has one writer, who never goes back. */
   #life = 0;
@@ -358,7 +359,7 @@ export class Device {
       marks: names("m"),
       twins: names("t"),
       lists: [...new Set(lists.map(({ list }) => String(list)))],
-      pending: this.unsettled(),
+      pending: [...new Set([...this.unsettled(), ...this.#inherited])],
       elements: [...items].map(([key, found]) => ({
         key,
         elements: found.map(({ el }) => Number(el)),
@@ -380,7 +381,7 @@ export class Device {
   inherit(from: Device): void {
     from.copyTo(this.path);
     from.hasTwin = this.hasTwin = true;
-    this.#inherited = new Set(from.unsettled());
+    this.#inherited = new Set([...from.committed, ...from.#inherited]);
   }
 
   /** Transactions that its app was told were refused; the app dismisses none. */

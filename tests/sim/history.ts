@@ -86,7 +86,10 @@ export type HistoryEvent =
       readonly twins: readonly TxName[];
       /** Lists of which it has any row. */
       readonly lists: readonly string[];
-      /** Transactions of this device whose outcome it does not know yet. */
+      /**
+       * Transactions of this device whose outcome it does not know yet, and those of the device that
+       * its database is a copy of: the answer may have gone to the other one.
+       */
       readonly pending: readonly TxName[];
       readonly elements: readonly ListRead[];
     }
