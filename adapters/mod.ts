@@ -28,6 +28,7 @@ export type {
   StoredChange,
 } from "./adapter.ts";
 export { DestinationError } from "./adapter.ts";
+export { compositeAdapter, type CompositeOptions } from "./composite/adapter.ts";
 export { memoryAdapter, MemoryData } from "./memory.ts";
 export { openFileObjects } from "./object-store/fs.ts";
 export { memoryObjects } from "./object-store/memory.ts";

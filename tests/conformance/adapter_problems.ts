@@ -41,6 +41,26 @@ async function problems(adapter: DatabaseAdapter): Promise<Record<string, string
   );
 }
 
+/** Rows that others reference are forgotten only after those. */
+export async function forgetsChildrenFirst(adapter: DatabaseAdapter): Promise<void> {
+  const log = await new TestLog(adapter, numbered(FAMILY)).begin();
+  await log.insert([
+    ...log.commit({ table: "parents", rowId: "p1" }),
+    ...log.commit({ table: "parents", rowId: "p2" }),
+    ...log.commit({ table: "children", rowId: "c1", cells: { parent: "p1" } }),
+    ...log.commit({ table: "children", rowId: "c2", cells: { parent: "p2" } }),
+  ]);
+  const through = async (throughSeq: number) => {
+    const what = { committedBeforeMs: START_MS + 1e9, throughSeq, rows: true };
+    for (let i = 0; await adapter.forget(what); i++) assert.ok(i < 100);
+    return (await allRows(adapter)).map(({ key }) => key.rowId);
+  };
+  assert.deepEqual(await through(2), ["c1", "c2", "p1", "p2"]);
+  assert.deepEqual(await through(3), ["c2", "p2"]);
+  assert.deepEqual(await through(4), []);
+  assert.deepEqual(await problems(adapter), {});
+}
+
 /** Cases of rows that are refused. */
 export const PROBLEMS: readonly Case[] = [
   {
@@ -97,22 +117,8 @@ export const PROBLEMS: readonly Case[] = [
   {
     name: "forgets a row that others reference only after those",
     async run({ adapter }) {
-      const log = await new TestLog(adapter, numbered(FAMILY)).begin();
-      await log.insert([
-        ...log.commit({ table: "parents", rowId: "p1" }),
-        ...log.commit({ table: "parents", rowId: "p2" }),
-        ...log.commit({ table: "children", rowId: "c1", cells: { parent: "p1" } }),
-        ...log.commit({ table: "children", rowId: "c2", cells: { parent: "p2" } }),
-      ]);
-      const through = async (throughSeq: number) => {
-        const what = { committedBeforeMs: START_MS + 1e9, throughSeq, rows: true };
-        for (let i = 0; await adapter.forget(what); i++) assert.ok(i < 100);
-        return (await allRows(adapter)).map(({ key }) => key.rowId);
-      };
-      assert.deepEqual(await through(2), ["c1", "c2", "p1", "p2"]);
-      assert.deepEqual(await through(3), ["c2", "p2"]);
-      assert.deepEqual(await through(4), []);
-      assert.deepEqual(await problems(adapter), {});
+      if (!adapter.capabilities.foreignKeys) return;
+      await forgetsChildrenFirst(adapter);
     },
   },
   {

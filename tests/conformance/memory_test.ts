@@ -1,3 +1,4 @@
+import { forgetsChildrenFirst } from "./adapter_problems.ts";
 import { memoryAdapter, MemoryData } from "@lakesync/adapters";
 import { adapterConformance } from "./suite.ts";
 
@@ -12,4 +13,10 @@ adapterConformance("memory", () => {
     },
     close: () => adapter.close(),
   });
+});
+
+Deno.test("memoryAdapter forgets a row that others reference only after those", async () => {
+  const adapter = memoryAdapter();
+  await forgetsChildrenFirst(adapter);
+  await adapter.close();
 });
