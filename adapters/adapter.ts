@@ -203,6 +203,11 @@ export interface Destination {
    * rows it does not have follow in batches.
    */
   refill(move: Move): Promise<void>;
+  /**
+   * Up to which commit changes, and rows that were gone, have been forgotten; 0 when all are there.
+   * One that goes back to before it no longer knows which rows the lost changes touched.
+   */
+  forgottenSeq?(): Promise<number>;
   /** Gives back connections, timers and files; calls that are under way fail. */
   close(): Promise<void>;
 }
@@ -318,7 +323,7 @@ export interface DatabaseAdapter extends Destination {
    * @returns whether there is more to forget
    */
   forget(what: Forget): Promise<boolean>;
-  /** Up to which commit changes have been forgotten; 0 when all are there. */
+  /** Up to which commit something has been forgotten; 0 when all is there. */
   forgottenSeq(): Promise<number>;
   /**
    * Rows that the database did not take, the oldest first.

@@ -47,6 +47,8 @@ interface Settling {
 
 const NO_ROWS: Settling = { rows: [], seq: 0 };
 
+const NOTHING_FORGOTTEN = Promise.resolve(0);
+
 /** So often in a row what failed for another transaction's sake is tried again at once. */
 const AT_ONCE = 3;
 
@@ -261,6 +263,7 @@ export class Flusher {
     const rows = isSettling ? settling.rows : [];
     const changes = cut.entries.flatMap(({ changes }) => changes);
     await this.#insert({ from, to, rows, changes, isWhole: to.slice === undefined });
+    if (changes.some(({ unsettles }) => unsettles !== undefined)) this.#isSettled = false;
     this.#arrived(wholeSeq(to));
     return true;
   }
@@ -315,7 +318,9 @@ export class Flusher {
     parted: number,
     lives: FlushPosition["lives"],
   ): Promise<boolean> {
-    const to = this.#at(lives, { seq: parted }, from);
+    const forgotten = await this.#answer(this.#destination.forgottenSeq?.() ?? NOTHING_FORGOTTEN);
+    const floor = Math.max(from.floor ?? 0, forgotten > parted ? forgotten : 0);
+    const to = this.#at(lives, { seq: parted }, floor === 0 ? from : { ...from, floor });
     this.#isSettled = false;
     await this.#answer(this.#destination.rewind({ from, to }));
     this.#moved(to);

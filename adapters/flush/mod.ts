@@ -4,6 +4,7 @@
  * @module
  */
 
+export { type AdapterSource, adapterSource } from "./adapter_source.ts";
 export { Flusher, type FlusherOptions } from "./flusher.ts";
 export { DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
 export type {
