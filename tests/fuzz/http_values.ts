@@ -303,6 +303,16 @@ function placesOf(value: Json, places: Place[]): Place[] {
   return places;
 }
 
+/** How often a value is repeated, at most, and how long that may be, in characters. */
+const MAX_REPEATS = 1_001;
+const MAX_REPEATED_LENGTH = 16 * 1024 * 1024;
+
+/** Repeating what was repeated would take gigabytes of the test's own memory. */
+function repeats(value: Json): number {
+  const length = JSON.stringify(value).length;
+  return Math.max(2, Math.min(MAX_REPEATS, Math.floor(MAX_REPEATED_LENGTH / length)));
+}
+
 function breakOnce(root: { value: Json }, { place, kind, value }: Break): void {
   const places = placesOf(root, []);
   const chosen = places[place % places.length];
@@ -328,7 +338,7 @@ function breakOnce(root: { value: Json }, { place, kind, value }: Break): void {
       break;
     case "repeat":
       if (Array.isArray(holder)) holder.push(structuredClone(here));
-      else holder[key] = Array.from({ length: 1_001 }, () => structuredClone(here));
+      else holder[key] = Array.from({ length: repeats(here) }, () => structuredClone(here));
   }
 }
 
