@@ -104,9 +104,7 @@ export interface Leftovers {
 
 /** Which old rows are to be found. */
 export interface OldRows {
-  /** Committed before this time, in milliseconds since 1970 … */
-  readonly committedBeforeMs: number;
-  /** … and at or before this commit. */
+  /** Changed last at or before this commit. */
   readonly throughSeq: number;
   /** Whether readers must not see them. */
   readonly hiddenOnly: boolean;
@@ -147,7 +145,7 @@ export interface SqlTransaction {
   putRows(rows: readonly JudgedRow[]): Promise<void>;
   /** Removes rows. */
   deleteRows(keys: readonly DestinationKey[]): Promise<void>;
-  /** Finds old settled rows, the oldest commits first. */
+  /** Finds settled rows, in the order of the commits that changed them last, and of their keys. */
   oldRows(which: OldRows, limit: number): Promise<readonly StoredRow[]>;
 
   /** Tells what there is to look after. */

@@ -26,15 +26,14 @@ const PAGES = 10;
  * @returns whether there is more to forget
  */
 export async function forgetOld(what: Forget, backend: SqlBackend): Promise<boolean> {
-  const { committedBeforeMs, throughSeq, rows } = what;
+  const { committedBeforeMs, throughSeq } = what;
   const layouts = await backend.layouts();
   const family = layouts && new Family(layouts, backend);
   return await backend.transact(async (transaction) => {
     const stored = await transaction.lockPosition();
     const changes = await transaction.forgetChanges(committedBeforeMs, throughSeq, AT_ONCE);
     let forgottenSeq = Math.max(stored.forgottenSeq, changes.seq);
-    const old = { committedBeforeMs, throughSeq, hiddenOnly: !rows };
-    const gone = await forgetRows(old, transaction, family);
+    const gone = await forgetRows(what, transaction, family);
     for (const { seq } of gone.rows) forgottenSeq = Math.max(forgottenSeq, seq);
     if (forgottenSeq > stored.forgottenSeq) {
       await transaction.putPosition({ ...stored, forgottenSeq });
@@ -44,20 +43,24 @@ export async function forgetOld(what: Forget, backend: SqlBackend): Promise<bool
 }
 
 async function forgetRows(
-  which: Omit<OldRows, "after">,
+  { committedBeforeMs, throughSeq, rows: all }: Forget,
   transaction: SqlTransaction,
   family: Family | undefined,
 ): Promise<{ readonly rows: readonly StoredRow[]; readonly isMore: boolean }> {
   let after: OldRows["after"];
   for (let page = 0; page < PAGES; page++) {
-    const found = await transaction.oldRows({ ...which, after }, AT_ONCE);
-    const rows = await free(found, transaction, family);
+    const found = await transaction.oldRows({ throughSeq, hiddenOnly: !all, after }, AT_ONCE);
+    const old = found.filter(({ committedMs }) => committedMs < committedBeforeMs);
+    const rows = await free(old, transaction, family);
+    const last = found.at(-1);
+    // Commits come in the order of time, so behind one that is young there is little that is old.
+    const isEnd = last === undefined || found.length < AT_ONCE ||
+      last.committedMs >= committedBeforeMs;
     if (rows.length > 0) {
       await remove(rows, transaction, family);
-      return { rows, isMore: found.length === AT_ONCE || rows.length < found.length };
+      return { rows, isMore: !isEnd || rows.length < old.length };
     }
-    const last = found.at(-1);
-    if (found.length < AT_ONCE || last === undefined) return { rows: [], isMore: false };
+    if (isEnd) break;
     after = { seq: last.seq, key: last.key };
   }
   return { rows: [], isMore: false };

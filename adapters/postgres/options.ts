@@ -1,0 +1,101 @@
+/**
+ * What a Postgres adapter is made of.
+ *
+ * @module
+ */
+
+import { DestinationError } from "../adapter.ts";
+
+/** How a connection is encrypted. */
+export interface PostgresTls {
+  /** Certificates in PEM to trust instead of the system's. */
+  readonly ca?: string;
+  /** The client's certificate in PEM. */
+  readonly cert?: string;
+  /** The key of the client's certificate in PEM. */
+  readonly key?: string;
+  /** Whether the server's certificate must be valid for its name; true unless given. */
+  readonly verify?: boolean;
+}
+
+/** How to reach and use a Postgres database. */
+export interface PostgresOptions {
+  /** `postgres://user:password@host:port/database`. */
+  readonly url: string;
+  /** The schema that all tables are in; made when it is not there. `public` unless given. */
+  readonly schema?: string;
+  /** Connections at once, 2 or more; 10 unless given. One of them writes. */
+  readonly poolMax?: number;
+  /** How long an unused connection is kept, in milliseconds; 10,000 unless given. */
+  readonly idleTimeoutMs?: number;
+  /** How long to wait for a connection, in milliseconds; 30,000 unless given. */
+  readonly connectionTimeoutMs?: number;
+  /**
+   * How long a statement may take, wait for a lock, or leave its transaction idle, in milliseconds;
+   * 30,000 unless given. What must walk over all rows after a restore or for a new schema may take
+   * longer.
+   */
+  readonly statementTimeoutMs?: number;
+  /** How long a connection is used at most, in milliseconds; 1,800,000 unless given. */
+  readonly maxLifetimeMs?: number;
+  /** Encrypts connections; as the URL's `sslmode` says unless given. */
+  readonly tls?: boolean | PostgresTls;
+  /** Tables that were not made by LakeSync and that it may take over. */
+  readonly adopt?: readonly string[];
+  /** How long changes are kept, in days; for ever unless given. */
+  readonly retentionDays?: number;
+  /** The destination's name, for status and log; `postgres` unless given. */
+  readonly name?: string;
+  /** Whether statements are prepared; true unless given. Some connection poolers need false. */
+  readonly prepare?: boolean;
+}
+
+/** {@linkcode PostgresOptions} with all that was not given. */
+export interface PostgresSettings extends Required<Omit<PostgresOptions, "tls" | "retentionDays">> {
+  readonly tls: boolean | PostgresTls | undefined;
+  readonly retentionDays: number | undefined;
+}
+
+/** The longest name of a schema or a table, in bytes. */
+export const MAX_NAME_LENGTH = 63;
+
+const DEFAULTS = {
+  schema: "public",
+  poolMax: 10,
+  idleTimeoutMs: 10_000,
+  connectionTimeoutMs: 30_000,
+  statementTimeoutMs: 30_000,
+  maxLifetimeMs: 1_800_000,
+  adopt: [],
+  name: "postgres",
+  prepare: true,
+} as const;
+
+/**
+ * Completes and checks options.
+ *
+ * @param options what was given
+ * @throws {DestinationError} `stop` when an option is out of bounds
+ */
+export function completeOptions(options: PostgresOptions): PostgresSettings {
+  const { tls, retentionDays, ...given } = options;
+  const settings: PostgresSettings = { ...DEFAULTS, ...given, tls, retentionDays };
+  const { schema, poolMax } = settings;
+  if (!URL.canParse(settings.url) || !/^postgres(ql)?:$/.test(new URL(settings.url).protocol)) {
+    refuse("url must be like postgres://user:password@host:5432/database");
+  }
+  if (schema === "" || new TextEncoder().encode(schema).length > MAX_NAME_LENGTH) {
+    refuse(`schema must have 1 to ${MAX_NAME_LENGTH} bytes`);
+  }
+  if (!Number.isInteger(poolMax) || poolMax < 2) refuse("poolMax must be a whole number from 2");
+  const times = ["idleTimeoutMs", "connectionTimeoutMs", "statementTimeoutMs", "maxLifetimeMs"];
+  for (const [name, value] of Object.entries(settings)) {
+    const isTime = times.includes(name) || (name === "retentionDays" && value !== undefined);
+    if (isTime && !(typeof value === "number" && value > 0)) refuse(`${name} must be above 0`);
+  }
+  return settings;
+}
+
+function refuse(what: string): never {
+  throw new DestinationError("stop", `Postgres option ${what}`);
+}
