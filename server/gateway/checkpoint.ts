@@ -122,14 +122,18 @@ async function begin(
   return served;
 }
 
-/** The cursor behind the chunks: between the pages of a first checkpoint. */
+/**
+ * The cursor behind the chunks: between the pages of a first checkpoint.
+ *
+ * @returns gives it once the chunks were read; undefined where there are none
+ */
 function cursorBehind(
   served: readonly Served[],
   version: number,
   { horizonSeq, lifeAt, seal }: CheckpointFacts,
   sub: string,
-): string | undefined {
-  if (served.length === 0) return undefined;
+): () => string | undefined {
+  if (served.length === 0) return () => undefined;
   const scans = served.map(({ bucket, goneSeq, snapshot }) => {
     const { seq } = snapshot.facts;
     // Nothing left between goneSeq and the horizon, or the snapshot would not be served.
@@ -149,19 +153,23 @@ function cursorBehind(
   });
   const sorted = scans.map(({ since }) => since).sort((a, b) => a - b);
   const latest = Math.max(...scans.map(({ goneAfter }) => goneAfter));
-  const cursor = writeCursor({
-    ...NO_CURSOR,
-    life: lifeAt(latest),
-    paging: {
-      start: sorted[0] ?? 0,
-      heads: sorted.reduce(withHead, []),
-      pages: 1,
-      version,
-      scans,
-      current: 0,
-    },
-  });
-  return seal.seal(cursor, sub);
+  return () => {
+    const through = Math.max(...served.map(({ snapshot }) => snapshot.through));
+    const cursor = writeCursor({
+      ...NO_CURSOR,
+      life: lifeAt(Math.max(latest, through)),
+      paging: {
+        start: sorted[0] ?? 0,
+        heads: sorted.reduce(withHead, []),
+        pages: 1,
+        through,
+        version,
+        scans,
+        current: 0,
+      },
+    });
+    return seal.seal(cursor, sub);
+  };
 }
 
 /**
@@ -209,7 +217,7 @@ export async function openCheckpoint(
     etag: header.etag,
     totalRows: header.totalRows,
     resumed: broken !== undefined,
-    frames: frames(headerFrame(header), served, from, endFrame(cursor), { house, ...past }),
+    frames: frames(headerFrame(header), served, from, cursor, { house, ...past }),
   };
 }
 
@@ -217,7 +225,7 @@ async function* frames(
   header: Uint8Array,
   served: readonly Served[],
   from: number,
-  end: Uint8Array,
+  cursor: () => string | undefined,
   { house, lifeAt }: Pick<CheckpointContext, "house"> & Past,
 ): AsyncGenerator<Uint8Array> {
   const stream = house?.stream();
@@ -234,7 +242,7 @@ async function* frames(
         yield chunkFrame(place, chunk);
       }
     }
-    yield end;
+    yield endFrame(cursor());
   } finally {
     for (const { snapshot } of served) snapshot.readers--;
     stream?.end();

@@ -55,10 +55,10 @@ export async function buildSnapshot(snapshot: Snapshot, context: BuildContext): 
   let after: ScanPosition = { seq: 0, tie: "" };
   for (let complete = false; !complete;) {
     check();
-    const page = await readSnapshot(
-      store,
-      (view) => view.scan({ bucket, gone: false, after, limit: PAGE }),
-    );
+    const page = await readSnapshot(store, async (view) => {
+      snapshot.readAt(view.head.seq);
+      return await view.scan({ bucket, gone: false, after, limit: PAGE });
+    });
     complete = page.complete;
     for (const row of page.rows) {
       if (row.position.seq > seq) {

@@ -354,8 +354,10 @@ export class CheckpointHouse {
       const manifest = await readManifest(objects, `${this.#folder}/${id}`);
       // Another process may be building what has no manifest yet.
       if (manifest === undefined && store.capabilities.shared) continue;
-      // Or it has kept what it read of later commits.
-      if (store.capabilities.shared && (manifest?.cleanThrough ?? 0) > facts.headSeq) continue;
+      // Or it has kept what it read of later commits, or writes chunks anew.
+      const isAhead = manifest !== undefined &&
+        (lastOf(manifest) > facts.headSeq || hasNewer(manifest, names));
+      if (store.capabilities.shared && isAhead) continue;
       const version = manifest && this.#takenUp(manifest, id, names, facts);
       const needed = manifest && version ? objectsOf(manifest) : new Map<string, undefined>();
       const useless = [...names.keys()].filter((name) => !needed.has(name));
@@ -379,17 +381,32 @@ export class CheckpointHouse {
     { catalog, book, horizonSeq, headSeq, isOurs }: CheckpointFacts,
   ): CatalogVersion | undefined {
     const { life, cleanThrough, bucketId, version }: SnapshotManifest & SnapshotFacts = manifest;
+    const last = lastOf(manifest);
     // A restored history has no other life before its first commit.
-    if (cleanThrough > headSeq) return undefined;
-    if (manifest.id !== id || !isOurs(life, cleanThrough) || cleanThrough < horizonSeq) {
-      return undefined;
-    }
+    if (last > headSeq) return undefined;
+    if (manifest.id !== id || !isOurs(life, last) || cleanThrough < horizonSeq) return undefined;
+    // A stream that resumes may have had chunks that this history does not make.
+    if (hasNewer(manifest, names)) return undefined;
     for (const [name, bytes] of objectsOf(manifest)) {
       const size = names.get(name);
       if (size === undefined || (bytes !== undefined && bytes !== size)) return undefined;
     }
     return isServed(bucketId, version, catalog, book) ? catalog.version(version) : undefined;
   }
+}
+
+/** The last commit that a snapshot knows of. */
+function lastOf({ cleanThrough, through }: SnapshotManifest): number {
+  return Math.max(cleanThrough, through);
+}
+
+/** Whether chunks were written anew that the manifest does not name, by the sizes of all objects. */
+function hasNewer({ chunks }: SnapshotManifest, names: ReadonlyMap<string, number>): boolean {
+  return [...names.keys()].some((name) => {
+    const [, number, revision] = /^(\d+)\.(\d+)\.gz$/.exec(name) ?? [];
+    const chunk = chunks[Number(number)];
+    return chunk !== undefined && Number(revision) > chunk.revision;
+  });
 }
 
 /** A number below 2^40 that no other process gives. */

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { memoryObjects } from "@lakesync/adapters";
+import { LakeSyncError } from "@lakesync/core";
 import { memoryStores } from "../store/memory.ts";
 import type { Store, StoreCounters, StoreFactory } from "../store/store.ts";
+import { BackedUpStores } from "../store/testing_backups.ts";
 import { CheckpointWorld } from "./testing_checkpoint.ts";
 
 /** Stores in memory that outlive the gateways they are opened for, with their counters. */
@@ -158,6 +160,42 @@ Deno.test("G7: chunks of commits that a restored history does not have yet are n
       const ahead = { ...manifest, cleanThrough: manifest.cleanThrough + 9 };
       await objects.putObject(key, new TextEncoder().encode(JSON.stringify(ahead)));
     }
+  }
+});
+
+Deno.test("G4 G13: a row that chunks lack because it left is not lost with what took it away", async () => {
+  const stores = new BackedUpStores();
+  const objects = memoryObjects();
+  const open = () => CheckpointWorld.open({}, stores.open(), objects);
+  let world = await open();
+  try {
+    await world.fill("a", 9);
+    for (const sub of ["ann", "bob"]) await world.join(sub, "a");
+    const [ann, bob] = [world.client("ann"), world.client("bob")];
+    assert(await bob.bootstrap());
+    const backup = stores.backup();
+    ann.onFrame = async (number) => {
+      if (number !== 1) return;
+      await world.write(["UPDATE", "notes", "a-8", { list_id: "elsewhere" }]);
+      assert(await bob.bootstrap());
+    };
+    assert(await ann.bootstrap());
+    assert(!ann.rows.has("notes/a-8"));
+    await world[Symbol.asyncDispose]();
+    stores.restore(backup);
+    world = await open();
+    for (const client of [ann, bob]) client.gateway = world.gateway;
+    for (const client of [ann, bob]) {
+      await assert.rejects(
+        client.page(),
+        (error) => error instanceof LakeSyncError && error.code === "RESYNC_REQUIRED",
+      );
+    }
+    const later = world.client("bob", 7);
+    assert(await later.bootstrap());
+    assert(later.rows.has("notes/a-8"));
+  } finally {
+    await world[Symbol.asyncDispose]();
   }
 });
 

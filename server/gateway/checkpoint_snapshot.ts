@@ -37,8 +37,10 @@ export interface SnapshotFacts {
 
 /** What a manifest says. */
 export interface SnapshotManifest extends SnapshotFacts {
-  /** The life of the data at `cleanThrough`. */
+  /** The life of the data at `cleanThrough` or `through`, whichever is the later. */
   readonly life: string;
+  /** Chunks may lack rows because of commits through this one. */
+  readonly through: number;
   /** No chunk holds a row that left through this commit. */
   readonly cleanThrough: number;
   /** The last commit by then through which a row left; `seq` if none did. */
@@ -91,6 +93,8 @@ export class Snapshot {
   readonly #chunks: Chunk[] = [];
   #cleanThrough: number;
   #goneSeq: number;
+  /** The last head at which rows were read into chunks. */
+  #readThrough: number;
   #changed = 0;
   /** Rows that left while it is built. */
   #left: Set<string> | undefined = new Set();
@@ -110,6 +114,7 @@ export class Snapshot {
     this.#context = context;
     this.#cleanThrough = facts.seq;
     this.#goneSeq = facts.seq;
+    this.#readThrough = facts.seq;
   }
 
   /** Takes up a snapshot that was built before. */
@@ -122,6 +127,7 @@ export class Snapshot {
     snapshot.#cleanThrough = manifest.cleanThrough;
     snapshot.#keptThrough = manifest.cleanThrough;
     snapshot.#goneSeq = manifest.goneSeq;
+    snapshot.#readThrough = manifest.through;
     snapshot.#changed = manifest.changed;
     snapshot.#left = undefined;
     snapshot.#done = true;
@@ -146,6 +152,19 @@ export class Snapshot {
   /** The last commit by then through which a row left. */
   get goneSeq(): number {
     return this.#goneSeq;
+  }
+
+  /**
+   * Chunks may lack rows because of commits through this one: rows that left, or that had changed
+   * before they were read. A history without it does not tell them again.
+   */
+  get through(): number {
+    return Math.max(this.#readThrough, this.#goneSeq);
+  }
+
+  /** Says that rows are read into chunks as they are at a head. */
+  readAt(headSeq: number): void {
+    this.#readThrough = Math.max(this.#readThrough, headSeq);
   }
 
   /** How many rows have left or changed since it was begun. */
@@ -326,10 +345,12 @@ export class Snapshot {
     const cleanThrough = this.#cleanThrough;
     if (!this.#done || this.failed || cleanThrough <= this.#keptThrough) return;
     if (this.#chunks.some(({ pending }) => pending.size > 0)) return;
+    const { through } = this;
     const manifest: SnapshotManifest = {
       ...this.facts,
-      life: lifeAt(cleanThrough),
+      life: lifeAt(Math.max(cleanThrough, through)),
       cleanThrough,
+      through,
       goneSeq: this.#goneSeq,
       changed: this.#changed,
       chunks: this.#chunks.map(({ revision, rows, bytes }) => ({ revision, rows, bytes })),

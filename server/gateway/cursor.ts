@@ -2,9 +2,9 @@
  * Cursors: opaque to clients, here what a client holds and the place a pull goes on from.
  *
  * As a text: positional JSON, sealed by cursor_seal.ts before it leaves the gateway,
- * `[2, life, base, lastMutationId, version, held, paging?]`. `held` is the numbers of the buckets,
+ * `[3, life, base, lastMutationId, version, held, paging?]`. `held` is the numbers of the buckets,
  * each as the difference to the one before, then the exceptions `[base, residual, buckets]`.
- * `paging` is `[start, version, heads, pages, order, groups, current, position?]`: scans that stand
+ * `paging` is `[start, version, heads, pages, through, order, groups, current, position?]`: scans that stand
  * at the same place are one group, so a client of a thousand buckets has a cursor of some kilobytes.
  *
  * @module
@@ -65,6 +65,11 @@ export interface Paging {
   readonly heads: readonly number[];
   /** How many pages were read. */
   readonly pages: number;
+  /**
+   * What was sent may lack rows because of commits through this one, which the tail is to tell, so
+   * the cursor is of no use to a history without it; 0: none after those that the rest names.
+   */
+  readonly through: number;
   /** The schema version the pages are read for. */
   readonly version: number;
   /** The buckets; one added later is at the end. */
@@ -129,7 +134,7 @@ function writeHeld(held: readonly HeldBucket[], base: number): JsonValue {
 }
 
 function writePaging(paging: Paging): JsonValue {
-  const { start, version, heads, pages, scans, current, position } = paging;
+  const { start, version, heads, pages, through, scans, current, position } = paging;
   const groups = Map.groupBy(
     scans.keys(),
     (i) => {
@@ -159,13 +164,13 @@ function writePaging(paging: Paging): JsonValue {
     position.after.seq,
     position.after.tie,
   ];
-  return [start, version, heads, pages, order, written, current, ...at];
+  return [start, version, heads, pages, through, order, written, current, ...at];
 }
 
 /** Writes a cursor as a text. */
 export function writeCursor(cursor: Cursor): string {
   const { life, base, lastMutationId, version, held, paging } = cursor;
-  const fields: JsonValue[] = [2, life, base, lastMutationId, version, writeHeld(held, base)];
+  const fields: JsonValue[] = [3, life, base, lastMutationId, version, writeHeld(held, base)];
   if (paging !== undefined) fields.push(writePaging(paging));
   return JSON.stringify(fields);
 }
@@ -214,7 +219,9 @@ function readPast(input: unknown): PastResidual {
 }
 
 function readPaging(input: unknown): Paging {
-  const [start, version, heads, pages, order, groups, current, gone, seq, tie] = list(input);
+  const [start, version, heads, pages, through, order, groups, current, gone, seq, tie] = list(
+    input,
+  );
   const buckets = list(order).map((bucket) => count(bucket, 1));
   const scans: (ScanState | undefined)[] = buckets.map(() => undefined);
   for (const group of list(groups)) {
@@ -250,6 +257,7 @@ function readPaging(input: unknown): Paging {
     version: count(version),
     heads: list(heads).map((head) => count(head)),
     pages: count(pages),
+    through: count(through),
     scans: all,
     current: count(current),
   };
@@ -260,7 +268,7 @@ function readPaging(input: unknown): Paging {
 
 function parse(fields: readonly unknown[]): Cursor {
   const [format, life, base, lastMutationId, version, held, paging] = fields;
-  if (format !== 2) throw new NoCursor();
+  if (format !== 3) throw new NoCursor();
   const cursor = {
     life: text(life),
     base: count(base),

@@ -111,7 +111,9 @@ function start(
   const told = scans.map(({ since, memberAfter, goneAfter }) =>
     Math.max(since, memberAfter, goneAfter)
   );
-  const latest = Math.max(base, paging?.start ?? 0, paging?.position?.after.seq ?? 0, ...told);
+  // A page tells a row where it stands at its head: one that had moved on is told by a later page.
+  const read = [paging?.start ?? 0, paging?.heads.at(-1) ?? 0, paging?.through ?? 0];
+  const latest = Math.max(base, paging?.position?.after.seq ?? 0, ...read, ...told);
   if (!isOurs(cursor.life, latest)) {
     throw resync("The gateway's data is another than the cursor's, or was restored");
   }
@@ -337,9 +339,10 @@ class PageReader {
       const places = new Map(plan.scans.map(({ bucket }, place) => [bucket, place]));
       const changes = withBuckets(told.rows, (bucket) => places.get(bucket) ?? 0, places.size);
       const pages = (cursor.paging?.pages ?? 0) + 1;
+      const through = cursor.paging?.through ?? 0;
       const { start } = plan;
       const heads = withHead(cursor.paging?.heads ?? [], seq);
-      const paging = { start, heads, pages, version, scans: told.scans, ...told.stopped };
+      const paging = { start, heads, pages, through, version, scans: told.scans, ...told.stopped };
       const next = this.#sealed({ ...cursor, life, paging });
       const result = { ...common, changes, cursor: next, complete: false };
       return { result, news: true, watched };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { LakeSyncError } from "@lakesync/core";
 import { memoryStores } from "../store/memory.ts";
+import { BackedUpStores } from "../store/testing_backups.ts";
 import { ALICE, at, delta, openFixture, Puller, push, tx } from "./testing_fixture.ts";
 
 const code = (expected: string) => (error: unknown) =>
@@ -163,6 +164,31 @@ Deno.test("a checkpoint's rows and checksum follow from the rows alone", async (
   }));
   assert.deepEqual(checkpoints[0], checkpoints[1]);
   assert.equal(checkpoints[0]?.[0]?.rows, 1);
+});
+
+Deno.test("G4 G13: a row that had moved on when a page was read is not lost with what moved it", async () => {
+  const stores = new BackedUpStores();
+  const open = () => openFixture(stores.open());
+  let fixture = await open();
+  try {
+    const rows = ["r1", "r2", "r3", "r4"];
+    for (const [i, row] of rows.entries()) {
+      await push(fixture.gateway, "a", [tx(i + 1, delta("INSERT", row, at(i), { n: i }))]);
+    }
+    const backup = stores.backup();
+    const reader = new Puller(fixture.gateway, "reader", 1);
+    await reader.page();
+    await push(fixture.gateway, "a", [tx(5, delta("UPDATE", "r2", at(9), { n: 9 }))]);
+    await reader.page();
+    assert.deepEqual([...reader.named], ["todos/r1", "todos/r3"]);
+    await fixture[Symbol.asyncDispose]();
+    stores.restore(backup);
+    fixture = await open();
+    reader.gateway = fixture.gateway;
+    await assert.rejects(reader.page(), code("RESYNC_REQUIRED"));
+  } finally {
+    await fixture[Symbol.asyncDispose]();
+  }
 });
 
 Deno.test("pull holds an empty answer until a row changes", async () => {

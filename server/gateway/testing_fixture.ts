@@ -128,7 +128,7 @@ export class Puller {
   last: PullResult | undefined;
 
   constructor(
-    readonly gateway: Gateway,
+    public gateway: Gateway,
     readonly clientId: string,
     readonly limit = 1_000,
     readonly schemaVersion = 1,
