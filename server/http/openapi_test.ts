@@ -1,16 +1,21 @@
 import {
+  type Delta,
   ERROR_STATUS,
   type JsonValue,
   parseRules,
   parseSchema,
   pullFromJson,
+  type PullRequest,
   pushFromJson,
+  type PushRequest,
+  type Transaction,
 } from "@lakesync/core";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import assert from "node:assert/strict";
 import { withServer } from "../testing_server.ts";
 import { describeApi, type OperationObject } from "./openapi.ts";
+import { SCHEMAS } from "./openapi_schemas.ts";
 import { METHODS, ROUTES } from "./routes.ts";
 
 const DOCUMENT = describeApi();
@@ -79,6 +84,52 @@ Deno.test("the examples of bodies are accepted by what reads them", () => {
   parseRules(example("/v1/admin/sync-rules/{gatewayId}", "PUT"), schema);
   pushFromJson(example("/v1/sync/{gatewayId}/push", "POST"), schema);
   pullFromJson(example("/v1/sync/{gatewayId}/pull", "POST"));
+});
+
+/** The fields of requests, as far as types know them; one that is added does not compile without. */
+const FIELDS = {
+  Push: {
+    clientId: true,
+    schemaVersion: true,
+    transactions: true,
+    refusalsSeen: true,
+    origin: true,
+  } satisfies Record<keyof PushRequest, true>,
+  Transaction: {
+    mutationId: true,
+    deltas: true,
+    part: true,
+    parts: true,
+    chain: true,
+    refused: true,
+  } satisfies Record<keyof Transaction, true>,
+  Delta: {
+    op: true,
+    table: true,
+    columns: true,
+    clientId: true,
+    rowId: true,
+    hlc: true,
+    deltaId: true,
+    written: true,
+  } satisfies
+    & Record<"op" | "table" | "columns" | "clientId", true>
+    & Record<Exclude<keyof Delta, "shape" | "values">, true>,
+  Pull: {
+    clientId: true,
+    cursor: true,
+    limit: true,
+    schemaVersion: true,
+    repair: true,
+    wait: true,
+  } satisfies Record<keyof PullRequest | "wait", true>,
+};
+
+Deno.test("every field of a request is described", () => {
+  for (const [name, fields] of Object.entries(FIELDS)) {
+    const { properties } = SCHEMAS[name] ?? {};
+    assert.deepEqual(Object.keys(Object(properties)).toSorted(), Object.keys(fields).toSorted());
+  }
 });
 
 Deno.test("every error code is an answer of some operation, each under its status", () => {
