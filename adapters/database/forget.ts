@@ -108,9 +108,7 @@ async function remove(
 ): Promise<void> {
   const keys: readonly DestinationKey[] = rows.map(({ key }) => key);
   const byTable = byTableOf(keys);
-  const circular = family?.groups.some((group) =>
-    family.isCircular(group) && group.some((id) => byTable.has(id))
-  );
+  const circular = family?.groups.some((group) => family.isCircular(group));
   if (circular) await transaction.deferReferences();
   for (const id of family?.groups.flat().toReversed() ?? []) {
     const layout = family?.tables.get(id);

@@ -44,7 +44,7 @@ interface Placed {
 
 /**
  * Tells for which rows of a batch it must be known how they were before: all but those whose first
- * change replaces what they were.
+ * change replaces what they were, by cells whose stamps are known.
  *
  * @param batch the batch
  * @returns the rows, each once
@@ -52,8 +52,7 @@ interface Placed {
 export function neededBefore(batch: FlushBatch): readonly DestinationKey[] {
   const needs = new KeyMap<boolean>();
   for (const { key, effect, committedMs } of placed(batch)) {
-    const isAnew = effect?.replaces === true && committedMs !== undefined;
-    if (!needs.has(key)) needs.set(key, !isAnew);
+    if (!needs.has(key)) needs.set(key, !isAnew({ effect, committedMs }));
   }
   return needs.keys().filter((key) => needs.get(key));
 }
@@ -80,7 +79,7 @@ export function mergeImages(
     images.set(key, {
       key,
       isVisible: effect?.isVisible ?? row?.isVisible ?? false,
-      cells: cellsAfter(isReplaced ? undefined : row?.cells, effect?.cells ?? []),
+      cells: cellsAfter(row?.cells, effect?.cells ?? [], isReplaced),
       seq,
       committedMs: committedMs ?? row?.committedMs ?? 0,
       settled: effect === undefined
@@ -91,6 +90,11 @@ export function mergeImages(
     });
   }
   return images.values();
+}
+
+function isAnew({ effect, committedMs }: Pick<Placed, "effect" | "committedMs">): boolean {
+  return effect?.replaces === true && committedMs !== undefined &&
+    effect.cells.every(([, , stamp]) => stamp !== undefined);
 }
 
 function placed({ to, rows, changes }: FlushBatch): readonly Placed[] {
@@ -105,9 +109,13 @@ function placed({ to, rows, changes }: FlushBatch): readonly Placed[] {
   return all;
 }
 
-function cellsAfter(before: KeptCells | undefined, cells: readonly Cell[]): KeptCells {
-  if (before !== undefined && cells.length === 0) return before;
-  const after = new Map<number, KeptCell>(before);
+function cellsAfter(
+  before: KeptCells | undefined,
+  cells: readonly Cell[],
+  replaces: boolean,
+): KeptCells {
+  if (before !== undefined && cells.length === 0 && !replaces) return before;
+  const after = new Map<number, KeptCell>(replaces ? [] : before);
   for (const [column, value, stamp = before?.get(column)?.stamp] of cells) {
     after.set(column, { value, stamp });
   }

@@ -87,9 +87,8 @@ class Projection implements Projected {
       if (written === undefined) this.#leaving.set(row.key, layout);
       else entry(byTable, row.key.table).push({ row, layout, written });
     }
-    const isCircular = family.groups.some((group) =>
-      family.isCircular(group) && group.some((id) => byTable.has(id))
-    );
+    // Rows may have to leave tables of a circle although none of them is among the rows.
+    const isCircular = family.groups.some((group) => family.isCircular(group));
     if (isCircular) await transaction.deferReferences();
     for (const group of family.groups) {
       const candidates = group.flatMap((id) => byTable.get(id) ?? []);
