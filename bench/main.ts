@@ -1,5 +1,5 @@
 /**
- * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules]`.
+ * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules] [flush]`.
  *
  * @module
  */
@@ -7,6 +7,7 @@
 import { benchClient } from "./apply.ts";
 import { benchBootstrap } from "./bootstrap.ts";
 import { benchClientStep } from "./client_step.ts";
+import { benchFlush } from "./flush.ts";
 import { benchLatency } from "./latency.ts";
 import { benchPull } from "./pull.ts";
 import { benchPush } from "./push.ts";
@@ -21,6 +22,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   step: benchClientStep,
   bootstrap: benchBootstrap,
   rules: benchRules,
+  flush: benchFlush,
 };
 
 const names = Deno.args.length > 0 ? Deno.args : Object.keys(BENCHMARKS);
