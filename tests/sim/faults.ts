@@ -255,19 +255,6 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
 };
 
-/** A device goes back in time, or is in two places. */
-export const COPIES: readonly string[] = [
-  "client goes back to a copy",
-  "client's database is copied to another device",
-];
-
-/** What does not go together with copies yet. */
-export const APART_FROM_COPIES: readonly string[] = [
-  "server goes back to a backup",
-  "server's clock jumps",
-  "client's clock jumps",
-];
-
 /** Lets a fault fire. */
 export function fire(world: World, backups: Backups, name: string): void {
   const done = FAULTS[name]?.(world, backups) ?? false;

@@ -7,7 +7,6 @@
  * - `--faults 0` lets nothing go wrong, `--writes 1000` makes runs longer, `--jobs 2` uses two
  *   threads, `--until-violation` stops soon after the first run that broke a promise
  * - `--only "partition,server is killed"` lets these faults fire alone
- * - `--together` lets gateways go back to backups, and clocks jump, also where databases are copied
  * - `--shared` has two servers on one database in all runs, `--no-shared` in none
  *
  * @module
@@ -81,7 +80,6 @@ if (import.meta.main) {
       only: { type: "string" },
       elle: { type: "string" },
       shared: { type: "boolean" },
-      together: { type: "boolean" },
       "until-violation": { type: "boolean" },
     },
   });
@@ -90,7 +88,6 @@ if (import.meta.main) {
     writes: wholeNumber(values.writes, "writes", 200),
     faults: wholeNumber(values.faults, "faults", 3),
     ...(values.only === undefined ? {} : { only: values.only.split(",") }),
-    ...(values.together === undefined ? {} : { together: values.together }),
     ...(values.shared === undefined ? {} : { shared: values.shared ? 1 : 0 }),
   };
   const held = values.runs === undefined

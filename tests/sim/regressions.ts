@@ -149,4 +149,22 @@ export const REGRESSIONS: readonly Regression[] = [
       "a gateway that was put back, and then to a newer backup before it had committed, set rows " +
       "in its destinations from a state that was older than they stood (G10)",
   },
+  {
+    seed: 205,
+    what:
+      "copies of a database stamped anew what both had not sent, each for itself, and sent it " +
+      "as two transactions (G13)",
+  },
+  {
+    seed: 224,
+    what:
+      "a device whose transaction a copy had sent under an earlier stamp stamped what followed " +
+      "after its own, hours ahead, and stayed in CLOCK_DRIFT (G6)",
+  },
+  {
+    seed: 1732,
+    what:
+      "a device that was put back took the answer to what a restored gateway had refused for an " +
+      "acceptance, since it had seen a later refusal (G2)",
+  },
 ];
