@@ -187,12 +187,23 @@ export interface SqlTransaction {
   restoreProps(table: TableLayout, rowIds: readonly string[]): Promise<void>;
 }
 
+/** What is known before tables are changed. */
+export interface SchemaFacts {
+  /** The schema as it was last made ready; undefined before the first time. */
+  readonly schema: DestinationSchema | undefined;
+  /** What the database has. */
+  readonly facts: DatabaseFacts;
+  /**
+   * The numbers of tables whose rows are not all there, since a change of tables was cut off; only
+   * where that can happen.
+   */
+  readonly unfilled?: ReadonlySet<number>;
+}
+
 /** A transaction that changes tables; where the database cannot, each step is one of its own. */
 export interface SchemaTransaction extends SqlTransaction {
   /** The schema as it was last made ready, undefined before the first time, and what is there. */
-  facts(): Promise<
-    { readonly schema: DestinationSchema | undefined; readonly facts: DatabaseFacts }
-  >;
+  facts(): Promise<SchemaFacts>;
   /**
    * Does one step, but for `fillTable`.
    *

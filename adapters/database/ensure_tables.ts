@@ -28,13 +28,13 @@ export async function ensureTables(
   now: () => number,
 ): Promise<void> {
   await backend.transactSchema(async (transaction) => {
-    const { schema: before, facts } = await transaction.facts();
+    const { schema: before, facts, unfilled } = await transaction.facts();
     if (before !== undefined && schema.version < before.version) return;
     const { steps, stored, refusals } = planSchema(schema, facts);
     if (refusals.length > 0) {
       throw new DestinationError("stop", `The schema cannot be taken up. ${refusals.join(". ")}`);
     }
-    const filled = new Set<number>();
+    const filled = new Set(unfilled);
     for (const step of steps) {
       if (step.kind === "fillTable") filled.add(step.table.id);
       else await transaction.apply(step);

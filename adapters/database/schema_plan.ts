@@ -69,7 +69,12 @@ export type SchemaStep =
     readonly table: DestinationTable;
     readonly columns: readonly Column[];
   }
-  | { readonly kind: "addColumn"; readonly table: string; readonly column: Column }
+  | {
+    readonly kind: "addColumn";
+    readonly table: string;
+    readonly column: Column;
+    readonly columnId: number;
+  }
   | { readonly kind: "addExtra"; readonly table: string; readonly extra: string }
   /** Change a column's type, if no value that is there would be lost. */
   | {
@@ -218,7 +223,7 @@ function evolve(
       if (column.key) {
         refusals.push(`Table ${table.name} lost its key column ${column.name}: put it back`);
       }
-      steps.push({ kind: "addColumn", table: table.name, column });
+      steps.push({ kind: "addColumn", table: table.name, column, columnId: id });
       mustFill ||= true;
     } else if (before.type !== column.type) {
       if (!widens(before.type, column.type)) {
@@ -246,8 +251,10 @@ function adopt(
   const { table } = wanted;
   const there = table.columns.filter(({ name }) => existing.has(name));
   steps.push({ kind: "checkTable", table: wanted, columns: there });
-  for (const column of table.columns) {
-    if (!existing.has(column.name)) steps.push({ kind: "addColumn", table: table.name, column });
+  for (const [i, column] of table.columns.entries()) {
+    if (existing.has(column.name)) continue;
+    const columnId = wanted.columnIds[i] ?? 0;
+    steps.push({ kind: "addColumn", table: table.name, column, columnId });
   }
   const extras = extrasOf(wanted).filter((extra) => !existing.has(extra));
   for (const extra of extras) steps.push({ kind: "addExtra", table: table.name, extra });
