@@ -21,7 +21,7 @@ import { entriesOf, sinceWhen } from "./adapter_pages.ts";
 import { partedAfter } from "./resume.ts";
 import type { ChangeSource, SourceNews, SourcePage, SourceWalk } from "./source.ts";
 
-const NOWHERE: Pick<FlushPosition, "seq" | "lives"> = { seq: 0, lives: [] };
+const NOWHERE: FlushPosition = { seq: 0, lives: [], writer: "" };
 
 const NOTHING: SourcePage = { entries: [], trimmed: false, throughSeq: 0 };
 
@@ -76,8 +76,10 @@ export function adapterSource(adapter: DatabaseAdapter): AdapterSource {
       return { seq, lives };
     },
     async read(after, limit) {
-      const start = await adapter.position() ?? NOWHERE;
-      if (start.seq === 0 && after.seq === 0) return NOTHING;
+      if (await isEmpty(adapter)) {
+        if (after.seq === 0) return NOTHING;
+        throw new DestinationError("later", `${adapter.name} is still empty`);
+      }
       return await steadily(async (position) => {
         const page = await adapter.queryDeltasSince(after, limit.changes);
         const trimmed = page.isTrimmed || sinceWhen(after) < (position.floor ?? 0);
@@ -121,17 +123,21 @@ export function adapterSource(adapter: DatabaseAdapter): AdapterSource {
   };
 }
 
-/**
- * Where an adapter stands that has all of its rows. One that is empty may have been put in the place
- * of another and is about to be filled: nobody who follows it gives up anything for that.
- */
-function whole(adapter: DatabaseAdapter, position: FlushPosition | undefined): FlushPosition {
-  if (position === undefined || position.seq === 0) {
-    throw new DestinationError("later", `${adapter.name} is still empty`);
-  }
+/** Where an adapter stands that has all of its rows. */
+function whole(adapter: DatabaseAdapter, position: FlushPosition = NOWHERE): FlushPosition {
   const { seq, filled, floor = 0 } = position;
   if (filled === undefined && seq >= floor) return position;
   throw new DestinationError("later", `${adapter.name} is being filled`);
+}
+
+/**
+ * Tells whether an adapter holds nothing. It may have been put in the place of another and is about
+ * to be filled: nobody who follows it is to give up anything for that.
+ */
+async function isEmpty(adapter: DatabaseAdapter): Promise<boolean> {
+  const position = await adapter.position();
+  if (position === undefined) return true;
+  return position.seq === 0 && (await adapter.scanState(undefined, 1)).length === 0;
 }
 
 function wholeSeq({ seq, slice }: { readonly seq: number; readonly slice?: number }): number {

@@ -18,7 +18,7 @@ import {
 } from "../adapter.ts";
 import { cutBatch } from "./batch.ts";
 import type { FlushState, FlushStatus } from "./status.ts";
-import { partedAfter, positionAt } from "./resume.ts";
+import { isOfAnother, partedAfter, positionAt } from "./resume.ts";
 import { backoffMs, DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
 import type { ChangeSource, SourceHead } from "./source.ts";
 import { Signal, within } from "./wait.ts";
@@ -224,7 +224,8 @@ export class Flusher {
   async #step(): Promise<boolean> {
     if (this.#state !== "gap") this.#enter("flushing");
     const before = await this.#source.head();
-    this.#headSeq = Math.max(this.#headSeq, before.seq);
+    // It may be lower than it was, after the source went back.
+    this.#headSeq = before.seq;
     const from = await this.#known(before.lives);
     const settling = await this.#settling(from);
     const { maxChanges, maxBytes } = this.#settings;
@@ -237,6 +238,7 @@ export class Flusher {
     if (this.#isClosed) return false;
     const parted = Math.min(partedAfter(lives, from), seq);
     if (parted < from.seq) return await this.#rewind(from, parted, lives);
+    if ((from.ahead ?? 0) > seq) return await this.#rewind(from, seq, lives);
     // A destination that was filled does not know which rows older changes touched.
     const isBeforeFloor = from.seq < (from.floor ?? 0);
     if (trimmed || isBeforeFloor) return await this.#fill(from, { seq, lives });
@@ -291,6 +293,7 @@ export class Flusher {
     if (this.#isKnown && this.#position !== undefined) return this.#position;
     const from = await this.#answer(this.#destination.position());
     if (from?.writer === this.#writer) this.#isClaimed = true;
+    if (from !== undefined && isOfAnother(lives, from)) throw taken(this.#destination.name);
     if (from !== undefined && this.#isClaimed) return this.#moved(from);
     const start = from ?? positionAt(lives, { seq: 0 }, this.#writer);
     const to = { ...start, writer: this.#writer };
@@ -323,7 +326,9 @@ export class Flusher {
     const to = this.#at(lives, { seq: parted }, floor === 0 ? from : { ...from, floor });
     this.#isSettled = false;
     await this.#answer(this.#destination.rewind({ from, to }));
-    this.#moved(to);
+    // Where only a part of it went back, it stands as before.
+    if (parted <= from.seq) this.#moved(to);
+    else this.#isKnown = false;
     return true;
   }
 
@@ -403,6 +408,14 @@ function wholeSeq({ seq, slice }: Place): number {
 
 function closed(): LakeSyncError {
   return new LakeSyncError("DRAINING", "The flush is closed, try again");
+}
+
+function taken(name: string): DestinationError {
+  return new DestinationError(
+    "stop",
+    `${name} holds the changes of another gateway, or of one whose data is gone; ` +
+      "give this gateway a schema or database of its own, or empty that one",
+  );
 }
 
 function lacking(): LakeSyncError {

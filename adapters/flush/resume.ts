@@ -7,7 +7,7 @@
 
 import type { FlushPosition, Place, PositionLife } from "../adapter.ts";
 
-/** So many lives are kept with a position. */
+/** So many lives are kept with a position: the first, which names the gateway, and the last. */
 const KEPT_LIVES = 32;
 
 /**
@@ -26,7 +26,9 @@ export function positionAt(
   return {
     seq,
     ...(slice === undefined ? {} : { slice }),
-    lives: known.slice(-KEPT_LIVES),
+    lives: known.length > KEPT_LIVES
+      ? [...known.slice(0, 1), ...known.slice(1 - KEPT_LIVES)]
+      : known,
     writer,
   };
 }
@@ -50,9 +52,28 @@ export function partedAfter(
       id === theirs[i]?.id && fromSeq === theirs[i]?.fromSeq
     );
     if (at < 0) continue;
+    // Lives are missing after the first one, so nobody knows where it ended.
+    if (i === 0 && theirs.length >= KEPT_LIVES) return 0;
     const theirEnd = theirs[i + 1]?.fromSeq ?? seq;
     const ourEnd = lives[at + 1]?.fromSeq ?? Infinity;
     return Math.min(seq, theirEnd, ourEnd);
   }
   return 0;
+}
+
+/**
+ * Tells whether a position is of another gateway, or of one whose data is gone, so that what is
+ * there must not be given up for this one.
+ *
+ * @param lives the lives of the history, oldest first
+ * @param position a position
+ */
+export function isOfAnother(
+  lives: readonly PositionLife[],
+  { seq, lives: theirs }: FlushPosition,
+): boolean {
+  const [ours] = lives;
+  const [first] = theirs;
+  if (seq === 0 || ours?.fromSeq !== 0 || first?.fromSeq !== 0) return false;
+  return ours.id !== first.id;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { PositionLife } from "../adapter.ts";
-import { partedAfter, positionAt } from "./resume.ts";
+import { isOfAnother, partedAfter, positionAt } from "./resume.ts";
 
 /** Lives that begin at ascending seqs, the first at 0. */
 function livesOf(name: string, steps: readonly number[], fromSeq: number): PositionLife[] {
@@ -57,4 +57,20 @@ Deno.test("positionAt names a slice only where one was left", () => {
     lives,
     writer: "w",
   });
+});
+
+Deno.test("a position keeps the first life, so that another gateway's is told from its own", () => {
+  const lives = livesOf("a", Array.from({ length: 50 }, () => 2), 0);
+  const position = positionAt(lives, { seq: 99 }, "w");
+  assert.equal(position.lives.length, 32);
+  assert.deepEqual(position.lives[0], lives[0]);
+  assert.equal(partedAfter(lives, position), 99);
+  assert.equal(isOfAnother(lives, position), false);
+  assert.equal(isOfAnother(livesOf("b", [5, 5], 0), position), true);
+  assert.equal(isOfAnother(livesOf("b", [5, 5], 40), position), false);
+  assert.equal(isOfAnother(livesOf("b", [5], 0), positionAt(lives, { seq: 0 }, "w")), false);
+  // A copy of so long ago that the lives between are not known is given up to the beginning.
+  const restored = [...lives.slice(0, 5), ...livesOf("c", [4], 9)];
+  assert.equal(partedAfter(restored, position), 0);
+  assert.equal(isOfAnother(restored, position), false);
 });
