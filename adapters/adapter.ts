@@ -47,6 +47,11 @@ export interface FlushPosition extends Place {
   readonly filled?: string;
   /** Changes at or before this commit may be missing, since it was filled from rows there. */
   readonly floor?: number;
+  /**
+   * Only of a destination that is composed: a part of it has come as far as this commit. It is told
+   * and not kept, and is nothing by which positions differ.
+   */
+  readonly ahead?: number;
 }
 
 /** A table, with the numbers that it and its columns keep when they are renamed. */
@@ -188,6 +193,8 @@ export interface Destination {
    * `to` and moves the position, in one commit, if it stands at `from`. What was given up is no longer
    * counted among the changes; whether it is removed or marked is the destination's matter. The rows
    * that it touched are unsettled from then on: they hold what is lost, until they are set.
+   *
+   * Where a part of a destination is ahead, `to` may be after `from`; then only such parts go back.
    */
   rewind(move: Move): Promise<void>;
   /**

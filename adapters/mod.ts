@@ -29,6 +29,7 @@ export type {
 } from "./adapter.ts";
 export { DestinationError } from "./adapter.ts";
 export { compositeAdapter, type CompositeOptions } from "./composite/adapter.ts";
+export { type FanOutAdapter, fanOutAdapter, type FanOutOptions } from "./fanout/adapter.ts";
 export { memoryAdapter, MemoryData } from "./memory.ts";
 export { openFileObjects } from "./object-store/fs.ts";
 export { memoryObjects } from "./object-store/memory.ts";

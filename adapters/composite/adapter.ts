@@ -19,7 +19,7 @@ import {
 import { atOnce } from "../at_once.ts";
 import { comparePlaces, samePosition } from "../place.ts";
 import { mergePages, mergeRows, scanOwn } from "./merge.ts";
-import { backBefore, commonPosition, keepingFloor, shareOf } from "./position.ts";
+import { backBefore, claimOf, commonPosition, keepingFloor, shareOf } from "./position.ts";
 import { Routes } from "./routes.ts";
 
 /** What a composite is made of. */
@@ -90,19 +90,19 @@ class CompositeAdapter implements DatabaseAdapter {
   async insertDeltas(batch: FlushBatch): Promise<void> {
     await this.#routes.load();
     const positions = await this.#standing(batch);
-    const moved = await atOnce(this.#children.map((child, i) => async () => {
+    const wentBack = await atOnce(this.#children.map((child, i) => async () => {
       const own = positions[i];
-      const back = own === undefined ? undefined : backBefore(own, batch);
-      if (back !== undefined) await child.rewind({ from: own, to: back });
-      return back ?? own;
+      const to = own === undefined ? undefined : backBefore(own, batch);
+      if (to !== undefined) await child.rewind({ from: own, to });
+      return to !== undefined;
     }));
-    const { from } = batch;
-    if (from !== undefined && moved.some((own) => own && comparePlaces(own, from) < 0)) {
+    // It may now stand elsewhere and has rows to be set, of which the flusher does not know.
+    if (wentBack.includes(true)) {
       throw new DestinationError("now", `A part of ${this.name} went back, ask for the position`);
     }
     await atOnce(this.#children.map((child, i) => async () => {
       const share = shareOf(
-        moved[i],
+        positions[i],
         batch,
         (table) => this.#routes.forRows(table) === child,
         (change) => this.#routes.ofChange(change) === child,
@@ -111,8 +111,15 @@ class CompositeAdapter implements DatabaseAdapter {
     }));
   }
 
+  /** Those that are at or after the place go back to it; what is before it stays. */
   rewind(move: Move): Promise<void> {
-    return this.#moveAll(move, (child, own) => child.rewind(own));
+    return this.#moveAll(move, async (child, own) => {
+      if (own.from === undefined || comparePlaces(own.from, own.to) >= 0) {
+        return await child.rewind(own);
+      }
+      const claim = claimOf(own.from, own.to.writer);
+      if (claim !== undefined) await child.insertDeltas(claim);
+    });
   }
 
   refill(move: Move): Promise<void> {

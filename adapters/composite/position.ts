@@ -18,7 +18,7 @@ import { comparePlaces } from "../place.ts";
  * again.
  *
  * @param positions where each stands
- * @returns undefined while one of them is new
+ * @returns with how far the others are ahead; undefined while one of them is new
  */
 export function commonPosition(
   positions: readonly (FlushPosition | undefined)[],
@@ -34,8 +34,10 @@ export function commonPosition(
     .flatMap(({ floor }) => floor ?? []);
   const floor = floors.length === 0 ? undefined : Math.max(...floors);
   const filled = commonFilled(known);
+  const ahead = Math.max(...known.map(({ seq, ahead = 0 }) => Math.max(seq, ahead)));
   return {
     ...positionAt(behind.lives, place, writers.join("+")),
+    ...(ahead > place.seq ? { ahead } : {}),
     ...(filled === undefined ? {} : { filled }),
     ...(floor === undefined ? {} : { floor }),
   };
@@ -58,8 +60,9 @@ export function keepingFloor(
   own: FlushPosition | undefined,
   from: FlushPosition | undefined,
 ): FlushPosition {
+  const { ahead: _, ...place } = to;
   const floor = own?.floor ?? 0;
-  return floor > Math.max(from?.floor ?? 0, to.floor ?? 0) ? { ...to, floor } : to;
+  return floor > Math.max(from?.floor ?? 0, to.floor ?? 0) ? { ...place, floor } : place;
 }
 
 /**
@@ -103,9 +106,7 @@ export function shareOf(
   const { from, to, rows, changes, isWhole } = batch;
   const isAhead = own !== undefined && (from === undefined || comparePlaces(own, from) > 0);
   if (isAhead && comparePlaces(own, to) >= 0) {
-    if (own.writer === to.writer) return undefined;
-    const claimed = { ...own, writer: to.writer };
-    return { from: own, to: claimed, rows: [], changes: [], isWhole: own.slice === undefined };
+    return claimOf(own, to.writer);
   }
   return {
     from: own,
@@ -116,4 +117,17 @@ export function shareOf(
     ),
     isWhole,
   };
+}
+
+/**
+ * The write that puts a flusher's name into a position.
+ *
+ * @param own the position
+ * @param writer the name
+ * @returns undefined when it is there already
+ */
+export function claimOf(own: FlushPosition, writer: string): FlushBatch | undefined {
+  if (own.writer === writer) return undefined;
+  const { ahead: _, ...to } = { ...own, writer };
+  return { from: own, to, rows: [], changes: [], isWhole: own.slice === undefined };
 }

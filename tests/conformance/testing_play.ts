@@ -25,9 +25,10 @@ const cells: fc.Arbitrary<Record<string, Value>> = fc.record({
   title: fc.constantFrom("a", "", null),
   done: fc.boolean(),
   n: fc.constantFrom(0, 2n ** 62n, -1),
-}, { requiredKeys: [] });
+}, { requiredKeys: [], noNullPrototype: true });
 
-const written: fc.Arbitrary<Written> = fc.oneof(
+/** A change whose effect is known. */
+export const known: fc.Arbitrary<Written> = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
@@ -36,7 +37,6 @@ const written: fc.Arbitrary<Written> = fc.oneof(
       rowId: fc.constantFrom(...ROW_IDS),
       cells,
       replaces: fc.boolean(),
-      isUnstamped: fc.boolean(),
     }).map(({ op, ...rest }) => op === "DELETE" ? { ...rest, op, cells: {} } : { ...rest, op }),
   },
   {
@@ -44,10 +44,15 @@ const written: fc.Arbitrary<Written> = fc.oneof(
     arbitrary: fc.record({
       table: fc.constant("lists"),
       rowId: fc.constantFrom(...ROW_IDS),
-      cells: fc.record({ name: fc.constantFrom("x", "y") }),
+      cells: fc.record({ name: fc.constantFrom("x", "y") }, { noNullPrototype: true }),
       isVisible: fc.boolean(),
     }),
   },
+);
+
+const written: fc.Arbitrary<Written> = fc.oneof(
+  { weight: 10, arbitrary: known },
+  { weight: 2, arbitrary: known.map((each) => ({ ...each, isUnstamped: true })) },
   {
     weight: 1,
     arbitrary: fc.record({
