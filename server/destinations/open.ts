@@ -4,8 +4,27 @@
  * @module
  */
 
-import { type DatabaseAdapter, DestinationError } from "@lakesync/adapters";
-import type { AdapterSpec, DestinationContext, OpenAdapter } from "./spec.ts";
+import {
+  compositeAdapter,
+  type DatabaseAdapter,
+  fanOutAdapter,
+  memoryAdapter,
+} from "@lakesync/adapters";
+import type {
+  AdapterSpec,
+  DestinationContext,
+  MysqlSpec,
+  OpenAdapter,
+  PostgresSpec,
+} from "./spec.ts";
+
+type Open<T> = (spec: T, context: DestinationContext) => DatabaseAdapter;
+
+/** Opens databases whose drivers are loaded. */
+interface Drivers {
+  readonly postgres?: Open<PostgresSpec>;
+  readonly mysql?: Open<MysqlSpec>;
+}
 
 /** An adapter and all that it is composed of. */
 function* partsOf(spec: AdapterSpec): Generator<AdapterSpec> {
@@ -22,18 +41,88 @@ function* partsOf(spec: AdapterSpec): Generator<AdapterSpec> {
   }
 }
 
+function named(text: string, gatewayId: string): string {
+  return text.replaceAll("{gateway}", gatewayId);
+}
+
+async function loadPostgres(): Promise<Open<PostgresSpec>> {
+  const { postgresAdapter } = await import("@lakesync/adapters/postgres");
+  return ({ type: _, ...options }, { gatewayId, name }) =>
+    postgresAdapter({
+      ...options,
+      name,
+      url: named(options.url, encodeURIComponent(gatewayId)),
+      ...(options.schema === undefined ? {} : { schema: named(options.schema, gatewayId) }),
+    });
+}
+
+async function loadMysql(): Promise<Open<MysqlSpec>> {
+  const { mysqlAdapter } = await import("@lakesync/adapters/mysql");
+  return ({ type: _, ...options }, { gatewayId, name }) =>
+    mysqlAdapter({ ...options, name, url: named(options.url, encodeURIComponent(gatewayId)) });
+}
+
+async function loadDrivers(types: ReadonlySet<AdapterSpec["type"]>): Promise<Drivers> {
+  return {
+    ...(types.has("postgres") ? { postgres: await loadPostgres() } : {}),
+    ...(types.has("mysql") ? { mysql: await loadMysql() } : {}),
+  };
+}
+
+/** Opens what a specification says, its parts first. */
+class Opener {
+  readonly #drivers: Drivers;
+
+  constructor(drivers: Drivers) {
+    this.#drivers = drivers;
+  }
+
+  open(spec: AdapterSpec, context: DestinationContext): DatabaseAdapter {
+    const part = (spec: AdapterSpec, name: string) =>
+      this.open(spec, { ...context, name: `${context.name}.${name}` });
+    const { name } = context;
+    switch (spec.type) {
+      case "postgres":
+        return loaded(this.#drivers.postgres)(spec, context);
+      case "mysql":
+        return loaded(this.#drivers.mysql)(spec, context);
+      case "memory":
+        return memoryAdapter(name);
+      case "custom":
+        return spec.open(context);
+      case "composite": {
+        const routes = Object.entries(spec.routes).map(([table, to]) => [table, part(to, table)]);
+        return compositeAdapter({
+          name,
+          routes: Object.fromEntries(routes),
+          default: part(spec.default, "default"),
+        });
+      }
+      case "fanout":
+        return fanOutAdapter({
+          name,
+          primary: part(spec.primary, "primary"),
+          secondaries: spec.secondaries.map((to, i) => part(to, `secondaries.${i}`)),
+        });
+      case "lifecycle":
+        throw new Error("not yet");
+    }
+  }
+}
+
+function loaded<T>(driver: T | undefined): T {
+  if (driver === undefined) throw new Error("A driver that is needed was not loaded");
+  return driver;
+}
+
 /**
  * Loads what adapters need.
  *
  * @param specs all that may be opened
- * @returns opens them
+ * @returns opens them; `{gateway}` in addresses stands for the gateway
  */
-// deno-lint-ignore require-await -- drivers come
 export async function loadAdapters(specs: readonly AdapterSpec[]): Promise<OpenAdapter> {
   const types = new Set(specs.flatMap((spec) => [...partsOf(spec)].map(({ type }) => type)));
-  function open(spec: AdapterSpec, context: DestinationContext): DatabaseAdapter {
-    if (spec.type === "custom") return spec.open(context);
-    throw new DestinationError("stop", `No driver for ${[...types].join(", ")}`);
-  }
-  return open;
+  const opener = new Opener(await loadDrivers(types));
+  return (spec, context) => opener.open(spec, context);
 }
