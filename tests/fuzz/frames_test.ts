@@ -157,6 +157,7 @@ const paging = fc.tuple(
     version: seq,
     heads: fc.array(seq, { maxLength: 4 }),
     pages: seq,
+    through: seq,
     scans: fc.array(scan, { maxLength: 4 }),
   }, { noNullPrototype: true }),
   fc.nat(4),

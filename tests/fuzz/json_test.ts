@@ -28,11 +28,13 @@ const PUSH: JsonValue = {
   clientId: "a",
   schemaVersion: 1,
   refusalsSeen: 1,
+  origin: { clientId: "b", mutationId: 1, chain: "ab".repeat(32), next: "cd".repeat(32) },
   transactions: [{
     mutationId: 1,
     part: 1,
     parts: 2,
     chain: "ab".repeat(32),
+    refused: { previous: "", code: "FORBIDDEN_WRITE", message: "No", delta: 0 },
     deltas: [{
       op: "INSERT",
       table: "things",
@@ -40,6 +42,7 @@ const PUSH: JsonValue = {
       clientId: "a",
       hlc: "116",
       deltaId: "ab".repeat(32),
+      written: "115",
       columns: { name: "x", size: "9007199254740993", blob: "AA==", meta: { a: [1] } },
     }],
   }],
@@ -63,12 +66,15 @@ const HELLO: JsonValue = {
 function pushToJson(push: PushRequest): string {
   const transactions = push.transactions.map(({ deltas, ...transaction }) => ({
     ...transaction,
-    deltas: deltas.map(({ shape: { op, table, columns }, rowId, hlc, values, deltaId }) => ({
+    deltas: deltas.map((
+      { shape: { op, table, columns }, rowId, hlc, values, deltaId, written },
+    ) => ({
       op,
       table,
       rowId,
       ...(hlc === undefined ? {} : { hlc: String(hlc) }),
       ...(deltaId === undefined ? {} : { deltaId }),
+      ...(written === undefined ? {} : { written: String(written) }),
       columns: Object.fromEntries(columns.map((name, i) => [name, toPlainJson(values[i] ?? null)])),
     })),
   }));
