@@ -34,7 +34,12 @@ export interface Projected {
   readonly written: KeyMap<TableLayout>;
   /** What is wrong with rows, those included that had to leave because of others. */
   readonly problems: KeyMap<StoredProblem>;
+  /** Rows that waited and were tried again, since one of a circle with them came. */
+  readonly retried: KeyMap<true>;
 }
+
+/** So many rows of a circle are tried again at once, at most. */
+const MAX_RETRIED = 10_000;
 
 /** Where and when rows are projected. */
 export interface ProjectionContext {
@@ -69,6 +74,7 @@ export async function projectRows(
 class Projection implements Projected {
   readonly written: KeyMap<TableLayout> = new KeyMap();
   readonly problems: KeyMap<StoredProblem> = new KeyMap();
+  readonly retried: KeyMap<true> = new KeyMap();
   /** Rows that are not to be in their tables. */
   readonly #leaving = new KeyMap<TableLayout>();
   readonly #context: ProjectionContext;
@@ -92,7 +98,10 @@ class Projection implements Projected {
     if (isCircular) await transaction.deferReferences();
     for (const group of family.groups) {
       const candidates = group.flatMap((id) => byTable.get(id) ?? []);
-      if (candidates.length > 0) await this.#write(candidates, family.isCircular(group));
+      if (candidates.length === 0) continue;
+      const isCircular = family.isCircular(group);
+      const all = isCircular ? await this.#circle(candidates, group) : candidates;
+      await this.#write(all, isCircular);
     }
     await this.#remove();
     if (isCircular) await transaction.checkReferences();
@@ -150,6 +159,35 @@ class Projection implements Projected {
     if (isCircular && family.references.length > 0) {
       await this.#park(ready.filter(({ row }) => !this.#leaving.has(row.key)));
     }
+  }
+
+  /**
+   * Adds rows that are kept and not in their tables: in a circle one may wait for another that waits
+   * for it, and only together they can come.
+   */
+  async #circle(
+    candidates: readonly Candidate[],
+    group: readonly number[],
+  ): Promise<readonly Candidate[]> {
+    const { family, transaction } = this.#context;
+    const coming = new KeyMap<true>();
+    const all = [...candidates];
+    let added: readonly Candidate[] = candidates;
+    while (added.length > 0 && this.retried.size < MAX_RETRIED) {
+      for (const { row } of added) coming.set(row.key, true);
+      const absent = (await this.#absent(added, coming)).keys()
+        .filter(({ table }) => group.includes(table));
+      const kept = absent.length === 0 ? [] : await transaction.readRows(absent);
+      added = kept.flatMap((row) => {
+        const layout = family.tables.get(row.key.table);
+        const written = layout && row.isVisible ? this.#written(row, layout) : undefined;
+        if (layout === undefined || written === undefined) return [];
+        this.retried.set(row.key, true);
+        return [{ row, layout, written }];
+      });
+      all.push(...added);
+    }
+    return all;
   }
 
   /** Parks those of some rows whose parents are not there; gives the others. */

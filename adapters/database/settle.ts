@@ -42,8 +42,9 @@ export async function settleRows(
   await transaction.putRows(
     rows.map((row) => ({ ...row, problem: projected.problems.get(row.key) })),
   );
-  const others = projected.problems.keys().filter((key) => !own.has(key));
-  await putProblems(transaction, others, projected);
+  const others = [...projected.retried.keys(), ...projected.problems.keys()]
+    .filter((key) => !own.has(key));
+  await putProblems(transaction, distinct(others), projected);
   await followUp(projected, { ...context, family });
 }
 
@@ -65,10 +66,12 @@ async function retried(
   context: ProjectionContext,
 ): Promise<Projected> {
   const projected = await projectRows(rows, context);
-  const keys = new KeyMap<true>();
-  for (const { key } of rows) keys.set(key, true);
-  for (const key of projected.problems.keys()) keys.set(key, true);
-  await putProblems(context.transaction, keys.keys(), projected);
+  const keys = [
+    ...rows.map(({ key }) => key),
+    ...projected.retried.keys(),
+    ...projected.problems.keys(),
+  ];
+  await putProblems(context.transaction, distinct(keys), projected);
   return projected;
 }
 
@@ -94,6 +97,12 @@ async function followUp(first: Projected, context: ProjectionContext): Promise<v
       queue.push(await retried(waiting, context));
     }
   }
+}
+
+function distinct(keys: readonly DestinationKey[]): readonly DestinationKey[] {
+  const all = new KeyMap<true>();
+  for (const key of keys) all.set(key, true);
+  return all.keys();
 }
 
 async function putProblems(
