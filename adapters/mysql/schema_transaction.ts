@@ -110,16 +110,16 @@ export class MysqlSchemaTransaction extends MysqlTransaction implements SchemaTr
       for (const [name, table] of rows.map((row) => row.map(textOf))) {
         if (name === undefined || table === undefined || wanted.has(name)) continue;
         await this.#alter(table, `DROP ${what} ${quoteName(name)}`);
-        if (what === "INDEX") await this.#free(table, name);
       }
     }
     const there = new Set(keys.map(([name]) => textOf(name)));
     const indexed = new Set(indexes.map(([name]) => textOf(name)));
-    const { schema } = await this.layouts();
+    const layouts = await this.layouts();
+    await this.#freeTexts(layouts);
     return references.filter((reference) => {
       const name = constraintName(reference);
       return !indexed.has(name) ||
-        (!there.has(name) && isConstrained(schema, reference));
+        (!there.has(name) && isConstrained(layouts.schema, reference));
     });
   }
 
@@ -337,14 +337,17 @@ export class MysqlSchemaTransaction extends MysqlTransaction implements SchemaTr
     await this.#alter(table, `MODIFY COLUMN ${name} ${native}`);
   }
 
-  /** Lets a text be of any length that was bounded for a reference. */
-  async #free(table: string, constraint: string): Promise<void> {
-    const [, columnId] = constraint.slice(REFERENCE_PREFIX.length).split("_");
-    const { tables } = await this.layouts();
-    const layout = [...tables.values()].find((each) => each.table.name === table);
-    const found = layout?.columns.find(({ id }) => id === Number(columnId));
-    if (found?.native !== "longtext") return;
-    await this.#alter(table, `MODIFY COLUMN ${quoteName(found.column.name)} longtext`);
+  /** Lets texts be of any length that were bounded for a reference that there is no more. */
+  async #freeTexts({ tables }: StoredLayouts): Promise<void> {
+    const existing = await existingTables(this.session);
+    for (const { table, columns } of tables.values()) {
+      if (this.#journal.named(table.name)?.isAdopted) continue;
+      for (const { column: { name }, native } of columns) {
+        const there = existing.get(table.name)?.get(name)?.type;
+        if (native !== "longtext" || there?.startsWith("varchar") !== true) continue;
+        await this.#alter(table.name, `MODIFY COLUMN ${quoteName(name)} ${native}`);
+      }
+    }
   }
 }
 
