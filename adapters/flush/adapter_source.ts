@@ -55,14 +55,14 @@ export function adapterSource(adapter: DatabaseAdapter): AdapterSource {
     throw new DestinationError("now", `${adapter.name} went back, it is read again`);
   }
 
+  /** Whether all rows are set. To be asked before they are read: until then one may be set again. */
   async function isSettled(): Promise<boolean> {
     return (await adapter.unsettled(1)).length === 0;
   }
 
   async function settled<T>(read: () => Promise<T>): Promise<T> {
     return await steadily(async () => {
-      const result = await read();
-      if (await isSettled()) return result;
+      if (await isSettled()) return await read();
       throw new DestinationError("later", `${adapter.name} has rows that are still to be set`);
     });
   }
@@ -85,8 +85,9 @@ export function adapterSource(adapter: DatabaseAdapter): AdapterSource {
         const trimmed = page.isTrimmed || sinceWhen(after) < (position.floor ?? 0);
         if (trimmed) return { entries: [], trimmed, throughSeq: 0 };
         const { groups, isEnd } = await entriesOf(adapter, page, position, limit);
+        const areSettled = await isSettled();
         const rows = await rowsOf(adapter, groups.flatMap(({ changes }) => changes));
-        const effects = effectsOf(rows, await isSettled());
+        const effects = effectsOf(rows, areSettled);
         const entries = groups.map(({ changes, ...entry }) => ({
           ...entry,
           changes: changes.map((change) => ({ ...change, ...effects(change) })),

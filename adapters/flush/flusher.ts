@@ -236,6 +236,8 @@ export class Flusher {
     // does not have, whether or not a life tells.
     const { seq, lives } = await this.#source.head();
     if (this.#isClosed) return false;
+    // What was read before the source went back is of a history that is lost, changes and rows.
+    if (seq < before.seq || partedAfter(lives, before) < before.seq) return true;
     const parted = Math.min(partedAfter(lives, from), seq);
     if (parted < from.seq) return await this.#rewind(from, parted, lives);
     if ((from.ahead ?? 0) > seq) return await this.#rewind(from, seq, lives);
@@ -244,12 +246,14 @@ export class Flusher {
     if (trimmed || isBeforeFloor) return await this.#fill(from, { seq, lives });
     this.#enter(from.filled === undefined ? "flushing" : "filling");
     const cut = cutBatch(entries, this.#settings);
+    const wasFar = !this.#isNear;
     this.#isNear = cut.entries.length === entries.length;
     this.#lagChanges = entries.reduce((sum, { changes }) => sum + changes.length, 0);
     const last = cut.entries.at(-1);
     if (last === undefined && settling === NO_ROWS) {
       this.#arrived(before.seq);
-      return this.#headSeq > before.seq;
+      // While the log was far ahead nobody asked for rows that are still to be set.
+      return wasFar || this.#headSeq > before.seq;
     }
     this.#waitsSinceMs = cut.entries[0]?.committedMs;
     const end: Place = last === undefined ? from : cut.isWhole ? { seq: last.seq } : last;

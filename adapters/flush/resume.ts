@@ -44,7 +44,7 @@ export function positionAt(
  */
 export function partedAfter(
   lives: readonly PositionLife[],
-  { seq, lives: theirs }: FlushPosition,
+  { seq, lives: theirs }: Pick<FlushPosition, "seq" | "lives">,
 ): number {
   if ((lives[0]?.fromSeq ?? 0) >= seq) return seq;
   for (let i = theirs.length - 1; i >= 0; i--) {
