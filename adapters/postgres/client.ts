@@ -41,8 +41,7 @@ export class Client {
   /** Transactions run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #isClosed = false;
-  /** The sockets of each pool. */
-  readonly #open = new Map<postgres.Sql, Set<Socket>>();
+  readonly #open = new Map<postgres.Sql, Pool>();
 
   /**
    * @param settings how to reach and use the database
@@ -61,9 +60,13 @@ export class Client {
   async read(text: string, parameters: readonly Parameter[] = []): Promise<readonly ReadRow[]> {
     this.#check();
     const sql = this.#reader ??= this.#connect(this.#settings.poolMax - 1);
-    return await this.#run(sql, sql, text, parameters, true, () => {
-      if (this.#reader === sql) this.#reader = undefined;
-    });
+    try {
+      return await this.#run(sql, sql, text, parameters);
+    } catch (error) {
+      // After a break the driver may send the rest of what was cut on the next connection.
+      if (!isOfDatabase(error)) await this.#end(sql);
+      throw error;
+    }
   }
 
   /**
@@ -96,9 +99,14 @@ export class Client {
     try {
       reserved = await this.#reserve(sql);
       const on = reserved;
+      const pool = this.#open.get(sql);
+      const closes = pool?.closes;
       let hasTime = false;
-      const send = (text: string, parameters: readonly Parameter[] = []) =>
-        this.#run(sql, on, text, parameters, !hasTime);
+      const send: Session["run"] = async (text, parameters = []) => {
+        // The driver ends the process when it writes to a connection that was closed.
+        if (pool?.closes !== closes) throw new Error("The connection broke in a transaction");
+        return await this.#run(sql, on, text, parameters, !hasTime);
+      };
       const session: Session = {
         run: send,
         async takeTime() {
@@ -146,8 +154,7 @@ export class Client {
     on: postgres.Sql,
     text: string,
     parameters: readonly Parameter[],
-    isBounded: boolean,
-    onLate?: () => void,
+    isBounded = true,
   ): Promise<readonly ReadRow[]> {
     this.#check();
     this.#listener?.(text, parameters);
@@ -157,20 +164,12 @@ export class Client {
     );
     const query = on.unsafe(text, given, { prepare });
     if (!isBounded) return await query;
-    return await this.#within(sql, query, statementTimeoutMs + GRACE_MS, onLate);
+    return await this.#within(sql, query, statementTimeoutMs + GRACE_MS);
   }
 
   /** Ends the connection when a server says nothing at all, which no limit of its own can end. */
-  async #within<T>(
-    sql: postgres.Sql,
-    answer: Promise<T>,
-    ms: number,
-    onLate?: () => void,
-  ): Promise<T> {
-    const timer = setTimeout(() => {
-      onLate?.();
-      void this.#end(sql);
-    }, ms);
+  async #within<T>(sql: postgres.Sql, answer: Promise<T>, ms: number): Promise<T> {
+    const timer = setTimeout(() => void this.#end(sql), ms);
     try {
       return await answer;
     } finally {
@@ -181,7 +180,7 @@ export class Client {
   async #end(sql: postgres.Sql): Promise<void> {
     if (this.#writer?.sql === sql) this.#writer = undefined;
     if (this.#reader === sql) this.#reader = undefined;
-    const sockets = this.#open.get(sql) ?? new Set();
+    const sockets = this.#open.get(sql)?.sockets ?? new Set();
     this.#open.delete(sql);
     const closed = [...sockets].map((socket) =>
       new Promise<void>((resolve) => socket.once("close", () => resolve()))
@@ -200,8 +199,7 @@ export class Client {
     const { url, tls, idleTimeoutMs, connectionTimeoutMs, maxLifetimeMs, prepare } = this.#settings;
     const limit = String(this.#settings.statementTimeoutMs);
     const { verify = true, ...certificates } = typeof tls === "object" ? tls : {};
-    const sockets = new Set<Socket>();
-    let turn = 0;
+    const pool: Pool = { sockets: new Set(), opens: 0, closes: 0 };
     const options: DriverOptions = {
       max,
       prepare,
@@ -213,14 +211,16 @@ export class Client {
       // new connection unless it asks for them.
       fetch_types: max === 1,
       onnotice: () => {},
-      socket: (to) => openSocket(to, sockets, turn++),
+      onclose: () => pool.closes++,
+      socket: (to) => openSocket(to, pool),
       ...tls === undefined
         ? {}
         : { ssl: tls === false ? false : { ...certificates, rejectUnauthorized: verify } },
       connection: {
         application_name: "lakesync",
         statement_timeout: limit,
-        lock_timeout: limit,
+        // Below that of statements, so that a failure says what it waited for.
+        lock_timeout: String(Math.ceil(this.#settings.statementTimeoutMs * 0.9)),
         idle_in_transaction_session_timeout: limit,
         TimeZone: "UTC",
         DateStyle: "ISO",
@@ -233,7 +233,7 @@ export class Client {
       },
     };
     const sql = postgres(url, options);
-    this.#open.set(sql, sockets);
+    this.#open.set(sql, pool);
     return sql;
   }
 }
@@ -244,6 +244,13 @@ type DriverOptions = Omit<postgres.Options<Record<string, postgres.PostgresType>
   readonly socket: (to: Target) => Socket;
 };
 
+/** What the connections of the driver have come to. */
+interface Pool {
+  readonly sockets: Set<Socket>;
+  opens: number;
+  closes: number;
+}
+
 /** Where the driver wants to connect to. */
 interface Target {
   readonly host: readonly string[];
@@ -252,16 +259,17 @@ interface Target {
 }
 
 /** Opens a socket that can be cut, whatever the driver and the server make of it. */
-function openSocket(
-  { host: hosts, port, path }: Target,
-  sockets: Set<Socket>,
-  turn: number,
-): Socket {
-  const at = turn % Math.max(1, hosts.length);
+function openSocket({ host: hosts, port, path }: Target, pool: Pool): Socket {
+  const at = pool.opens++ % Math.max(1, hosts.length);
   const host = hosts[at] ?? "localhost";
   const socket = path ? connect({ path }) : connect({ host, port: port[at] ?? 5432 });
-  sockets.add(socket);
-  socket.once("close", () => sockets.delete(socket));
+  pool.sockets.add(socket);
+  socket.once("close", () => pool.sockets.delete(socket));
   // The driver checks the server's certificate against this name.
   return Object.assign(socket, { host });
+}
+
+/** Whether the database itself said what is wrong, over a connection that goes on. */
+function isOfDatabase(error: unknown): boolean {
+  return error instanceof Error && "severity" in error;
 }

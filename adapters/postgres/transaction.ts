@@ -219,9 +219,10 @@ export class PostgresTransaction implements SqlTransaction {
   async leftovers(): Promise<Leftovers> {
     const { tables, state } = this.own;
     const rows = await this.run(
-      `SELECT id, EXISTS (SELECT 1 FROM ${state} WHERE problem = 'parked' AND waits_table = id) ` +
-        `AS is_waited, EXISTS (SELECT 1 FROM ${state} WHERE kept_props IS NOT NULL ` +
-        `AND table_id = id) AS has_props FROM ${tables} WHERE id > 0`,
+      // As EXISTS it may be answered from a list of all that is parked.
+      `SELECT id, (SELECT true FROM ${state} WHERE problem = 'parked' AND waits_table = id ` +
+        `LIMIT 1) AS is_waited, (SELECT true FROM ${state} WHERE kept_props IS NOT NULL ` +
+        `AND table_id = id LIMIT 1) AS has_props FROM ${tables} WHERE id > 0`,
     );
     const ids = (name: string) =>
       new Set(rows.filter((row) => row[name] === true).map(({ id }) => Number(id)));
