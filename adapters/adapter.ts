@@ -48,10 +48,10 @@ export interface FlushPosition extends Place {
   /** Changes at or before this commit may be missing, since it was filled from rows there. */
   readonly floor?: number;
   /**
-   * Only of a destination that is composed: a part of it has come as far as this commit. It is told
-   * and not kept, and is nothing by which positions differ.
+   * Only of a destination that is composed: how far parts of it have come that are ahead, and in which
+   * history. It is told and not kept, and is nothing by which positions differ.
    */
-  readonly ahead?: number;
+  readonly ahead?: readonly Pick<FlushPosition, "seq" | "lives">[];
 }
 
 /** A table, with the numbers that it and its columns keep when they are renamed. */
@@ -212,7 +212,8 @@ export interface Destination {
   refill(move: Move): Promise<void>;
   /**
    * Up to which commit changes, and rows that were gone, have been forgotten; 0 when all are there.
-   * One that goes back to before it no longer knows which rows the lost changes touched.
+   * One that goes back to before it no longer knows which rows the lost changes touched, and has
+   * forgotten nothing after where it stands then.
    */
   forgottenSeq?(): Promise<number>;
   /** Gives back connections, timers and files; calls that are under way fail. */
@@ -349,13 +350,16 @@ export type RetryKind = "now" | "later" | "stop";
 
 /** A destination failed. */
 export class DestinationError extends Error {
-  override readonly name = "DestinationError";
+  /** Always `DestinationError`. */
+  override readonly name: string = "DestinationError";
   /** When to try again. */
   readonly retry: RetryKind;
   /** The database's own code, where there is one. */
   readonly code: string | undefined;
 
   /**
+   * Makes the error.
+   *
    * @param retry when to try again
    * @param message what went wrong, and for `stop` what to do about it
    * @param options the cause, and the database's own code

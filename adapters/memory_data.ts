@@ -30,8 +30,11 @@ type Committed = Pick<LatestState, "seq" | "committedMs">;
 
 /** All that a destination in memory holds. */
 export class MemoryData {
+  /** Where it stands. */
   position: FlushPosition | undefined;
+  /** The tables. */
   schema: DestinationSchema | undefined;
+  /** Up to which commit changes have been forgotten. */
   forgottenSeq: number = 0;
   readonly #rows = new Map<string, LatestState>();
   readonly #unsettled = new Map<string, DestinationKey>();
@@ -90,6 +93,7 @@ export class MemoryData {
       if (key !== undefined) this.#unsettled.set(nameOfKey(key), key);
     }
     this.#changes = this.#changes.filter((change) => change.seq <= seq);
+    this.forgottenSeq = Math.min(this.forgottenSeq, seq);
     for (const row of this.#rows.values()) {
       if (row.seq > seq) this.#unsettled.set(nameOfKey(row.key), row.key);
     }

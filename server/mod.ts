@@ -13,6 +13,22 @@ export {
   type GatewayConfigs,
   type LakeSyncConfig,
 } from "./config_file.ts";
+export type {
+  AdapterSpec,
+  CompositeSpec,
+  CustomSpec,
+  DestinationContext,
+  DestinationSpec,
+  DestinationSpecs,
+  FanOutSpec,
+  FlushSpec,
+  LifecycleSpec,
+  MemorySpec,
+  MysqlSpec,
+  PoolSpec,
+  PostgresSpec,
+} from "./destinations/spec.ts";
+export type { Retention } from "./gateway/environment.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./server.ts";
 export { type KvOptions, openKvStores } from "./store/kv.ts";
 export { memoryStores } from "./store/memory.ts";

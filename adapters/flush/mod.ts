@@ -17,4 +17,4 @@ export type {
   SourceRows,
   SourceWalk,
 } from "./source.ts";
-export type { FlushState, FlushStatus } from "./status.ts";
+export type { FlushError, FlushState, FlushStatus } from "./status.ts";

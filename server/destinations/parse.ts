@@ -16,7 +16,8 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function of(type: "string" | "boolean" | "function"): Fields[string] {
   return (value, place) => {
-    if (typeof value !== type) throw new UsageError(`${place} must be a ${type}`);
+    const actual: string = typeof value;
+    if (actual !== type) throw new UsageError(`${place} must be a ${type}`);
   };
 }
 

@@ -22,6 +22,7 @@ export type {
   HistoryRows,
   HistorySchema,
   HistoryTable,
+  HistoryWalk,
   NumberedCell,
 } from "./history.ts";
 export type { Life } from "./lives.ts";
