@@ -30,6 +30,11 @@ export type {
 export { DestinationError } from "./adapter.ts";
 export { compositeAdapter, type CompositeOptions } from "./composite/adapter.ts";
 export { type FanOutAdapter, fanOutAdapter, type FanOutOptions } from "./fanout/adapter.ts";
+export {
+  type LifecycleAdapter,
+  lifecycleAdapter,
+  type LifecycleOptions,
+} from "./lifecycle/adapter.ts";
 export { memoryAdapter, MemoryData } from "./memory.ts";
 export { openFileObjects } from "./object-store/fs.ts";
 export { memoryObjects } from "./object-store/memory.ts";

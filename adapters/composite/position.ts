@@ -34,10 +34,12 @@ export function commonPosition(
     .flatMap(({ floor }) => floor ?? []);
   const floor = floors.length === 0 ? undefined : Math.max(...floors);
   const filled = commonFilled(known);
-  const ahead = Math.max(...known.map(({ seq, ahead = 0 }) => Math.max(seq, ahead)));
+  const ahead = known
+    .flatMap(({ seq, lives, ahead = [] }) => [{ seq, lives }, ...ahead])
+    .filter(({ seq }) => seq > place.seq);
   return {
     ...positionAt(behind.lives, place, writers.join("+")),
-    ...(ahead > place.seq ? { ahead } : {}),
+    ...(ahead.length === 0 ? {} : { ahead }),
     ...(filled === undefined ? {} : { filled }),
     ...(floor === undefined ? {} : { floor }),
   };

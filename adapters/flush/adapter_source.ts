@@ -83,7 +83,10 @@ export function adapterSource(adapter: DatabaseAdapter): AdapterSource {
       return await steadily(async (position) => {
         const page = await adapter.queryDeltasSince(after, limit.changes);
         const trimmed = page.isTrimmed || sinceWhen(after) < (position.floor ?? 0);
-        if (trimmed) return { entries: [], trimmed, throughSeq: 0 };
+        if (trimmed) {
+          const keptAfter = Math.max(await adapter.forgottenSeq(), position.floor ?? 0);
+          return { entries: [], trimmed, throughSeq: 0, keptAfter };
+        }
         const { groups, isEnd } = await entriesOf(adapter, page, position, limit);
         const areSettled = await isSettled();
         const rows = await rowsOf(adapter, groups.flatMap(({ changes }) => changes));
@@ -136,9 +139,8 @@ function whole(adapter: DatabaseAdapter, position: FlushPosition = NOWHERE): Flu
  * to be filled: nobody who follows it is to give up anything for that.
  */
 async function isEmpty(adapter: DatabaseAdapter): Promise<boolean> {
-  const position = await adapter.position();
-  if (position === undefined) return true;
-  return position.seq === 0 && (await adapter.scanState(undefined, 1)).length === 0;
+  const { seq, floor } = await adapter.position() ?? NOWHERE;
+  return seq === 0 && floor === undefined && (await adapter.scanState(undefined, 1)).length === 0;
 }
 
 function wholeSeq({ seq, slice }: { readonly seq: number; readonly slice?: number }): number {

@@ -230,7 +230,8 @@ export class Flusher {
     const settling = await this.#settling(from);
     const { maxChanges, maxBytes } = this.#settings;
     const limit = { changes: maxChanges, bytes: maxBytes };
-    const { entries, trimmed, throughSeq } = await this.#source.read(from, limit);
+    const page = await this.#source.read(from, limit);
+    const { entries, trimmed, throughSeq } = page;
     // A life that began meanwhile may show that the destination has followed another history, so
     // what was read is judged by the lives of after the reading. What is beyond its head the source
     // does not have, whether or not a life tells.
@@ -240,10 +241,14 @@ export class Flusher {
     if (seq < before.seq || partedAfter(lives, before) < before.seq) return true;
     const parted = Math.min(partedAfter(lives, from), seq);
     if (parted < from.seq) return await this.#rewind(from, parted, lives);
-    if ((from.ahead ?? 0) > seq) return await this.#rewind(from, seq, lives);
+    const lost = lostOf(from.ahead ?? [], { seq, lives });
+    if (lost < Infinity) return await this.#rewind(from, lost, lives);
     // A destination that was filled does not know which rows older changes touched.
     const isBeforeFloor = from.seq < (from.floor ?? 0);
-    if (trimmed || isBeforeFloor) return await this.#fill(from, { seq, lives });
+    if (trimmed || isBeforeFloor) {
+      const kept = trimmed ? page.keptAfter ?? seq : 0;
+      return await this.#fill(from, { seq: Math.max(kept, wholeSeq(from)), lives });
+    }
     this.#enter(from.filled === undefined ? "flushing" : "filling");
     const cut = cutBatch(entries, this.#settings);
     const wasFar = !this.#isNear;
@@ -336,7 +341,10 @@ export class Flusher {
     return true;
   }
 
-  /** Begins to fill the destination from rows, since the log lacks what it lacks. */
+  /**
+   * Begins to fill the destination from rows, since the log lacks what it lacks. It goes on with the
+   * changes after a commit, of which the log still has all.
+   */
   async #fill(from: FlushPosition, { seq, lives }: SourceHead): Promise<boolean> {
     if (!this.#settings.fillGaps) return this.#gap();
     this.#env.onError?.(
@@ -403,6 +411,12 @@ export class Flusher {
         `${this.#destination.name} did not answer within ${answerMs} ms, it is asked again`,
       ));
   }
+}
+
+/** The lowest seq after which parts that are ahead hold what the source does not have. */
+function lostOf(ahead: NonNullable<FlushPosition["ahead"]>, { seq, lives }: SourceHead): number {
+  const lost = ahead.map((part) => [part.seq, Math.min(partedAfter(lives, part), seq)] as const);
+  return Math.min(...lost.map(([reached, parted]) => parted < reached ? parted : Infinity));
 }
 
 /** The last commit of which everything has arrived. */

@@ -41,6 +41,8 @@ export interface SourcePage {
   readonly trimmed: boolean;
   /** Whatever was committed up to this seq and is not before the place is among the entries. */
   readonly throughSeq: number;
+  /** When `trimmed`: the commit after which the source has everything, where that is known. */
+  readonly keptAfter?: number;
 }
 
 /** Rows as they are now. */

@@ -103,4 +103,16 @@ export const FORGET: readonly Case[] = [
       assert.deepEqual(await rowIds(adapter), ["touched"]);
     },
   },
+  {
+    name: "goes back to before what was forgotten, and has forgotten nothing after that",
+    async run({ adapter }) {
+      const log = await filled(adapter);
+      await forgetAll(adapter, { committedBeforeMs: after(4), throughSeq: 9, rows: false });
+      await log.rewind(2, "life-2");
+      assert.equal(await adapter.forgottenSeq(), 2);
+      const changes = log.commit({ table: "todos", rowId: "new", cells: { n: 1 } });
+      await log.insert(changes);
+      assert.deepEqual((await allChanges(adapter)).map(({ seq }) => seq), [3]);
+    },
+  },
 ];

@@ -1,6 +1,6 @@
-import { compositeAdapter, fanOutAdapter } from "@lakesync/adapters";
+import { compositeAdapter, fanOutAdapter, lifecycleAdapter } from "@lakesync/adapters";
 import fc from "fast-check";
-import { Bed, type Build, type Parts } from "./testing_bed.ts";
+import { Bed, type Build } from "./testing_bed.ts";
 import { life, live } from "./testing_lives.ts";
 
 const composite: Build = ({ database }) =>
@@ -32,12 +32,33 @@ const compositeOfFanOuts: Build = ({ database, ...world }) => {
   return compositeAdapter({ routes: { lists: two("lists") }, default: two("others") });
 };
 
+const lifecycle: Build = ({ database, ...world }) =>
+  lifecycleAdapter({
+    hot: database("hot"),
+    cold: database("cold"),
+    hotMs: 100,
+    rows: true,
+    everyMs: 50,
+    ...world,
+  });
+
+const nested: Build = (parts) => {
+  const { database, ...world } = parts;
+  return fanOutAdapter({
+    primary: compositeAdapter({ routes: { lists: database("lists") }, default: lifecycle(parts) }),
+    secondaries: [database("follower")],
+    ...world,
+  });
+};
+
 const BUILDS: readonly (readonly [name: string, build: Build])[] = [
   ["a database", ({ database }) => database("alone")],
   ["a composite", composite],
   ["a fan-out", fanOut],
   ["a fan-out of composites", fanOutOfComposites],
   ["a composite of fan-outs", compositeOfFanOuts],
+  ["a lifecycle", lifecycle],
+  ["a fan-out of a composite with a lifecycle", nested],
 ];
 
 for (const [name, build] of BUILDS) {

@@ -101,7 +101,8 @@ export class TestSource implements ChangeSource {
     const last = entries.at(-1);
     const read = last === undefined ? 0 : last.last ? last.seq : last.seq - 1;
     const isEnd = entries.length === found.length;
-    return Promise.resolve({ entries, trimmed, throughSeq: isEnd ? this.seq : read });
+    const keptAfter = this.#trimmedSeq;
+    return Promise.resolve({ entries, trimmed, throughSeq: isEnd ? this.seq : read, keptAfter });
   }
 
   rows(...[keys]: Parameters<ChangeSource["rows"]>): ReturnType<ChangeSource["rows"]> {
