@@ -99,13 +99,13 @@ export class Client {
     try {
       reserved = await this.#reserve(sql);
       const on = reserved;
-      const pool = this.#open.get(sql);
-      const closes = pool?.closes;
+      const { signal } = this.#open.get(sql)?.broken ?? new AbortController();
       let hasTime = false;
       const send: Session["run"] = async (text, parameters = []) => {
-        // The driver ends the process when it writes to a connection that was closed.
-        if (pool?.closes !== closes) throw new Error("The connection broke in a transaction");
-        return await this.#run(sql, on, text, parameters, !hasTime);
+        // What is sent after a break is never answered, or ends the process: the driver's ways.
+        signal.throwIfAborted();
+        const answer = this.#run(sql, on, text, parameters, !hasTime);
+        return await unlessAborted(answer, signal);
       };
       const session: Session = {
         run: send,
@@ -119,7 +119,9 @@ export class Client {
       try {
         result = await run(session);
       } catch (error) {
-        await send("ROLLBACK").then(() => isClean = true, () => {});
+        if (error instanceof DestinationError || isOfDatabase(error)) {
+          await send("ROLLBACK").then(() => isClean = true, () => {});
+        }
         throw error;
       }
       await send("COMMIT");
@@ -177,17 +179,22 @@ export class Client {
     }
   }
 
+  /** Ends connections; what is under way on them fails. */
   async #end(sql: postgres.Sql): Promise<void> {
     if (this.#writer?.sql === sql) this.#writer = undefined;
     if (this.#reader === sql) this.#reader = undefined;
-    const sockets = this.#open.get(sql)?.sockets ?? new Set();
-    this.#open.delete(sql);
+    const pool = this.#open.get(sql);
+    if (pool !== undefined) await (pool.ending ??= this.#cut(sql, pool));
+  }
+
+  async #cut(sql: postgres.Sql, { sockets }: Pool): Promise<void> {
     const closed = [...sockets].map((socket) =>
       new Promise<void>((resolve) => socket.once("close", () => resolve()))
     );
     await sql.end({ timeout: 0 });
     for (const socket of sockets) socket.destroy();
     await Promise.all(closed);
+    this.#open.delete(sql);
   }
 
   #check(): void {
@@ -199,7 +206,7 @@ export class Client {
     const { url, tls, idleTimeoutMs, connectionTimeoutMs, maxLifetimeMs, prepare } = this.#settings;
     const limit = String(this.#settings.statementTimeoutMs);
     const { verify = true, ...certificates } = typeof tls === "object" ? tls : {};
-    const pool: Pool = { sockets: new Set(), opens: 0, closes: 0 };
+    const pool: Pool = { sockets: new Set(), opens: 0, broken: new AbortController() };
     const options: DriverOptions = {
       max,
       prepare,
@@ -211,7 +218,10 @@ export class Client {
       // new connection unless it asks for them.
       fetch_types: max === 1,
       onnotice: () => {},
-      onclose: () => pool.closes++,
+      onclose: () => {
+        pool.broken.abort(new Error("The connection was closed"));
+        pool.broken = new AbortController();
+      },
       socket: (to) => openSocket(to, pool),
       ...tls === undefined
         ? {}
@@ -248,7 +258,9 @@ type DriverOptions = Omit<postgres.Options<Record<string, postgres.PostgresType>
 interface Pool {
   readonly sockets: Set<Socket>;
   opens: number;
-  closes: number;
+  /** Tells of the next connection that is closed. */
+  broken: AbortController;
+  ending?: Promise<void>;
 }
 
 /** Where the driver wants to connect to. */
@@ -269,7 +281,21 @@ function openSocket({ host: hosts, port, path }: Target, pool: Pool): Socket {
   return Object.assign(socket, { host });
 }
 
+/** An answer, or a failure as soon as a signal is given. */
+async function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([answer, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    // One of the two fails later, or never ends.
+    answer.catch(() => {});
+  }
+}
+
 /** Whether the database itself said what is wrong, over a connection that goes on. */
 function isOfDatabase(error: unknown): boolean {
-  return error instanceof Error && "severity" in error;
+  return error instanceof Error && "severity" in error && error.severity === "ERROR";
 }
