@@ -8,6 +8,7 @@ import {
   compositeAdapter,
   type DatabaseAdapter,
   fanOutAdapter,
+  lifecycleAdapter,
   memoryAdapter,
 } from "@lakesync/adapters";
 import type {
@@ -17,6 +18,8 @@ import type {
   OpenAdapter,
   PostgresSpec,
 } from "./spec.ts";
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 type Open<T> = (spec: T, context: DestinationContext) => DatabaseAdapter;
 
@@ -105,7 +108,13 @@ class Opener {
           secondaries: spec.secondaries.map((to, i) => part(to, `secondaries.${i}`)),
         });
       case "lifecycle":
-        throw new Error("not yet");
+        return lifecycleAdapter({
+          name,
+          hot: part(spec.hot, "hot"),
+          cold: part(spec.cold, "cold"),
+          hotMs: spec.hotDays * DAY_MS,
+          ...(spec.rows === undefined ? {} : { rows: spec.rows }),
+        });
     }
   }
 }
