@@ -16,16 +16,20 @@ import postgres from "postgres";
 import { findPostgres, startPostgres } from "../tests/servers/postgres.ts";
 import { makeRows, SCHEMA, show, spread, verdict } from "./support.ts";
 
-const ROUNDS = 5;
-const CHANGES = 100_000;
-const BATCH = 10_000;
-const AIM = 0.5;
+/** So many rounds are measured. */
+export const ROUNDS = 5;
+/** So many changes are flushed in a round. */
+export const CHANGES = 100_000;
+/** So many at once. */
+export const BATCH = 10_000;
+/** What part of the floor's rate is aimed at. */
+export const AIM = 0.5;
 const COLUMNS = ["title", "body", "n", "x", "done"] as const;
 /** Changes of one transaction, as apps make them. */
 const PER_TRANSACTION = 100;
 
 /** A table in the order in which bulk loads take its columns. */
-interface Dump {
+export interface Dump {
   readonly table: string;
   readonly columns: readonly string[];
   readonly rows: readonly (readonly unknown[])[];
@@ -48,7 +52,7 @@ function hash(text: string): string {
 }
 
 /** Inserts as a gateway's log gives them. */
-function makeChanges(count: number): Change[] {
+export function makeChanges(count: number): Change[] {
   const clientId = crypto.randomUUID();
   const startMs = Date.now();
   return makeRows(count).map(({ id, values }, i): Change => {
@@ -85,7 +89,10 @@ function makeChanges(count: number): Change[] {
 }
 
 /** Flushes changes; gives rows per second and the most memory that was added, in MB. */
-async function flushed(adapter: DatabaseAdapter, changes: readonly Change[]): Promise<number> {
+export async function flushed(
+  adapter: DatabaseAdapter,
+  changes: readonly Change[],
+): Promise<number> {
   await adapter.ensureSchema(schemaOf());
   const lives = [{ id: "bench", fromSeq: 0 }];
   let from: FlushPosition | undefined;

@@ -8,6 +8,7 @@ import { benchClient } from "./apply.ts";
 import { benchBootstrap } from "./bootstrap.ts";
 import { benchClientStep } from "./client_step.ts";
 import { benchFlush } from "./flush.ts";
+import { benchFlushMysql } from "./flush_mysql.ts";
 import { benchLatency } from "./latency.ts";
 import { benchPull } from "./pull.ts";
 import { benchPush } from "./push.ts";
@@ -22,7 +23,10 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
   step: benchClientStep,
   bootstrap: benchBootstrap,
   rules: benchRules,
-  flush: benchFlush,
+  flush: async () => {
+    await benchFlush();
+    await benchFlushMysql();
+  },
 };
 
 const names = Deno.args.length > 0 ? Deno.args : Object.keys(BENCHMARKS);
