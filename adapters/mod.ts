@@ -36,6 +36,14 @@ export {
   type LifecycleOptions,
 } from "./lifecycle/adapter.ts";
 export { memoryAdapter, MemoryData } from "./memory.ts";
+export {
+  migrateAdapter,
+  MigrationError,
+  type MigrationOptions,
+  type MigrationProgress,
+  type MigrationResult,
+} from "./migrate/migrate.ts";
+export type { TableFigures } from "./migrate/compare.ts";
 export { openFileObjects } from "./object-store/fs.ts";
 export { memoryObjects } from "./object-store/memory.ts";
 export { checkObjectKey, type ObjectHead, type ObjectStore } from "./object-store/object_store.ts";

@@ -104,13 +104,19 @@ export class Routes {
   }
 }
 
-/** A table without references to tables that are not beside it. */
-function within(
-  { id, table, columnIds }: DestinationTable,
+/**
+ * A table without references to tables that are not beside it.
+ *
+ * @param numbered the table
+ * @param names the tables that are
+ */
+export function within(
+  numbered: DestinationTable,
   names: ReadonlySet<string>,
 ): DestinationTable {
+  const { id, table, columnIds } = numbered;
   const isOut = ({ references }: Column) => references !== undefined && !names.has(references);
-  if (!table.columns.some(isOut)) return { id, table, columnIds };
+  if (!table.columns.some(isOut)) return numbered;
   const columns = table.columns.map((column) =>
     isOut(column) ? { ...column, references: undefined } : column
   );

@@ -26,6 +26,7 @@ import { Flusher } from "../flush/flusher.ts";
 import type { FlushEnvironment, FlushSettings } from "../flush/settings.ts";
 import type { FlushStatus } from "../flush/status.ts";
 import { partedAfter } from "../flush/resume.ts";
+import { within } from "../flush/wait.ts";
 import { samePosition } from "../place.ts";
 import { changesOfBoth, rowsOfBoth, scanBoth } from "./both.ts";
 import { withForgottenRows } from "./bring_back.ts";
@@ -85,6 +86,7 @@ export function lifecycleAdapter(options: LifecycleOptions): LifecycleAdapter {
 
 const FOLLOW_EVERY_MS = 1_000;
 const MOVE_EVERY_MS = 60_000;
+const ANSWER_MS = 30_000;
 
 class Lifecycle extends DelegateAdapter implements LifecycleAdapter {
   readonly #cold: DatabaseAdapter;
@@ -171,8 +173,12 @@ class Lifecycle extends DelegateAdapter implements LifecycleAdapter {
   }
 
   /** Forgets in both, as far as the cold adapter has come. */
-  override forget(what: Forget): Promise<boolean> {
-    return this.#turns.take(async () => {
+  override async forget(what: Forget): Promise<boolean> {
+    // Until all of its rows are set, nobody can follow the hot adapter.
+    if ((await this.inner.unsettled(1)).length > 0) return false;
+    const late = () => new DestinationError("later", `${this.#cold.name} is behind, try again`);
+    await within(this.#flusher.flushNow(), ANSWER_MS, this.#env.setTimer, late);
+    return await this.#turns.take(async () => {
       const arrived = await this.#arrived();
       const throughSeq = Math.min(what.throughSeq, arrived);
       const all = [this.inner, this.#cold];

