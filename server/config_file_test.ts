@@ -25,7 +25,14 @@ Deno.test("readConfig takes each setting by the name of its flag, in camel case"
     destinations: {
       db: {
         type: "fanout",
-        primary: { type: "postgres", url: "postgres://a@b/c", schema: "{gateway}", adopt: ["t"] },
+        primary: {
+          type: "postgres",
+          url: "postgres://a@b/c",
+          schema: "{gateway}",
+          adopt: ["t"],
+          prepare: false,
+          tls: { ca: "PEM", verify: false },
+        },
         secondaries: [
           { type: "lifecycle", hot: { type: "memory" }, cold: { type: "memory" }, hotDays: 30 },
         ],
@@ -83,6 +90,14 @@ Deno.test("readConfig refuses what it does not know, with its place", () => {
     [{ destinations: { a: { type: "postgres" } } }, /^destinations\.a\.url is needed/],
     [{ destinations: { a: { type: "mysql", url: "postgres://x" } } }, /a\.url must be an address/],
     [{ destinations: { a: { type: "memory", pool: 1 } } }, /a\.pool is not known, there are flush/],
+    [
+      { destinations: { a: { type: "mysql", url: "mysql://a@b/c", poolMax: 1 } } },
+      /a\.poolMax must be a whole number from 2/,
+    ],
+    [
+      { destinations: { a: { type: "mysql", url: "mysql://a@b/c", tls: { ca: 1 } } } },
+      /a\.tls\.ca must be a string/,
+    ],
     [
       { destinations: { a: { type: "memory", flush: { everyMs: -1 } } } },
       /a\.flush\.everyMs must be a whole number from 0/,

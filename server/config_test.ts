@@ -304,7 +304,7 @@ Deno.test("the permission set server grants the variables that are read", async 
   );
   const names = [...SERVE_SETTINGS, ...TOKEN_SETTINGS].flatMap(({ env }) => env ?? []);
   assert.deepEqual(
-    [...config.permissions.server.env].sort(),
+    [...config.permissions.server.env.allow].sort(),
     [...new Set(names)].sort(),
   );
 });

@@ -27,6 +27,7 @@ export type {
   MysqlSpec,
   PoolSpec,
   PostgresSpec,
+  TlsSpec,
 } from "./destinations/spec.ts";
 export type { Retention } from "./gateway/environment.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./server.ts";

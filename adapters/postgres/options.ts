@@ -36,7 +36,7 @@ export interface PostgresOptions {
    * longer.
    */
   readonly statementTimeoutMs?: number;
-  /** How long a connection is used at most, in milliseconds; 1,800,000 unless given. */
+  /** How long a connection is used at most, in milliseconds; an hour unless given. */
   readonly maxLifetimeMs?: number;
   /** Encrypts connections; as the URL's `sslmode` says unless given. */
   readonly tls?: boolean | PostgresTls;
@@ -65,7 +65,7 @@ const DEFAULTS = {
   idleTimeoutMs: 10_000,
   connectionTimeoutMs: 30_000,
   statementTimeoutMs: 30_000,
-  maxLifetimeMs: 1_800_000,
+  maxLifetimeMs: 3_600_000,
   adopt: [],
   name: "postgres",
   prepare: true,

@@ -59,14 +59,28 @@ function address(...protocols: readonly string[]): Fields[string] {
   };
 }
 
+const TLS: Fields = {
+  ca: of("string"),
+  cert: of("string"),
+  key: of("string"),
+  verify: of("boolean"),
+};
+
+const tls: Fields[string] = (value, place) => {
+  if (typeof value === "boolean") return;
+  if (!isRecord(value)) throw new UsageError(`${place} must be true, false or an object`);
+  checkFields(value, place, {}, TLS);
+};
+
 const POOL: Fields = {
-  poolMax: whole(1),
+  poolMax: whole(2),
   idleTimeoutMs: whole(1),
   connectionTimeoutMs: whole(1),
   statementTimeoutMs: whole(1),
   maxLifetimeMs: whole(1),
   adopt: names,
   retentionDays: days,
+  tls,
 };
 
 const FLUSH: Fields = {
@@ -85,7 +99,7 @@ interface Kind {
 const KINDS: Readonly<Record<string, Kind>> = {
   postgres: {
     needed: { url: address("postgres:", "postgresql:") },
-    optional: { ...POOL, schema: of("string") },
+    optional: { ...POOL, schema: of("string"), prepare: of("boolean") },
   },
   mysql: { needed: { url: address("mysql:", "mariadb:") }, optional: POOL },
   memory: { needed: {} },

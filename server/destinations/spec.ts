@@ -16,9 +16,21 @@ export interface DestinationContext {
   readonly name: string;
 }
 
+/** How connections are encrypted. */
+export interface TlsSpec {
+  /** Certificates in PEM to trust instead of the system's. */
+  readonly ca?: string;
+  /** The client's certificate in PEM. */
+  readonly cert?: string;
+  /** The key of the client's certificate in PEM. */
+  readonly key?: string;
+  /** Whether the server's certificate must be valid for its name; true unless given. */
+  readonly verify?: boolean;
+}
+
 /** How a pool of connections is kept; the same for every database. */
 export interface PoolSpec {
-  /** How many connections at most; 10 unless given. */
+  /** How many connections at most, 2 or more; 10 unless given. */
   readonly poolMax?: number;
   /** A connection that is not used for so long is closed, in milliseconds; 10,000 unless given. */
   readonly idleTimeoutMs?: number;
@@ -32,6 +44,8 @@ export interface PoolSpec {
   readonly adopt?: readonly string[];
   /** How long changes are kept in the change table, in days; for ever unless given. */
   readonly retentionDays?: number;
+  /** Encrypts connections; as the address says unless given. */
+  readonly tls?: boolean | TlsSpec;
 }
 
 /** A Postgres database. `{gateway}` in `url` and `schema` stands for the gateway's id. */
@@ -42,6 +56,8 @@ export interface PostgresSpec extends PoolSpec {
   readonly url: string;
   /** The database schema that holds the tables; `public` unless given. */
   readonly schema?: string;
+  /** Whether statements are prepared; true unless given. Some connection poolers need false. */
+  readonly prepare?: boolean;
 }
 
 /** A MySQL or MariaDB database. `{gateway}` in `url` stands for the gateway's id. */
