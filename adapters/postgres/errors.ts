@@ -10,6 +10,8 @@ import type { Refusal } from "../database/bisect.ts";
 /** What each code, or class of codes, means; the longest that fits counts. */
 const MEANINGS: Readonly<Record<string, readonly [retry: RetryKind, what: string]>> = {
   "08": ["later", "The connection to the database failed"],
+  "0A": ["stop", "Something else depends on what is to be changed, change that first"],
+  "2BP01": ["stop", "Something else depends on what is to be changed, change that first"],
   "25006": ["later", "The database is read-only, point the URL at the primary"],
   "25P03": ["later", "The transaction was idle for too long"],
   "28": ["stop", "The database does not let the user in, check user and password"],
