@@ -112,7 +112,10 @@ export interface OldRows {
   readonly after: { readonly seq: number; readonly key: DestinationKey } | undefined;
 }
 
-/** A transaction. Nothing of it is there before it ends well. */
+/**
+ * A transaction. Nothing of it is there before it ends well. A statement may be begun before the one
+ * before it has ended; they run in the order in which they were begun.
+ */
 export interface SqlTransaction {
   /** Reads what is kept of the destination, and keeps others from moving it until the end. */
   lockPosition(): Promise<StoredPosition>;
@@ -141,6 +144,8 @@ export interface SqlTransaction {
   readRows(keys: readonly DestinationKey[]): Promise<readonly StoredRow[]>;
   /** Reads the rows of a table that readers see, in the order of their ids. */
   readTable(table: number, afterRowId: string, limit: number): Promise<readonly StoredRow[]>;
+  /** May do ahead what {@linkcode SqlTransaction.putRows} will need, while the database works. */
+  prepareRows?(rows: readonly StoredRow[]): void;
   /** Adds rows or puts them in the place of what was. */
   putRows(rows: readonly JudgedRow[]): Promise<void>;
   /** Removes rows. */

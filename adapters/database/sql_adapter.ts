@@ -180,16 +180,23 @@ export class SqlAdapter implements DatabaseAdapter {
     const needed = neededBefore(batch);
     const before = needed.length === 0 ? [] : await transaction.readRows(needed);
     const images = mergeImages(batch, before, stored.generation);
-    if (batch.changes.length > 0) await transaction.insertChanges(numbered(batch.changes));
-    if (images.length > 0) {
-      await settleRows(images, {
-        transaction,
-        backend: this.#backend,
-        family: this.#family,
-        seq: batch.to.seq,
-        nowMs: this.#now(),
-      });
+    // The database adds the changes while the rows are made ready here.
+    const adding = batch.changes.length === 0
+      ? Promise.resolve()
+      : transaction.insertChanges(numbered(batch.changes));
+    adding.catch(() => {});
+    transaction.prepareRows?.(images);
+    try {
+      const context = { transaction, backend: this.#backend, family: this.#family };
+      if (images.length > 0) {
+        await settleRows(images, { ...context, seq: batch.to.seq, nowMs: this.#now() });
+      }
+    } catch (error) {
+      // What failed first is why what came after it failed.
+      await adding;
+      throw error;
     }
+    await adding;
     await transaction.putPosition({ ...stored, position: batch.to });
   }
 

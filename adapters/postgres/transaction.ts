@@ -21,7 +21,7 @@ import type {
 import type { Refusal } from "../database/bisect.ts";
 import { type StoredRow, UNSETTLED } from "../database/images.ts";
 import type { Reference } from "../database/references.ts";
-import { encodeCells } from "../database/stored_cells.ts";
+import { encodeCells, type KeptCells } from "../database/stored_cells.ts";
 import { toStoredValue } from "../database/stored_value.ts";
 import type { Parameter, ReadRow, Session } from "./client.ts";
 import { refusalOf } from "./errors.ts";
@@ -34,6 +34,7 @@ import { arrayText, encoderOf, keyFromText, numberArray, textArray } from "./val
 export class PostgresTransaction implements SqlTransaction {
   readonly session: Session;
   readonly own: OwnTables;
+  readonly #cells = new WeakMap<KeptCells, string>();
   #savepoints = 0;
 
   /**
@@ -165,6 +166,10 @@ export class PostgresTransaction implements SqlTransaction {
     return rows.map(storedRow);
   }
 
+  prepareRows(rows: readonly StoredRow[]): void {
+    for (const { cells } of rows) this.#cells.set(cells, encodeCells(cells));
+  }
+
   async putRows(rows: readonly JudgedRow[]): Promise<void> {
     await this.run(
       `INSERT INTO ${this.own.state} AS s (table_id, row_id, is_visible, cells, seq, ` +
@@ -178,7 +183,7 @@ export class PostgresTransaction implements SqlTransaction {
       numberArray(rows.map(({ key }) => key.table)),
       textArray(rows.map(({ key }) => key.rowId)),
       arrayText(rows.map(({ isVisible }) => isVisible), encoderOf("boolean")),
-      textArray(rows.map(({ cells }) => encodeCells(cells))),
+      textArray(rows.map(({ cells }) => this.#cells.get(cells) ?? encodeCells(cells))),
       numberArray(rows.map(({ seq }) => seq)),
       numberArray(rows.map(({ committedMs }) => committedMs)),
       numberArray(rows.map(({ settled }) => settled)),
