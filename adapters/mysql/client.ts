@@ -40,6 +40,8 @@ export class Client {
   readonly #idle: Idle[] = [];
   readonly #busy = new Set<Connection>();
   readonly #waiting: Waiting[] = [];
+  /** Connections that are about to end. */
+  readonly #ending = new Set<Promise<void>>();
   /** Connections that are open or about to be. */
   #count = 0;
   #isClosed = false;
@@ -70,12 +72,12 @@ export class Client {
         facts: taken.facts,
         run: (statement) => taken.run(statement, !isLong),
       });
-      isClean = !isLong;
+      isClean = true;
       return result;
     } catch (error) {
       throw destinationError(error);
     } finally {
-      if (connection !== undefined) this.#release(connection, isClean);
+      if (connection !== undefined) this.#release(connection, isClean, isLong);
     }
   }
 
@@ -103,7 +105,8 @@ export class Client {
     for (const connection of this.#busy) connection.destroy();
     const idle = this.#idle.splice(0);
     for (const { timer } of idle) clearTimeout(timer);
-    await Promise.all(idle.map(({ connection }) => connection.end()));
+    for (const { connection } of idle) this.#retire(connection);
+    await Promise.all(this.#ending);
   }
 
   async #acquire(): Promise<Connection> {
@@ -119,7 +122,7 @@ export class Client {
           return connection;
         }
         this.#count--;
-        void connection.end();
+        this.#retire(connection);
         continue;
       }
       if (this.#count < this.#settings.poolMax) return await this.#open();
@@ -144,20 +147,30 @@ export class Client {
     }
   }
 
-  #release(connection: Connection, isClean: boolean): void {
+  #release(connection: Connection, isClean: boolean, isLong: boolean): void {
     this.#busy.delete(connection);
-    if (!isClean || connection.isBroken || this.#isClosed) {
+    if (!isClean || connection.isBroken) {
       this.#count--;
       connection.destroy();
+    } else if (isLong || this.#isClosed) {
+      this.#count--;
+      this.#retire(connection);
     } else {
       const timer = setTimeout(() => {
         this.#idle.splice(this.#idle.findIndex((each) => each.connection === connection), 1);
         this.#count--;
-        void connection.end();
+        this.#retire(connection);
+        this.#next();
       }, this.#settings.idleTimeoutMs);
       this.#idle.push({ connection, timer });
     }
     this.#next();
+  }
+
+  /** Ends a connection in good order, which {@linkcode Client.close} waits for. */
+  #retire(connection: Connection): void {
+    const ending = connection.end().finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
   }
 
   /** Waits until a connection may be free. */

@@ -28,6 +28,9 @@ export interface ServerFacts {
 /** How much longer than the server's own limit a statement is waited for, in milliseconds. */
 const GRACE_MS = 5_000;
 
+/** How long a connection may take to end in good order, in milliseconds. */
+const END_MS = 1_000;
+
 const ENDED = "The connection to the database ended";
 
 const SQL_MODE = [
@@ -140,11 +143,12 @@ function isFatal(error: Error): boolean {
   return "fatal" in error && error.fatal === true;
 }
 
-/** The wire to a server, on which one statement is under way at a time. */
+/** The wire to a server. Statements run in the order in which they are sent. */
 class Wire {
   isBroken = false;
   readonly #connection: mysql.Connection;
-  #fail: ((error: unknown) => void) | undefined;
+  /** What fails the statements that are under way. */
+  readonly #underWay = new Set<(error: unknown) => void>();
 
   constructor(options: mysql.ConnectionOptions) {
     this.#connection = mysql.createConnection(options);
@@ -155,9 +159,10 @@ class Wire {
   /** Sends a statement, and fails when the server says nothing for too long. */
   async send(sql: string, limitMs: number | undefined): Promise<readonly ReadRow[]> {
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let fail: ((error: unknown) => void) | undefined;
     try {
       return await new Promise((resolve, reject) => {
-        this.#fail = reject;
+        this.#underWay.add(fail = reject);
         if (this.isBroken) reject(new DestinationError("later", ENDED));
         if (limitMs !== undefined) {
           timer = setTimeout(() => {
@@ -173,21 +178,30 @@ class Wire {
       });
     } finally {
       clearTimeout(timer);
-      this.#fail = undefined;
+      if (fail !== undefined) this.#underWay.delete(fail);
     }
   }
 
   async end(): Promise<void> {
     if (this.isBroken) return;
     this.isBroken = true;
-    await new Promise<void>((resolve) => this.#connection.end(() => resolve()));
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        this.#connection.destroy();
+        resolve();
+      }, END_MS);
+      this.#connection.end(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
-  /** The driver does not tell the statement that is under way. */
+  /** The driver does not tell the statements that are under way. */
   destroy(): void {
     this.isBroken = true;
     this.#connection.destroy();
-    this.#fail?.(new DestinationError("later", ENDED));
+    for (const fail of this.#underWay) fail(new DestinationError("later", ENDED));
   }
 }
 

@@ -94,9 +94,9 @@ export function refusalOf(error: unknown): Refusal | undefined {
   const { number, state, message } = failureOf(error);
   if (number === 0 || isOwnReference(error)) return undefined;
   if (!ROW_FAULT.has(number) && !/^(22|23|45)/.test(state)) return undefined;
-  // The upsert sets the key to NULL where it meets a row of another key.
+  // The upsert sets the key to NULL where a unique index meets it with a row of another key.
   const reason = number === 1048
-    ? `${message}: it is the key of another row that has the same value in a unique index`
+    ? `${message}; of a key it means that another row has the same value in a unique index`
     : message;
   return { reason, code: String(number) };
 }

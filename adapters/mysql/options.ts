@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isIP } from "node:net";
 import { DestinationError } from "../adapter.ts";
 
 /** How a connection is encrypted. */
@@ -108,6 +109,12 @@ export function completeOptions(options: MysqlOptions): MysqlSettings {
   };
   const { poolMax } = settings;
   if (!Number.isInteger(poolMax) || poolMax < 2) refuse("poolMax must be a whole number from 2");
+  const { tls, address: { host } } = settings;
+  const isVerified = tls === true || (typeof tls === "object" && tls.verify !== false);
+  // The driver would look for the name localhost in the certificate.
+  if (isVerified && isIP(host) > 0) {
+    refuse("url must have the server's name as its certificate has it, not an IP address");
+  }
   for (const [name, value] of Object.entries(settings)) {
     const isTime = TIMES.includes(name) || (name === "retentionDays" && value !== undefined);
     if (isTime && !(typeof value === "number" && value > 0)) refuse(`${name} must be above 0`);

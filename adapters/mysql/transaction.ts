@@ -59,9 +59,20 @@ export class MysqlTransaction implements SqlTransaction {
   /** Which of LakeSync's own tables were found empty, and had nothing added since. */
   readonly #empty = new Map<string, boolean>();
 
+  readonly #adder: Session;
+  /** Changes that are being added, in several statements that nothing must come between. */
+  #adding: Promise<void> = Promise.resolve();
+
   /** @param session where it runs */
   constructor(session: Session) {
-    this.session = session;
+    this.#adder = session;
+    this.session = {
+      facts: session.facts,
+      run: async (statement) => {
+        await this.#adding;
+        return await session.run(statement);
+      },
+    };
   }
 
   async lockPosition(): Promise<StoredPosition> {
@@ -81,7 +92,8 @@ export class MysqlTransaction implements SqlTransaction {
   }
 
   async insertChanges(changes: readonly NumberedChange[]): Promise<void> {
-    await insertChanges(this.session, changes, this.#generation > 0);
+    this.#adding = insertChanges(this.#adder, changes, this.#generation > 0);
+    await this.#adding;
   }
 
   async giveUpChanges(afterSeq: number): Promise<void> {
@@ -106,6 +118,10 @@ export class MysqlTransaction implements SqlTransaction {
     limit: number,
   ): Promise<readonly StoredRow[]> {
     return await rows.readTable(this.session, table, afterRowId, limit);
+  }
+
+  prepareRows(_rows: readonly StoredRow[]): void {
+    // Nothing to gain: rows are written in small statements, between which the next is made.
   }
 
   async putRows(judged: readonly JudgedRow[]): Promise<void> {

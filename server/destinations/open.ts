@@ -62,7 +62,12 @@ async function loadPostgres(): Promise<Open<PostgresSpec>> {
 async function loadMysql(): Promise<Open<MysqlSpec>> {
   const { mysqlAdapter } = await import("@lakesync/adapters/mysql");
   return ({ type: _, ...options }, { gatewayId, name }) =>
-    mysqlAdapter({ ...options, name, url: named(options.url, encodeURIComponent(gatewayId)) });
+    mysqlAdapter({
+      ...options,
+      name,
+      gatewayId,
+      url: named(options.url, encodeURIComponent(gatewayId)),
+    });
 }
 
 async function loadDrivers(types: ReadonlySet<AdapterSpec["type"]>): Promise<Drivers> {

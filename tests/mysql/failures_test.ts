@@ -57,6 +57,7 @@ Deno.test("options are checked", () => {
       { url, statementTimeoutMs: 0 },
       { url, retentionDays: -1 },
       { url: `${url}?ssl-mode=MAYBE` },
+      { url: "mysql://127.0.0.1/app?ssl-mode=VERIFY_IDENTITY" },
     ]
   ) {
     assert.throws(

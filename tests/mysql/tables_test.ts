@@ -290,3 +290,21 @@ databaseTest("mariadb", "the consumer's props survive, and synced_at moves", asy
   );
   assert.deepEqual(Object.values(row ?? {}).map(Number), [1, 2, 1]);
 });
+
+databaseTest("mariadb", "what poison takes back is its row, and no change", async ({ url }) => {
+  await using bed = new Bed(url, KINDS);
+  await bed.log.begin();
+  await bed.rows("ALTER TABLE kinds ADD CONSTRAINT small CHECK (`int` < 2998)");
+  const text = "a long text, ".repeat(50);
+  const changes = Array.from({ length: 3_000 }, (_, int) => ({
+    table: "kinds",
+    rowId: `r${int}`,
+    cells: { int, text },
+  })).flatMap((each) => bed.log.commit(each));
+  await bed.log.insert(changes);
+  const [count] = await bed.rows(
+    "SELECT (SELECT COUNT(*) FROM lakesync_deltas) AS deltas, (SELECT COUNT(*) FROM kinds) AS kinds",
+  );
+  assert.deepEqual(Object.values(count ?? {}).map(Number), [3_000, 2_998]);
+  assert.deepEqual(await bed.problems(), { "kinds/r2998": "dead", "kinds/r2999": "dead" });
+});
