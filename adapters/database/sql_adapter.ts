@@ -83,9 +83,9 @@ export class SqlAdapter implements DatabaseAdapter {
   }
 
   async rewind(move: Move): Promise<void> {
-    await this.#moving(move, async (transaction) => {
+    await this.#moving(move, async (transaction, { forgottenSeq }) => {
       await transaction.giveUpChanges(move.to.seq);
-      return {};
+      return { forgottenSeq: Math.min(forgottenSeq, move.to.seq) };
     });
   }
 
