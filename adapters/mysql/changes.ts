@@ -13,6 +13,9 @@ import type { Session } from "./client.ts";
 import { integerOrNull, text, time } from "./literals.ts";
 import { DELTAS, STATE } from "./names.ts";
 
+/** The last time that MySQL knows. */
+const MAX_MS = Date.UTC(9999, 11, 31);
+
 const BEFORE = `INSERT INTO ${DELTAS} (seq, slice, n, delta_id, committed_at, op, table_name, ` +
   `table_id, row_id, columns, hlc, client_id, mutation_id, schema_version) VALUES`;
 /** Leaves a change alone that is there already, and hides no other failure as IGNORE would. */
@@ -99,8 +102,9 @@ export async function forgetChanges(
   throughSeq: number,
   limit: number,
 ): Promise<{ readonly seq: number; readonly isMore: boolean }> {
+  const beforeMs = Math.min(Math.max(Math.ceil(committedBeforeMs), 0), MAX_MS);
   const oldest = await session.run(
-    `SELECT seq, slice, n, committed_at < ${time(Math.ceil(committedBeforeMs))} FROM ${DELTAS} ` +
+    `SELECT seq, slice, n, committed_at < ${time(beforeMs)} FROM ${DELTAS} ` +
       `FORCE INDEX (PRIMARY) ORDER BY seq, slice, n LIMIT ${limit + 1}`,
   );
   const end = oldest.findIndex(([seq, , , isOld]) => Number(seq) > throughSeq || isOld !== 1);

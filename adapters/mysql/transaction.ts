@@ -1,10 +1,6 @@
 /**
  * The statements of a transaction.
  *
- * Foreign keys are checked row by row, and cannot be deferred. So rows of tables that reference each
- * other in a circle are written without what they reference when they do not arrive in order, and
- * again with it at the end; rows that are removed let go of each other first.
- *
  * @module
  */
 
@@ -25,6 +21,7 @@ import type { Refusal } from "../database/bisect.ts";
 import type { StoredRow } from "../database/images.ts";
 import type { Reference } from "../database/references.ts";
 import { forgetChanges, giveUpChanges, insertChanges } from "./changes.ts";
+import { Holders, PostponedRows } from "./circles.ts";
 import { chunksOf, keyChunks, writeChunks } from "./chunks.ts";
 import type { Session } from "./client.ts";
 import { isOwnReference, refusalOf } from "./errors.ts";
@@ -34,28 +31,14 @@ import { keyCondition, READ_POSITION, storedPosition, textOf } from "./reading.t
 import * as rows from "./rows.ts";
 import { tableStatements } from "./table_statements.ts";
 
-/** Rows that were written without what they reference. */
-interface Postponed {
-  readonly layout: TableLayout;
-  readonly rows: Map<string, TableRow>;
-}
-
-/** Rows of a table that hold one that may have to leave. */
-interface Holder {
-  readonly child: TableLayout;
-  readonly column: string;
-  readonly rowId: string;
-}
-
 /** A transaction on a session. */
 export class MysqlTransaction implements SqlTransaction {
   readonly session: Session;
   #savepoints = 0;
   #generation = 0;
   #isDeferred = false;
-  readonly #postponed = new Map<number, Postponed>();
-  /** Who references a row, by table and rowId. */
-  readonly #holders = new Map<number, Map<string, Holder[]>>();
+  readonly #postponed = new PostponedRows();
+  readonly #holders = new Holders();
   /** Which of LakeSync's own tables were found empty, and had nothing added since. */
   readonly #empty = new Map<string, boolean>();
 
@@ -184,21 +167,17 @@ export class MysqlTransaction implements SqlTransaction {
 
   async checkReferences(): Promise<void> {
     this.#isDeferred = false;
-    for (const { layout, rows } of this.#postponed.values()) {
-      await this.#write(layout, [...rows.values()]);
-    }
-    this.#postponed.clear();
+    for (const [layout, rows] of this.#postponed.take()) await this.#write(layout, rows);
   }
 
   async upsert(layout: TableLayout, written: readonly TableRow[]): Promise<void> {
-    await this.#write(layout, written, (row) => this.#postpone(layout, row));
+    await this.#write(layout, written, (row) => this.#postponed.add(layout, row));
   }
 
   async remove(layout: TableLayout, rowIds: readonly string[]): Promise<void> {
     const { name, among } = tableStatements(layout);
-    const postponed = this.#postponed.get(layout.id)?.rows;
+    this.#postponed.delete(layout.id, rowIds);
     for (const part of keyChunks(rowIds)) {
-      for (const rowId of part) postponed?.delete(rowId);
       const statement = `DELETE FROM ${name} WHERE ${among(part)}`;
       try {
         await this.session.run(statement);
@@ -249,7 +228,7 @@ export class MysqlTransaction implements SqlTransaction {
         const rowId = rowIdOf(row);
         const parentRowId = parents.rowIdOf(row.slice(-1));
         found.push({ rowId, parentRowId });
-        this.#hold(parent.id, parentRowId, { child, column, rowId });
+        this.#holders.add(parent.id, parentRowId, { child, column, rowId });
       }
     }
     return found;
@@ -316,49 +295,18 @@ export class MysqlTransaction implements SqlTransaction {
     }
   }
 
-  #postpone(layout: TableLayout, row: TableRow): TableRow {
-    let postponed = this.#postponed.get(layout.id);
-    if (postponed === undefined) {
-      this.#postponed.set(layout.id, postponed = { layout, rows: new Map() });
-    }
-    postponed.rows.set(row.rowId, row);
-    const values = layout.columns.map(({ column }, i) =>
-      column.references !== undefined && !column.key ? null : row.values[i] ?? null
-    );
-    return { rowId: row.rowId, values };
-  }
-
-  #hold(parent: number, parentRowId: string, holder: Holder): void {
-    let byRow = this.#holders.get(parent);
-    if (byRow === undefined) this.#holders.set(parent, byRow = new Map());
-    const holders = byRow.get(parentRowId);
-    if (holders === undefined) byRow.set(parentRowId, [holder]);
-    else holders.push(holder);
-  }
-
   /** Lets rows that leave as well let go of some that leave; tells whether there were any. */
   async #letGo(layout: TableLayout, rowIds: readonly string[]): Promise<boolean> {
-    const held = this.#holders.get(layout.id);
-    const groups = new Map<string, { readonly child: TableLayout; readonly rowIds: string[] }>();
-    for (const rowId of rowIds) {
-      for (const { child, column, rowId: holder } of held?.get(rowId) ?? []) {
-        const name = `${child.id} ${column}`;
-        let group = groups.get(name);
-        if (group === undefined) groups.set(name, group = { child, rowIds: [] });
-        group.rowIds.push(holder);
-      }
-      held?.delete(rowId);
-    }
-    for (const [name, { child, rowIds }] of groups) {
-      const column = quoteName(name.slice(name.indexOf(" ") + 1));
-      const statements = tableStatements(child);
+    const groups = this.#holders.take(layout.id, rowIds);
+    for (const { child, column, rowIds } of groups) {
+      const { name, among } = tableStatements(child);
       for (const part of keyChunks(rowIds)) {
         await this.session.run(
-          `UPDATE ${statements.name} SET ${column} = NULL WHERE ${statements.among(part)}`,
+          `UPDATE ${name} SET ${quoteName(column)} = NULL WHERE ${among(part)}`,
         );
       }
     }
-    return groups.size > 0;
+    return groups.length > 0;
   }
 
   async #isEmpty(own: string): Promise<boolean> {
