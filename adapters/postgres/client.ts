@@ -104,8 +104,7 @@ export class Client {
       const send: Session["run"] = async (text, parameters = []) => {
         // What is sent after a break is never answered, or ends the process: the driver's ways.
         signal.throwIfAborted();
-        const answer = this.#run(sql, on, text, parameters, !hasTime);
-        return await unlessAborted(answer, signal);
+        return await this.#run(sql, on, text, parameters, signal, !hasTime);
       };
       const session: Session = {
         run: send,
@@ -156,6 +155,7 @@ export class Client {
     on: postgres.Sql,
     text: string,
     parameters: readonly Parameter[],
+    broken?: AbortSignal,
     isBounded = true,
   ): Promise<readonly ReadRow[]> {
     this.#check();
@@ -165,12 +165,13 @@ export class Client {
       typeof value === "string" || value === null ? value : String(value)
     );
     const query = on.unsafe(text, given, { prepare });
-    if (!isBounded) return await query;
-    return await this.#within(sql, query, statementTimeoutMs + GRACE_MS);
+    const answer = broken === undefined ? query : unlessAborted(query, broken);
+    if (!isBounded) return await answer;
+    return await this.#within(sql, answer, statementTimeoutMs + GRACE_MS);
   }
 
   /** Ends the connection when a server says nothing at all, which no limit of its own can end. */
-  async #within<T>(sql: postgres.Sql, answer: Promise<T>, ms: number): Promise<T> {
+  async #within<T>(sql: postgres.Sql, answer: PromiseLike<T>, ms: number): Promise<T> {
     const timer = setTimeout(() => void this.#end(sql), ms);
     try {
       return await answer;
@@ -282,7 +283,7 @@ function openSocket({ host: hosts, port, path }: Target, pool: Pool): Socket {
 }
 
 /** An answer, or a failure as soon as a signal is given. */
-async function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+async function unlessAborted<T>(answer: PromiseLike<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason);
   signal.addEventListener("abort", abort);
@@ -290,8 +291,8 @@ async function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promis
     return await Promise.race([answer, aborted.promise]);
   } finally {
     signal.removeEventListener("abort", abort);
-    // One of the two fails later, or never ends.
-    answer.catch(() => {});
+    // It fails later, or never ends.
+    answer.then(undefined, () => {});
   }
 }
 
