@@ -1,7 +1,7 @@
 /**
- * Values as MySQL reads them in a statement. Statements are sent as text: it is faster than
- * prepared ones for many rows, and has no limit on how many values there are. What is here relies on
- * the session's `sql_mode` (backslashes escape) and character set (utf8mb4).
+ * Values as MySQL reads them in a statement. Statements are sent as text, which has no limit on how
+ * many values there are. What is here relies on the session's `sql_mode` (backslashes escape) and
+ * character set (utf8mb4).
  *
  * @module
  */
