@@ -48,6 +48,29 @@ export class PostponedRows {
     return { rowId: row.rowId, values };
   }
 
+  /**
+   * Finds rows that reference some others: in their table they do not yet.
+   *
+   * @param layout their table
+   * @param columnId the number of the column by which they do
+   * @param parentRowIds the others
+   */
+  children(
+    layout: TableLayout,
+    columnId: number,
+    parentRowIds: readonly string[],
+  ): { readonly rowId: string; readonly parentRowId: string }[] {
+    const rows = this.#tables.get(layout.id)?.rows;
+    if (rows === undefined || rows.size === 0) return [];
+    const place = layout.columns.findIndex(({ id }) => id === columnId);
+    const parents = new Set(parentRowIds);
+    return [...rows.values()].flatMap(({ rowId, values }) => {
+      const value = values[place] ?? null;
+      const parentRowId = String(value);
+      return value !== null && parents.has(parentRowId) ? [{ rowId, parentRowId }] : [];
+    });
+  }
+
   /** Leaves rows out that are removed. */
   delete(table: number, rowIds: readonly string[]): void {
     const rows = this.#tables.get(table)?.rows;

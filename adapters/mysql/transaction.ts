@@ -212,7 +212,7 @@ export class MysqlTransaction implements SqlTransaction {
     const { name, keyNames, rowIdOf } = tableStatements(child);
     const parents = tableStatements(parent);
     const literal = literalOf(layout.column.type, layout.native);
-    const found: { rowId: string; parentRowId: string }[] = [];
+    const found = this.#postponed.children(child, columnId, parentRowIds);
     for (const part of keyChunks(parentRowIds)) {
       const list = part.flatMap((rowId) => {
         const key = keyOf(parent.table, rowId);

@@ -146,11 +146,7 @@ export class FlushSite implements AsyncDisposable {
   /** Waits until the database has got so many commits more. */
   async moved(commits: number): Promise<void> {
     const target = await this.seq() + commits;
-    try {
-      await until("flushes go on", async () => await this.seq() >= target, STUCK_MS);
-    } catch (cause) {
-      throw new Error(`Flushes end: ${JSON.stringify(await this.standing())}`, { cause });
-    }
+    await this.#until("flushes go on", async () => await this.seq() >= target, STUCK_MS);
   }
 
   /** Whether a flush has begun a transaction that has not ended. */
@@ -161,11 +157,27 @@ export class FlushSite implements AsyncDisposable {
 
   /** Waits until everything that was committed has arrived. */
   async flushed(withinMs: number = STUCK_MS): Promise<number> {
-    return await until("everything has arrived", async () => {
+    return await this.#until("everything has arrived", async () => {
       await this.admin("POST", "flush/default");
       const { lagCommits, state } = await this.standing();
       return lagCommits === 0 && state === "idle";
     }, withinMs);
+  }
+
+  /** Waits, and tells how the destination stands when it was in vain. */
+  async #until(what: string, holds: () => Promise<boolean>, withinMs: number): Promise<number> {
+    try {
+      return await until(what, holds, withinMs);
+    } catch (cause) {
+      console.log(
+        await this.query("SHOW FULL PROCESSLIST").then((r) => JSON.stringify(r).slice(0, 1500)),
+        await this.query("SELECT * FROM information_schema.INNODB_TRX").then((r) =>
+          JSON.stringify(r).slice(0, 1500)
+        ),
+        (await this.database.server.log()).slice(-1500),
+      );
+      throw new Error(`${what}: ${JSON.stringify(await this.standing())}`, { cause });
+    }
   }
 
   /** Stops the writers. */
