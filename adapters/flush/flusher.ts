@@ -134,8 +134,8 @@ export class Flusher {
   }
 
   /**
-   * Flushes without waiting for more changes, and resolves when everything has arrived that was
-   * committed before the call.
+   * Flushes without waiting for more changes, nor after a failure, and resolves when everything has
+   * arrived that was committed before the call.
    *
    * @throws {LakeSyncError} `RESYNC_REQUIRED` when the log no longer holds what the destination
    * lacks, `DRAINING` when the flusher is closed first
@@ -206,7 +206,10 @@ export class Flusher {
       retry === "stop" ? "stopped" : this.#failures >= openAfter ? "open" : "retrying",
     );
     const failures = retry === "stop" ? MANY : this.#failures;
-    await this.#passes(backoffMs(failures, this.#settings, this.#env.random()));
+    // Whoever asks for a flush meanwhile may have mended it.
+    this.#hurries = false;
+    const wait = backoffMs(failures, this.#settings, this.#env.random());
+    await this.#passes(wait, () => this.#hurries);
   }
 
   /** Lets a time pass, in milliseconds, by a timer: the clock may be set back meanwhile, by hours. */

@@ -94,6 +94,8 @@ export class MysqlBackend implements SqlBackend {
   }
 
   async bootstrap(): Promise<void> {
+    // Somebody may have emptied the database, or put it back to an older copy.
+    this.#partitions.forget();
     const read = `SELECT format, gateway_id FROM ${POSITION} WHERE only_row = 1`;
     let [row] = await this.#read(read, []);
     if (row === undefined) {

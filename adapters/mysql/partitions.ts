@@ -34,6 +34,11 @@ export class Partitions {
     this.#transact = transact;
   }
 
+  /** Forgets which there are. */
+  forget(): void {
+    this.#endMs = -Infinity;
+  }
+
   /**
    * Makes the partitions that changes need.
    *

@@ -99,6 +99,8 @@ export class PostgresBackend implements SqlBackend {
   }
 
   async bootstrap(): Promise<void> {
+    // Somebody may have emptied the schema, or put it back to an older copy.
+    this.#months.clear();
     const [there] = await this.#read(
       `SELECT to_regclass($1::text) IS NOT NULL AS is_there`,
       [this.#own.deltas],
