@@ -20,7 +20,7 @@ export interface Session extends AsyncDisposable {
  */
 export async function openSession(url: string): Promise<Session> {
   if (url.startsWith("postgres:")) {
-    const sql = postgres(url, { max: 1 });
+    const sql = postgres(url, { max: 1, onnotice: () => {} });
     return {
       query: async (statement) => [...await sql.unsafe(statement)],
       [Symbol.asyncDispose]: () => sql.end(),
