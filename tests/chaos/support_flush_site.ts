@@ -170,7 +170,6 @@ export class FlushSite implements AsyncDisposable {
       return await until(what, holds, withinMs);
     } catch (cause) {
       console.log(
-        await this.query("SHOW FULL PROCESSLIST").then((r) => JSON.stringify(r).slice(0, 1500)),
         await this.query("SELECT * FROM information_schema.INNODB_TRX").then((r) =>
           JSON.stringify(r).slice(0, 1500)
         ),
