@@ -8,6 +8,7 @@
  */
 
 import type { Hlc, Op, Stamp, Table, Value } from "@lakesync/core";
+import type { FlushStatus } from "./flush/status.ts";
 
 /** A life of a gateway's data, from the commit after `fromSeq` to the beginning of the next one. */
 export interface PositionLife {
@@ -300,6 +301,8 @@ export interface Forget {
 export interface DatabaseAdapter extends Destination {
   /** What it can do. */
   readonly capabilities: Capabilities;
+  /** How those stand that follow it or a part of it; not there when none can. */
+  readonly followers?: readonly FlushStatus[];
   /** The tables as they were last made ready; undefined before the first time. */
   schema(): Promise<DestinationSchema | undefined>;
   /**

@@ -18,6 +18,7 @@ import type {
   Place,
   RowProblem,
 } from "./adapter.ts";
+import type { FlushStatus } from "./flush/status.ts";
 
 /** Does what another adapter does. */
 export class DelegateAdapter implements DatabaseAdapter {
@@ -32,6 +33,10 @@ export class DelegateAdapter implements DatabaseAdapter {
   constructor(name: string, inner: DatabaseAdapter) {
     this.name = name;
     this.inner = inner;
+  }
+
+  get followers(): readonly FlushStatus[] {
+    return this.inner.followers ?? [];
   }
 
   get capabilities(): Capabilities {

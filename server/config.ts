@@ -11,8 +11,9 @@ import { destinationAt } from "./destinations/parse.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
 import type { Retention } from "./gateway/environment.ts";
 import { isLoopback } from "./loopback.ts";
+import { type MigrateConfig, migrateConfig } from "./migrate_command.ts";
 import { type RulesCommand, rulesCommand } from "./rules_arguments.ts";
-import { SERVE_SETTINGS, TOKEN_SETTINGS } from "./settings.ts";
+import { MIGRATE_SETTINGS, SERVE_SETTINGS, TOKEN_SETTINGS } from "./settings.ts";
 import { UsageError, Values } from "./values.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -76,7 +77,7 @@ export interface TokenConfig {
 }
 
 /** What a command line asks for. */
-export type Command = ServeConfig | TokenConfig | RulesCommand | {
+export type Command = ServeConfig | TokenConfig | RulesCommand | MigrateConfig | {
   /** What to do. */
   readonly command: "help" | "version";
 };
@@ -224,8 +225,11 @@ export function configPath(
   args: readonly string[],
   env: (name: string) => string | undefined,
 ): string | undefined {
+  if (isHelp(args) || args.includes("--version")) return undefined;
+  const [first, ...rest] = args;
+  if (first === "migrate") return new Values(rest, MIGRATE_SETTINGS, env).optional("config");
   const flags = serveFlags(args);
-  if (flags === undefined || isHelp(args) || args.includes("--version")) return undefined;
+  if (flags === undefined) return undefined;
   return new Values(flags, SERVE_SETTINGS, env).optional("config");
 }
 
@@ -251,6 +255,7 @@ export function parseCommand(
   }
   const [first, ...rest] = args;
   if (first === "token") return tokenConfig(new Values(rest, TOKEN_SETTINGS, env));
+  if (first === "migrate") return migrateConfig(rest, env, file);
   if (first === "rules") return rulesCommand(rest, env);
   throw new UsageError(`There is no command ${first}`);
 }

@@ -5,6 +5,7 @@
  */
 
 import {
+  MIGRATE_SETTINGS,
   RULES_CHECK_SETTINGS,
   RULES_EXPLAIN_SETTINGS,
   SERVE_SETTINGS,
@@ -29,6 +30,7 @@ Usage:
   lakesync token --sub <user>     prints a token
   lakesync rules check            says what is wrong with sync rules
   lakesync rules explain          says why a user sees a row and may write it, or not
+  lakesync migrate                brings what one destination holds to another one
   lakesync help | --version
 
 In brackets: the environment variable that a flag wins over, and the default.
@@ -44,4 +46,7 @@ ${lines(RULES_CHECK_SETTINGS)}
 
 lakesync rules explain
 ${lines(RULES_EXPLAIN_SETTINGS)}
+
+lakesync migrate
+${lines(MIGRATE_SETTINGS)}
 `;

@@ -11,6 +11,7 @@ import { signToken } from "./auth/token.ts";
 import { type Command, configPath, parseCommand, type TokenConfig } from "./config.ts";
 import { loadConfig } from "./config_file.ts";
 import { HELP } from "./help.ts";
+import { migrate, migrationLines } from "./migrate_command.ts";
 import type { RulesCheckConfig } from "./rules_arguments.ts";
 import { checkRules, explainRules } from "./rules_command.ts";
 import { serve, VERSION } from "./serve.ts";
@@ -70,6 +71,13 @@ async function run(args: readonly string[]): Promise<number> {
       return 0;
     case "token":
       print(await token(command));
+      return 0;
+    case "migrate":
+      print(...migrationLines(
+        await migrate(command, ({ phase, seq, headSeq, changes, rows }) => {
+          console.error(`${phase}: commit ${seq} of ${headSeq}, ${changes} changes, ${rows} rows`);
+        }),
+      ));
       return 0;
     case "rules check":
       return await check(command);

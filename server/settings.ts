@@ -241,3 +241,32 @@ export const RULES_EXPLAIN_SETTINGS: readonly Setting[] = [
   { flag: "row", value: "<rowId>", help: "the row's id; needed" },
   ...SERVER,
 ];
+
+/** The flags of `lakesync migrate`. */
+export const MIGRATE_SETTINGS: readonly Setting[] = [
+  {
+    flag: "from",
+    value: "<destination>",
+    help: "postgres://… or mysql://…, or a name in --config; needed",
+  },
+  { flag: "to", value: "<destination>", help: "likewise; needed" },
+  {
+    flag: "config",
+    env: "LAKESYNC_CONFIG",
+    value: "<file>",
+    help: "the configuration that names destinations",
+  },
+  {
+    flag: "gw",
+    value: "<gateway>",
+    help: "the gateway whose destinations they are",
+    fallback: "default",
+  },
+  { flag: "tables", value: "<names>", help: "only these tables, with commas between" },
+  {
+    flag: "batch-size",
+    value: "<number>",
+    help: "changes or rows that are written at once",
+    fallback: "10000",
+  },
+];

@@ -17,6 +17,7 @@ import {
   type Move,
 } from "../adapter.ts";
 import { atOnce } from "../at_once.ts";
+import type { FlushStatus } from "../flush/status.ts";
 import { comparePlaces, samePosition } from "../place.ts";
 import { mergePages, mergeRows, scanOwn } from "./merge.ts";
 import { backBefore, claimOf, commonPosition, keepingFloor, shareOf } from "./position.ts";
@@ -62,6 +63,10 @@ class CompositeAdapter implements DatabaseAdapter {
     this.name = name;
     this.#routes = new Routes(routes, other);
     this.#children = this.#routes.children;
+  }
+
+  get followers(): readonly FlushStatus[] {
+    return this.#children.flatMap(({ followers = [] }) => followers);
   }
 
   get capabilities(): Capabilities {

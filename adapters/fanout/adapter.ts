@@ -93,6 +93,11 @@ class FanOut extends DelegateAdapter implements FanOutAdapter {
     return this.#flushers.map(({ status }) => status);
   }
 
+  override get followers(): readonly FlushStatus[] {
+    const theirs = this.#secondaries.flatMap(({ followers = [] }) => followers);
+    return [...super.followers, ...this.secondaries, ...theirs];
+  }
+
   async caughtUp(): Promise<void> {
     await atOnce(this.#flushers.map((flusher) => () => flusher.flushNow()));
   }

@@ -122,6 +122,10 @@ class Lifecycle extends DelegateAdapter implements LifecycleAdapter {
     return this.#flusher.status;
   }
 
+  override get followers(): readonly FlushStatus[] {
+    return [...super.followers, this.cold, ...this.#cold.followers ?? []];
+  }
+
   caughtUp(): Promise<void> {
     return this.#flusher.flushNow();
   }

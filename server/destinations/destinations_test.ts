@@ -145,3 +145,25 @@ Deno.test("a destination that is down delays nothing, and is told by ready once 
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1));
 }
+
+Deno.test("what follows a destination is told beside it, from configuration as from code", async () => {
+  const memory = { type: "memory" } as const;
+  const destinations: DestinationSpecs = {
+    all: {
+      type: "composite",
+      routes: { todos: { type: "fanout", primary: memory, secondaries: [memory, memory] } },
+      default: { type: "lifecycle", hot: memory, cold: memory, hotDays: 30 },
+      flush: { everyMs: 1 },
+    },
+  };
+  await serving(destinations, async (call) => {
+    await call("/v1/sync/default/push", { body: insert("a", 1, "t1") });
+    const names = ["all", "all.todos.secondaries.0", "all.todos.secondaries.1", "all.default.cold"];
+    for (let arrived = false; !arrived; await turn()) {
+      const { body } = await call("/v1/admin/destinations/default");
+      const told = body["destinations"] as Record<string, unknown>[];
+      assert.deepEqual(told.map(({ name }) => name), names);
+      arrived = told.every(({ lagCommits }) => lagCommits === 0);
+    }
+  });
+});

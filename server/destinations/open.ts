@@ -11,13 +11,7 @@ import {
   lifecycleAdapter,
   memoryAdapter,
 } from "@lakesync/adapters";
-import type {
-  AdapterSpec,
-  DestinationContext,
-  MysqlSpec,
-  OpenAdapter,
-  PostgresSpec,
-} from "./spec.ts";
+import type { AdapterSpec, DestinationContext, MysqlSpec, PostgresSpec } from "./spec.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -135,7 +129,9 @@ function loaded<T>(driver: T | undefined): T {
  * @param specs all that may be opened
  * @returns opens them; `{gateway}` in addresses stands for the gateway
  */
-export async function loadAdapters(specs: readonly AdapterSpec[]): Promise<OpenAdapter> {
+export async function loadAdapters(
+  specs: readonly AdapterSpec[],
+): Promise<(spec: AdapterSpec, context: DestinationContext) => DatabaseAdapter> {
   const types = new Set(specs.flatMap((spec) => [...partsOf(spec)].map(({ type }) => type)));
   const opener = new Opener(await loadDrivers(types));
   return (spec, context) => opener.open(spec, context);

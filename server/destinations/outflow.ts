@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Destination, RowProblem } from "@lakesync/adapters";
+import type { DatabaseAdapter, Destination, RowProblem } from "@lakesync/adapters";
 import { type FlushEnvironment, Flusher, type FlushStatus } from "@lakesync/adapters/flush";
 import { type FollowedGateway, gatewaySource } from "../flush/mod.ts";
 import type { DestinationSpecs, FlushSpec, OpenAdapter } from "./spec.ts";
@@ -17,9 +17,13 @@ export interface DestinationStatus extends FlushStatus {
   readonly maxLagMs: number | undefined;
 }
 
-/** Rows that a destination did not take; a lake takes all. */
-interface Troubled {
-  problems(limit: number): Promise<readonly RowProblem[]>;
+/** Whether a destination can be asked what a database can. */
+function isDatabase(destination: Destination): destination is DatabaseAdapter {
+  return "problems" in destination;
+}
+
+function followersOf(destination: Destination): readonly FlushStatus[] {
+  return isDatabase(destination) ? destination.followers ?? [] : [];
 }
 
 interface Outlet {
@@ -68,13 +72,16 @@ export class Outflow {
     });
   }
 
-  /** How each stands. */
+  /** How each stands, and what follows it. */
   get status(): readonly DestinationStatus[] {
-    return this.#outlets.map(({ name, flusher, flush }) => ({
-      ...flusher.status,
-      name,
-      maxLagMs: flush.maxLagMs,
-    }));
+    return this.#outlets.flatMap(({ name, destination, flusher, flush: { maxLagMs } }) => [
+      { ...flusher.status, name, maxLagMs },
+      ...followersOf(destination).map((status) => ({
+        ...status,
+        name: status.destination,
+        maxLagMs,
+      })),
+    ]);
   }
 
   /**
@@ -86,9 +93,7 @@ export class Outflow {
   async problems(name: string): Promise<readonly RowProblem[] | undefined> {
     const destination = this.#outlets.find((outlet) => outlet.name === name)?.destination;
     if (destination === undefined) return undefined;
-    return "problems" in destination
-      ? await (destination as Destination & Troubled).problems(MAX_PROBLEMS)
-      : [];
+    return isDatabase(destination) ? await destination.problems(MAX_PROBLEMS) : [];
   }
 
   /**

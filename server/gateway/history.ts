@@ -96,6 +96,8 @@ export interface HistoryPage {
   readonly entries: readonly HistoryEntry[];
   /** Whether the log no longer holds everything after the place. */
   readonly trimmed: boolean;
+  /** When trimmed: the log holds everything after this commit. */
+  readonly keptAfter?: number;
   /** Whatever was committed up to this seq and is not before the place is among the entries. */
   readonly throughSeq: number;
 }
@@ -223,10 +225,11 @@ export class History implements GatewayHistory {
     const { trimmedSeq } = await this.#committer.current();
     const { catalog } = this.#committer;
     const trimmed = after.seq < (after.slice === undefined ? trimmedSeq : trimmedSeq + 1);
+    if (trimmed) return { entries: [], trimmed, keptAfter: trimmedSeq, throughSeq: head.seq };
     if (catalog === undefined) return { entries: [], trimmed, throughSeq: head.seq };
     const entries: HistoryEntry[] = [];
     let changes = 0;
-    for (const [entry, last] of trimmed ? [] : found) {
+    for (const [entry, last] of found) {
       if (changes >= limit.changes) break;
       const next = decoded(catalog, entry, last, env.hash);
       entries.push(next);
