@@ -75,7 +75,11 @@ export class MigrationError extends DestinationError {
   /** The figures, and what differs. */
   readonly result: MigrationResult;
 
-  /** @param result the figures, and what differs */
+  /**
+   * Makes the error.
+   *
+   * @param result the figures, and what differs
+   */
   constructor(result: MigrationResult) {
     super(
       "stop",
