@@ -9,24 +9,20 @@ import assert from "node:assert/strict";
 import {
   canonicalJson,
   type Column,
-  decodePullResult,
   deltaIdOf,
-  encodePull,
   type Hlc,
   type JsonValue,
   keyOf,
   parseSchema,
-  PROTOBUF_TYPE,
   type Table,
   toPlainJson,
   type Value,
 } from "@lakesync/core";
-import { signToken } from "@lakesync/server";
 import { fromStoredValue } from "../../adapters/database/stored_value.ts";
 import type { Product } from "../servers/tests.ts";
+import { pullPage } from "./support_flush_reader.ts";
 import type { FlushSite } from "./support_flush_site.ts";
 import { SCHEMA } from "./support_flush_values.ts";
-import { SECRET } from "./support_site.ts";
 
 const TABLES = parseSchema(SCHEMA).tables;
 
@@ -158,22 +154,9 @@ async function gatewayRows(
   site: FlushSite,
 ): Promise<Map<string, Map<string, Map<string, Value>>>> {
   const tables = new Map([...TABLES.keys()].map((name) => [name, new Map()]));
-  const token = await signToken({ secret: SECRET, sub: "checker", gw: "default" });
   let cursor: string | undefined;
   for (;;) {
-    const request = { clientId: "checker", schemaVersion: 1, limit: 1_000 };
-    const response = await fetch(`${site.server.url}/v1/sync/default/pull`, {
-      method: "POST",
-      headers: {
-        authorization: `Bearer ${token}`,
-        "content-type": PROTOBUF_TYPE,
-        accept: PROTOBUF_TYPE,
-      },
-      body: new Uint8Array(encodePull(cursor === undefined ? request : { ...request, cursor })),
-    });
-    const answer = new Uint8Array(await response.arrayBuffer());
-    assert.ok(response.ok, new TextDecoder().decode(answer));
-    const page = decodePullResult(answer);
+    const page = await pullPage(site.server.url, "checker", cursor);
     for (const { shape, rowId, values } of page.changes) {
       const table = TABLES.get(shape.table);
       const rows = tables.get(shape.table);

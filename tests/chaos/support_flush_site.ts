@@ -106,11 +106,17 @@ export class FlushSite implements AsyncDisposable {
     return site;
   }
 
-  /** Begins to write. */
-  write(writers: number, everyMs: number): void {
+  /**
+   * Begins to write.
+   *
+   * @param writers how many write
+   * @param everyMs the mean time between two transactions of one, in milliseconds
+   * @param hasLarge whether some transactions and values are large
+   */
+  write(writers: number, everyMs: number, hasLarge = true): void {
     for (let i = 0; i < writers; i++) {
       const writer = new FlushWriter(`w${i}`, () => this.server.url);
-      writer.start(everyMs);
+      writer.start(everyMs, hasLarge);
       this.writers.push(writer);
     }
   }
@@ -169,12 +175,6 @@ export class FlushSite implements AsyncDisposable {
     try {
       return await until(what, holds, withinMs);
     } catch (cause) {
-      console.log(
-        await this.query("SELECT * FROM information_schema.INNODB_TRX").then((r) =>
-          JSON.stringify(r).slice(0, 1500)
-        ),
-        (await this.database.server.log()).slice(-1500),
-      );
       throw new Error(`${what}: ${JSON.stringify(await this.standing())}`, { cause });
     }
   }

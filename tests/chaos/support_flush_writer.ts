@@ -68,6 +68,7 @@ export class FlushWriter {
   readonly #name: string;
   readonly #shapes = new Map<string, Shape>();
   #lastHlc = 0n;
+  #hasLarge = true;
   #stop = new AbortController();
   #loop: Promise<void> = Promise.resolve();
 
@@ -84,8 +85,10 @@ export class FlushWriter {
    * Writes until {@linkcode FlushWriter.stop}.
    *
    * @param everyMs the mean time between two transactions, in milliseconds
+   * @param hasLarge whether some transactions and values are large
    */
-  start(everyMs: number): void {
+  start(everyMs: number, hasLarge: boolean): void {
+    this.#hasLarge = hasLarge;
     this.#stop = new AbortController();
     const { signal } = this.#stop;
     this.#loop = (async () => {
@@ -161,9 +164,10 @@ export class FlushWriter {
         deltas.push(this.#delta("INSERT", "tallies", id, start));
       }
     }
-    const more = oneIn(LARGE_TRANSACTION) ? LARGE_ROWS : 1 + Math.floor(Math.random() * 5);
+    const isLarge = this.#hasLarge && oneIn(LARGE_TRANSACTION);
+    const more = isLarge ? LARGE_ROWS : 1 + Math.floor(Math.random() * 5);
     for (let i = 0; i < more; i++) deltas.push(...this.#some());
-    if (oneIn(LARGE_VALUE)) {
+    if (this.#hasLarge && oneIn(LARGE_VALUE)) {
       const [column, type] = pick(LARGE_COLUMNS);
       deltas.push(this.#delta("UPDATE", "items", pick(ITEMS), { [column]: largeOf(type) }));
     }
