@@ -59,7 +59,14 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
     file.close();
     throw error;
   }
-  return { release: () => file.close() };
+  return {
+    release() {
+      // A child that this process begins at this moment has the file too until it runs its program,
+      // so closing alone might let go later.
+      file.unlockSync();
+      file.close();
+    },
+  };
 }
 
 async function writeHolder(file: Deno.FsFile): Promise<void> {
