@@ -56,6 +56,9 @@ async function many(
     ...sweep,
     onRun: (summary) => {
       report.add(summary);
+      for (const { checker, what } of summary.violations) {
+        console.error(`Seed ${summary.seed} breaks ${checker}: ${what}`);
+      }
       if (performance.now() - shownMs < 5_000) return;
       shownMs = performance.now();
       console.error(`${report.runs} of ${sweep.runs} runs, ${report.violated} break a promise`);
