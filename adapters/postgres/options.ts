@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isIP } from "node:net";
 import { DestinationError } from "../adapter.ts";
 
 /** How a connection is encrypted. */
@@ -93,7 +94,25 @@ export function completeOptions(options: PostgresOptions): PostgresSettings {
     const isTime = times.includes(name) || (name === "retentionDays" && value !== undefined);
     if (isTime && !(typeof value === "number" && value > 0)) refuse(`${name} must be above 0`);
   }
+  // The driver would look for the name localhost in the certificate.
+  if (isVerified(settings) && hostsOf(settings.url).some((host) => isIP(host) > 0)) {
+    refuse("url must have the server's name as its certificate has it, not an IP address");
+  }
   return settings;
+}
+
+/** Whether the server's certificate is checked. */
+function isVerified({ url, tls }: Pick<PostgresSettings, "url" | "tls">): boolean {
+  if (tls !== undefined) return tls === true || (typeof tls === "object" && tls.verify !== false);
+  const { searchParams } = new URL(url);
+  return searchParams.get("sslrootcert") === "system" ||
+    /^verify-/.test(searchParams.get("sslmode") ?? searchParams.get("ssl") ?? "");
+}
+
+/** The servers of an address, which may name several. */
+function hostsOf(url: string): readonly string[] {
+  const [, list = ""] = /^\w+:\/\/(?:[^@/]*@)?([^/?]*)/.exec(url) ?? [];
+  return list.split(",").map((host) => host.replace(/:\d*$/, "").replace(/^\[(.*)\]$/, "$1"));
 }
 
 function refuse(what: string): never {

@@ -10,6 +10,7 @@ import { openSession, query } from "../servers/testing_sql.ts";
 import { databaseTest, isMissing } from "../servers/tests.ts";
 import { Site } from "./gateway.ts";
 import { addressOf, Guide } from "./guide.ts";
+import { isProgramMissing, runLine } from "./program.ts";
 import { startupOf } from "./startup.ts";
 import { rowsOf } from "./tables.ts";
 
@@ -399,18 +400,14 @@ databaseTest(
   OWN,
 );
 
+const found = await findPostgres();
+const PROGRAMS = "from" in found ? found.from : "";
+
 /** Runs a command of the guide against a database. */
 async function program(name: string, url: string, folder: string): Promise<void> {
-  const [line = ""] = guide.text.match(new RegExp(`^ *${name} .*$`, "m")) ?? [];
-  const found = await findPostgres();
-  const from = "from" in found ? found.from : "";
-  const command = line.trim()
-    .replace(name, `${from}/${name}`)
-    .replace("postgres://postgres@127.0.0.1:5432/shop", url);
-  assert.ok(command.includes(url));
-  const { success, stderr } = await new Deno.Command("sh", { args: ["-c", command], cwd: folder })
-    .output();
-  assert.ok(success, new TextDecoder().decode(stderr));
+  await runLine(guide.text, `${name} `, (line) =>
+    line.replace(name, `${PROGRAMS}/${name}`)
+      .replace("postgres://postgres@127.0.0.1:5432/shop", url), folder);
 }
 
 databaseTest(

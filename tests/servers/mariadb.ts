@@ -17,7 +17,7 @@ import {
 import { type DatabaseServer, type Engine, runAs, Server, type ServerOptions } from "./server.ts";
 import { Template } from "./template.ts";
 
-const USER = "lakesync";
+const USER = "administrator";
 const PASSWORD = crypto.randomUUID();
 const PROGRAMS = ["mariadbd", "mysqld"];
 const INSTALLERS = ["mariadb-install-db", "mysql_install_db"];
