@@ -7,7 +7,6 @@
  * @module
  */
 
-import { LakeSyncError } from "@lakesync/core";
 import {
   type Destination,
   DestinationError,
@@ -17,11 +16,13 @@ import {
   type RowEffect,
 } from "../adapter.ts";
 import { cutBatch } from "./batch.ts";
+import { closed, lacking, silent, taken } from "./errors.ts";
 import type { FlushState, FlushStatus } from "./status.ts";
 import { isOfAnother, partedAfter, positionAt } from "./resume.ts";
 import { backoffMs, DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
 import type { ChangeSource, SourceHead } from "./source.ts";
 import { Signal, within } from "./wait.ts";
+import { Waiters } from "./waiters.ts";
 
 /** What a flusher is made of. */
 export interface FlusherOptions {
@@ -55,12 +56,6 @@ const AT_ONCE = 3;
 /** Failures after which the wait is as long as it may be. */
 const MANY = 30;
 
-interface Waiter {
-  readonly seq: number;
-  readonly resolve: () => void;
-  readonly reject: (error: LakeSyncError) => void;
-}
-
 /** Flushes to one destination. */
 export class Flusher {
   readonly #source: ChangeSource;
@@ -68,7 +63,7 @@ export class Flusher {
   readonly #env: FlushEnvironment;
   readonly #settings: FlushSettings;
   readonly #wake = new Signal();
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Waiters();
   readonly #stops: readonly (() => void)[];
   readonly #running: Promise<void>;
   /** Its name, unlike that of any flusher before it. */
@@ -143,11 +138,10 @@ export class Flusher {
   async flushNow(): Promise<void> {
     const { seq } = await this.#source.head();
     if (this.#state === "closed") throw closed();
-    await new Promise<void>((resolve, reject) => {
-      this.#waiters.add({ seq, resolve, reject });
-      this.#hurries = true;
-      this.#wake.give();
-    });
+    const arrived = this.#waiters.wait(seq);
+    this.#hurries = true;
+    this.#wake.give();
+    await arrived;
   }
 
   /** Ends the flushing, after the write that is under way. What has not arrived stays in the log. */
@@ -155,7 +149,7 @@ export class Flusher {
     this.#state = "closed";
     for (const stop of this.#stops) stop();
     this.#wake.give();
-    this.#settle(() => closed());
+    this.#waiters.fail(closed());
     await this.#running;
   }
 
@@ -170,7 +164,7 @@ export class Flusher {
         this.#failures = 0;
         this.#lastError = undefined;
         if (!more && this.#state !== "gap") this.#enter("idle");
-        this.#settle();
+        if (this.#isSettled) this.#waiters.arrived(this.#arrivedSeq);
         if (!more) await this.#rest();
       } catch (error) {
         await this.#failed(error);
@@ -184,7 +178,7 @@ export class Flusher {
 
   /** Waits for commits, and then for others to join them. */
   async #rest(): Promise<void> {
-    if (this.#waiters.size === 0) await this.#wake.wait();
+    if (this.#waiters.isEmpty) await this.#wake.wait();
     const isFull = () => this.#waitingBytes >= this.#settings.maxBytes;
     await this.#passes(this.#settings.everyMs, () => this.#hurries || isFull());
     this.#hurries = false;
@@ -391,28 +385,14 @@ export class Flusher {
     }
     this.#enter("gap");
     this.#isKnown = false;
-    this.#settle(() => lacking());
+    this.#waiters.fail(lacking());
     return false;
-  }
-
-  /** Ends the waiting of those whose commits have arrived, or of all with an error. */
-  #settle(failure?: () => LakeSyncError): void {
-    for (const waiter of this.#waiters) {
-      const hasArrived = this.#isSettled && waiter.seq <= this.#arrivedSeq;
-      if (failure === undefined && !hasArrived) continue;
-      this.#waiters.delete(waiter);
-      if (failure === undefined) waiter.resolve();
-      else waiter.reject(failure());
-    }
   }
 
   #answer<T>(answer: Promise<T>): Promise<T> {
     const { answerMs } = this.#settings;
-    return within(answer, answerMs, this.#env.setTimer, () =>
-      new LakeSyncError(
-        "TIMEOUT",
-        `${this.#destination.name} did not answer within ${answerMs} ms, it is asked again`,
-      ));
+    const late = () => silent(this.#destination.name, answerMs);
+    return within(answer, answerMs, this.#env.setTimer, late);
   }
 }
 
@@ -425,23 +405,4 @@ function lostOf(ahead: NonNullable<FlushPosition["ahead"]>, { seq, lives }: Sour
 /** The last commit of which everything has arrived. */
 function wholeSeq({ seq, slice }: Place): number {
   return slice === undefined ? seq : seq - 1;
-}
-
-function closed(): LakeSyncError {
-  return new LakeSyncError("DRAINING", "The flush is closed, try again");
-}
-
-function taken(name: string): DestinationError {
-  return new DestinationError(
-    "stop",
-    `${name} holds the changes of another gateway, or of one whose data is gone; ` +
-      "give this gateway a schema or database of its own, or empty that one",
-  );
-}
-
-function lacking(): LakeSyncError {
-  return new LakeSyncError(
-    "RESYNC_REQUIRED",
-    "The log no longer holds what the destination lacks, fill the destination anew",
-  );
 }

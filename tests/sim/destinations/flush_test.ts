@@ -152,7 +152,13 @@ Deno.test("a destination that the log has left behind is filled from rows, a pag
   await push(gateway, "a", [tx(10, delta("UPDATE", "kept", undefined, { title: "later" }))]);
   await time.awaiting(flusher.flushNow());
   assert.equal(destination.rows()["todos"]?.["kept"]?.["title"], "later");
-  assert.equal(destination.deltaIds().length, 3);
+  // Of the changes only those are missing that the log had no longer.
+  const kept = await gateway.history.read({ seq: position?.floor ?? 0 }, {
+    changes: 100,
+    bytes: 1_000_000,
+  });
+  assert.ok(kept.entries.length >= 2);
+  assert.equal(destination.deltaIds().length, 2 + kept.entries.length);
   await flusher.close();
 });
 
