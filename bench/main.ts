@@ -1,5 +1,5 @@
 /**
- * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules] [flush]`.
+ * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules] [flush] [sizes]`.
  *
  * @module
  */
@@ -13,6 +13,7 @@ import { benchLatency } from "./latency.ts";
 import { benchPull } from "./pull.ts";
 import { benchPush } from "./push.ts";
 import { benchRules } from "./rules.ts";
+import { benchSizes } from "./sizes.ts";
 import { machine } from "./support.ts";
 
 const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
@@ -27,6 +28,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
     await benchFlush();
     await benchFlushMysql();
   },
+  sizes: benchSizes,
 };
 
 const names = Deno.args.length > 0 ? Deno.args : Object.keys(BENCHMARKS);
