@@ -416,6 +416,7 @@ databaseTest(
   async ({
     url,
   }) => {
+    if (await isProgramMissing("pg_dump", PROGRAMS)) return;
     const admin = await shop(url);
     await guide.run(admin, "least-privilege");
     const folder = await Deno.makeTempDir({ prefix: "lakesync-guide-" });
