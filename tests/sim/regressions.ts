@@ -167,4 +167,9 @@ export const REGRESSIONS: readonly Regression[] = [
       "a device that was put back took the answer to what a restored gateway had refused for an " +
       "acceptance, since it had seen a later refusal (G2)",
   },
+  {
+    seed: 1001185,
+    what: "no promise was broken: the run ended within a look that had found a device connecting " +
+      "anew with another token, and took it for stuck (G6)",
+  },
 ];

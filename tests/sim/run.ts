@@ -9,6 +9,7 @@ import type { Client } from "@lakesync/client";
 import type { OpenGateway } from "../../server/gateway/open_gateway.ts";
 import { Mirror } from "../oracle/mirror.ts";
 import type { Random } from "../oracle/random.ts";
+import { Agreement } from "./agreement.ts";
 import type { Device } from "./device.ts";
 import {
   type Expected,
@@ -95,7 +96,6 @@ class Runner {
   readonly #lists: string[] = [];
   readonly #backups: Backups = { server: [], devices: new Map() };
   readonly #unhandled: string[] = [];
-  readonly #settledMs = new Map<Device, number>();
   readonly #expected = new Map<string, Now>();
   #active = true;
 
@@ -323,33 +323,16 @@ class Runner {
     const healedMs = this.#kernel.nowMs;
     let operated = false;
     void world.operated.then(() => operated = true);
-    let looking = false;
-    // All have agreed about one state of the gateways, in one look and in those since then.
-    let agreed: { readonly heads: string; readonly sinceMs: number } | undefined;
     const inTime = <T>(asked: Promise<T>, unless: T) =>
       Promise.race([asked, this.#kernel.sleep(LOOK_WITHIN_MS).then(() => unless)]);
-    const look = async () => {
-      if (looking) return;
-      looking = true;
-      const sinceMs = this.#kernel.nowMs;
-      const heads = await inTime(this.#heads(), "");
-      let all = heads !== "" && operated;
-      for (const device of operated ? world.devices : []) {
-        if (await inTime(this.#isSettled(device), false)) {
-          if (this.#settledMs.has(device)) continue;
-          this.#settledMs.set(device, this.#kernel.nowMs);
-        } else {
-          this.#settledMs.delete(device);
-          all = false;
-        }
-      }
-      all &&= heads === await inTime(this.#heads(), "");
-      if (!all) agreed = undefined;
-      else if (agreed?.heads !== heads) agreed = { heads, sinceMs };
-      looking = false;
-    };
+    const agreement = new Agreement<Device>({
+      nowMs: () => this.#kernel.nowMs,
+      heads: () => inTime(this.#heads(), ""),
+      devices: () => operated ? world.devices : undefined,
+      isSettled: (device) => inTime(this.#isSettled(device), false),
+    });
     const again = () => {
-      void look();
+      void agreement.look();
       this.#kernel.after(LOOK_MS, again);
     };
     again();
@@ -357,17 +340,22 @@ class Runner {
     const noticedMs = world.servers.length > 1 ? NOTICED_MS : 0;
     const all = () =>
       world.servers.every(({ isReady }) => isReady) &&
-      agreed !== undefined && this.#kernel.nowMs - agreed.sinceMs >= noticedMs &&
+      agreement.sinceMs !== undefined &&
+      this.#kernel.nowMs - agreement.sinceMs >= noticedMs &&
       outlets.every(({ isIdle }) => isIdle);
     await this.#kernel.run(all, healedMs + SETTLE_WITHIN_MS);
-    const result = this.#result(healedMs);
+    // As it was then: the looks go on.
+    const result = this.#result(healedMs, new Map(agreement.settledMs));
     let finished: Omit<RunResult, "realMs"> | undefined;
     void result.then((value) => finished = value);
     await this.#kernel.run(() => finished !== undefined, this.#kernel.nowMs + 60_000);
     return await result;
   }
 
-  async #result(healedMs: number): Promise<Omit<RunResult, "realMs">> {
+  async #result(
+    healedMs: number,
+    settled: ReadonlyMap<Device, number>,
+  ): Promise<Omit<RunResult, "realMs">> {
     const world = this.#world;
     const { recorder } = world;
     const violations: Violation[] = [];
@@ -380,7 +368,7 @@ class Runner {
     const devices: DeviceEnd[] = [];
     for (const device of world.devices) {
       const client = device.client;
-      const settledMs = client === undefined ? undefined : this.#settledMs.get(device);
+      const settledMs = client === undefined ? undefined : settled.get(device);
       if (settledMs !== undefined) {
         recorder.events.push({ kind: "settled", device: device.name, atMs: settledMs });
       }
@@ -410,7 +398,7 @@ class Runner {
       for (const what of now.expected.forbidden) violations.push({ checker: "authority", what });
     }
     for (const what of this.#unhandled) violations.push({ checker: "unhandled", what });
-    const last = Math.max(healedMs, ...this.#settledMs.values());
+    const last = Math.max(healedMs, ...settled.values());
     return {
       seed: this.#settings.seed,
       history: {
