@@ -14,8 +14,8 @@ import { FlushSite, ZONES } from "./support_flush_site.ts";
 
 const LOCK_MS = Number(Deno.env.get("LAKESYNC_TEST_FLUSH_LOCK_SECONDS") ?? "10") * 1_000;
 
-/** Without a lock it is measured for so long. */
-const FREE_MS = LOCK_MS / 2;
+/** Without a lock it is measured for so long, before it and after. */
+const FREE_MS = Math.min(LOCK_MS / 2, 15_000);
 
 /** Some waits for the lock end by themselves, and the flush is tried again. */
 const STATEMENT_MS = LOCK_MS / 4;
@@ -83,9 +83,9 @@ for (const product of ["postgres", "mariadb"] as const) {
             pull: takeP99(pulls().flatMap((times) => times.splice(0))),
           };
         };
-        const free = await measure(FREE_MS);
+        const first = await measure(FREE_MS);
 
-        const session = await openSession(database.url);
+        await using session = await openSession(database.url);
         for (const statement of take) await session.query(statement);
         let before = await site.standing();
         await until("the flush waits", async () => {
@@ -98,29 +98,30 @@ for (const product of ["postgres", "mariadb"] as const) {
         const { seq, lagCommits } = await site.standing();
         assert.equal(seq, before.seq, "the flush did not wait");
         await session.query(release);
-        await session[Symbol.asyncDispose]();
 
         const ms = await until(
           "what waited has arrived",
           async () => await site.seq() >= Number(seq) + lagCommits,
-          60_000,
+          LOCK_MS + 60_000,
         );
+        const after = await measure(FREE_MS);
         await site.quiet();
         await stopAll(readers);
         await site.flushed();
         const { changes } = await checkAll(site);
         console.log(
           `${product}, ${what} locked for ${LOCK_MS / 1_000} s: p99 of pushes ` +
-            `${free.push.toFixed(1)} ms without and ${
-              locked.push.toFixed(1)
-            } ms with it, of pulls ` +
-            `${free.pull.toFixed(1)} ms and ${locked.pull.toFixed(1)} ms; ${lagCommits} commits ` +
+            `${first.push.toFixed(1)} ms before, ${locked.push.toFixed(1)} ms beside it and ` +
+            `${after.push.toFixed(1)} ms after, of pulls ${first.pull.toFixed(1)} ms, ` +
+            `${locked.pull.toFixed(1)} ms and ${after.pull.toFixed(1)} ms; ${lagCommits} commits ` +
             `that waited were there ${Math.round(ms)} ms after, ${changes} changes once`,
         );
+        // Before and after, since what else runs on the machine comes and goes.
         for (const kind of ["push", "pull"] as const) {
+          const free = Math.max(first[kind], after[kind]);
           assert.ok(
-            locked[kind] <= FACTOR * free[kind] + MORE_MS,
-            `p99 of ${kind}: ${locked[kind]} ms beside the lock, ${free[kind]} ms without`,
+            locked[kind] <= FACTOR * free + MORE_MS,
+            `p99 of ${kind}: ${locked[kind]} ms beside the lock, ${free} ms without`,
           );
         }
         assert.deepEqual(site.writers.flatMap(({ failures }) => failures), []);
