@@ -47,13 +47,6 @@ export interface Standing {
   readonly lagCommits: number;
   /** The last failure. */
   readonly lastError?: { readonly message: string };
-  /** Rows that it did not take. */
-  readonly problems?: readonly {
-    readonly table: string;
-    readonly rowId: string;
-    readonly kind: string;
-    readonly reason: string;
-  }[];
 }
 
 /** What a site may be opened with. */
