@@ -23,6 +23,7 @@ const MEANINGS: Readonly<Record<string, readonly [retry: RetryKind, what: string
   "42P01": ["later", "A table that LakeSync made is not there, the tables are made ready again"],
   "42": ["stop", "The database does not take a statement, see what it says"],
   "53": ["later", "The database lacks connections, memory or disk"],
+  "54": ["stop", "The schema is beyond what the database can hold"],
   "55": ["now", "A lock was not given in time"],
   "57014": ["later", "A statement took too long"],
   "57": ["later", "The database is starting, stopping or was stopped"],
@@ -30,7 +31,10 @@ const MEANINGS: Readonly<Record<string, readonly [retry: RetryKind, what: string
 };
 
 /** Classes and codes of failures that a row's values, or rules of the table, brought about. */
-const ROW_FAULT = /^(22|23|44|54000|54001|428C9|P0001)/;
+const ROW_FAULT = /^(2[0-3]|27|2F|38|39|428C9|44|54000|54001|P0)/;
+
+/** The classes of Postgres's own codes. A code of any other was given by a trigger. */
+const OWN_CLASS = /^(0[0-389ABFLPZ]|10|2[0-8BDF]|3[489BDF]|4[024]|5[34578]|72|F0|HV|P0|XX)/;
 
 /** The foreign keys that LakeSync made begin so. */
 export const REFERENCE_PREFIX = "lakesync_fk_";
@@ -65,7 +69,8 @@ function failureOf(error: unknown): PostgresFailure {
  */
 export function refusalOf(error: unknown): Refusal | undefined {
   const { code, message, constraint } = failureOf(error);
-  if (code === undefined || !ROW_FAULT.test(code)) return undefined;
+  if (code === undefined || !isState(error)) return undefined;
+  if (OWN_CLASS.test(code) && !ROW_FAULT.test(code)) return undefined;
   if (code === "23503" && constraint?.startsWith(REFERENCE_PREFIX)) return undefined;
   return { reason: message, code };
 }
@@ -84,8 +89,7 @@ export function isMissingTable(error: unknown): boolean {
 export function destinationError(error: unknown): DestinationError {
   if (error instanceof DestinationError) return error;
   const { code, message } = failureOf(error);
-  const isState = code !== undefined && /^[0-9A-Z]{5}$/.test(code);
-  if (!isState) {
+  if (code === undefined || !isState(error)) {
     const text = `The database cannot be reached: ${message}`;
     return new DestinationError("later", text, named(code, error));
   }
@@ -96,6 +100,11 @@ export function destinationError(error: unknown): DestinationError {
   const [retry, what] = MEANINGS[code] ?? MEANINGS[code.slice(0, 2)] ??
     ["later" as const, "The database failed"];
   return new DestinationError(retry, `${what}: ${message}`, named(code, error));
+}
+
+/** Whether the code of a failure is the database's, and not the driver's or the system's. */
+function isState(error: unknown): boolean {
+  return error instanceof Error && "severity" in error;
 }
 
 function named(code: string | undefined, cause: unknown): { code?: string; cause: unknown } {

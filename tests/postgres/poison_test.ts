@@ -88,3 +88,30 @@ databaseTest(
     assert.deepEqual(await bed.rows("SELECT id FROM notes"), [{ id: "fits" }]);
   },
 );
+
+const RAISES = {
+  "a code of its own": "RAISE EXCEPTION 'no' USING ERRCODE = 'SHOP1'",
+  "no row": "SELECT 1 INTO STRICT found WHERE false",
+  "too many rows": "found := (SELECT n FROM generate_series(1, 2) n)",
+  "an assertion": "ASSERT false",
+  "a case too few": "CASE 1 WHEN 2 THEN found := 3; END CASE",
+};
+
+for (const [what, statement] of Object.entries(RAISES)) {
+  databaseTest("postgres", `a trigger that raises stops no others: ${what}`, async ({ url }) => {
+    await using bed = new Bed(url, NOTES);
+    await bed.log.begin();
+    await bed.sql.unsafe(
+      `CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$
+       DECLARE found integer;
+       BEGIN IF NEW.id = 'bad' THEN ${statement}; END IF; RETURN NEW; END $$;
+       CREATE TRIGGER judge BEFORE INSERT ON notes FOR EACH ROW EXECUTE FUNCTION judge()`,
+    );
+    await bed.log.insert(bed.log.commit(
+      { op: "INSERT", table: "notes", rowId: "bad" },
+      { op: "INSERT", table: "notes", rowId: "good" },
+    ));
+    assert.deepEqual(await bed.problems(), { "notes/bad": "dead" });
+    assert.deepEqual(await bed.rows("SELECT id FROM notes"), [{ id: "good" }]);
+  });
+}
