@@ -134,6 +134,12 @@ export class PostgresBackend implements SqlBackend {
   }
 
   async prepareTimes(committedMs: readonly number[]): Promise<void> {
+    // First, since changes may be of a month that is to be dropped.
+    const { retentionDays } = this.#settings;
+    if (retentionDays !== undefined && this.#now() >= this.#retainedMs + RETENTION_EVERY_MS) {
+      await this.#dropMonths(this.#now() - retentionDays * DAY_MS);
+      this.#retainedMs = this.#now();
+    }
     const missing = monthsOf(committedMs).filter(({ name }) => !this.#months.has(name));
     if (missing.length > 0) {
       await this.#alone(async (session) => {
@@ -141,10 +147,6 @@ export class PostgresBackend implements SqlBackend {
       });
       for (const { name } of missing) this.#months.add(name);
     }
-    const { retentionDays } = this.#settings;
-    if (retentionDays === undefined || this.#now() < this.#retainedMs + RETENTION_EVERY_MS) return;
-    await this.#dropMonths(this.#now() - retentionDays * DAY_MS);
-    this.#retainedMs = this.#now();
   }
 
   async position(): Promise<StoredPosition | undefined> {

@@ -209,3 +209,11 @@ databaseTest("postgres", "changes are in partitions by month, old ones go", asyn
   const page = await later.adapter.queryDeltasSince({ seq: 0 }, 10);
   assert.deepEqual([page.isTrimmed, page.changes.map(({ seq }) => seq)], [true, [2]]);
 });
+
+databaseTest("postgres", "changes that are too old to be kept are written", async ({ url }) => {
+  await using bed = new Bed(url, KINDS, { retentionDays: 0.5 });
+  await bed.adapter.ensureSchema(bed.log.schema);
+  await bed.log.insert(bed.log.commit({ op: "INSERT", table: "kinds", rowId: "r1" }));
+  assert.equal((await bed.adapter.position())?.seq, 1);
+  assert.deepEqual(await bed.rows("SELECT count(*)::int AS n FROM kinds"), [{ n: 1 }]);
+});
