@@ -10,7 +10,7 @@ import { connect, type Socket } from "node:net";
 import postgres from "postgres";
 import { DestinationError } from "../adapter.ts";
 import { destinationError } from "./errors.ts";
-import type { PostgresSettings } from "./options.ts";
+import { addressOf, type PostgresSettings } from "./options.ts";
 
 /** What a statement takes; arrays are given as text. */
 export type Parameter = string | number | bigint | boolean | null;
@@ -204,7 +204,8 @@ export class Client {
   }
 
   #connect(max: number): postgres.Sql {
-    const { url, tls, idleTimeoutMs, connectionTimeoutMs, maxLifetimeMs, prepare } = this.#settings;
+    const address = addressOf(this.#settings.url);
+    const { tls, idleTimeoutMs, connectionTimeoutMs, maxLifetimeMs, prepare } = this.#settings;
     const limit = String(this.#settings.statementTimeoutMs);
     const { verify = true, ...certificates } = typeof tls === "object" ? tls : {};
     const pool: Pool = { sockets: new Set(), opens: 0, broken: new AbortController() };
@@ -223,7 +224,7 @@ export class Client {
         pool.broken.abort(new Error("The connection was closed"));
         pool.broken = new AbortController();
       },
-      socket: (to) => openSocket(to, pool),
+      socket: (to) => openSocket({ ...to, ...address.at }, pool),
       ...tls === undefined
         ? {}
         : { ssl: tls === false ? false : { ...certificates, rejectUnauthorized: verify } },
@@ -243,7 +244,7 @@ export class Client {
         enable_mergejoin: "off",
       },
     };
-    const sql = postgres(url, options);
+    const sql = postgres(address.url, options);
     this.#open.set(sql, pool);
     return sql;
   }

@@ -85,6 +85,7 @@ export function completeOptions(options: PostgresOptions): PostgresSettings {
   if (!URL.canParse(settings.url) || !/^postgres(ql)?:$/.test(new URL(settings.url).protocol)) {
     refuse("url must be like postgres://user:password@host:5432/database");
   }
+  checkUrl(new URL(settings.url));
   if (schema === "" || new TextEncoder().encode(schema).length > MAX_NAME_LENGTH) {
     refuse(`schema must have 1 to ${MAX_NAME_LENGTH} bytes`);
   }
@@ -99,6 +100,49 @@ export function completeOptions(options: PostgresOptions): PostgresSettings {
     refuse("url must have the server's name as its certificate has it, not an IP address");
   }
   return settings;
+}
+
+const SSL_MODES = ["disable", "false", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
+function checkUrl({ username, password, searchParams }: URL): void {
+  try {
+    decodeURIComponent(username + password);
+  } catch {
+    refuse("url must have % as %25 in user and password");
+  }
+  const mode = searchParams.get("sslmode") ?? "disable";
+  if (!SSL_MODES.includes(mode)) refuse(`url must have an sslmode of ${SSL_MODES.join(", ")}`);
+}
+
+/** Where a server is. The driver reads neither IPv6 nor the folder of a socket from an address. */
+export interface PostgresAddress {
+  /** The address, for the driver. */
+  readonly url: string;
+  /** Where the server is, when the driver would not read it. */
+  readonly at: {
+    readonly host?: readonly string[];
+    readonly port?: readonly number[];
+    readonly path?: string;
+  };
+}
+
+/**
+ * Tells where the server of an address is: `postgres://[::1]:5432/database`, or with the folder of
+ * its socket `postgres://user@localhost/database?host=/run/postgresql`.
+ *
+ * @param url a valid address
+ */
+export function addressOf(url: string): PostgresAddress {
+  const parsed = new URL(url);
+  const { hostname, searchParams } = parsed;
+  const port = Number(parsed.port || 5432);
+  const folder = searchParams.get("host");
+  if (folder?.startsWith("/")) {
+    searchParams.delete("host");
+    return { url: parsed.href, at: { path: `${folder}/.s.PGSQL.${port}` } };
+  }
+  if (!hostname.startsWith("[")) return { url, at: {} };
+  return { url, at: { host: [hostname.slice(1, -1)], port: [port] } };
 }
 
 /** Whether the server's certificate is checked. */
