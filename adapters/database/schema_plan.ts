@@ -90,7 +90,7 @@ export type SchemaStep =
 export interface SchemaPlan {
   /** In this order. */
   readonly steps: readonly SchemaStep[];
-  /** The tables as they are then. */
+  /** The tables as they are then; nothing is known of any other from then on. */
   readonly stored: readonly StoredTable[];
   /** Why nothing can be done, each with what to do about it; nothing is to be done then. */
   readonly refusals: readonly string[];
@@ -105,8 +105,12 @@ export interface SchemaPlan {
 export function planSchema(schema: DestinationSchema, facts: DatabaseFacts): SchemaPlan {
   const refusals: string[] = [];
   const storedById = new Map(facts.stored.map((table) => [table.id, table]));
-  const owners = new Map(facts.stored.map((table) => [table.name, table]));
   const current = new Set(schema.tables.map(({ id }) => id));
+  const kept = facts.stored.filter(({ id }) => current.has(id));
+  const gone = facts.stored.filter(({ id }) => !current.has(id));
+  // One that is gone may have been dropped, and its name be that of another since.
+  const owners = new Map([...gone, ...kept].map((table) => [table.name, table]));
+  const names = new Set(schema.tables.map(({ table }) => table.name));
   const steps: SchemaStep[] = renames(
     schema.tables.flatMap(({ id, table }) => {
       const from = storedById.get(id)?.name;
@@ -114,7 +118,7 @@ export function planSchema(schema: DestinationSchema, facts: DatabaseFacts): Sch
     }),
     (from, to) => ({ kind: "renameTable", from, to }),
   );
-  const after: StoredTable[] = facts.stored.filter(({ id }) => !current.has(id));
+  const after: StoredTable[] = gone.filter(({ name }) => !names.has(name));
   for (const wanted of schema.tables) {
     const { table } = wanted;
     const long = [table.name, ...table.columns.map(({ name }) => name)]
@@ -237,10 +241,16 @@ function evolve(
       mustFill ||= column.type === "string";
     }
   }
+  // The schema may have taken the name of one, and one that was dropped is made again.
+  const free = new Set(extrasOf(wanted));
+  const extras = stored.extras.filter((extra) => free.has(extra));
+  for (const extra of extras) {
+    if (!existing.has(extra)) steps.push({ kind: "addExtra", table: table.name, extra });
+  }
   if (mustFill) steps.push({ kind: "fillTable", table: wanted });
   const record = recordOf(wanted);
   const gone = stored.columns.filter(({ id, name }) => !current.has(id) && existing.has(name));
-  return { ...stored, ...record, columns: [...record.columns, ...gone] };
+  return { ...stored, ...record, extras, columns: [...record.columns, ...gone] };
 }
 
 function adopt(

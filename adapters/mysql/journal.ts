@@ -90,7 +90,17 @@ export class Journal {
         `is_adopted = VALUES(is_adopted), extras = VALUES(extras), columns = VALUES(columns)` +
         (isFilled === undefined ? "" : ", is_filled = VALUES(is_filled)"),
     );
+    // What had the name before was dropped by somebody, once it was gone from the schema.
+    for (const other of this.#stored.values()) {
+      if (other.name === name) this.#stored.delete(other.id);
+    }
     this.#stored.set(id, table);
+  }
+
+  /** Forgets all other tables. */
+  async keepOnly(ids: readonly number[]): Promise<void> {
+    const others = ids.length === 0 ? "" : ` AND id NOT IN (${ids.join(",")})`;
+    await this.#session.run(`DELETE FROM ${TABLES} WHERE id > 0${others}`);
   }
 
   /** The numbers of tables whose rows are not all there. */

@@ -95,10 +95,12 @@ export class MysqlSchemaTransaction extends MysqlTransaction implements SchemaTr
   }
 
   async lackingReferences(references: readonly Reference[]): Promise<readonly Reference[]> {
-    const wanted = new Set(references.map(constraintName));
+    const layouts = await this.layouts();
+    const nameOf = (id: number) => layouts.tables.get(id)?.table.name.toLowerCase();
+    const wanted = new Map(references.map((each) => [constraintName(each), each]));
     const keys = await this.session.run(
-      `SELECT CONSTRAINT_NAME, TABLE_NAME FROM information_schema.TABLE_CONSTRAINTS ` +
-        `WHERE CONSTRAINT_SCHEMA = DATABASE() AND CONSTRAINT_TYPE = 'FOREIGN KEY' ` +
+      `SELECT CONSTRAINT_NAME, TABLE_NAME, REFERENCED_TABLE_NAME ` +
+        `FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() ` +
         `AND LEFT(CONSTRAINT_NAME, ${REFERENCE_PREFIX.length}) = '${REFERENCE_PREFIX}'`,
     );
     const indexes = await this.session.run(
@@ -106,15 +108,26 @@ export class MysqlSchemaTransaction extends MysqlTransaction implements SchemaTr
         `WHERE TABLE_SCHEMA = DATABASE() ` +
         `AND LEFT(INDEX_NAME, ${REFERENCE_PREFIX.length}) = '${REFERENCE_PREFIX}'`,
     );
-    for (const [what, rows] of [["FOREIGN KEY", keys], ["INDEX", indexes]] as const) {
-      for (const [name, table] of rows.map((row) => row.map(textOf))) {
-        if (name === undefined || table === undefined || wanted.has(name)) continue;
-        await this.#alter(table, `DROP ${what} ${quoteName(name)}`);
+    const there = new Set<string>();
+    const indexed = new Set<string>();
+    for (
+      const [what, rows, found] of [["FOREIGN KEY", keys, there], [
+        "INDEX",
+        indexes,
+        indexed,
+      ]] as const
+    ) {
+      for (const [name, child, parent] of rows.map((row) => row.map(textOf))) {
+        if (name === undefined || child === undefined) continue;
+        const reference = wanted.get(name);
+        // Somebody may have renamed a table, and another one have been made in its place.
+        const isOwn = reference !== undefined &&
+          nameOf(reference.child) === child.toLowerCase() &&
+          (parent === undefined || nameOf(reference.parent) === parent.toLowerCase());
+        if (isOwn) found.add(name);
+        else await this.#alter(child, `DROP ${what} ${quoteName(name)}`);
       }
     }
-    const there = new Set(keys.map(([name]) => textOf(name)));
-    const indexed = new Set(indexes.map(([name]) => textOf(name)));
-    const layouts = await this.layouts();
     await this.#freeTexts(layouts);
     return references.filter((reference) => {
       const name = constraintName(reference);
@@ -154,6 +167,7 @@ export class MysqlSchemaTransaction extends MysqlTransaction implements SchemaTr
       `UPDATE ${POSITION} SET schema_json = ${text(JSON.stringify(toStoredSchema(schema)))} ` +
         `WHERE only_row = 1`,
     );
+    await this.#journal.keepOnly(stored.map(({ id }) => id));
     for (const table of stored) await this.#journal.note(table);
     await this.session.run("COMMIT");
   }
@@ -228,7 +242,7 @@ export class MysqlSchemaTransaction extends MysqlTransaction implements SchemaTr
     const stored = this.#stored(table);
     await this.#journal.step(
       () => this.#alter(table, `ADD COLUMN ${quoteName(extra)} ${EXTRAS[extra] ?? "longtext"}`),
-      { ...stored, extras: [...stored.extras, extra] },
+      { ...stored, extras: [...new Set([...stored.extras, extra])] },
       extra,
     );
   }

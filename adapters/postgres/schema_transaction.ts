@@ -16,7 +16,7 @@ import { REFERENCE_PREFIX } from "./errors.ts";
 import { type OwnTables, quoteName } from "./names.ts";
 import { MAX_NAME_LENGTH } from "./options.ts";
 import { PostgresTransaction } from "./transaction.ts";
-import { isCompatible, nativeOf } from "./values.ts";
+import { isCompatible, nativeOf, numberArray } from "./values.ts";
 
 const EXTRAS: Readonly<Record<string, string>> = {
   synced_at: "timestamp with time zone",
@@ -90,18 +90,29 @@ export class PostgresSchemaTransaction extends PostgresTransaction implements Sc
 
   async lackingReferences(references: readonly Reference[]): Promise<readonly Reference[]> {
     const there = new Set<string>();
-    const wanted = new Set(references.map(constraintName));
+    const { tables } = await this.layouts();
+    const nameOf = (id: number) => tables.get(id)?.table.name;
+    const wanted = new Map(references.map((each) => [constraintName(each), each]));
     const rows = await this.run(
-      `SELECT k.conname AS name, c.relname AS table FROM pg_constraint k ` +
+      `SELECT k.conname AS name, c.relname AS child, p.relname AS parent FROM pg_constraint k ` +
         `JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace s ON s.oid = c.relnamespace ` +
-        `WHERE s.nspname = $1::text AND k.contype = 'f' AND starts_with(k.conname, $2::text)`,
+        `JOIN pg_class p ON p.oid = k.confrelid ` +
+        `WHERE s.nspname = $1::text AND k.contype = 'f' AND k.conparentid = 0 ` +
+        `AND starts_with(k.conname, $2::text)`,
       this.#schema,
       REFERENCE_PREFIX,
     );
-    for (const row of rows) {
-      const [name, table] = [String(row.name), String(row.table)];
-      if (wanted.has(name)) there.add(name);
-      else await this.#alter(table, `DROP CONSTRAINT ${quoteName(name)}`);
+    for (const { name, child, parent } of rows) {
+      const reference = wanted.get(String(name));
+      // Somebody may have renamed a table, and another one have been made in its place.
+      const isOwn = reference !== undefined && nameOf(reference.child) === child;
+      if (isOwn && nameOf(reference.parent) === parent) {
+        there.add(String(name));
+        continue;
+      }
+      await this.#alter(String(child), `DROP CONSTRAINT ${quoteName(String(name))}`);
+      if (isOwn) continue;
+      await this.run(`DROP INDEX IF EXISTS ${this.own.table(indexName(String(name)))}`);
     }
     return references.filter((reference) => !there.has(constraintName(reference)));
   }
@@ -119,7 +130,7 @@ export class PostgresSchemaTransaction extends PostgresTransaction implements Sc
       const name = constraintName(reference);
       const column = quoteName(reference.column);
       await this.run(
-        `CREATE INDEX IF NOT EXISTS ${quoteName(`${name}_index`)} ` +
+        `CREATE INDEX IF NOT EXISTS ${quoteName(indexName(name))} ` +
           `ON ${this.own.table(child.table.name)} (${column})`,
       );
       await this.#alter(
@@ -135,6 +146,10 @@ export class PostgresSchemaTransaction extends PostgresTransaction implements Sc
     await this.run(
       `UPDATE ${this.own.position} SET schema = $1::text::json WHERE only_row`,
       JSON.stringify(toStoredSchema(schema)),
+    );
+    await this.run(
+      `DELETE FROM ${this.own.tables} WHERE id > 0 AND id <> ALL ($1::int[])`,
+      numberArray(stored.map(({ id }) => id)),
     );
     for (const { id, name, isAdopted, extras, columns } of stored) {
       await this.run(
@@ -246,6 +261,10 @@ function definition(column: Column): string {
 
 function constraintName({ child, columnId, parent }: Reference): string {
   return `${REFERENCE_PREFIX}${child}_${columnId}_${parent}`;
+}
+
+function indexName(constraint: string): string {
+  return `${constraint}_index`;
 }
 
 function refuse(what: string): never {
