@@ -134,6 +134,7 @@ export class Flusher {
    *
    * @throws {LakeSyncError} `RESYNC_REQUIRED` when the log no longer holds what the destination
    * lacks, `DRAINING` when the flusher is closed first
+   * @throws {DestinationError} `stop` when somebody has to mend something first
    */
   async flushNow(): Promise<void> {
     const { seq } = await this.#source.head();
@@ -159,6 +160,7 @@ export class Flusher {
 
   async #run(): Promise<void> {
     while (!this.#isClosed) {
+      this.#waiters.begin();
       try {
         const more = await this.#step();
         this.#failures = 0;
@@ -192,16 +194,23 @@ export class Flusher {
     this.#failures++;
     const message = error instanceof Error ? error.message : String(error);
     this.#lastError = { message, atMs: this.#env.now() };
-    this.#env.onError?.(`Flushing to ${this.#destination.name} failed, it is tried again`, error);
     const retry = error instanceof DestinationError ? error.retry : "later";
+    const { name } = this.#destination;
+    this.#env.onError?.(
+      retry === "stop"
+        ? `Flushing to ${name} stopped until this is mended`
+        : `Flushing to ${name} failed, it is tried again`,
+      error,
+    );
     if (retry === "now" && this.#failures <= AT_ONCE) return;
     const { openAfter } = this.#settings;
     this.#enter(
       retry === "stop" ? "stopped" : this.#failures >= openAfter ? "open" : "retrying",
     );
     const failures = retry === "stop" ? MANY : this.#failures;
+    if (retry === "stop" && error instanceof Error) this.#waiters.refuse(error);
     // Whoever asks for a flush meanwhile may have mended it.
-    this.#hurries = false;
+    this.#hurries = retry === "stop" && !this.#waiters.isEmpty;
     const wait = backoffMs(failures, this.#settings, this.#env.random());
     await this.#passes(wait, () => this.#hurries);
   }

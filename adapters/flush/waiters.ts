@@ -4,12 +4,12 @@
  * @module
  */
 
-import type { LakeSyncError } from "@lakesync/core";
-
 interface Waiter {
   readonly seq: number;
   readonly resolve: () => void;
-  readonly reject: (error: LakeSyncError) => void;
+  readonly reject: (error: Error) => void;
+  /** Whether a try has begun since. */
+  isTried: boolean;
 }
 
 /** Those who wait for a flush. */
@@ -26,10 +26,11 @@ export class Waiters {
    *
    * @param seq the commit
    * @returns resolves when it has arrived, rejects with the error of {@linkcode Waiters.fail}
+   * or {@linkcode Waiters.refuse}
    */
   wait(seq: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiters.add({ seq, resolve, reject });
+      this.#waiters.add({ seq, resolve, reject, isTried: false });
     });
   }
 
@@ -42,8 +43,22 @@ export class Waiters {
     }
   }
 
+  /** A try begins. */
+  begin(): void {
+    for (const waiter of this.#waiters) waiter.isTried = true;
+  }
+
+  /** Ends the waiting of those who waited already when the last try began. */
+  refuse(error: Error): void {
+    for (const waiter of this.#waiters) {
+      if (!waiter.isTried) continue;
+      this.#waiters.delete(waiter);
+      waiter.reject(error);
+    }
+  }
+
   /** Ends the waiting of all. */
-  fail(error: LakeSyncError): void {
+  fail(error: Error): void {
     for (const { reject } of this.#waiters) reject(error);
     this.#waiters.clear();
   }

@@ -116,7 +116,8 @@ export async function migrateAdapter(options: MigrationOptions): Promise<Migrati
   const counted = new Counted(to);
   const report = (phase: MigrationProgress["phase"]) => {
     const { changes, rows, seq } = counted;
-    const headSeq = seq + flusher.status.lagCommits;
+    const { position, lagCommits } = flusher.status;
+    const headSeq = Math.max(seq, (position?.seq ?? 0) + lagCommits);
     onProgress?.({ phase, seq, headSeq, changes, rows });
   };
   counted.onWrite = () => report("copying");

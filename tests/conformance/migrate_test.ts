@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { type DatabaseAdapter, memoryAdapter, migrateAdapter } from "@lakesync/adapters";
+import {
+  type DatabaseAdapter,
+  DestinationError,
+  memoryAdapter,
+  migrateAdapter,
+} from "@lakesync/adapters";
 import { allChanges, allRows } from "./expect.ts";
 import { TestLog } from "./testing_log.ts";
 
@@ -89,4 +94,15 @@ Deno.test("migrateAdapter tells of rows that differ, and refuses what is not its
   strange.lives = [{ id: "strange", fromSeq: 0 }];
   await strange.insert(strange.commit({ table: "todos", rowId: "x" }));
   await assert.rejects(migrateAdapter({ from, to: other }), /another gateway/);
+});
+
+Deno.test("migrateAdapter tells the head as it is, and ends when somebody must mend something", async () => {
+  const [from, to] = [memoryAdapter("old"), memoryAdapter("new")];
+  await filled(from);
+  const heads = new Set<number>();
+  await migrateAdapter({ from, to, batchSize: 7, onProgress: (p) => heads.add(p.headSeq) });
+  assert.deepEqual([...heads], [(await from.position())?.seq]);
+  const narrow = memoryAdapter("narrow");
+  narrow.ensureSchema = () => Promise.reject(new DestinationError("stop", "A table is there"));
+  await assert.rejects(migrateAdapter({ from, to: narrow }), /A table is there/);
 });
