@@ -5,13 +5,26 @@
  * @module
  */
 
+import { DestinationError } from "@lakesync/adapters";
 import {
-  ansiColorFormatter,
   configureSync,
+  getAnsiColorFormatter,
   getTextFormatter,
   jsonLinesFormatter,
 } from "@logtape/logtape";
 import type { ServeConfig } from "./config.ts";
+
+/**
+ * A value of a log record as text. What a destination failed with says what to do in its message,
+ * so neither its stack nor its causes follow, each time it is tried.
+ *
+ * @param value the value
+ * @param inspect how others are written
+ */
+export function logText(value: unknown, inspect: (value: unknown) => string): string {
+  if (typeof value === "string") return value;
+  return value instanceof DestinationError ? value.message : inspect(value);
+}
 
 /**
  * Sends log records to standard error.
@@ -22,7 +35,8 @@ export function configureLog(
   { logLevel, logFormat }: Pick<ServeConfig, "logLevel" | "logFormat">,
 ): void {
   const colors = Deno.stderr.isTerminal() && !Deno.noColor;
-  const pretty = colors ? ansiColorFormatter : getTextFormatter();
+  const value = logLevel === "debug" ? "bare" : logText;
+  const pretty = colors ? getAnsiColorFormatter({ value }) : getTextFormatter({ value });
   const format = logFormat === "json" ? jsonLinesFormatter : pretty;
   const encoder = new TextEncoder();
   configureSync({

@@ -239,13 +239,13 @@ Deno.test("lakesync serve says what its configuration replaced, and nothing when
     const [rules, ...more] = await logged(SCHEMA, { buckets: [] });
     assert.match(
       rules ?? "",
-      /Gateway .default.: its sync rules were replaced by those of the file/,
+      /Gateway default: its sync rules were replaced by those of the file/,
     );
     assert.deepEqual(more, []);
     const [schema, ...others] = await logged({ ...SCHEMA, version: 2 }, { buckets: [] });
     assert.match(
       schema ?? "",
-      /Gateway .default.: schema version 1 was replaced by version 2 of the file/,
+      /Gateway default: schema version 1 was replaced by version 2 of the file/,
     );
     assert.deepEqual(others, []);
   }));

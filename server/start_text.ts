@@ -6,6 +6,7 @@
  */
 
 import type { ServeConfig } from "./config.ts";
+import type { AdapterSpec } from "./destinations/spec.ts";
 
 /** What the text is about. */
 export interface StartFacts {
@@ -54,6 +55,21 @@ function access({ config, hasRules }: StartFacts): string {
     : "  rules    none: default is closed to clients until PUT /v1/admin/sync-rules/default\n";
 }
 
+/** A database's address without user and password. */
+function place(spec: AdapterSpec): string {
+  const url = "url" in spec ? URL.parse(spec.url) : null;
+  if (url === null) return spec.type;
+  const path = url.pathname.replaceAll("%7B", "{").replaceAll("%7D", "}");
+  return `${url.protocol}//${url.host}${path}`;
+}
+
+function into({ config }: StartFacts): string {
+  const specs = config.gateways["default"]?.destinations ?? config.destinations;
+  return Object.entries(specs)
+    .map(([name, spec]) => `  into     ${name} (${place(spec)})\n`)
+    .join("");
+}
+
 /**
  * Writes the text.
  *
@@ -68,7 +84,7 @@ export function startText(facts: StartFacts): string {
   const text = `LakeSync ${version} on ${url}
   gateway  default
   data     ${data}
-${access(facts)}`;
+${into(facts)}${access(facts)}`;
   if (token === undefined) return text;
   return `${text}  tokens   this machine only, signed by ${config.data}/secret
 

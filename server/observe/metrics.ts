@@ -27,7 +27,7 @@ const DESTINATION_GAUGES: readonly (readonly [
 ])[] = [
   [
     "lakesync_destination_lag_seconds",
-    "Since when the oldest change that the destination lacks has waited",
+    "For how many seconds the oldest change that the destination lacks has waited",
     ({ lagMs }) => lagMs / 1000,
   ],
   [

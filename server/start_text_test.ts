@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { parseCommand } from "./config.ts";
+import { startText } from "./start_text.ts";
+
+function textOf(...args: string[]): string {
+  const config = parseCommand(args, () => undefined);
+  assert.ok(config.command === "serve");
+  const facts = { version: "1", url: "http://127.0.0.1:1", hasSchema: false, hasRules: false };
+  return startText({ config, ...facts });
+}
+
+Deno.test("startText names the database that changes go to, without user and password", () => {
+  const text = textOf(
+    "--to",
+    "postgres://shop:geheim@db.example:5433/shop_{gateway}?sslmode=require",
+  );
+  assert.match(text, /^ {2}into {5}postgres \(postgres:\/\/db\.example:5433\/shop_\{gateway\}\)$/m);
+  assert.doesNotMatch(text, /geheim/);
+  assert.doesNotMatch(textOf(), /into/);
+});
