@@ -184,7 +184,9 @@ function plain(value: Value): string {
 const SPECIAL = /["\\]/;
 
 function quoted(text: string): string {
-  return SPECIAL.test(text) ? `"${text.replaceAll(/["\\]/g, "\\$&")}"` : `"${text}"`;
+  if (!SPECIAL.test(text)) return `"${text}"`;
+  // Twice by a text is faster than once by a pattern.
+  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }
 
 function era(text: string): string {
