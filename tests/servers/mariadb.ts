@@ -115,6 +115,8 @@ export async function startMariadb(options: ServerOptions = {}): Promise<Databas
       "--no-defaults",
       `--datadir=${folder}/data`,
       `--socket=${folder}/data/socket`,
+      // One that starts removes what others have in the same folder.
+      `--tmpdir=${folder}/data`,
       `--pid-file=${folder}/data/pid`,
       `--init-file=${folder}/data/init.sql`,
       `--port=${port}`,
