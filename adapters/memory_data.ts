@@ -5,21 +5,21 @@
  * @module
  */
 
-import {
-  type Cell,
-  DestinationError,
-  type DestinationKey,
-  type DestinationSchema,
-  type FlushBatch,
-  type FlushPosition,
-  type Forget,
-  type LatestState,
-  type Move,
-  type Place,
-  type RowEffect,
-  type StoredChange,
+import type {
+  Cell,
+  DestinationKey,
+  DestinationSchema,
+  FlushBatch,
+  FlushPosition,
+  Forget,
+  LatestState,
+  Move,
+  Place,
+  RowEffect,
+  StoredChange,
 } from "./adapter.ts";
 import { referencesOf } from "./memory_references.ts";
+import { moved } from "./moved.ts";
 import { compareKeys, comparePlaces, nameOfKey, samePosition } from "./place.ts";
 
 /** So many changes and so many rows are forgotten at once, at most. */
@@ -132,12 +132,7 @@ export class MemoryData {
 
   #move({ from, to }: Move): void {
     if (!samePosition(this.position, from)) {
-      throw new DestinationError(
-        "now",
-        `The flush position is ${this.position?.seq ?? "none"} and not the expected ${
-          from?.seq ?? "none"
-        }, ask for it again`,
-      );
+      throw moved(this.position, from);
     }
     this.position = structuredClone(to);
   }

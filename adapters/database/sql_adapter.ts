@@ -20,7 +20,7 @@ import type {
   Place,
   RowProblem,
 } from "../adapter.ts";
-import { DestinationError } from "../adapter.ts";
+import { moved } from "../moved.ts";
 import { comparePlaces, samePosition } from "../place.ts";
 import type { NumberedChange, SqlBackend, SqlTransaction, StoredPosition } from "./backend.ts";
 import { ensureTables } from "./ensure_tables.ts";
@@ -232,12 +232,7 @@ export class SqlAdapter implements DatabaseAdapter {
 
 function checkPosition({ position }: StoredPosition, { from }: Move): void {
   if (samePosition(position, from)) return;
-  throw new DestinationError(
-    "now",
-    `The flush position is ${position?.seq ?? "none"} and not the expected ${
-      from?.seq ?? "none"
-    }, ask for it again`,
-  );
+  throw moved(position, from);
 }
 
 /** Changes with their places in their slices; a batch holds slices whole. */
