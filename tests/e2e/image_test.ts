@@ -94,6 +94,8 @@ for (const product of ["postgres", "mariadb"] as const) {
     url: to,
   }) => {
     const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "lakesync-image-" }));
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => Deno.remove(folder, { recursive: true }));
     const [app, data] = [`${folder}/app`, `${folder}/data`];
     await Deno.mkdir(data);
     const image = await readImage();
@@ -144,7 +146,6 @@ for (const product of ["postgres", "mariadb"] as const) {
     } finally {
       if (!isOver) child.kill("SIGKILL");
       await output;
-      await Deno.remove(folder, { recursive: true });
     }
   });
 }
