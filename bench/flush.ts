@@ -9,6 +9,7 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Change, DatabaseAdapter, DestinationSchema, FlushPosition } from "@lakesync/adapters";
+import { DEFAULT_FLUSH } from "@lakesync/adapters/flush";
 import { postgresAdapter } from "@lakesync/adapters/postgres";
 import { deltaIdOf, makeHlc, parseSchema } from "@lakesync/core";
 import { createHash } from "node:crypto";
@@ -20,7 +21,7 @@ import { makeRows, SCHEMA, show, spread, verdict } from "./support.ts";
 export const ROUNDS = 5;
 /** So many changes are flushed in a round. */
 export const CHANGES = 100_000;
-/** So many at once. */
+/** So many at once by the driver alone. */
 export const BATCH = 10_000;
 /** What part of the floor's rate is aimed at. */
 export const AIM = 0.5;
@@ -97,8 +98,9 @@ export async function flushed(
   const lives = [{ id: "bench", fromSeq: 0 }];
   let from: FlushPosition | undefined;
   const started = performance.now();
-  for (let at = 0; at < changes.length; at += BATCH) {
-    const batch = changes.slice(at, at + BATCH);
+  const { maxChanges } = DEFAULT_FLUSH;
+  for (let at = 0; at < changes.length; at += maxChanges) {
+    const batch = changes.slice(at, at + maxChanges);
     const to = { seq: batch.at(-1)?.seq ?? 0, lives, writer: "bench" };
     await adapter.insertDeltas({ from, to, rows: [], changes: batch, isWhole: true });
     from = to;
@@ -185,7 +187,8 @@ export async function benchFlush(): Promise<void> {
     return;
   }
   console.log(
-    `\nFlush of ${CHANGES} changes to Postgres, ${BATCH} a batch, five columns, ${ROUNDS} rounds`,
+    `\nFlush of ${CHANGES} changes to Postgres, ${DEFAULT_FLUSH.maxChanges} a batch, ` +
+      `the driver's own ${BATCH}, five columns, ${ROUNDS} rounds`,
   );
   await using server = await startPostgres({
     settings: { shared_buffers: "256MB", max_wal_size: "4GB" },

@@ -8,6 +8,7 @@
 
 import { Buffer } from "node:buffer";
 import { Readable } from "node:stream";
+import { DEFAULT_FLUSH } from "@lakesync/adapters/flush";
 import { mysqlAdapter } from "@lakesync/adapters/mysql";
 import { type Connection, createConnection } from "mysql2/promise";
 import { findMariadb, startMariadb } from "../tests/servers/mariadb.ts";
@@ -101,7 +102,8 @@ export async function benchFlushMysql(): Promise<void> {
     return;
   }
   console.log(
-    `\nFlush of ${CHANGES} changes to MariaDB, ${BATCH} a batch, five columns, ${ROUNDS} rounds`,
+    `\nFlush of ${CHANGES} changes to MariaDB, ${DEFAULT_FLUSH.maxChanges} a batch, ` +
+      `the driver's own ${BATCH}, five columns, ${ROUNDS} rounds`,
   );
   await using server = await startMariadb({
     settings: {

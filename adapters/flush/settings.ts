@@ -29,7 +29,7 @@ export interface FlushSettings {
 
 /** The settings that hold unless configured otherwise. */
 export const DEFAULT_FLUSH: FlushSettings = {
-  maxChanges: 10_000,
+  maxChanges: 2_000,
   maxBytes: 8 * 1024 * 1024,
   everyMs: 10_000,
   retryMs: 500,
