@@ -64,7 +64,9 @@ export async function runSnippet(snippet: Snippet, place: string): Promise<Outco
   const folder = await Deno.makeTempDir({ prefix: "lakesync-snippet-" });
   try {
     await using gateway = snippet.code.includes(PORT) ? await startGateway(folder) : undefined;
-    const code = snippet.code.replaceAll(PORT, String(gateway?.port));
+    // The repository asks exports for types, which a user's file need not have.
+    const code = snippet.code.replaceAll(PORT, String(gateway?.port))
+      .replace(/^export default (\w+);$/m, "void $1;");
     const file = `${folder}/snippet.${snippet.language}`;
     await Deno.writeTextFile(file, code);
     const command = snippet.language === "sh" ? ["bash", "-euo", "pipefail", file] : [
