@@ -15,12 +15,15 @@ import { deltaIdOf, makeHlc, parseSchema } from "@lakesync/core";
 import { createHash } from "node:crypto";
 import postgres from "postgres";
 import { findPostgres, startPostgres } from "../tests/servers/postgres.ts";
+import { StallWatch } from "./stalls.ts";
 import { makeRows, SCHEMA, show, spread, verdict } from "./support.ts";
 
 /** So many rounds are measured. */
 export const ROUNDS = 5;
 /** So many changes are flushed in a round. */
 export const CHANGES = 100_000;
+/** No longer than this may requests wait for a commit (G11), in milliseconds. */
+export const STALL_AIM_MS = 50;
 /** So many at once by the driver alone. */
 export const BATCH = 10_000;
 /** What part of the floor's rate is aimed at. */
@@ -194,12 +197,15 @@ export async function benchFlush(): Promise<void> {
     settings: { shared_buffers: "256MB", max_wal_size: "4GB" },
   });
   const ours: number[] = [];
+  const stalls: number[] = [];
   const floors = { copy: [] as number[], insert: [] as number[] };
   for (let round = 0; round <= ROUNDS; round++) {
     const url = await server.createDatabase();
     const changes = makeChanges(CHANGES);
     const adapter = postgresAdapter({ url });
+    const watch = new StallWatch();
     const rate = await flushed(adapter, changes);
+    const stallMs = watch.end();
     await adapter.close();
     const sql = postgres(url, { max: 1, onnotice: () => {} });
     const dumps = await dumpOf(sql);
@@ -211,10 +217,15 @@ export async function benchFlush(): Promise<void> {
     await sql.end();
     if (round === 0) continue; // the first one warms up
     ours.push(rate);
+    stalls.push(stallMs);
     floors.copy.push(copy);
     floors.insert.push(insert);
   }
   console.log(`LakeSync: ${show(spread(ours))} rows/s`);
+  console.log(
+    `  holds the thread for at most ${show(spread(stalls))} ms at once: ` +
+      verdict(Math.round(spread(stalls).median), STALL_AIM_MS, "less"),
+  );
   for (const [name, rates] of Object.entries(floors)) {
     const ratio = spread(ours.map((rate, i) => rate / (rates[i] ?? NaN)));
     console.log(

@@ -12,7 +12,17 @@ import { DEFAULT_FLUSH } from "@lakesync/adapters/flush";
 import { mysqlAdapter } from "@lakesync/adapters/mysql";
 import { type Connection, createConnection } from "mysql2/promise";
 import { findMariadb, startMariadb } from "../tests/servers/mariadb.ts";
-import { AIM, BATCH, CHANGES, type Dump, flushed, makeChanges, ROUNDS } from "./flush.ts";
+import {
+  AIM,
+  BATCH,
+  CHANGES,
+  type Dump,
+  flushed,
+  makeChanges,
+  ROUNDS,
+  STALL_AIM_MS,
+} from "./flush.ts";
+import { StallWatch } from "./stalls.ts";
 import { show, spread, verdict } from "./support.ts";
 
 /** Rows of one INSERT. */
@@ -113,12 +123,15 @@ export async function benchFlushMysql(): Promise<void> {
     },
   });
   const ours: number[] = [];
+  const stalls: number[] = [];
   const floors = { insert: [] as number[], load: [] as number[] };
   for (let round = 0; round <= ROUNDS; round++) {
     const url = await server.createDatabase();
     const changes = makeChanges(CHANGES);
     const adapter = mysqlAdapter({ url });
+    const watch = new StallWatch();
     const rate = await flushed(adapter, changes);
+    const stallMs = watch.end();
     await adapter.close();
     const connection = await createConnection({
       uri: url,
@@ -143,10 +156,15 @@ export async function benchFlushMysql(): Promise<void> {
     await connection.end();
     if (round === 0) continue; // the first one warms up
     ours.push(rate);
+    stalls.push(stallMs);
     floors.insert.push(insert);
     floors.load.push(load);
   }
   console.log(`LakeSync: ${show(spread(ours))} rows/s`);
+  console.log(
+    `  holds the thread for at most ${show(spread(stalls))} ms at once: ` +
+      verdict(Math.round(spread(stalls).median), STALL_AIM_MS, "less"),
+  );
   for (const [name, rates] of Object.entries(floors)) {
     const ratio = spread(ours.map((rate, i) => rate / (rates[i] ?? NaN)));
     console.log(
