@@ -5,7 +5,9 @@
  * @module
  */
 
+import { LakeSyncError } from "@lakesync/core";
 import type { OpenGateway } from "../../server/gateway/open_gateway.ts";
+import { storeClosed } from "../../server/store/_errors.ts";
 import { type Logged, readLog } from "./expected.ts";
 import { Members } from "./members.ts";
 import type { Recorder } from "./recorder.ts";
@@ -33,8 +35,15 @@ export class LogWatch {
    * that shares the database goes on
    */
   follow(gateway: OpenGateway, peek: <T>(read: () => T) => T, ended: Promise<void>): void {
-    const read = async (from: number) =>
-      await Promise.race([readLog(gateway.store, from, peek), ended]);
+    const read = async (from: number) => {
+      try {
+        return await Promise.race([readLog(gateway.store, from, peek), ended]);
+      } catch (error) {
+        // A server that ends in order closes its store; what is left is read at the next opening.
+        if (isClosed(error)) return undefined;
+        throw error;
+      }
+    };
     this.#next(async () => {
       const log = await read(0);
       if (log !== undefined) this.#begin(gateway.id, log);
@@ -83,4 +92,8 @@ export class LogWatch {
     const [list = "", user = ""] = rowId.split(":");
     this.#recorder.add({ kind, user, list });
   }
+}
+
+function isClosed(error: unknown): boolean {
+  return error instanceof LakeSyncError && error.message === storeClosed().message;
 }
