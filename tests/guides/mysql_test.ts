@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DestinationError } from "@lakesync/adapters";
-import type { ColumnType, SchemaSpec } from "@lakesync/core";
+import type { ColumnType } from "@lakesync/core";
 import { numbered } from "../conformance/testing_log.ts";
 import { runSnippet } from "../gate/snippets.ts";
 import { Bed } from "../mysql/testing_mysql.ts";
@@ -11,42 +11,13 @@ import { Site } from "./gateway.ts";
 import { addressOf, Guide } from "./guide.ts";
 import { isProgramMissing, runLine } from "./program.ts";
 import { rowsOf } from "./tables.ts";
+import { MILK, NUMBERS, TODOS } from "./todos.ts";
 
 const PATH = "docs/mysql.md";
 const guide = await Guide.read(PATH);
 /** Users are of a whole server, so each test has one. */
 const OWN = { own: { durable: false } } as const;
 const MONTH_MS = 31 * 86_400_000;
-
-const TODOS: SchemaSpec = {
-  version: 1,
-  tables: {
-    lists: { primaryKey: ["id"], columns: { id: "string", name: "string" } },
-    todos: {
-      primaryKey: ["id"],
-      columns: {
-        id: "string",
-        title: "string",
-        done: "boolean",
-        n: "integer",
-        list: { type: "string", references: "lists" },
-      },
-    },
-  },
-};
-const NUMBERS = new Map([["lists", { id: 1, columns: [1, 2] }], ["todos", {
-  id: 2,
-  columns: [1, 2, 3, 4, 5],
-}]]);
-const MILK = [
-  { op: "INSERT", table: "lists", rowId: "l1", cells: { name: "shop" } },
-  {
-    op: "INSERT",
-    table: "todos",
-    rowId: "milk",
-    cells: { title: "Milk", done: false, n: 1, list: "l1" },
-  },
-] as const;
 
 function as(user: string, url: string): string {
   return addressOf(url, { user, password: "secret", database: "shop" });

@@ -13,41 +13,12 @@ import { addressOf, Guide } from "./guide.ts";
 import { isProgramMissing, runLine } from "./program.ts";
 import { startupOf } from "./startup.ts";
 import { rowsOf } from "./tables.ts";
+import { MILK, NUMBERS, TODOS } from "./todos.ts";
 
 const PATH = "docs/postgres.md";
 const guide = await Guide.read(PATH);
 /** Roles are of a whole server, so each test has one. */
 const OWN = { own: { durable: false } } as const;
-
-const TODOS: SchemaSpec = {
-  version: 1,
-  tables: {
-    lists: { primaryKey: ["id"], columns: { id: "string", name: "string" } },
-    todos: {
-      primaryKey: ["id"],
-      columns: {
-        id: "string",
-        title: "string",
-        done: "boolean",
-        n: "integer",
-        list: { type: "string", references: "lists" },
-      },
-    },
-  },
-};
-const NUMBERS = new Map([["lists", { id: 1, columns: [1, 2] }], ["todos", {
-  id: 2,
-  columns: [1, 2, 3, 4, 5],
-}]]);
-const MILK = [
-  { op: "INSERT", table: "lists", rowId: "l1", cells: { name: "shop" } },
-  {
-    op: "INSERT",
-    table: "todos",
-    rowId: "milk",
-    cells: { title: "Milk", done: false, n: 1, list: "l1" },
-  },
-] as const;
 
 /** The database of a guide, with the name that it has in the guide. */
 async function shop(url: string): Promise<string> {
