@@ -23,11 +23,11 @@ export const ROUNDS = 5;
 /** So many changes are flushed in a round. */
 export const CHANGES = 100_000;
 /** No longer than this may requests wait for a commit (G11), in milliseconds. */
-export const STALL_AIM_MS = 50;
+const STALL_AIM_MS = 50;
 /** So many at once by the driver alone. */
 export const BATCH = 10_000;
 /** What part of the floor's rate is aimed at. */
-export const AIM = 0.5;
+const AIM = 0.5;
 const COLUMNS = ["title", "body", "n", "x", "done"] as const;
 /** Changes of one transaction, as apps make them. */
 const PER_TRANSACTION = 100;
@@ -182,6 +182,32 @@ async function inserted(sql: postgres.Sql, dumps: readonly Dump[]): Promise<numb
   return CHANGES / ((performance.now() - started) / 1000);
 }
 
+/**
+ * Says what was measured.
+ *
+ * @param ours rows a second by LakeSync, a round each
+ * @param stalls the longest hold of the thread in each, in milliseconds
+ * @param floors rows a second by the driver's roads, a round each
+ */
+export function tell(
+  ours: readonly number[],
+  stalls: readonly number[],
+  floors: Readonly<Record<string, readonly number[]>>,
+): void {
+  console.log(`LakeSync: ${show(spread(ours))} rows/s`);
+  console.log(
+    `  holds the thread for at most ${show(spread(stalls))} ms at once: ` +
+      verdict(Math.round(spread(stalls).median), STALL_AIM_MS, "less"),
+  );
+  for (const [name, rates] of Object.entries(floors)) {
+    const ratio = spread(ours.map((rate, i) => rate / (rates[i] ?? NaN)));
+    console.log(
+      `  of ${name} ${show(spread(rates))}: ${show(ratio, 2)}; ` +
+        verdict(Number(ratio.median.toFixed(2)), AIM, "more"),
+    );
+  }
+}
+
 /** Runs the benchmark and prints its table. */
 export async function benchFlush(): Promise<void> {
   const found = await findPostgres();
@@ -221,18 +247,7 @@ export async function benchFlush(): Promise<void> {
     floors.copy.push(copy);
     floors.insert.push(insert);
   }
-  console.log(`LakeSync: ${show(spread(ours))} rows/s`);
-  console.log(
-    `  holds the thread for at most ${show(spread(stalls))} ms at once: ` +
-      verdict(Math.round(spread(stalls).median), STALL_AIM_MS, "less"),
-  );
-  for (const [name, rates] of Object.entries(floors)) {
-    const ratio = spread(ours.map((rate, i) => rate / (rates[i] ?? NaN)));
-    console.log(
-      `  of ${name} ${show(spread(rates))}: ${show(ratio, 2)}; ` +
-        verdict(Number(ratio.median.toFixed(2)), AIM, "more"),
-    );
-  }
+  tell(ours, stalls, floors);
 }
 
 if (import.meta.main) await benchFlush();

@@ -12,18 +12,8 @@ import { DEFAULT_FLUSH } from "@lakesync/adapters/flush";
 import { mysqlAdapter } from "@lakesync/adapters/mysql";
 import { type Connection, createConnection } from "mysql2/promise";
 import { findMariadb, startMariadb } from "../tests/servers/mariadb.ts";
-import {
-  AIM,
-  BATCH,
-  CHANGES,
-  type Dump,
-  flushed,
-  makeChanges,
-  ROUNDS,
-  STALL_AIM_MS,
-} from "./flush.ts";
+import { BATCH, CHANGES, type Dump, flushed, makeChanges, ROUNDS, tell } from "./flush.ts";
 import { StallWatch } from "./stalls.ts";
-import { show, spread, verdict } from "./support.ts";
 
 /** Rows of one INSERT. */
 const STEP = 1_000;
@@ -160,18 +150,7 @@ export async function benchFlushMysql(): Promise<void> {
     floors.insert.push(insert);
     floors.load.push(load);
   }
-  console.log(`LakeSync: ${show(spread(ours))} rows/s`);
-  console.log(
-    `  holds the thread for at most ${show(spread(stalls))} ms at once: ` +
-      verdict(Math.round(spread(stalls).median), STALL_AIM_MS, "less"),
-  );
-  for (const [name, rates] of Object.entries(floors)) {
-    const ratio = spread(ours.map((rate, i) => rate / (rates[i] ?? NaN)));
-    console.log(
-      `  of ${name} ${show(spread(rates))}: ${show(ratio, 2)}; ` +
-        verdict(Number(ratio.median.toFixed(2)), AIM, "more"),
-    );
-  }
+  tell(ours, stalls, floors);
 }
 
 if (import.meta.main) await benchFlushMysql();
