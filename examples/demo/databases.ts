@@ -24,7 +24,16 @@ async function openPostgres(url: string): Promise<Database> {
 
 async function openMysql(url: string): Promise<Database> {
   const { createConnection } = await import("mysql2/promise");
-  const connection = await createConnection({ uri: url, supportBigNumbers: true });
+  const connection = await createConnection({
+    uri: url,
+    supportBigNumbers: true,
+    // What the driver makes of a double's digits by itself may be off in the last place.
+    typeCast: (field, next) => {
+      if (field.type !== "DOUBLE") return next();
+      const digits = field.string();
+      return digits === null ? null : Number(digits);
+    },
+  });
   return {
     async query(text) {
       const [rows] = await connection.query(text);

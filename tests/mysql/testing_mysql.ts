@@ -9,6 +9,7 @@ import { mysqlAdapter, type MysqlOptions } from "@lakesync/adapters/mysql";
 import type { SchemaSpec } from "@lakesync/core";
 import { type Connection, createConnection } from "mysql2/promise";
 import { numbered, TestLog } from "../conformance/testing_log.ts";
+import { exactDoubles } from "../servers/testing_sql.ts";
 
 /** What a test works with. */
 export class Bed implements AsyncDisposable {
@@ -37,6 +38,7 @@ export class Bed implements AsyncDisposable {
       dateStrings: true,
       supportBigNumbers: true,
       bigNumberStrings: true,
+      typeCast: exactDoubles,
     });
     const [rows] = await (await this.#connection).query(statement);
     return Array.isArray(rows) ? rows.map((row) => ({ ...row })) : [];

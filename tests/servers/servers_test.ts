@@ -176,3 +176,19 @@ Deno.test("a server that does not start says what it logged, and leaves nothing"
     /invalid value for parameter "shared_buffers"/,
   );
 });
+
+for (const product of ["postgres", "mariadb"] as const) {
+  databaseTest(
+    product,
+    "query reads a double with all its digits",
+    async ({ url }) => {
+      const written = [9.692030038639565, 99.28114713854201, 5e-324, 1.7976931348623157e308, 0.1];
+      const type = product === "postgres" ? "double precision" : "double";
+      await query(url, `CREATE TABLE doubles (i int PRIMARY KEY, d ${type})`);
+      const rows = written.map((value, i) => `(${i}, ${value.toExponential()})`);
+      await query(url, `INSERT INTO doubles VALUES ${rows.join(", ")}`);
+      const read = await query(url, "SELECT d FROM doubles ORDER BY i");
+      assert.deepEqual(read.map(({ d }) => d), written);
+    },
+  );
+}
