@@ -15,6 +15,14 @@ export interface ObjectHead {
   readonly bytes: number;
 }
 
+/** A part of an object. */
+export interface ByteRange {
+  /** Where it begins; from the end when negative. */
+  readonly start: number;
+  /** How many bytes at most; to the end when not there. */
+  readonly length?: number;
+}
+
 /**
  * Keeps objects. A key is 1 to 1,024 characters: segments parted by `/`, of letters, digits and
  * `_ - . = + , @`, that do not begin with a dot. No object's key is a folder of another's. A key that
@@ -26,8 +34,21 @@ export interface ObjectStore {
    * object before or after, never a part.
    */
   putObject(key: string, bytes: Uint8Array): Promise<void>;
-  /** Reads an object; undefined when there is none. */
-  getObject(key: string): Promise<Uint8Array | undefined>;
+  /**
+   * Keeps an object if there is none of that key; it is durable when the promise resolves. Of several
+   * that try at once one succeeds.
+   *
+   * @returns whether it was kept; false when there is one already
+   * @throws when it is not known: it may be there, or come to be there
+   */
+  createObject(key: string, bytes: Uint8Array): Promise<boolean>;
+  /**
+   * Reads an object; undefined when there is none.
+   *
+   * @param key the key
+   * @param range only these bytes, those that are there
+   */
+  getObject(key: string, range?: ByteRange): Promise<Uint8Array | undefined>;
   /** Asks for an object without reading it; undefined when there is none. */
   headObject(key: string): Promise<ObjectHead | undefined>;
   /**
