@@ -78,7 +78,11 @@ export class CatalogError extends Error {
    * @param message what went wrong
    * @param options the cause
    */
-  constructor(failure: CatalogFailure, message: string, options: { readonly cause?: unknown } = {}) {
+  constructor(
+    failure: CatalogFailure,
+    message: string,
+    options: { readonly cause?: unknown } = {},
+  ) {
     super(message, options);
     this.failure = failure;
   }
