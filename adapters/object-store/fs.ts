@@ -1,44 +1,65 @@
 /**
  * Objects as files of one folder. An object is written beside the others under a name that no key
- * has, flushed to the disk and renamed, so none is ever there in part.
+ * has, flushed to the disk and brought to its place by a rename or a link, so none is ever there in
+ * part.
  *
  * @module
  */
 
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from "node:fs/promises";
+import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { checkObjectKey, type ObjectHead, type ObjectStore } from "./object_store.ts";
+import { codeOf, Folders, isMissing, makeFolder } from "./fs_folders.ts";
+import {
+  type ByteRange,
+  checkObjectKey,
+  locateRange,
+  type ObjectHead,
+  type ObjectStore,
+} from "./object_store.ts";
 
 /** Unfinished objects; no key begins with a dot. */
 const UNFINISHED = ".unfinished";
-
-function isMissing(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return code === "ENOENT" || code === "ENOTDIR";
-}
+const IS_FOLDER = ["EISDIR", "ERR_FS_EISDIR"];
 
 async function orMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    // A folder is no object.
+    if (isMissing(error) || IS_FOLDER.includes(codeOf(error) ?? "")) return undefined;
     throw error;
   }
 }
 
-/** Makes a rename durable, where folders can be flushed at all. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder).catch(() => undefined);
-  await handle?.sync().catch(() => {});
-  await handle?.close();
+/** Whether there is a file or nothing any more, and not a folder. */
+async function isFile(path: string): Promise<boolean> {
+  return (await orMissing(stat(path)))?.isFile() ?? true;
+}
+
+async function readRange(path: string, range: ByteRange): Promise<Uint8Array> {
+  const file = await open(path);
+  try {
+    const [from, to] = locateRange(range, (await file.stat()).size);
+    const bytes = new Uint8Array(to - from);
+    for (let at = 0; at < bytes.length;) {
+      const { bytesRead } = await file.read(bytes, at, bytes.length - at, from + at);
+      if (bytesRead === 0) throw new Error("An object is shorter than it was");
+      at += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
 }
 
 class FileObjects implements ObjectStore {
   readonly #root: string;
+  readonly #folders: Folders;
 
   constructor(folder: string) {
     this.#root = resolve(folder);
+    this.#folders = new Folders(this.#root);
   }
 
   #path(key: string): string {
@@ -47,6 +68,30 @@ class FileObjects implements ObjectStore {
 
   async putObject(key: string, bytes: Uint8Array): Promise<void> {
     const path = this.#path(key);
+    await this.#write(bytes, async (unfinished) => {
+      await this.#folders.bring(path, () => rename(unfinished, path));
+    });
+  }
+
+  async createObject(key: string, bytes: Uint8Array): Promise<boolean> {
+    const path = this.#path(key);
+    let created = true;
+    await this.#write(bytes, async (unfinished) => {
+      await this.#folders.bring(path, async () => {
+        try {
+          await link(unfinished, path);
+        } catch (error) {
+          if (codeOf(error) !== "EEXIST" || !await isFile(path)) throw error;
+          created = false;
+        }
+      });
+      await rm(unfinished);
+    });
+    return created;
+  }
+
+  /** Writes a file that is nobody's yet, and removes it when it does not come to its place. */
+  async #write(bytes: Uint8Array, finish: (file: string) => Promise<void>): Promise<void> {
     const unfinished = join(this.#root, UNFINISHED, randomUUID());
     try {
       const file = await open(unfinished, "wx");
@@ -56,28 +101,18 @@ class FileObjects implements ObjectStore {
       } finally {
         await file.close();
       }
-      await this.#publish(unfinished, path);
+      await finish(unfinished);
     } catch (error) {
       await rm(unfinished, { force: true });
       throw error;
     }
-    await syncFolder(dirname(path));
   }
 
-  /** Renames; the folder may be removed by a deletion in the same moment. */
-  async #publish(unfinished: string, path: string): Promise<void> {
-    for (let tries = 0;; tries++) {
-      await mkdir(dirname(path), { recursive: true });
-      try {
-        return await rename(unfinished, path);
-      } catch (error) {
-        if (!isMissing(error) || tries === 3) throw error;
-      }
-    }
-  }
-
-  async getObject(key: string): Promise<Uint8Array | undefined> {
-    const bytes = await orMissing(readFile(this.#path(key)));
+  async getObject(key: string, range?: ByteRange): Promise<Uint8Array | undefined> {
+    const path = this.#path(key);
+    locateRange(range, 0);
+    if (range !== undefined) return await orMissing(readRange(path, range));
+    const bytes = await orMissing(readFile(path));
     return bytes && new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
@@ -103,23 +138,14 @@ class FileObjects implements ObjectStore {
   async deleteObject(key: string): Promise<void> {
     const path = this.#path(key);
     await orMissing(rm(path));
-    await this.#prune(dirname(path));
+    await this.#folders.prune(dirname(path));
   }
 
   async deleteObjects(keys: readonly string[]): Promise<void> {
     const paths = keys.map((key) => this.#path(key));
     for (const path of paths) await orMissing(rm(path));
-    for (const folder of new Set(paths.map((path) => dirname(path)))) await this.#prune(folder);
-  }
-
-  /** Removes folders that have become empty. */
-  async #prune(folder: string): Promise<void> {
-    for (let at = folder; at.length > this.#root.length; at = dirname(at)) {
-      try {
-        await rmdir(at);
-      } catch {
-        return;
-      }
+    for (const folder of new Set(paths.map((path) => dirname(path)))) {
+      await this.#folders.prune(folder);
     }
   }
 }
@@ -143,7 +169,8 @@ class FileObjects implements ObjectStore {
  */
 export async function openFileObjects(folder: string): Promise<ObjectStore> {
   const unfinished = join(resolve(folder), UNFINISHED);
+  await makeFolder(resolve(folder));
   await rm(unfinished, { recursive: true, force: true });
-  await mkdir(unfinished, { recursive: true });
+  await mkdir(unfinished);
   return new FileObjects(folder);
 }

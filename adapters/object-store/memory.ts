@@ -4,7 +4,13 @@
  * @module
  */
 
-import { checkObjectKey, type ObjectHead, type ObjectStore } from "./object_store.ts";
+import {
+  type ByteRange,
+  checkObjectKey,
+  locateRange,
+  type ObjectHead,
+  type ObjectStore,
+} from "./object_store.ts";
 
 class MemoryObjects implements ObjectStore {
   readonly #objects = new Map<string, Uint8Array>();
@@ -15,8 +21,20 @@ class MemoryObjects implements ObjectStore {
     });
   }
 
-  getObject(key: string): Promise<Uint8Array | undefined> {
-    return Promise.try(() => this.#objects.get(checkObjectKey(key))?.slice());
+  createObject(key: string, bytes: Uint8Array): Promise<boolean> {
+    return Promise.try(() => {
+      if (this.#objects.has(checkObjectKey(key))) return false;
+      this.#objects.set(key, bytes.slice());
+      return true;
+    });
+  }
+
+  getObject(key: string, range?: ByteRange): Promise<Uint8Array | undefined> {
+    return Promise.try(() => {
+      const object = this.#objects.get(checkObjectKey(key));
+      const [from, to] = locateRange(range, object?.length ?? 0);
+      return object?.slice(from, to);
+    });
   }
 
   headObject(key: string): Promise<ObjectHead | undefined> {

@@ -2,7 +2,7 @@
  * The port to where objects are kept: whole pieces of bytes under keys like paths. A folder or memory
  * here, a bucket of an object storage elsewhere.
  *
- * Every implementation passes the suite in `object_store_test.ts`.
+ * Every implementation passes the suite in `tests/conformance`.
  *
  * @module
  */
@@ -24,9 +24,9 @@ export interface ByteRange {
 }
 
 /**
- * Keeps objects. A key is 1 to 1,024 characters: segments parted by `/`, of letters, digits and
- * `_ - . = + , @`, that do not begin with a dot. No object's key is a folder of another's. A key that
- * is none makes every method throw a `TypeError`.
+ * Keeps objects. A key is 1 to 800 characters: segments parted by `/`, of 1 to 255 letters, digits
+ * and `_ - . = + , @`, that do not begin with a dot. No object's key is a folder of another's. A key
+ * that is none makes every method throw a `TypeError`.
  */
 export interface ObjectStore {
   /**
@@ -47,6 +47,7 @@ export interface ObjectStore {
    *
    * @param key the key
    * @param range only these bytes, those that are there
+   * @throws {TypeError} when the range has parts of bytes or a negative length
    */
   getObject(key: string, range?: ByteRange): Promise<Uint8Array | undefined>;
   /** Asks for an object without reading it; undefined when there is none. */
@@ -63,8 +64,9 @@ export interface ObjectStore {
   deleteObjects(keys: readonly string[]): Promise<void>;
 }
 
-const MAX_CHARS = 1024;
-const KEY = /^[\w=+,@-][\w.=+,@-]*(\/[\w=+,@-][\w.=+,@-]*)*$/;
+/** Object storages hold 1,024 with what is before the key, systems of files 255 a segment. */
+const MAX_CHARS = 800;
+const KEY = /^[\w=+,@-][\w.=+,@-]{0,254}(\/[\w=+,@-][\w.=+,@-]{0,254})*$/;
 
 /**
  * Holds a key to its form.
@@ -76,6 +78,27 @@ const KEY = /^[\w=+,@-][\w.=+,@-]*(\/[\w=+,@-][\w.=+,@-]*)*$/;
 export function checkObjectKey(key: string): string {
   if (key.length <= MAX_CHARS && KEY.test(key)) return key;
   throw new TypeError(
-    "An object key is segments of letters, digits and _-.=+,@ parted by /, none beginning with a dot",
+    "An object key is segments of letters, digits and _-.=+,@ parted by /, none beginning with a " +
+      "dot, of 255 characters at most and 800 together",
   );
+}
+
+/**
+ * Finds a range in an object.
+ *
+ * @param range the range; all of the object unless given
+ * @param bytes how large the object is
+ * @returns where the range begins and ends in it; the end is not part of it
+ * @throws {TypeError} when it is none
+ */
+export function locateRange(
+  range: ByteRange | undefined,
+  bytes: number,
+): readonly [from: number, to: number] {
+  const { start = 0, length = Infinity } = range ?? {};
+  if (!Number.isSafeInteger(start) || !(length >= 0 && Math.trunc(length) === length)) {
+    throw new TypeError("A range is a whole number to start at and a length of 0 or more");
+  }
+  const from = start < 0 ? Math.max(0, bytes + start) : Math.min(start, bytes);
+  return [from, Math.min(bytes, from + length)];
 }
