@@ -118,7 +118,8 @@ class FileObjects implements ObjectStore {
 
   async headObject(key: string): Promise<ObjectHead | undefined> {
     const found = await orMissing(stat(this.#path(key)));
-    return found?.isFile() ? { key, bytes: found.size } : undefined;
+    if (!found?.isFile()) return undefined;
+    return { key, bytes: found.size, modifiedMs: found.mtimeMs };
   }
 
   async *listObjects(folder: string): AsyncGenerator<ObjectHead> {

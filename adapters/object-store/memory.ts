@@ -12,26 +12,40 @@ import {
   type ObjectStore,
 } from "./object_store.ts";
 
+interface Kept {
+  readonly bytes: Uint8Array;
+  readonly modifiedMs: number;
+}
+
 class MemoryObjects implements ObjectStore {
-  readonly #objects = new Map<string, Uint8Array>();
+  readonly #objects = new Map<string, Kept>();
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  #keep(key: string, bytes: Uint8Array): void {
+    this.#objects.set(key, { bytes: bytes.slice(), modifiedMs: this.#now() });
+  }
 
   putObject(key: string, bytes: Uint8Array): Promise<void> {
     return Promise.try(() => {
-      this.#objects.set(checkObjectKey(key), bytes.slice());
+      this.#keep(checkObjectKey(key), bytes);
     });
   }
 
   createObject(key: string, bytes: Uint8Array): Promise<boolean> {
     return Promise.try(() => {
       if (this.#objects.has(checkObjectKey(key))) return false;
-      this.#objects.set(key, bytes.slice());
+      this.#keep(key, bytes);
       return true;
     });
   }
 
   getObject(key: string, range?: ByteRange): Promise<Uint8Array | undefined> {
     return Promise.try(() => {
-      const object = this.#objects.get(checkObjectKey(key));
+      const object = this.#objects.get(checkObjectKey(key))?.bytes;
       const [from, to] = locateRange(range, object?.length ?? 0);
       return object?.slice(from, to);
     });
@@ -40,14 +54,14 @@ class MemoryObjects implements ObjectStore {
   headObject(key: string): Promise<ObjectHead | undefined> {
     return Promise.try(() => {
       const object = this.#objects.get(checkObjectKey(key));
-      return object && { key, bytes: object.length };
+      return object && headOf(key, object);
     });
   }
 
   async *listObjects(folder: string): AsyncGenerator<ObjectHead> {
     const prefix = folder === "" ? "" : `${checkObjectKey(folder)}/`;
-    for (const [key, { length }] of [...this.#objects]) {
-      if (key.startsWith(prefix)) yield await Promise.resolve({ key, bytes: length });
+    for (const [key, object] of [...this.#objects]) {
+      if (key.startsWith(prefix)) yield await Promise.resolve(headOf(key, object));
     }
   }
 
@@ -62,8 +76,14 @@ class MemoryObjects implements ObjectStore {
   }
 }
 
+function headOf(key: string, { bytes, modifiedMs }: Kept): ObjectHead {
+  return { key, bytes: bytes.length, modifiedMs };
+}
+
 /**
  * Makes a store that lives as long as the process.
+ *
+ * @param now its clock, in milliseconds since 1970
  *
  * @example
  * ```ts
@@ -74,6 +94,6 @@ class MemoryObjects implements ObjectStore {
  * console.assert((await objects.headObject("notes/1"))?.bytes === 4);
  * ```
  */
-export function memoryObjects(): ObjectStore {
-  return new MemoryObjects();
+export function memoryObjects(now: () => number = Date.now): ObjectStore {
+  return new MemoryObjects(now);
 }

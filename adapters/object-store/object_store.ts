@@ -13,6 +13,8 @@ export interface ObjectHead {
   readonly key: string;
   /** Its size in bytes. */
   readonly bytes: number;
+  /** When it was kept, in milliseconds since 1970 by the store's clock. */
+  readonly modifiedMs: number;
 }
 
 /** A part of an object. */
