@@ -12,7 +12,16 @@ import { gatewaysHandler, getSchemaHandler, putSchemaHandler, statsHandler } fro
 import { destinationsHandler, flushHandler } from "./destinations.ts";
 import { ByteBudget } from "./budget.ts";
 import { checkpointHandler } from "./checkpoint.ts";
-import type { App, Env, Handler, ServerContext } from "./context.ts";
+import type { App, Env, Handler, RequestContext, ServerContext } from "./context.ts";
+import {
+  icebergConfigHandler,
+  icebergNamespaceHandler,
+  icebergNamespacesHandler,
+  icebergTableHandler,
+  icebergTablesHandler,
+  icebergTokensHandler,
+} from "./iceberg.ts";
+import { isIcebergPath, replyIcebergError } from "./iceberg_reply.ts";
 import { livezHandler, metricsHandler, readyHandler, startupzHandler } from "./health.ts";
 import { descriptionHandler } from "./openapi.ts";
 import { pullHandler } from "./pull.ts";
@@ -55,6 +64,12 @@ function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handle
     flush: flushHandler(context),
     getDestinations: destinationsHandler(context),
     listGateways: gatewaysHandler(context),
+    icebergConfig: icebergConfigHandler(context),
+    icebergTokens: icebergTokensHandler,
+    icebergNamespaces: icebergNamespacesHandler(context),
+    icebergNamespace: icebergNamespaceHandler(context),
+    icebergTables: icebergTablesHandler(context),
+    icebergTable: icebergTableHandler(context),
     getLivez: livezHandler,
     getHealth: livezHandler,
     getStartupz: startupzHandler(context),
@@ -81,9 +96,20 @@ function addRoutes(app: App, handlers: Readonly<Record<OperationId, Handler>>): 
         "METHOD_NOT_ALLOWED",
         `The method is not allowed here, use ${allow}`,
       );
-      return replyError(c.req.raw, error, c.env.requestId, { Allow: allow });
+      return replyFailure(c, error, { Allow: allow });
     });
   }
+}
+
+/** Answers with an error in the form that its path has. */
+function replyFailure(
+  { req, env }: RequestContext,
+  error: unknown,
+  headers: Record<string, string> = {},
+): Response {
+  return isIcebergPath(req.path)
+    ? replyIcebergError(error, env.requestId, headers)
+    : replyError(req.raw, error, env.requestId, headers);
 }
 
 const redirect: Handler = (c) => {
@@ -131,11 +157,15 @@ export function createApp(context: ServerContext): RequestHandler {
   app.all("/admin/*", redirect);
 
   app.notFound((c) => {
+    if (isIcebergPath(c.req.path) && !["GET", "HEAD"].includes(c.req.method)) {
+      const error = new LakeSyncError("METHOD_NOT_ALLOWED", "The catalog can only be read");
+      return replyFailure(c, error, { Allow: "GET" });
+    }
     const match = GATEWAY_ROUTE.exec(c.req.path);
     if (match !== null) checkGatewayId(match[1] ?? match[2]);
     throw new LakeSyncError("NOT_FOUND", "There is nothing at this path");
   });
-  app.onError((error, c) => replyError(c.req.raw, error, c.env.requestId));
+  app.onError((error, c) => replyFailure(c, error));
 
   async function answer(request: Request, bindings: Env["Bindings"]): Promise<Response> {
     try {

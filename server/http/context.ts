@@ -7,6 +7,7 @@
 import type { Context as HonoContext, Hono } from "@hono/hono";
 import type { Authenticator } from "../auth/verify.ts";
 import type { Destinations } from "../destinations/destinations.ts";
+import type { Lakes } from "../destinations/lakes.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Gateways } from "../gateway/gateway.ts";
 import type { ByteLease } from "./budget.ts";
@@ -38,6 +39,8 @@ export interface ServerContext {
   readonly gateways: Gateways;
   /** Where changes are flushed to; nowhere unless given. */
   readonly destinations?: FlushedDestinations;
+  /** The lakes among them; none unless given. */
+  readonly lakes?: Pick<Lakes, "all">;
   /** What Prometheus is told; nothing unless given. */
   readonly metrics?: Metrics;
   /** Checks tokens. */

@@ -10,6 +10,7 @@ import type { ErrorCode } from "@lakesync/core";
 import manifest from "../deno.json" with { type: "json" };
 import type { Handler } from "./context.ts";
 import { HEADERS, refusal, refusals } from "./openapi_answers.ts";
+import { ICEBERG_PATH_PARAMETERS, icebergRefusal, icebergRefusals } from "./openapi_iceberg.ts";
 import type { Answer, Operation, Parameter, Reference } from "./openapi_model.ts";
 import { OPERATIONS } from "./openapi_operations.ts";
 import { SCHEMAS } from "./openapi_schemas.ts";
@@ -19,7 +20,8 @@ const ABOUT = "A gateway of LakeSync. Bodies of push and pull are JSON as descri
   "protobuf (lakesync.proto), by Content-Type and Accept; they may come compressed by gzip or " +
   "deflate. /sync/... and /admin/... without a version answer 308 to /v1/.... A method that a " +
   "path has not is answered as in components.responses.MethodNotAllowed, a path that is not here " +
-  "as in NotFound; GET routes take HEAD too.";
+  "as in NotFound; GET routes take HEAD too. Errors under /v1/iceberg have the form of Iceberg's " +
+  "catalogs, a method that a path there has not that of IcebergMethodNotAllowed.";
 
 /** An operation as OpenAPI writes it. */
 export interface OperationObject {
@@ -73,6 +75,8 @@ const requestId: Parameter = {
   schema: { type: "string", pattern: "^[!-~]{1,128}$" },
 };
 
+const pathParameters: readonly Parameter[] = [gatewayId, ...ICEBERG_PATH_PARAMETERS];
+
 function describe(operationId: OperationId): OperationObject {
   const { summary, description, tag, access, parameters = [], body, answers, errors } =
     OPERATIONS[operationId];
@@ -86,15 +90,18 @@ function describe(operationId: OperationId): OperationObject {
     ...(body === undefined ? {} : { requestBody: { required: true, content: body } }),
     // A Host that is none is refused whatever is asked.
     responses: {
+      ...(tag === "iceberg" ? icebergRefusals : refusals)([
+        ...new Set<ErrorCode>(["VALIDATION_ERROR", ...errors]),
+      ]),
       ...answers,
-      ...refusals([...new Set<ErrorCode>(["VALIDATION_ERROR", ...errors])]),
     },
   };
 }
 
 function pathItem(path: string): PathItem {
   const item: Record<string, OperationObject | readonly Parameter[]> = {};
-  if (path.includes("{gatewayId}")) item["parameters"] = [gatewayId];
+  const own = pathParameters.filter(({ name }) => path.includes(`{${name}}`));
+  if (own.length > 0) item["parameters"] = own;
   for (const method of METHODS) {
     const operationId = ROUTES[path]?.[method];
     if (operationId !== undefined) item[method.toLowerCase()] = describe(operationId);
@@ -123,6 +130,7 @@ export function describeApi(): OpenApiDocument {
       responses: {
         MethodNotAllowed: refusal(405, ["METHOD_NOT_ALLOWED"]),
         NotFound: refusal(404, ["NOT_FOUND"]),
+        IcebergMethodNotAllowed: icebergRefusal(405, ["METHOD_NOT_ALLOWED"]),
       },
       securitySchemes: {
         bearer: {
@@ -136,6 +144,10 @@ export function describeApi(): OpenApiDocument {
     tags: [
       { name: "sync", description: "What clients do." },
       { name: "admin", description: "What tokens of role admin do. JSON only." },
+      {
+        name: "iceberg",
+        description: "The lakes as a read-only Iceberg REST catalog, for tokens of role admin.",
+      },
       { name: "health", description: "Without a token." },
     ],
   };

@@ -93,6 +93,11 @@ const HEADERS_OF_STATUS: Readonly<Record<number, readonly string[]>> = {
   503: ["Retry-After"],
 };
 
+/** The headers of an answer that refuses a request with a status. */
+export function headersOf(status: number): Record<string, Reference> {
+  return headers(...(HEADERS_OF_STATUS[status] ?? []));
+}
+
 /** When a request is refused with each code. */
 const MEANING: Readonly<Record<ErrorCode, string>> = {
   VALIDATION_ERROR: "the request has not the shape it must have",
@@ -126,7 +131,7 @@ const MEANING: Readonly<Record<ErrorCode, string>> = {
 export function refusal(status: number, codes: readonly ErrorCode[]): Answer {
   return {
     description: codes.map((code) => `\`${code}\`: ${MEANING[code]}.`).join(" "),
-    headers: headers(...(HEADERS_OF_STATUS[status] ?? [])),
+    headers: headersOf(status),
     content: {
       [CONTENT_TYPE.json]: {
         schema: { allOf: [ref("Error"), { properties: { code: { enum: codes } } }] },

@@ -64,7 +64,7 @@ export interface Operation {
   /** What a caller must know beside it. */
   readonly description?: string;
   /** The group it is shown in. */
-  readonly tag: "sync" | "admin" | "health";
+  readonly tag: "sync" | "admin" | "iceberg" | "health";
   /** Who may call it; `none` needs no token. */
   readonly access: "none" | "client" | "admin";
   /** Beside the path's own. */

@@ -7,6 +7,7 @@
 import type { ErrorCode, JsonValue } from "@lakesync/core";
 import { CHECKPOINT_TYPE } from "./checkpoint.ts";
 import { answer, both, json } from "./openapi_answers.ts";
+import { ICEBERG_OPERATIONS } from "./openapi_iceberg.ts";
 import type { JsonSchema, Operation, Parameter } from "./openapi_model.ts";
 import { ref } from "./openapi_schemas.ts";
 import type { OperationId } from "./routes.ts";
@@ -320,6 +321,7 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
     answers: { 200: answer("The gateways.", json("Gateways")) },
     errors: ["AUTH_ERROR", "FORBIDDEN", "INTERNAL_ERROR", "ADAPTER_ERROR", "DRAINING"],
   },
+  ...ICEBERG_OPERATIONS,
   getLivez: alive,
   getHealth: { ...alive, summary: "Another name of /livez" },
   getStartupz: probe("Whether the stores are open", "Startup", "Not yet."),

@@ -14,6 +14,7 @@ import {
   MAX_WAIT_SECONDS,
   REJECTION_CODES,
 } from "@lakesync/core";
+import { ICEBERG_SCHEMAS } from "./openapi_iceberg_schemas.ts";
 import type { JsonSchema } from "./openapi_model.ts";
 
 const whole = (minimum: number): JsonSchema => ({
@@ -362,4 +363,5 @@ export const SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   ...writes,
   ...answers,
   ...administration,
+  ...ICEBERG_SCHEMAS,
 };

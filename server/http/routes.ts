@@ -21,6 +21,12 @@ export type OperationId =
   | "flush"
   | "getDestinations"
   | "listGateways"
+  | "icebergConfig"
+  | "icebergTokens"
+  | "icebergNamespaces"
+  | "icebergNamespace"
+  | "icebergTables"
+  | "icebergTable"
   | "getLivez"
   | "getHealth"
   | "getStartupz"
@@ -51,6 +57,12 @@ export const ROUTES: Readonly<Record<string, PathRoutes>> = {
   "/v1/admin/flush/{gatewayId}": { POST: "flush" },
   "/v1/admin/destinations/{gatewayId}": { GET: "getDestinations" },
   "/v1/admin/gateways": { GET: "listGateways" },
+  "/v1/iceberg/v1/config": { GET: "icebergConfig" },
+  "/v1/iceberg/v1/oauth/tokens": { POST: "icebergTokens" },
+  "/v1/iceberg/v1/{warehouse}/namespaces": { GET: "icebergNamespaces" },
+  "/v1/iceberg/v1/{warehouse}/namespaces/{namespace}": { GET: "icebergNamespace" },
+  "/v1/iceberg/v1/{warehouse}/namespaces/{namespace}/tables": { GET: "icebergTables" },
+  "/v1/iceberg/v1/{warehouse}/namespaces/{namespace}/tables/{table}": { GET: "icebergTable" },
   "/livez": { GET: "getLivez" },
   "/health": { GET: "getHealth" },
   "/startupz": { GET: "getStartupz" },

@@ -124,6 +124,7 @@ function judgeBy(
  * Judges the answer to a request for an operation.
  *
  * @param operation the operation; undefined when the path has not the method
+ * @param path the path as it is described
  * @throws {AssertionError} when it is not one that the operation's description promises
  */
 export function judge(
@@ -131,12 +132,14 @@ export function judge(
   operation: ApiOperation | undefined,
   method: string,
   reply: Reply,
+  path: string = operation?.path ?? "",
 ): Verdict {
   const { status } = reply;
   assert.notEqual(status, 500, "The gateway failed");
   if (operation === undefined) {
     assert.equal(status, 405);
-    return judgeBy(api, undefined, method, reply, api.shared("MethodNotAllowed"));
+    const shared = path.startsWith("/v1/iceberg/") ? "IcebergMethodNotAllowed" : "MethodNotAllowed";
+    return judgeBy(api, undefined, method, reply, api.shared(shared));
   }
   const response = operation.responses[status];
   assert.ok(response, `${operation.id} has no answer ${status}`);
@@ -163,8 +166,12 @@ export function judgeAny(api: Api, method: string, reply: Reply): Verdict {
   const body = type === PROTOBUF_TYPE
     ? decodeError(reply.body)
     : JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(reply.body));
-  assert.equal(api.misfit({ $ref: "#/components/schemas/Error" }, body), undefined);
+  const forms = ["Error", "IcebergError", "IcebergNoTokens"].map((name) => ({
+    $ref: `#/components/schemas/${name}`,
+  }));
+  assert.equal(api.misfit({ anyOf: forms }, body), undefined);
   const code: unknown = body.code;
+  if (code === undefined) return { status, body };
   assert.ok(isErrorCode(code));
   assert.equal(ERROR_STATUS[code], status);
   assert.ok(!FAULTS.has(code), `${code}: ${body.error}`);

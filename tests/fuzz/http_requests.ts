@@ -160,7 +160,8 @@ function textOf(value: Json): string {
 
 function targetOf(plan: Plan, memory: Memory): string {
   const { operation, gatewayId, parameters, oddParameters, oddPath } = plan;
-  let path = operation.path.replace("{gatewayId}", gatewayId);
+  let path = operation.path.replace(/\{(?:gatewayId|namespace)\}/, gatewayId)
+    .replaceAll(/[{}]/g, "");
   if (oddPath !== undefined) {
     const at = oddPath[1] % (path.length + 1);
     path = path.slice(0, at) + oddPath[0] + path.slice(at);
