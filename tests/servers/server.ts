@@ -61,6 +61,8 @@ export interface Engine {
   readonly quitSignal: Deno.Signal;
   /** Makes the files of a new server in an empty folder. */
   prepare(folder: string): Promise<void>;
+  /** What its environment has beside the usual. */
+  readonly env?: Readonly<Record<string, string>>;
   /** The program and its arguments that serve the folder on a port. */
   command(folder: string, port: number): readonly string[];
   /** Frees what the system keeps for a server that was killed. */
@@ -210,7 +212,7 @@ export class Server implements DatabaseServer {
         ...this.#engine.command(this.folder, port),
       ],
       cwd: this.folder,
-      env: { LC_ALL: "C", TZ: "UTC" },
+      env: { LC_ALL: "C", TZ: "UTC", ...this.#engine.env },
       stdin: "null",
       stdout: "null",
       stderr: "null",
