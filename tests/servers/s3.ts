@@ -159,7 +159,6 @@ export async function startS3(options: ServerOptions = {}): Promise<S3Server> {
       `--port=127.0.0.1:${port}`,
       `--region=${REGION}`,
       "--keep-alive",
-      "--quiet",
       ...Object.entries(options.settings ?? {}).map(([name, value]) => `--${name}=${value}`),
       "posix",
       `${folder}/data`,
