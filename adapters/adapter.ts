@@ -117,6 +117,8 @@ export interface Change {
   readonly rowId: string;
   /** What was written, by the names that columns have in `schemaVersion`. */
   readonly columns: Readonly<Record<string, Value>>;
+  /** The numbers of those columns, in the order of their names, where they are known. */
+  readonly columnIds?: readonly number[];
   /** When it was written. */
   readonly hlc: Hlc;
   /** Who wrote it. */
@@ -141,7 +143,7 @@ export interface Change {
 }
 
 /** A change as it is read back: its effect is not kept. */
-export interface StoredChange extends Omit<Change, "effect" | "unsettles"> {
+export interface StoredChange extends Omit<Change, "effect" | "unsettles" | "columnIds"> {
   /** The row by its table's number, which a rename does not change; undefined when not known. */
   readonly key: DestinationKey | undefined;
 }

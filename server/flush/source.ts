@@ -52,7 +52,10 @@ function entryOf(entry: HistoryEntry): SourceEntry {
   return { seq, slice, last, bytes, committedMs, changes };
 }
 
-function changeOf(entry: HistoryEntry, { delta, effect }: HistoryChange): Change {
+function changeOf(
+  entry: HistoryEntry,
+  { delta, effect, columnIds }: HistoryChange,
+): Change {
   const { clientId, mutationId, seq, slice, committedMs, schemaVersion } = entry;
   const { shape, rowId, hlc, deltaId } = delta;
   const columns: Record<string, Value> = {};
@@ -71,5 +74,6 @@ function changeOf(entry: HistoryEntry, { delta, effect }: HistoryChange): Change
     committedMs,
     schemaVersion,
     effect,
+    ...(columnIds === undefined ? {} : { columnIds }),
   };
 }

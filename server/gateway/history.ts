@@ -18,7 +18,7 @@ import {
 import type { LogEntry, LogPosition, RowKey, Store, StoredRow } from "../store/store.ts";
 import type { Catalog } from "./catalog.ts";
 import type { Committer } from "./committer.ts";
-import { changedCells } from "./history_cells.ts";
+import { changedCells, numbersOf } from "./history_cells.ts";
 import type { Life } from "./lives.ts";
 import { logVersion, readLogPayload } from "./log.ts";
 import { stampedCells } from "./merged.ts";
@@ -60,6 +60,8 @@ export interface HistoryChange {
   readonly delta: Delta & { readonly hlc: Hlc; readonly deltaId: string };
   /** What it made of its row; undefined when its schema version is long gone. */
   readonly effect: HistoryEffect | undefined;
+  /** The numbers of the columns of its shape, in order; not there when the version is gone. */
+  readonly columnIds?: readonly number[];
 }
 
 /** A transaction, or a slice of a large one. */
@@ -327,9 +329,12 @@ function decoded(
     const hlc = delta.hlc ?? ZERO_HLC;
     const deltaId = delta.deltaId ?? deltaIdOf(rest.clientId, delta, hlc, hash);
     const stamped = { ...delta, hlc, deltaId };
+    if (version === undefined) return { delta: stamped, effect: undefined };
+    const columnIds = numbersOf(version, stamped.shape);
     return {
       delta: stamped,
-      effect: version && changedCells(version, stamped, rest.clientId, outcome),
+      effect: changedCells(version, stamped, rest.clientId, outcome),
+      ...(columnIds === undefined ? {} : { columnIds }),
     };
   });
   return { ...rest, last, bytes: payload.length, schemaVersion, changes };

@@ -42,3 +42,19 @@ export function changedCells(
   }
   return { ...after, cells };
 }
+
+/**
+ * The numbers of the columns that a shape names, the key's included.
+ *
+ * @param version the schema version whose names it uses
+ * @param shape the shape
+ * @returns undefined when the version has no such table or column
+ */
+export function numbersOf(
+  version: CatalogVersion,
+  { table, columns }: Delta["shape"],
+): readonly number[] | undefined {
+  const byName = version.table(table)?.byName;
+  const numbers = columns.flatMap((name) => byName?.get(name)?.id ?? []);
+  return numbers.length === columns.length ? numbers : undefined;
+}
