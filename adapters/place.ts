@@ -48,8 +48,13 @@ export function nameOfKey({ table, rowId }: DestinationKey): string {
   return `${table} ${rowId}`;
 }
 
-/** The order of UTF-8 is that of code points; surrogates would be before U+E000 to U+FFFF. */
-function compareUtf8(a: string, b: string): number {
+/**
+ * Orders texts by their bytes in UTF-8, which is the order of code points; in UTF-16 surrogates would
+ * be before U+E000 to U+FFFF.
+ *
+ * @returns negative, zero or positive as `a` is before, equal to or after `b`
+ */
+export function compareUtf8(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
     const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];

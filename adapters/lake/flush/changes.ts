@@ -202,9 +202,7 @@ export function decodeChangeRow(layout: ChangesLayout, row: ChangeRow): DecodedR
   const names = parseNames(row.changed);
   const effect = parseObject(row.effect);
   const written = names.map((name, i): WrittenCell => {
-    const number = Array.isArray(effect.numbers)
-      ? numberAt(effect.numbers, i)
-      : numberOf(layout, name);
+    const number = writtenNumber(layout, effect, name, i);
     const stored = Object.hasOwn(raw, name) ? raw[name] : undefined;
     const value = stored === undefined ? valueOf(layout, row, number) : fromStoredValue(stored);
     return { name, number, value };
@@ -251,7 +249,24 @@ function numberNow(layout: ChangesLayout, name: string): number | undefined {
   return layout.columns.find((column) => column.name === name)?.number;
 }
 
-/** The number that a name of `_changed` stands for. */
+/**
+ * The number of the column that a name of `_changed` stands for.
+ *
+ * @param layout the table
+ * @param effect the change's `_effect`, parsed
+ * @param name the name
+ * @param i its place in `_changed`
+ * @returns undefined when nobody knows it
+ */
+export function writtenNumber(
+  layout: ChangesLayout,
+  effect: Readonly<Record<string, JsonValue>>,
+  name: string,
+  i: number,
+): number | undefined {
+  return Array.isArray(effect.numbers) ? numberAt(effect.numbers, i) : numberOf(layout, name);
+}
+
 function numberOf(layout: ChangesLayout, name: string): number | undefined {
   return name.startsWith("#") ? Number(name.slice(1)) : layout.names.get(name);
 }

@@ -1,0 +1,202 @@
+/**
+ * Applies rows of a table of changes to images of rows. A value that a column says stays where it
+ * is; only those that are beside the columns, in `_raw` and `_effect`, become values here.
+ *
+ * @module
+ */
+
+import type { JsonValue, Value } from "@lakesync/core";
+import { decodeCells } from "../../database/stored_cells.ts";
+import { fromStoredValue } from "../../database/stored_value.ts";
+import {
+  type Column,
+  type ColumnBuilder,
+  columnBuilder,
+  concat,
+  isNull,
+  nullColumn,
+  valueAt,
+} from "../columns/mod.ts";
+import { type ChangesLayout, writtenNumber } from "../flush/changes.ts";
+import type { LakeField } from "../iceberg/schema.ts";
+import type { ColumnBatch } from "../parquet/parquet.ts";
+import { NOTHING, RowImages } from "./fold.ts";
+
+/** LakeSync's own columns that the fold reads. */
+export const FOLD_COLUMNS: readonly string[] = ["_op", "_row_id", "_changed", "_raw", "_effect"];
+
+/** A column of the rows, the key's left out. */
+export interface FoldColumn {
+  /** Its number at the gateway. */
+  readonly number: number;
+  /** What it is in the lake. */
+  readonly field: LakeField;
+}
+
+type Members = Readonly<Record<string, JsonValue>>;
+
+/** What a change says and does, as far as texts that many rows share tell it. */
+interface Shape {
+  readonly isVisible: boolean;
+  readonly replaces: boolean;
+  /** The columns that are set: their places, and the names by which `_raw` has their values. */
+  readonly cells: readonly (readonly [column: number, name: string])[];
+}
+
+const NO_MEMBERS: Members = {};
+const MAX_SHAPES = 10_000;
+
+interface Texts {
+  readonly op: string;
+  readonly rowId: string;
+  readonly changed: string | undefined;
+  readonly raw: string | undefined;
+  readonly effect: string | undefined;
+}
+
+/** Folds rows of changes, which are to come in the order in which they were committed. */
+export class ChangeFold {
+  /** The images of the rows so far. What they name is told by {@linkcode sources}. */
+  readonly images: RowImages;
+  readonly #layout: ChangesLayout;
+  readonly #columns: readonly FoldColumn[];
+  readonly #placeOf: ReadonlyMap<number, number>;
+  readonly #shapes = new Map<string, Shape | undefined>();
+  readonly #read: Column[][];
+  readonly #beside: ColumnBuilder[];
+  #rows = 0;
+
+  /**
+   * Begins without changes.
+   *
+   * @param layout the table
+   * @param columns the columns of the rows, the key's left out
+   */
+  constructor(layout: ChangesLayout, columns: readonly FoldColumn[]) {
+    this.#layout = layout;
+    this.#columns = columns;
+    this.#placeOf = new Map(columns.map(({ number }, i) => [number, i]));
+    this.images = new RowImages(columns.length);
+    this.#read = columns.map(() => []);
+    this.#beside = columns.map(({ number, field }) =>
+      columnBuilder(field.type, layout.columns.find((column) => column.number === number)?.type)
+    );
+  }
+
+  /** How many rows of changes there are so far. */
+  get length(): number {
+    return this.#rows;
+  }
+
+  /**
+   * Applies rows.
+   *
+   * @param batch rows with {@linkcode FOLD_COLUMNS}, and with the fold's columns at the end
+   */
+  apply(batch: ColumnBatch): void {
+    const [ops, ids, changed, raws, effects] = FOLD_COLUMNS.map((name) => textsOf(batch, name));
+    const values = batch.columns.slice(batch.columns.length - this.#columns.length);
+    for (let row = 0; row < batch.length; row++) {
+      this.#applyRow(values, row, {
+        op: ops?.(row) ?? "",
+        rowId: ids?.(row) ?? "",
+        changed: changed?.(row),
+        raw: raws?.(row),
+        effect: effects?.(row),
+      });
+    }
+    for (const [i, column] of values.entries()) this.#read[i]?.push(column);
+    this.#rows += batch.length;
+  }
+
+  /**
+   * Gives the columns that have the values which images name: value `n` of an image is row `n >> 1`
+   * of the first when `n` is even, and of the second when it is odd. No more changes can be applied.
+   *
+   * @returns two columns for each column of the rows
+   */
+  sources(): readonly (readonly [changes: Column, beside: Column])[] {
+    return this.#columns.map(({ field }, i) => {
+      const read = this.#read[i] ?? [];
+      const beside = this.#beside[i]?.finish() ?? nullColumn(field.type, 0);
+      this.#read[i] = [];
+      return [read.length === 0 ? nullColumn(field.type, 0) : concat(read), beside];
+    });
+  }
+
+  #applyRow(values: readonly Column[], row: number, texts: Texts): void {
+    const effect = texts.effect === undefined ? NO_MEMBERS : parse(texts.effect);
+    const shape = this.#shapeOf(texts, effect);
+    if (shape === undefined) return;
+    const raw = texts.raw === undefined ? NO_MEMBERS : parse(texts.raw);
+    const image = this.images.touch(texts.rowId, shape.isVisible, shape.replaces);
+    for (const [column, name] of shape.cells) {
+      const from = values[column];
+      const isThere = from !== undefined && !isNull(from, row);
+      const source = isThere ? (this.#rows + row) * 2 : this.#keep(column, stored(raw, name));
+      this.images.put(image, column, source);
+    }
+    if (effect.cells === undefined) return;
+    for (const [number, { value }] of decodeCells(JSON.stringify(effect.cells))) {
+      const column = this.#placeOf.get(number);
+      if (column !== undefined) this.images.put(image, column, this.#keep(column, value));
+    }
+  }
+
+  /** Keeps a value beside the columns; one that its column cannot hold is left out. */
+  #keep(column: number, value: Value): number {
+    const builder = this.#beside[column];
+    if (value === null || builder === undefined) return NOTHING;
+    const at = builder.length;
+    return builder.append(value) === undefined ? at * 2 + 1 : NOTHING;
+  }
+
+  /** What a change does apart from its values; undefined when that is nothing. */
+  #shapeOf({ op, changed = "", effect = "" }: Texts, members: Members): Shape | undefined {
+    // Texts with values in them are not shared by many rows.
+    if (members.cells !== undefined || members.stamps !== undefined) {
+      return this.#readShape(op, changed, members);
+    }
+    const name = `${op} ${changed} ${effect}`;
+    const known = this.#shapes.get(name);
+    if (known !== undefined || this.#shapes.has(name)) return known;
+    if (this.#shapes.size >= MAX_SHAPES) this.#shapes.clear();
+    const shape = this.#readShape(op, changed, members);
+    this.#shapes.set(name, shape);
+    return shape;
+  }
+
+  #readShape(op: string, changed: string, members: Members): Shape | undefined {
+    if (op !== "SET" && (members.unsettles === true || members.unknown === true)) return undefined;
+    const lost = new Set(Array.isArray(members.lost) ? members.lost : []);
+    const names: readonly string[] = changed === "" ? [] : JSON.parse(changed);
+    const cells = names.flatMap((name, i): [number, string][] => {
+      const number = writtenNumber(this.#layout, members, name, i);
+      const column = number === undefined ? undefined : this.#placeOf.get(number);
+      return column === undefined || lost.has(number) ? [] : [[column, name]];
+    });
+    return {
+      isVisible: typeof members.visible === "boolean" ? members.visible : op !== "DELETE",
+      replaces: typeof members.replaces === "boolean" ? members.replaces : op !== "UPDATE",
+      cells,
+    };
+  }
+}
+
+function stored(raw: Members, name: string): Value {
+  return Object.hasOwn(raw, name) ? fromStoredValue(raw[name] ?? null) : null;
+}
+
+function parse(json: string): Members {
+  return JSON.parse(json);
+}
+
+/** Reads the texts of a column. */
+function textsOf(batch: ColumnBatch, name: string): (row: number) => string | undefined {
+  const column = batch.columns[batch.fields.findIndex((field) => field.name === name)];
+  if (column === undefined) throw new TypeError(`Changes are to be read with ${name}`);
+  return (row) => {
+    const text = valueAt(column, row);
+    return typeof text === "string" ? text : undefined;
+  };
+}
