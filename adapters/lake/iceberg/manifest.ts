@@ -6,12 +6,10 @@
  */
 
 import type { Long } from "./metadata.ts";
+import type { SingleValue } from "./single_value.ts";
 
-/**
- * A value that files are kept apart by: `number` for `int`, `date`, `day` and `hour`, `bigint` for
- * `long` and `timestamptz`, bytes for `binary` and `decimal` (big-endian two's complement).
- */
-export type PartitionValue = null | boolean | number | bigint | string | Uint8Array;
+/** A value that files are kept apart by. */
+export type PartitionValue = SingleValue | null;
 
 /** What a file holds: rows; rows of other files that are gone, by place or by their values. */
 export type FileContent = "data" | "position-deletes" | "equality-deletes";
