@@ -29,6 +29,7 @@ import { pushHandler } from "./push.ts";
 import { replyError } from "./reply.ts";
 import { METHODS, type OperationId, ROUTES } from "./routes.ts";
 import { explainHandler, getRulesHandler, putRulesHandler } from "./rules.ts";
+import { tailHandler } from "./tail.ts";
 
 /** Answers requests. */
 export type RequestHandler = (request: Request) => Promise<Response>;
@@ -39,7 +40,7 @@ const SUNSET = "Mon, 01 Nov 2027 00:00:00 GMT";
 
 /** Routes whose middle or end must be a gateway id; what else stands there is no gateway id. */
 const GATEWAY_ROUTE =
-  /^\/v1\/(?:sync\/(.*)\/(?:push|pull|checkpoint)|admin\/(?:schema|stats|flush|sync-rules)\/(.*?)(?:\/explain)?)$/;
+  /^\/v1\/(?:sync\/(.*)\/(?:push|pull|checkpoint)|admin\/(?:schema|stats|flush|sync-rules|tail)\/(.*?)(?:\/explain)?)$/;
 
 function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handler>> {
   const pull = pullHandler(context);
@@ -63,6 +64,7 @@ function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handle
     getStats: statsHandler(context),
     flush: flushHandler(context),
     getDestinations: destinationsHandler(context),
+    getTail: tailHandler(context),
     listGateways: gatewaysHandler(context),
     icebergConfig: icebergConfigHandler(context),
     icebergTokens: icebergTokensHandler,

@@ -41,6 +41,9 @@ function header(name: string, description: string, schema: JsonSchema): Paramete
 }
 
 const clientId = query("clientId", "The database that asks.", ref("ClientId"), true);
+/** A number that JavaScript holds exactly. */
+const whole: JsonSchema = { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
+
 const schemaVersion = query(
   "schemaVersion",
   "The schema version the client has; 0: the newest.",
@@ -312,6 +315,18 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
     tag: "admin",
     access: "admin",
     answers: { 200: answer("The destinations.", json("DestinationReport")) },
+    errors: ANY,
+  },
+  getTail: {
+    summary: "Read what was committed after a place",
+    description: "For those who read a destination and want what it does not have yet.",
+    tag: "admin",
+    access: "admin",
+    parameters: [
+      query("after", "Entries after this commit; from the beginning unless given.", whole),
+      query("slice", "Only after this slice of it.", whole),
+    ],
+    answers: { 200: answer("Entries of the log; none at its end.", json("Tail")) },
     errors: ANY,
   },
   listGateways: {

@@ -269,6 +269,32 @@ const answers: Readonly<Record<string, JsonSchema>> = {
       open([...DESTINATION_NEEDED, "flushed"], { ...DESTINATION_FIELDS, flushed: flag }),
     ),
   }),
+  Tail: open(["tables", "headSeq", "lives", "trimmed", "entries"], {
+    schema: ref("Schema"),
+    tables: {
+      ...mapOf(open(["id", "columns"], { id: whole(1), columns: mapOf(whole(0)) })),
+      description: "The numbers that tables and columns keep when they are renamed.",
+    },
+    headSeq: ref("Uint64"),
+    lives: listOf(open(["id", "fromSeq"], { id: text, fromSeq: ref("Uint64") })),
+    trimmed: { ...flag, description: "Whether the log no longer has everything after the place." },
+    entries: listOf(open(["seq", "slice", "last", "committedMs", "changes"], {
+      seq: ref("Uint64"),
+      slice: whole(0),
+      last: flag,
+      committedMs: whole(0),
+      changes: listOf(open(["deltaId", "op", "table", "rowId", "columns", "hlc", "clientId"], {
+        deltaId: ref("Digest"),
+        op: ref("Op"),
+        table: text,
+        rowId: text,
+        columns: { ...listOf({}), description: "Pairs of name and value." },
+        hlc: ref("Uint64"),
+        clientId: ref("ClientId"),
+        effect: open(["table", "isVisible", "replaces", "cells"], { table: whole(1) }),
+      })),
+    })),
+  }),
   Explanation: open(["exists", "visible", "writable", "lines"], {
     exists: flag,
     visible: flag,

@@ -20,6 +20,7 @@ export type OperationId =
   | "getStats"
   | "flush"
   | "getDestinations"
+  | "getTail"
   | "listGateways"
   | "icebergConfig"
   | "icebergTokens"
@@ -56,6 +57,7 @@ export const ROUTES: Readonly<Record<string, PathRoutes>> = {
   "/v1/admin/stats/{gatewayId}": { GET: "getStats" },
   "/v1/admin/flush/{gatewayId}": { POST: "flush" },
   "/v1/admin/destinations/{gatewayId}": { GET: "getDestinations" },
+  "/v1/admin/tail/{gatewayId}": { GET: "getTail" },
   "/v1/admin/gateways": { GET: "listGateways" },
   "/v1/iceberg/v1/config": { GET: "icebergConfig" },
   "/v1/iceberg/v1/oauth/tokens": { POST: "icebergTokens" },
