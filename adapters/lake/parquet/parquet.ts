@@ -73,4 +73,6 @@ export interface ParquetReader {
    * null, one of a narrower type is widened (int to long, decimal to more digits)
    */
   read(bytes: Uint8Array, fields: readonly LakeField[]): Promise<ColumnBatch>;
+  /** Gives back threads and memory. */
+  close(): Promise<void>;
 }

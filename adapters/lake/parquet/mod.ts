@@ -1,0 +1,9 @@
+/**
+ * Writes and reads Parquet files.
+ *
+ * @module
+ */
+
+export * from "./parquet.ts";
+export { openParquetReader } from "./reader.ts";
+export { openParquetWriter, type ParquetThreading } from "./writer.ts";
