@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import type { Value } from "@lakesync/core";
+import fc from "fast-check";
+import { mergeImages } from "../../database/images.ts";
+import { columnBuilder, valueAt } from "../columns/mod.ts";
+import { type ChangesLayout, encodeChange, type LayoutColumn } from "../flush/changes.ts";
+import { canonicalValue } from "../flush/values.ts";
+import type { LakeField, LakeType } from "../iceberg/schema.ts";
+import type { ColumnBatch } from "../parquet/parquet.ts";
+import { ChangeFold, FOLD_COLUMNS, type FoldColumn } from "./apply_changes.ts";
+import { BEFORE, NOTHING } from "./fold.ts";
+import { changes, NUMBERS, placed, TABLE, testSchema } from "./testing_history.ts";
+
+const LAKE_TYPES: Readonly<Record<string, LakeType>> = {
+  string: "string",
+  integer: "long",
+  number: "double",
+  "decimal(10,2)": "decimal(10, 2)",
+  timestamp: "timestamptz",
+  json: "string",
+  boolean: "boolean",
+  bytes: "binary",
+};
+
+const newest = testSchema(2).tables.get("tasks");
+assert.ok(newest !== undefined);
+const COLUMNS = newest.columns.map(({ name, type, merge, key }): LayoutColumn => ({
+  number: NUMBERS.get(name) ?? 0,
+  name,
+  type,
+  merge,
+  isKey: key,
+}));
+const LAYOUT: ChangesLayout = {
+  ...{ table: TABLE, firstName: "tasks", names: NUMBERS, columns: COLUMNS, newest, version: 2 },
+};
+const CELLS: readonly FoldColumn[] = COLUMNS.filter(({ isKey }) => !isKey).map((column) => ({
+  number: column.number,
+  field: {
+    id: column.number + 1_000,
+    name: column.name,
+    type: LAKE_TYPES[column.type] ?? "string",
+    required: false,
+  },
+}));
+
+/** Changes as the columns that are read of their files. */
+function batchOf(given: ReturnType<typeof placed>[]): ColumnBatch {
+  const rows = given.map((change) => encodeChange(LAYOUT, change));
+  const texts = rows.map((
+    { op, rowId, changed, raw, effect },
+  ) => [op, rowId, changed, raw, effect]);
+  const own = FOLD_COLUMNS.map((name, i): [LakeField, readonly Value[]] => [
+    { id: i + 1, name, type: "string", required: false },
+    texts.map((text) => text[i] ?? null),
+  ]);
+  const cells = CELLS.map(({ number, field }): [LakeField, readonly Value[]] => [
+    field,
+    rows.map(({ values }) => values[COLUMNS.findIndex((c) => c.number === number)] ?? null),
+  ]);
+  const all = [...own, ...cells];
+  return {
+    fields: all.map(([field]) => field),
+    length: rows.length,
+    columns: all.map(([{ id, type }, values]) => {
+      const builder = columnBuilder(
+        type,
+        COLUMNS.find(({ number }) => number === id - 1_000)?.type,
+      );
+      for (const value of values) assert.equal(builder.append(value), undefined);
+      return builder.finish();
+    }),
+  };
+}
+
+Deno.test("G10: changes fold to the rows that databases have of them, values in whatever form", () => {
+  const given = fc.array(
+    fc.array(
+      fc.oneof(changes(1).map((c) => [c, 1] as const), changes(2).map((c) => [c, 2] as const)),
+    ),
+    { maxLength: 4 },
+  );
+  fc.assert(
+    fc.property(given, (batches) => {
+      const all = batches.map((batch, i) =>
+        batch.map(([change, version], n) => placed(change, i + 1, n, version))
+      );
+      const fold = new ChangeFold(LAYOUT, CELLS);
+      for (const batch of all) fold.apply(batchOf(batch));
+      const sources = fold.sources();
+      const position = { seq: 1, lives: [], writer: "" };
+      const expected = mergeImages(
+        { from: undefined, to: position, rows: [], isWhole: true, changes: all.flat() },
+        [],
+        0,
+      );
+      assert.deepEqual(fold.images.rowIds, expected.map(({ key }) => key.rowId));
+      for (const [row, { isVisible, cells }] of expected.entries()) {
+        assert.equal(fold.images.isVisible(row), isVisible);
+        for (const [i, { number }] of CELLS.entries()) {
+          const type = COLUMNS.find((column) => column.number === number)?.type ?? "string";
+          const source = fold.images.cell(row, i);
+          const value = cells.get(number)?.value ?? null;
+          assert.ok(source === BEFORE || source >= NOTHING);
+          if (source === BEFORE) assert.ok(!cells.has(number));
+          const from = sources[i]?.[source & 1];
+          const found = source < 0 || from === undefined ? null : valueAt(from, source >> 1, type);
+          assert.deepEqual(found, value === null ? null : canonicalValue(type, value));
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
