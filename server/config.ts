@@ -7,6 +7,7 @@
 
 import { RESERVED_CLAIMS, type Role } from "./auth/token.ts";
 import type { ConfigFile, GatewayConfigs } from "./config_file.ts";
+import { completeAll, type LakeDefaults } from "./destinations/lake_defaults.ts";
 import { destinationAt } from "./destinations/parse.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
 import type { Retention } from "./gateway/environment.ts";
@@ -132,10 +133,22 @@ function destinationsConfig(values: Values, given: DestinationSpecs): Destinatio
   return { [destination.type]: destination };
 }
 
+/** The gateways of the file, their lakes completed. */
+function gatewaysConfig(gateways: GatewayConfigs, defaults: LakeDefaults): GatewayConfigs {
+  return Object.fromEntries(
+    Object.entries(gateways).map(([id, { destinations, ...others }]) => [id, {
+      ...others,
+      ...(destinations === undefined ? {} : { destinations: completeAll(destinations, defaults) }),
+    }]),
+  );
+}
+
 function serveConfig(
   values: Values,
   { gateways, destinations }: Omit<ConfigFile, "settings">,
+  env: LakeDefaults["env"],
 ): ServeConfig {
+  const data = values.needed("data");
   const jwksUrl = values.optional("jwks-url");
   const host = values.needed("host");
   const secret = values.secret();
@@ -144,7 +157,7 @@ function serveConfig(
     command: "serve",
     host,
     port: parsePort(values.needed("port")),
-    data: values.needed("data"),
+    data,
     store: values.oneOf("store", ["sqlite", "kv", "memory"]),
     secret,
     jwksUrl: jwksUrl === undefined ? undefined : parseJwksUrl(jwksUrl),
@@ -154,8 +167,8 @@ function serveConfig(
     logLevel: values.oneOf("log-level", ["debug", "info", "warning", "error"]),
     logFormat: values.oneOf("log-format", ["pretty", "json"]),
     retention: retentionConfig(values),
-    gateways,
-    destinations: destinationsConfig(values, destinations),
+    gateways: gatewaysConfig(gateways, { env, data }),
+    destinations: completeAll(destinationsConfig(values, destinations), { env, data }),
   };
   if (config.secret !== undefined && config.jwksUrl !== undefined) {
     throw new UsageError("Give either --secret or --jwks-url, not both");
@@ -251,7 +264,7 @@ export function parseCommand(
   if (args.includes("--version")) return { command: "version" };
   const flags = serveFlags(args);
   if (flags !== undefined) {
-    return serveConfig(new Values(flags, SERVE_SETTINGS, env, file.settings), file);
+    return serveConfig(new Values(flags, SERVE_SETTINGS, env, file.settings), file, env);
   }
   const [first, ...rest] = args;
   if (first === "token") return tokenConfig(new Values(rest, TOKEN_SETTINGS, env));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { RESERVED_CLAIMS } from "./auth/token.ts";
 import { configPath, parseCommand } from "./config.ts";
+import { LAKE_VARIABLES } from "./destinations/lake_defaults.ts";
 import { HELP } from "./help.ts";
 import { isLoopback } from "./loopback.ts";
 import {
@@ -302,7 +303,8 @@ Deno.test("the permission set server grants the variables that are read", async 
   const config = JSON.parse(
     await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
   );
-  const names = [...SERVE_SETTINGS, ...TOKEN_SETTINGS].flatMap(({ env }) => env ?? []);
+  const flags = [...SERVE_SETTINGS, ...TOKEN_SETTINGS].flatMap(({ env }) => env ?? []);
+  const names = [...flags, ...LAKE_VARIABLES];
   assert.deepEqual(
     [...config.permissions.server.env.allow].sort(),
     [...new Set(names)].sort(),
@@ -322,7 +324,22 @@ Deno.test("parseCommand takes the destination of --to instead of those of the fi
   assert.deepEqual(destinations(), file.destinations);
   const url = "mysql://app:secret@db:3306/shop_{gateway}";
   assert.deepEqual(destinations("--to", url), { mysql: { type: "mysql", url } });
-  for (const bad of ["db", "http://db", "--log-max-bytes=1", "--log-when-full=perhaps"]) {
+  const folder = { type: "fs", folder: "d/lake" } as const;
+  assert.deepEqual(destinations("--to", "lake", "--data", "d"), {
+    lake: { type: "lake", store: folder },
+  });
+  for (
+    const bad of [
+      "db",
+      "http://db",
+      "file://host/a",
+      "s3://",
+      "s3://b/../c",
+      "s3://b?key=x",
+      "--log-max-bytes=1",
+      "--log-when-full=perhaps",
+    ]
+  ) {
     const args = bad.startsWith("--") ? [bad] : ["--to", bad];
     assert.throws(() => destinations(...args), UsageError, bad);
   }

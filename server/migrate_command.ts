@@ -5,6 +5,7 @@
  */
 
 import { migrateAdapter, type MigrationProgress, type MigrationResult } from "@lakesync/adapters";
+import { completeLakes } from "./destinations/lake_defaults.ts";
 import { loadAdapters } from "./destinations/open.ts";
 import { destinationAt } from "./destinations/parse.ts";
 import type { DestinationSpec, DestinationSpecs } from "./destinations/spec.ts";
@@ -31,7 +32,7 @@ export interface MigrateConfig {
 /** A destination by its address, or by its name in the configuration. */
 function destinationOf(text: string, specs: DestinationSpecs): DestinationSpec {
   if (Object.hasOwn(specs, text) && specs[text] !== undefined) return specs[text];
-  if (URL.parse(text) !== null) return destinationAt(text);
+  if (text === "lake" || URL.parse(text) !== null) return destinationAt(text);
   const known = Object.keys(specs).join(", ");
   throw new UsageError(
     `There is no destination ${text}, ${
@@ -60,10 +61,12 @@ export function migrateConfig(
   if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
     throw new UsageError("--batch-size is a whole number from 1");
   }
+  const named = (flag: string) =>
+    completeLakes(destinationOf(values.needed(flag), specs), { env, data: values.needed("data") });
   return {
     command: "migrate",
-    from: destinationOf(values.needed("from"), specs),
-    to: destinationOf(values.needed("to"), specs),
+    from: named("from"),
+    to: named("to"),
     gw,
     tables: values.optional("tables")?.split(","),
     batchSize,

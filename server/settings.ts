@@ -109,7 +109,8 @@ export const SERVE_SETTINGS: readonly Setting[] = [
     flag: "to",
     env: "LAKESYNC_TO",
     value: "<url>",
-    help: "the database that changes are flushed to, postgres://… or mysql://…,\n" +
+    help: "where changes are flushed to: postgres://… or mysql://…, or as Iceberg\n" +
+      "tables to lake (in the data folder), file:///… or s3://bucket/…;\n" +
       "{gateway} in it stands for the gateway; more by --config",
   },
   {
@@ -247,7 +248,7 @@ export const MIGRATE_SETTINGS: readonly Setting[] = [
   {
     flag: "from",
     value: "<destination>",
-    help: "postgres://… or mysql://…, or a name in --config; needed",
+    help: "an address as --to of serve has it, or a name in --config; needed",
   },
   { flag: "to", value: "<destination>", help: "likewise; needed" },
   {
@@ -262,6 +263,7 @@ export const MIGRATE_SETTINGS: readonly Setting[] = [
     help: "the gateway whose destinations they are",
     fallback: "default",
   },
+  { ...DATA, help: "whose lake is meant by lake" },
   { flag: "tables", value: "<names>", help: "only these tables, with commas between" },
   {
     flag: "batch-size",

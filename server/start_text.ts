@@ -6,7 +6,7 @@
  */
 
 import type { ServeConfig } from "./config.ts";
-import type { AdapterSpec } from "./destinations/spec.ts";
+import type { AdapterSpec, LakeSpec } from "./destinations/spec.ts";
 
 /** What the text is about. */
 export interface StartFacts {
@@ -55,8 +55,17 @@ function access({ config, hasRules }: StartFacts): string {
     : "  rules    none: default is closed to clients until PUT /v1/admin/sync-rules/default\n";
 }
 
-/** A database's address without user and password. */
+function lakePlace({ store, catalog }: LakeSpec): string {
+  const tables = catalog?.type === "rest" ? `, tables in ${catalog.uri}` : "";
+  if (store?.type !== "s3") return `${store?.folder ?? "lake"}${tables}`;
+  const { bucket, prefix, endpoint } = store;
+  const at = endpoint === undefined ? "" : ` on ${endpoint}`;
+  return `s3://${bucket}${prefix === undefined ? "" : `/${prefix}`}${at}${tables}`;
+}
+
+/** Where a destination is, without user and password. */
 function place(spec: AdapterSpec): string {
+  if (spec.type === "lake") return lakePlace(spec);
   const url = "url" in spec ? URL.parse(spec.url) : null;
   if (url === null) return spec.type;
   const path = url.pathname.replaceAll("%7B", "{").replaceAll("%7D", "}");

@@ -11,7 +11,8 @@ import {
   lifecycleAdapter,
   memoryAdapter,
 } from "@lakesync/adapters";
-import type { AdapterSpec, DestinationContext, MysqlSpec, PostgresSpec } from "./spec.ts";
+import { partsOf } from "./parts.ts";
+import type { AdapterSpec, DestinationContext, LakeSpec, MysqlSpec, PostgresSpec } from "./spec.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -21,21 +22,7 @@ type Open<T> = (spec: T, context: DestinationContext) => DatabaseAdapter;
 interface Drivers {
   readonly postgres?: Open<PostgresSpec>;
   readonly mysql?: Open<MysqlSpec>;
-}
-
-/** An adapter and all that it is composed of. */
-function* partsOf(spec: AdapterSpec): Generator<AdapterSpec> {
-  yield spec;
-  switch (spec.type) {
-    case "composite":
-      for (const part of [...Object.values(spec.routes), spec.default]) yield* partsOf(part);
-      return;
-    case "fanout":
-      for (const part of [spec.primary, ...spec.secondaries]) yield* partsOf(part);
-      return;
-    case "lifecycle":
-      for (const part of [spec.hot, spec.cold]) yield* partsOf(part);
-  }
+  readonly lake?: Open<LakeSpec>;
 }
 
 function named(text: string, gatewayId: string): string {
@@ -88,6 +75,8 @@ class Opener {
         return loaded(this.#drivers.postgres)(spec, context);
       case "mysql":
         return loaded(this.#drivers.mysql)(spec, context);
+      case "lake":
+        return loaded(this.#drivers.lake)(spec, context);
       case "memory":
         return memoryAdapter(name);
       case "custom":

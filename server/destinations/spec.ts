@@ -1,6 +1,6 @@
 /**
- * Destinations as a configuration writes them: databases by their address, and how they are
- * composed.
+ * Destinations as a configuration writes them: databases by their address, lakes by where their
+ * objects are, and how they are composed.
  *
  * @module
  */
@@ -68,6 +68,84 @@ export interface MysqlSpec extends PoolSpec {
   readonly url: string;
 }
 
+/** A lake's objects in a folder. */
+export interface LakeFolderSpec {
+  /** Which kind. */
+  readonly type: "fs";
+  /** The folder; `lake` in the data folder unless given. `{gateway}` stands for the gateway's id. */
+  readonly folder?: string;
+}
+
+/** A lake's objects in a bucket of an object storage that speaks S3. */
+export interface LakeBucketSpec {
+  /** Which kind. */
+  readonly type: "s3";
+  /** The bucket. `{gateway}` stands for the gateway's id. */
+  readonly bucket: string;
+  /** What all keys begin with, without a `/` at its ends; nothing unless given. */
+  readonly prefix?: string;
+  /** The region; `us-east-1` unless given. */
+  readonly region?: string;
+  /** Where the storage is; AWS unless given. */
+  readonly endpoint?: string;
+  /** Whether the bucket is in the path of addresses and not in the host; only with an endpoint
+   * unless given. */
+  readonly pathStyle?: boolean;
+  /** Better kept in `AWS_ACCESS_KEY_ID`. */
+  readonly accessKeyId?: string;
+  /** Better kept in `AWS_SECRET_ACCESS_KEY`. */
+  readonly secretAccessKey?: string;
+  /** Better kept in `AWS_SESSION_TOKEN`. */
+  readonly sessionToken?: string;
+}
+
+/** Which metadata of a table is the current one is told by the objects alone. */
+export interface LakeObjectCatalogSpec {
+  /** Which kind. */
+  readonly type: "object";
+}
+
+/** Which metadata of a table is the current one is told by an Iceberg REST catalog. */
+export interface LakeRestCatalogSpec {
+  /** Which kind. */
+  readonly type: "rest";
+  /** Its address, before `/v1/config`. */
+  readonly uri: string;
+  /** The warehouse, where the catalog has several. */
+  readonly warehouse?: string;
+  /** A token that it takes; better kept in `LAKESYNC_LAKE_TOKEN`. */
+  readonly token?: string;
+  /** How tokens are had; better kept in `LAKESYNC_LAKE_CREDENTIAL`, as `id:secret`. */
+  readonly oauth2?: {
+    /** Who asks. */
+    readonly clientId: string;
+    /** The secret. */
+    readonly clientSecret: string;
+    /** Where tokens are asked for; the catalog's own address unless given. */
+    readonly uri?: string;
+    /** What the token is to be for; `catalog` unless given. */
+    readonly scope?: string;
+  };
+}
+
+/** A lake: Iceberg tables as objects. */
+export interface LakeSpec {
+  /** Which kind. */
+  readonly type: "lake";
+  /** Where the objects are; a folder in the data folder unless given. */
+  readonly store?: LakeFolderSpec | LakeBucketSpec;
+  /** What knows the tables; the objects alone unless given. */
+  readonly catalog?: LakeObjectCatalogSpec | LakeRestCatalogSpec;
+  /** What the tables are under in the catalog; `{gateway}` unless given, which is its id. */
+  readonly namespace?: string;
+  /** How long changes wait to be merged into the tables of rows, in milliseconds. */
+  readonly mergeEveryMs?: number;
+  /** How long the tables can be read as they were, in days; 30 unless given. */
+  readonly retentionDays?: number;
+  /** `json` writes changes as gzipped JSON and no tables; `iceberg` unless given. */
+  readonly flushFormat?: "iceberg" | "json";
+}
+
 /** A database in memory, for trying out. */
 export interface MemorySpec {
   /** Which kind. */
@@ -120,6 +198,7 @@ export interface CustomSpec {
 export type AdapterSpec =
   | PostgresSpec
   | MysqlSpec
+  | LakeSpec
   | MemorySpec
   | CompositeSpec
   | FanOutSpec
