@@ -21,6 +21,6 @@ Deno.test("startText names the database that changes go to, without user and pas
 
 Deno.test("startText says where a lake is", () => {
   assert.match(textOf("--to", "lake"), /^ {2}into {5}lake \(lakesync-data\/lake\)$/m);
-  const bucket = textOf("--to", "s3://b/p/{gateway}?endpoint=http://127.0.0.1:9000");
-  assert.match(bucket, /into {5}lake \(s3:\/\/b\/p\/\{gateway\} on http:\/\/127\.0\.0\.1:9000\)/);
+  const bucket = textOf("--to", "s3://app/p/{gateway}?endpoint=http://127.0.0.1:9000");
+  assert.match(bucket, /into {5}lake \(s3:\/\/app\/p\/\{gateway\} on http:\/\/127\.0\.0\.1:9000\)/);
 });

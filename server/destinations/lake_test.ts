@@ -11,7 +11,7 @@ function defaults(env: Record<string, string> = {}) {
 Deno.test("parseDestinations takes lakes as they are documented", () => {
   const specs: DestinationSpecs = {
     small: { type: "lake" },
-    folder: { type: "lake", store: { type: "fs", folder: "/mnt/{gateway}" } },
+    folder: { type: "lake", store: { type: "fs", folder: "/lakes/{gateway}" } },
     bucket: {
       type: "lake",
       store: {
@@ -82,9 +82,9 @@ Deno.test("parseDestinations says where a lake is wrong, and no secret", () => {
 
 Deno.test("destinationAt reads folders and buckets", () => {
   assert.deepEqual(destinationAt("lake"), { type: "lake" });
-  assert.deepEqual(destinationAt("file:///mnt/my%20lake/{gateway}"), {
+  assert.deepEqual(destinationAt("file:///lakes/my%20lake/{gateway}"), {
     type: "lake",
-    store: { type: "fs", folder: "/mnt/my lake/{gateway}" },
+    store: { type: "fs", folder: "/lakes/my lake/{gateway}" },
   });
   assert.deepEqual(destinationAt("s3://lake"), {
     type: "lake",
