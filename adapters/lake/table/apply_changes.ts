@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { JsonValue, Value } from "@lakesync/core";
+import type { ColumnType, JsonValue, Value } from "@lakesync/core";
 import { decodeCells } from "../../database/stored_cells.ts";
 import { fromStoredValue } from "../../database/stored_value.ts";
 import {
@@ -17,7 +17,9 @@ import {
   nullColumn,
   valueAt,
 } from "../columns/mod.ts";
-import { type ChangesLayout, writtenNumber } from "../flush/changes.ts";
+import { writtenNumber } from "../flush/changes.ts";
+import { CHANGE_FIELDS, type LakeColumn, type LakeTable } from "../flush/layout.ts";
+import { canonicalValue } from "../flush/values.ts";
 import type { LakeField } from "../iceberg/schema.ts";
 import type { ColumnBatch } from "../parquet/parquet.ts";
 import { NOTHING, RowImages } from "./fold.ts";
@@ -25,12 +27,16 @@ import { NOTHING, RowImages } from "./fold.ts";
 /** LakeSync's own columns that the fold reads. */
 export const FOLD_COLUMNS: readonly string[] = ["_op", "_row_id", "_changed", "_raw", "_effect"];
 
-/** A column of the rows, the key's left out. */
-export interface FoldColumn {
-  /** Its number at the gateway. */
-  readonly number: number;
-  /** What it is in the lake. */
-  readonly field: LakeField;
+/** The fields that are read of files of changes: {@linkcode FOLD_COLUMNS} and the values. */
+export function foldFields(table: LakeTable): readonly LakeField[] {
+  const own = CHANGE_FIELDS.filter(({ name }) => FOLD_COLUMNS.includes(name));
+  const values = cellColumns(table).flatMap(({ field, former }) => [field, ...former]);
+  return [...own, ...values.map(({ id, name, type }) => ({ id, name, type, required: false }))];
+}
+
+/** The columns of a table, the key's left out: images have them in this order. */
+export function cellColumns({ columns }: LakeTable): readonly LakeColumn[] {
+  return columns.filter(({ isKey }) => !isKey);
 }
 
 type Members = Readonly<Record<string, JsonValue>>;
@@ -41,6 +47,12 @@ interface Shape {
   readonly replaces: boolean;
   /** The columns that are set: their places, and the names by which `_raw` has their values. */
   readonly cells: readonly (readonly [column: number, name: string])[];
+}
+
+/** Where a batch has the values of a column. */
+interface Held {
+  readonly current: Column | undefined;
+  readonly former: readonly (readonly [values: Column, from: ColumnType])[];
 }
 
 const NO_MEMBERS: Members = {};
@@ -58,8 +70,8 @@ interface Texts {
 export class ChangeFold {
   /** The images of the rows so far. What they name is told by {@linkcode sources}. */
   readonly images: RowImages;
-  readonly #layout: ChangesLayout;
-  readonly #columns: readonly FoldColumn[];
+  readonly #table: LakeTable;
+  readonly #columns: readonly LakeColumn[];
   readonly #placeOf: ReadonlyMap<number, number>;
   readonly #shapes = new Map<string, Shape | undefined>();
   readonly #read: Column[][];
@@ -69,18 +81,16 @@ export class ChangeFold {
   /**
    * Begins without changes.
    *
-   * @param layout the table
-   * @param columns the columns of the rows, the key's left out
+   * @param table the table
    */
-  constructor(layout: ChangesLayout, columns: readonly FoldColumn[]) {
-    this.#layout = layout;
+  constructor(table: LakeTable) {
+    const columns = cellColumns(table);
+    this.#table = table;
     this.#columns = columns;
     this.#placeOf = new Map(columns.map(({ number }, i) => [number, i]));
     this.images = new RowImages(columns.length);
     this.#read = columns.map(() => []);
-    this.#beside = columns.map(({ number, field }) =>
-      columnBuilder(field.type, layout.columns.find((column) => column.number === number)?.type)
-    );
+    this.#beside = columns.map(({ field }) => columnBuilder(field.type, field.from));
   }
 
   /** How many rows of changes there are so far. */
@@ -91,11 +101,18 @@ export class ChangeFold {
   /**
    * Applies rows.
    *
-   * @param batch rows with {@linkcode FOLD_COLUMNS}, and with the fold's columns at the end
+   * @param batch rows with the fields of {@linkcode foldFields}
    */
   apply(batch: ColumnBatch): void {
     const [ops, ids, changed, raws, effects] = FOLD_COLUMNS.map((name) => textsOf(batch, name));
-    const values = batch.columns.slice(batch.columns.length - this.#columns.length);
+    const byId = new Map(batch.fields.map(({ id }, i) => [id, batch.columns[i]]));
+    const values = this.#columns.map(({ field, former }): Held => ({
+      current: byId.get(field.id),
+      former: former.flatMap(({ id, from }) => {
+        const column = byId.get(id);
+        return column === undefined ? [] : [[column, from] as const];
+      }),
+    }));
     for (let row = 0; row < batch.length; row++) {
       this.#applyRow(values, row, {
         op: ops?.(row) ?? "",
@@ -105,7 +122,9 @@ export class ChangeFold {
         effect: effects?.(row),
       });
     }
-    for (const [i, column] of values.entries()) this.#read[i]?.push(column);
+    for (const [i, { field }] of this.#columns.entries()) {
+      this.#read[i]?.push(values[i]?.current ?? nullColumn(field.type, batch.length));
+    }
     this.#rows += batch.length;
   }
 
@@ -124,16 +143,18 @@ export class ChangeFold {
     });
   }
 
-  #applyRow(values: readonly Column[], row: number, texts: Texts): void {
+  #applyRow(values: readonly Held[], row: number, texts: Texts): void {
     const effect = texts.effect === undefined ? NO_MEMBERS : parse(texts.effect);
     const shape = this.#shapeOf(texts, effect);
     if (shape === undefined) return;
     const raw = texts.raw === undefined ? NO_MEMBERS : parse(texts.raw);
     const image = this.images.touch(texts.rowId, shape.isVisible, shape.replaces);
     for (const [column, name] of shape.cells) {
-      const from = values[column];
-      const isThere = from !== undefined && !isNull(from, row);
-      const source = isThere ? (this.#rows + row) * 2 : this.#keep(column, stored(raw, name));
+      const { current, former = [] } = values[column] ?? {};
+      const isThere = current !== undefined && !isNull(current, row);
+      const source = isThere
+        ? (this.#rows + row) * 2
+        : this.#keep(column, formerValue(former, row) ?? stored(raw, name));
       this.images.put(image, column, source);
     }
     if (effect.cells === undefined) return;
@@ -148,7 +169,8 @@ export class ChangeFold {
     const builder = this.#beside[column];
     if (value === null || builder === undefined) return NOTHING;
     const at = builder.length;
-    return builder.append(value) === undefined ? at * 2 + 1 : NOTHING;
+    const type = this.#columns[column]?.field.from ?? "string";
+    return builder.append(canonicalValue(type, value)) === undefined ? at * 2 + 1 : NOTHING;
   }
 
   /** What a change does apart from its values; undefined when that is nothing. */
@@ -171,7 +193,7 @@ export class ChangeFold {
     const lost = new Set(Array.isArray(members.lost) ? members.lost : []);
     const names: readonly string[] = changed === "" ? [] : JSON.parse(changed);
     const cells = names.flatMap((name, i): [number, string][] => {
-      const number = writtenNumber(this.#layout, members, name, i);
+      const number = writtenNumber(this.#table, members, name, i);
       const column = number === undefined ? undefined : this.#placeOf.get(number);
       return column === undefined || lost.has(number) ? [] : [[column, name]];
     });
@@ -181,6 +203,15 @@ export class ChangeFold {
       cells,
     };
   }
+}
+
+/** A value that was written before its column was widened. */
+function formerValue(former: Held["former"], row: number): Value {
+  for (const [column, from] of former) {
+    const value = valueAt(column, row, from);
+    if (value !== null) return value;
+  }
+  return null;
 }
 
 function stored(raw: Members, name: string): Value {

@@ -3,46 +3,24 @@ import type { Value } from "@lakesync/core";
 import fc from "fast-check";
 import { mergeImages } from "../../database/images.ts";
 import { columnBuilder, valueAt } from "../columns/mod.ts";
-import { type ChangesLayout, encodeChange, type LayoutColumn } from "../flush/changes.ts";
+import { encodeChange } from "../flush/changes.ts";
+import { type LakeTable, planTable } from "../flush/layout.ts";
 import { canonicalValue } from "../flush/values.ts";
-import type { LakeField, LakeType } from "../iceberg/schema.ts";
+import type { LakeField } from "../iceberg/schema.ts";
 import type { ColumnBatch } from "../parquet/parquet.ts";
-import { ChangeFold, FOLD_COLUMNS, type FoldColumn } from "./apply_changes.ts";
+import { cellColumns, ChangeFold, FOLD_COLUMNS, foldFields } from "./apply_changes.ts";
 import { BEFORE, NOTHING } from "./fold.ts";
-import { changes, NUMBERS, placed, TABLE, testSchema } from "./testing_history.ts";
+import { changes, destinationSchema, NUMBERS, placed } from "./testing_history.ts";
 
-const LAKE_TYPES: Readonly<Record<string, LakeType>> = {
-  string: "string",
-  integer: "long",
-  number: "double",
-  "decimal(10,2)": "decimal(10, 2)",
-  timestamp: "timestamptz",
-  json: "string",
-  boolean: "boolean",
-  bytes: "binary",
-};
-
-const newest = testSchema(2).tables.get("tasks");
-assert.ok(newest !== undefined);
-const COLUMNS = newest.columns.map(({ name, type, merge, key }): LayoutColumn => ({
-  number: NUMBERS.get(name) ?? 0,
-  name,
-  type,
-  merge,
-  isKey: key,
-}));
-const LAYOUT: ChangesLayout = {
-  ...{ table: TABLE, firstName: "tasks", names: NUMBERS, columns: COLUMNS, newest, version: 2 },
-};
-const CELLS: readonly FoldColumn[] = COLUMNS.filter(({ isKey }) => !isKey).map((column) => ({
-  number: column.number,
-  field: {
-    id: column.number + 1_000,
-    name: column.name,
-    type: LAKE_TYPES[column.type] ?? "string",
-    required: false,
-  },
-}));
+const planned = planTable(
+  destinationSchema(2).tables[0] ?? assert.fail(),
+  2,
+  undefined,
+);
+assert.ok(typeof planned !== "string");
+const LAYOUT: LakeTable = { ...planned, names: NUMBERS };
+const COLUMNS = LAYOUT.columns;
+const CELLS = cellColumns(LAYOUT);
 
 /** Changes as the columns that are read of their files. */
 function batchOf(given: ReturnType<typeof placed>[]): ColumnBatch {
@@ -50,15 +28,12 @@ function batchOf(given: ReturnType<typeof placed>[]): ColumnBatch {
   const texts = rows.map((
     { op, rowId, changed, raw, effect },
   ) => [op, rowId, changed, raw, effect]);
-  const own = FOLD_COLUMNS.map((name, i): [LakeField, readonly Value[]] => [
-    { id: i + 1, name, type: "string", required: false },
-    texts.map((text) => text[i] ?? null),
-  ]);
-  const cells = CELLS.map(({ number, field }): [LakeField, readonly Value[]] => [
+  const all = foldFields(LAYOUT).map((field, i): [LakeField, readonly Value[]] => [
     field,
-    rows.map(({ values }) => values[COLUMNS.findIndex((c) => c.number === number)] ?? null),
+    i < FOLD_COLUMNS.length
+      ? texts.map((text) => text[i] ?? null)
+      : rows.map(({ values }) => values[COLUMNS.findIndex((c) => c.field.id === field.id)] ?? null),
   ]);
-  const all = [...own, ...cells];
   return {
     fields: all.map(([field]) => field),
     length: rows.length,
@@ -85,7 +60,7 @@ Deno.test("G10: changes fold to the rows that databases have of them, values in 
       const all = batches.map((batch, i) =>
         batch.map(([change, version], n) => placed(change, i + 1, n, version))
       );
-      const fold = new ChangeFold(LAYOUT, CELLS);
+      const fold = new ChangeFold(LAYOUT);
       for (const batch of all) fold.apply(batchOf(batch));
       const sources = fold.sources();
       const position = { seq: 1, lives: [], writer: "" };
