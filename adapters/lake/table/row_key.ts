@@ -59,6 +59,15 @@ export function keysOfColumns(columns: readonly Column[], length: number): reado
 }
 
 /**
+ * A value of a key as columns are built from it.
+ *
+ * @param value the value
+ */
+export function columnValueOf(value: KeyValue): bigint | string {
+  return typeof value === "number" ? printPart(value) : value;
+}
+
+/**
  * Orders keys as Iceberg sorts their columns.
  *
  * @returns negative, zero or positive as `a` is before, equal to or after `b`
