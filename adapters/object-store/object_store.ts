@@ -41,7 +41,7 @@ export interface ObjectStore {
    * that try at once one succeeds.
    *
    * @returns whether it was kept; false when there is one already
-   * @throws when it is not known: it may be there, or come to be there
+   * @throws {ObjectStoreError} among others, `unknown` when it may be there or come to be there
    */
   createObject(key: string, bytes: Uint8Array): Promise<boolean>;
   /**
@@ -66,9 +66,53 @@ export interface ObjectStore {
   deleteObjects(keys: readonly string[]): Promise<void>;
 }
 
+/**
+ * Why a store failed: `unreachable`: it is not there, overloaded or failing, so try again later; a
+ * write may have been done or may be done yet. `refused`: it does not allow what was asked, and no
+ * retry will help. `unknown`: an object may have been created or may be yet. `closed`: the store was
+ * closed here.
+ */
+export type ObjectStoreFailure = "unreachable" | "refused" | "unknown" | "closed";
+
+/** A store failed. */
+export class ObjectStoreError extends Error {
+  /** Always `ObjectStoreError`. */
+  override readonly name: string = "ObjectStoreError";
+  /** Why. */
+  readonly failure: ObjectStoreFailure;
+  /** The storage's or the system's own code, where there is one, such as `SlowDown`. */
+  readonly code: string | undefined;
+
+  /**
+   * Makes the error.
+   *
+   * @param failure why
+   * @param message what went wrong and what to do, without keys and secrets of an account
+   * @param options the cause, and the storage's own code
+   */
+  constructor(
+    failure: ObjectStoreFailure,
+    message: string,
+    options: { readonly cause?: unknown; readonly code?: string } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.failure = failure;
+    this.code = options.code;
+  }
+}
+
 /** Object storages hold 1,024 with what is before the key, systems of files 255 a segment. */
 const MAX_CHARS = 800;
 const KEY = /^[\w=+,@-][\w.=+,@-]{0,254}(\/[\w=+,@-][\w.=+,@-]{0,254})*$/;
+
+/**
+ * Tells whether a text has the form of a key.
+ *
+ * @param key the text
+ */
+export function isObjectKey(key: string): boolean {
+  return key.length <= MAX_CHARS && KEY.test(key);
+}
 
 /**
  * Holds a key to its form.
@@ -78,7 +122,7 @@ const KEY = /^[\w=+,@-][\w.=+,@-]{0,254}(\/[\w=+,@-][\w.=+,@-]{0,254})*$/;
  * @throws {TypeError} when it is none
  */
 export function checkObjectKey(key: string): string {
-  if (key.length <= MAX_CHARS && KEY.test(key)) return key;
+  if (isObjectKey(key)) return key;
   throw new TypeError(
     "An object key is segments of letters, digits and _-.=+,@ parted by /, none beginning with a " +
       "dot, of 255 characters at most and 800 together",
