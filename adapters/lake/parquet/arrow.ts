@@ -104,7 +104,7 @@ export function columnsOfStream(stream: Uint8Array): FileColumn[] {
 }
 
 /**
- * Reads a stream. The buffers are parts of the stream where it is one batch, and copies else.
+ * Reads a stream.
  *
  * @param stream the bytes of a stream
  * @param fields which columns, by their ids; one that is not there is null in every row
@@ -119,8 +119,7 @@ export function fromArrowStream(stream: Uint8Array, fields: readonly LakeField[]
     const index = indexes.get(field.id);
     if (index === undefined || length === 0) return nullColumn(field.type, length);
     const parts = table.batches.map(({ data }) => columnOf(data.children[index], field));
-    const [only] = parts;
-    return only !== undefined && parts.length === 1 ? only : concat(parts);
+    return concat(parts);
   });
   return { fields, length, columns };
 }

@@ -33,7 +33,6 @@ export function encodeFile(
   let properties = new WriterPropertiesBuilder()
     .setCompression(Compression.ZSTD)
     .setWriterVersion(WriterVersion.V1)
-    .setCreatedBy("LakeSync")
     .setMaxRowGroupSize(options.rowGroupRows ?? DEFAULT_ROW_GROUP_ROWS)
     .setKeyValueMetadata(new Map(options.metadata));
   batch.columns.forEach((column, i) => {

@@ -6,4 +6,5 @@
 
 export * from "./parquet.ts";
 export { openParquetReader } from "./reader.ts";
-export { openParquetWriter, type ParquetThreading } from "./writer.ts";
+export type { ParquetThreading } from "./thread.ts";
+export { openParquetWriter } from "./writer.ts";

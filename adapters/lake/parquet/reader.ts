@@ -4,19 +4,22 @@
  * @module
  */
 
-import { decodeFile } from "./codec.ts";
 import type { ParquetReader } from "./parquet.ts";
-import { loadLibrary } from "./wasm.ts";
-import type { ParquetThreading } from "./writer.ts";
+import { ParquetThread, type ParquetThreading } from "./thread.ts";
 
 /**
- * Opens a reader.
+ * Opens a reader, whose errors are `ADAPTER_ERROR`; after one, others can be read.
  *
- * @param _threading where files are read
+ * @param threading where files are read
  */
-export function openParquetReader(_threading: ParquetThreading = {}): ParquetReader {
+export function openParquetReader(threading: ParquetThreading = {}): ParquetReader {
+  const thread = new ParquetThread(threading);
   return {
-    read: async (bytes, fields) => decodeFile(await loadLibrary(), bytes, fields),
-    close: () => Promise.resolve(),
+    async read(bytes, fields) {
+      const { batch } = await thread.ask({ kind: "read", bytes, fields });
+      if (batch === undefined) throw new TypeError("A file was not read");
+      return batch;
+    },
+    close: () => thread.close(),
   };
 }

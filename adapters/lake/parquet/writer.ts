@@ -4,24 +4,22 @@
  * @module
  */
 
-import { encodeFile } from "./codec.ts";
 import type { ParquetWriter } from "./parquet.ts";
-import { loadLibrary } from "./wasm.ts";
-
-/** Where files are written. */
-export interface ParquetThreading {
-  /** Whether in a thread of its own, where there are threads; it is unless this is false. */
-  readonly thread?: boolean;
-}
+import { ParquetThread, type ParquetThreading } from "./thread.ts";
 
 /**
- * Opens a writer.
+ * Opens a writer, whose errors are `ADAPTER_ERROR`; after one, others can be written.
  *
- * @param _threading where files are written
+ * @param threading where files are written
  */
-export function openParquetWriter(_threading: ParquetThreading = {}): ParquetWriter {
+export function openParquetWriter(threading: ParquetThreading = {}): ParquetWriter {
+  const thread = new ParquetThread(threading);
   return {
-    write: async (batch, options) => encodeFile(await loadLibrary(), batch, options),
-    close: () => Promise.resolve(),
+    async write(batch, options) {
+      const { file } = await thread.ask({ kind: "write", batch, options });
+      if (file === undefined) throw new TypeError("A file was not written");
+      return file;
+    },
+    close: () => thread.close(),
   };
 }

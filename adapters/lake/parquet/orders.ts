@@ -1,0 +1,87 @@
+/**
+ * What is asked of the thread that writes and reads Parquet files, and what it answers.
+ *
+ * @module
+ */
+
+import type { Column } from "../columns/column.ts";
+import type { LakeField } from "../iceberg/schema.ts";
+import type { ColumnBatch, ParquetFile, ParquetOptions } from "./parquet.ts";
+import type { ParquetLibrary } from "./wasm.ts";
+
+/** Something to do. */
+export type Order =
+  | { readonly kind: "write"; readonly batch: ColumnBatch; readonly options: ParquetOptions }
+  | { readonly kind: "read"; readonly bytes: Uint8Array; readonly fields: readonly LakeField[] };
+
+/** What came of it. */
+export interface Outcome {
+  /** What was written. */
+  readonly file?: ParquetFile;
+  /** What was read. */
+  readonly batch?: ColumnBatch;
+  /** Why it failed. */
+  readonly problem?: string;
+  /** How many bytes the library's memory has, which never gets less. */
+  readonly heapBytes: number;
+}
+
+/** The library and what is done with it, loaded when they are needed first. */
+let loading: Promise<(order: Order) => Omit<Outcome, "problem">> | undefined;
+
+async function load(): Promise<(order: Order) => Omit<Outcome, "problem">> {
+  const [{ decodeFile, encodeFile }, { loadLibrary }] = await Promise.all([
+    import("./codec.ts"),
+    import("./wasm.ts"),
+  ]);
+  const library: ParquetLibrary = await loadLibrary();
+  return (order) => {
+    const made = order.kind === "write"
+      ? { file: encodeFile(library, order.batch, order.options) }
+      : { batch: decodeFile(library, order.bytes, order.fields) };
+    return { ...made, heapBytes: library.wasmMemory().buffer.byteLength };
+  };
+}
+
+/**
+ * Does what is asked, in the thread it is called in.
+ *
+ * @param order what to do
+ * @returns what came of it; failures are in it
+ */
+export async function follow(order: Order): Promise<Outcome> {
+  try {
+    return (await (loading ??= load()))(order);
+  } catch (error) {
+    return { problem: error instanceof Error ? error.message : String(error), heapBytes: 0 };
+  }
+}
+
+/** The buffers that a message to another thread may take away. */
+export function buffersOf(
+  { batch, file }: { batch?: ColumnBatch; file?: ParquetFile },
+): ArrayBuffer[] {
+  const views = (batch?.columns ?? []).flatMap(viewsOf);
+  if (file !== undefined) views.push(file.bytes);
+  return [...new Set(views.map(({ buffer }) => buffer))].filter((buffer) =>
+    buffer instanceof ArrayBuffer
+  );
+}
+
+function viewsOf({ validity, data }: Column): ArrayBufferView[] {
+  const views: ArrayBufferView[] = validity === undefined ? [] : [validity];
+  switch (data.kind) {
+    case "bits":
+      views.push(data.bits);
+      break;
+    case "bytes":
+      views.push(data.offsets, data.bytes);
+      break;
+    case "int128":
+      views.push(data.halves);
+      break;
+    default:
+      views.push(data.values);
+  }
+  return views;
+}

@@ -1,0 +1,134 @@
+/**
+ * A thread that writes and reads Parquet files, one after the other. It starts with the first of
+ * them; where it cannot start, files are written and read here and hold up what else there is to do.
+ *
+ * @module
+ */
+
+import { Worker } from "node:worker_threads";
+import { LakeSyncError } from "@lakesync/core";
+import { getLogger } from "@logtape/logtape";
+import { buffersOf, follow, type Order, type Outcome } from "./orders.ts";
+import { ENTRY, READY, ROLE } from "./worker.ts";
+
+const logger = getLogger(["lakesync", "lake"]);
+
+/** The library's memory never gets less, so a thread that has more of it is replaced. */
+const DEFAULT_MAX_HEAP_BYTES = 256 * 2 ** 20;
+
+/** Where files are written and read. */
+export interface ParquetThreading {
+  /** Whether in a thread of its own, where there are threads; it is unless this is false. */
+  readonly thread?: boolean;
+  /** How many bytes the library's memory may keep between two files, 256 MiB unless given. */
+  readonly maxHeapBytes?: number;
+}
+
+/** Does what is asked, one order after the other. */
+export class ParquetThread {
+  readonly #maxHeapBytes: number;
+  #inLine: boolean;
+  #worker: Worker | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+
+  /**
+   * Nothing starts yet.
+   *
+   * @param threading where orders are followed
+   */
+  constructor({ thread = true, maxHeapBytes = DEFAULT_MAX_HEAP_BYTES }: ParquetThreading) {
+    this.#inLine = !thread;
+    this.#maxHeapBytes = maxHeapBytes;
+  }
+
+  /**
+   * Does what is asked, after what was asked before.
+   *
+   * @param order what to do; the buffers of a batch in it are taken away
+   * @returns what came of it
+   * @throws {LakeSyncError} `ADAPTER_ERROR` when it failed
+   */
+  ask(order: Order): Promise<Outcome> {
+    if (this.#isClosed) return Promise.reject(failed("it is closed"));
+    const outcome = this.#last.then(() => this.#follow(order));
+    this.#last = outcome.catch(() => {});
+    return outcome;
+  }
+
+  /** Ends the thread, after what was asked before. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#last;
+    await this.#end();
+  }
+
+  async #follow(order: Order): Promise<Outcome> {
+    const worker = this.#inLine ? undefined : this.#worker ??= await this.#start();
+    if (worker === undefined) return checked(await follow(order));
+    worker.ref();
+    let outcome: Outcome;
+    try {
+      const answer = nextMessage(worker);
+      worker.postMessage(order, order.kind === "write" ? buffersOf(order) : []);
+      outcome = await answer;
+    } catch (error) {
+      await this.#end();
+      throw failed(messageOf(error));
+    }
+    worker.unref();
+    // What the library does after a failure is not known.
+    const isSpent = outcome.problem !== undefined || outcome.heapBytes > this.#maxHeapBytes;
+    if (isSpent) await this.#end();
+    return checked(outcome);
+  }
+
+  async #start(): Promise<Worker | undefined> {
+    let worker: Worker | undefined;
+    try {
+      worker = new Worker(ENTRY, { workerData: ROLE, name: ROLE });
+      if (await nextMessage<string>(worker) === READY) return worker;
+    } catch (error) {
+      logger.warn(
+        "The Parquet thread cannot start, so writing files holds up other requests: {message}",
+        { message: messageOf(error) },
+      );
+    }
+    this.#inLine = true;
+    await worker?.terminate();
+    return undefined;
+  }
+
+  async #end(): Promise<void> {
+    const worker = this.#worker;
+    this.#worker = undefined;
+    await worker?.terminate();
+  }
+}
+
+function checked(outcome: Outcome): Outcome {
+  if (outcome.problem !== undefined) throw failed(outcome.problem);
+  return outcome;
+}
+
+function failed(why: string): LakeSyncError {
+  return new LakeSyncError("ADAPTER_ERROR", `Parquet cannot be written or read: ${why}`);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Waits for what a thread says next, or for its end. */
+function nextMessage<Message = Outcome>(worker: Worker): Promise<Message> {
+  const { promise, resolve, reject } = Promise.withResolvers<Message>();
+  const onExit = (code: number) => reject(new Error(`The thread ended with code ${code}`));
+  worker.once("message", resolve);
+  worker.once("error", reject);
+  worker.once("exit", onExit);
+  return promise.finally(() => {
+    worker.off("message", resolve);
+    worker.off("error", reject);
+    worker.off("exit", onExit);
+  });
+}
