@@ -44,3 +44,44 @@ export function lakeLocation(root: string): LakeLocation {
     },
   };
 }
+
+const encoder = new TextEncoder();
+
+function escaped(text: string): string {
+  return Array.from(encoder.encode(text), (byte) => `+${byte.toString(16).padStart(2, "0")}`)
+    .join("");
+}
+
+/**
+ * The folder of a name: the name, with what keys do not have written as `+` and its bytes.
+ *
+ * @param name a namespace's or a table's
+ */
+export function folderOfName(name: string): string {
+  const folder = name.replace(/[^\w.-]/gu, escaped).replace(/^\./, escaped);
+  return folder === "" ? "+" : folder;
+}
+
+/**
+ * The name of a folder.
+ *
+ * @param folder the folder, by {@linkcode folderOfName}
+ */
+export function nameOfFolder(folder: string): string {
+  const bytes = Uint8Array.from(
+    folder === "+" ? [] : folder.match(/\+[0-9a-f]{2}|[^]/g) ?? [],
+    (part) => part.length === 1 ? part.charCodeAt(0) : parseInt(part.slice(1), 16),
+  );
+  return new TextDecoder().decode(bytes);
+}
+
+/**
+ * The folder of a table's objects, as a key.
+ *
+ * @param table its name
+ */
+export function tableFolder(
+  table: { readonly namespace: string; readonly name: string },
+): string {
+  return `${folderOfName(table.namespace)}/${folderOfName(table.name)}`;
+}

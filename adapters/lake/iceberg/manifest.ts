@@ -116,3 +116,8 @@ export interface ManifestFile {
   /** How it is encrypted. */
   readonly keyMetadata?: Uint8Array;
 }
+
+/** Whether a file is in the table. */
+export function isLive(entry: Pick<ManifestEntry, "status">): boolean {
+  return entry.status !== "deleted";
+}

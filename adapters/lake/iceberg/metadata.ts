@@ -5,6 +5,8 @@
  * @module
  */
 
+import { parseJson } from "./json.ts";
+
 /**
  * A 64-bit number: a `bigint` exactly where a `number` would round it, so `===` compares. LakeSync's
  * own are numbers; other engines' snapshot ids mostly are not.
@@ -227,4 +229,49 @@ export function specById(metadata: TableMetadata, id: number): PartitionSpec {
   const spec = metadata["partition-specs"].find((spec) => spec["spec-id"] === id);
   if (spec === undefined) throw new MetadataError(`The table has no partition spec ${id}`);
   return spec;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const TEXTS = ["table-uuid", "location"];
+const NUMBERS = [
+  "last-sequence-number",
+  "last-updated-ms",
+  "last-column-id",
+  "current-schema-id",
+  "default-spec-id",
+  "last-partition-id",
+  "default-sort-order-id",
+];
+const LISTS = ["schemas", "partition-specs", "sort-orders"];
+
+function isTableMetadata(
+  value: Readonly<Record<string, unknown>>,
+): value is Readonly<Record<string, unknown>> & TableMetadata {
+  return TEXTS.every((name) => typeof value[name] === "string") &&
+    NUMBERS.every((name) => typeof value[name] === "number") &&
+    LISTS.every((name) => Array.isArray(value[name]));
+}
+
+/**
+ * Reads metadata.
+ *
+ * @param text its JSON
+ * @throws {MetadataError} when it is none, or of another format version
+ */
+export function parseMetadata(text: string): TableMetadata {
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (cause) {
+    throw new MetadataError("The metadata is no JSON", { cause });
+  }
+  if (!isRecord(value)) throw new MetadataError("The metadata is no object");
+  if (value["format-version"] !== 2) {
+    throw new MetadataError(`Tables of format version ${value["format-version"]} are not known`);
+  }
+  if (!isTableMetadata(value)) throw new MetadataError("The metadata lacks what it must have");
+  return value;
 }
