@@ -20,6 +20,8 @@ import {
 
 /** Unfinished objects; no key begins with a dot. */
 const UNFINISHED = ".unfinished";
+/** What is older than this, in milliseconds, is not being written by any process any more. */
+const STALE_MS = 3_600_000;
 const IS_FOLDER = ["EISDIR", "ERR_FS_EISDIR"];
 
 async function orMissing<T>(work: Promise<T>): Promise<T | undefined> {
@@ -151,9 +153,20 @@ class FileObjects implements ObjectStore {
   }
 }
 
+/** Removes what nobody will finish. */
+async function sweep(unfinished: string): Promise<void> {
+  for (const name of await readdir(unfinished)) {
+    const path = join(unfinished, name);
+    const found = await orMissing(stat(path));
+    if (found !== undefined && found.mtimeMs < Date.now() - STALE_MS) {
+      await rm(path, { force: true });
+    }
+  }
+}
+
 /**
  * Opens a folder of objects, and makes it when it is not there. What an earlier process did not
- * finish is removed, so one process at a time opens a folder.
+ * finish is removed after an hour, so that others may have the folder open too.
  *
  * @param folder its path
  *
@@ -171,7 +184,7 @@ class FileObjects implements ObjectStore {
 export async function openFileObjects(folder: string): Promise<ObjectStore> {
   const unfinished = join(resolve(folder), UNFINISHED);
   await makeFolder(resolve(folder));
-  await rm(unfinished, { recursive: true, force: true });
-  await mkdir(unfinished);
+  await mkdir(unfinished, { recursive: true });
+  await sweep(unfinished);
   return new FileObjects(folder);
 }
