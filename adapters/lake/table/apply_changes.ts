@@ -25,7 +25,15 @@ import type { ColumnBatch } from "../parquet/parquet.ts";
 import { NOTHING, RowImages } from "./fold.ts";
 
 /** LakeSync's own columns that the fold reads. */
-export const FOLD_COLUMNS: readonly string[] = ["_op", "_row_id", "_changed", "_raw", "_effect"];
+export const FOLD_COLUMNS: readonly string[] = [
+  "_op",
+  "_row_id",
+  "_seq",
+  "_slice",
+  "_changed",
+  "_raw",
+  "_effect",
+];
 
 /** The fields that are read of files of changes: {@linkcode FOLD_COLUMNS} and the values. */
 export function foldFields(table: LakeTable): readonly LakeField[] {
@@ -53,6 +61,16 @@ interface Shape {
 interface Held {
   readonly current: Column | undefined;
   readonly former: readonly (readonly [values: Column, from: ColumnType])[];
+}
+
+interface OpenBatch {
+  readonly values: readonly Held[];
+  /** How many rows are before its own. */
+  readonly start: number;
+  readonly length: number;
+  readonly seqs: (row: number) => number;
+  readonly slices: (row: number) => number;
+  readonly texts: (row: number) => Texts;
 }
 
 const NO_MEMBERS: Members = {};
@@ -99,12 +117,23 @@ export class ChangeFold {
   }
 
   /**
-   * Applies rows.
+   * Applies the rows of one commit.
    *
-   * @param batch rows with the fields of {@linkcode foldFields}
+   * @param batches its files: rows with the fields of {@linkcode foldFields}
+   * @param refill the commit at which rows were filled anew: what is before it is left out
    */
-  apply(batch: ColumnBatch): void {
-    const [ops, ids, changed, raws, effects] = FOLD_COLUMNS.map((name) => textsOf(batch, name));
+  apply(batches: readonly ColumnBatch[], refill: number = 0): void {
+    const opened = batches.map((batch) => this.#open(batch));
+    for (const { batch, row } of inOrder(opened)) {
+      const { values, start, texts, seqs } = batch;
+      const read = texts(row);
+      const isBefore = read.op === "SET" ? seqs(row) < refill : seqs(row) <= refill;
+      if (refill > 0 && isBefore) continue;
+      this.#applyRow(values, row, start, read);
+    }
+  }
+
+  #open(batch: ColumnBatch): OpenBatch {
     const byId = new Map(batch.fields.map(({ id }, i) => [id, batch.columns[i]]));
     const values = this.#columns.map(({ field, former }): Held => ({
       current: byId.get(field.id),
@@ -113,19 +142,35 @@ export class ChangeFold {
         return column === undefined ? [] : [[column, from] as const];
       }),
     }));
-    for (let row = 0; row < batch.length; row++) {
-      this.#applyRow(values, row, {
-        op: ops?.(row) ?? "",
-        rowId: ids?.(row) ?? "",
-        changed: changed?.(row),
-        raw: raws?.(row),
-        effect: effects?.(row),
-      });
-    }
     for (const [i, { field }] of this.#columns.entries()) {
       this.#read[i]?.push(values[i]?.current ?? nullColumn(field.type, batch.length));
     }
+    const start = this.#rows;
     this.#rows += batch.length;
+    const text = (name: string) => {
+      const value = reader(batch, name);
+      return (row: number) => {
+        const read = value(row);
+        return typeof read === "string" ? read : undefined;
+      };
+    };
+    const [op, rowId, changed] = [text("_op"), text("_row_id"), text("_changed")];
+    const [raw, effect] = [text("_raw"), text("_effect")];
+    const [seq, slice] = [reader(batch, "_seq"), reader(batch, "_slice")];
+    return {
+      values,
+      start,
+      length: batch.length,
+      seqs: (row) => Number(seq(row)),
+      slices: (row) => Number(slice(row) ?? Infinity),
+      texts: (row) => ({
+        op: op(row) ?? "",
+        rowId: rowId(row) ?? "",
+        changed: changed(row),
+        raw: raw(row),
+        effect: effect(row),
+      }),
+    };
   }
 
   /**
@@ -143,7 +188,7 @@ export class ChangeFold {
     });
   }
 
-  #applyRow(values: readonly Held[], row: number, texts: Texts): void {
+  #applyRow(values: readonly Held[], row: number, start: number, texts: Texts): void {
     const effect = texts.effect === undefined ? NO_MEMBERS : parse(texts.effect);
     const shape = this.#shapeOf(texts, effect);
     if (shape === undefined) return;
@@ -153,7 +198,7 @@ export class ChangeFold {
       const { current, former = [] } = values[column] ?? {};
       const isThere = current !== undefined && !isNull(current, row);
       const source = isThere
-        ? (this.#rows + row) * 2
+        ? (start + row) * 2
         : this.#keep(column, formerValue(former, row) ?? stored(raw, name));
       this.images.put(image, column, source);
     }
@@ -222,12 +267,25 @@ function parse(json: string): Members {
   return JSON.parse(json);
 }
 
-/** Reads the texts of a column. */
-function textsOf(batch: ColumnBatch, name: string): (row: number) => string | undefined {
+function reader(batch: ColumnBatch, name: string): (row: number) => Value {
   const column = batch.columns[batch.fields.findIndex((field) => field.name === name)];
   if (column === undefined) throw new TypeError(`Changes are to be read with ${name}`);
-  return (row) => {
-    const text = valueAt(column, row);
-    return typeof text === "string" ? text : undefined;
-  };
+  return (row) => valueAt(column, row);
+}
+
+/** The rows of a commit: of one file as they are there, of several by their places. */
+function* inOrder(
+  batches: readonly OpenBatch[],
+): Generator<{ readonly batch: OpenBatch; readonly row: number }> {
+  const [only, second] = batches;
+  if (only !== undefined && second === undefined) {
+    for (let row = 0; row < only.length; row++) yield { batch: only, row };
+    return;
+  }
+  yield* batches
+    .flatMap((batch) => Array.from({ length: batch.length }, (_, row) => ({ batch, row })))
+    .sort((a, b) =>
+      a.batch.seqs(a.row) - b.batch.seqs(b.row) ||
+      (a.batch.slices(a.row) - b.batch.slices(b.row) || 0)
+    );
 }

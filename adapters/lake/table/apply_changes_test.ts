@@ -25,13 +25,14 @@ const CELLS = cellColumns(LAYOUT);
 /** Changes as the columns that are read of their files. */
 function batchOf(given: ReturnType<typeof placed>[]): ColumnBatch {
   const rows = given.map((change) => encodeChange(LAYOUT, change));
-  const texts = rows.map((
-    { op, rowId, changed, raw, effect },
-  ) => [op, rowId, changed, raw, effect]);
+  const own = rows.map(({ op, rowId, seq, slice, changed, raw, effect }) => [
+    ...[op, rowId, seq, slice],
+    ...[changed, raw, effect],
+  ]);
   const all = foldFields(LAYOUT).map((field, i): [LakeField, readonly Value[]] => [
     field,
     i < FOLD_COLUMNS.length
-      ? texts.map((text) => text[i] ?? null)
+      ? own.map((values) => values[i] ?? null)
       : rows.map(({ values }) => values[COLUMNS.findIndex((c) => c.field.id === field.id)] ?? null),
   ]);
   return {
@@ -61,7 +62,7 @@ Deno.test("G10: changes fold to the rows that databases have of them, values in 
         batch.map(([change, version], n) => placed(change, i + 1, n, version))
       );
       const fold = new ChangeFold(LAYOUT);
-      for (const batch of all) fold.apply(batchOf(batch));
+      for (const batch of all) fold.apply([batchOf(batch)]);
       const sources = fold.sources();
       const position = { seq: 1, lives: [], writer: "" };
       const expected = mergeImages(
