@@ -6,5 +6,4 @@
 
 export * from "./parquet.ts";
 export { openParquetReader } from "./reader.ts";
-export type { ParquetThreading } from "./thread.ts";
 export { openParquetWriter } from "./writer.ts";

@@ -76,3 +76,11 @@ export interface ParquetReader {
   /** Gives back threads and memory. */
   close(): Promise<void>;
 }
+
+/** Where files are written and read. */
+export interface ParquetThreading {
+  /** Whether in a thread of its own, where there are threads; it is unless this is false. */
+  readonly thread?: boolean;
+  /** How many bytes the library's memory may keep between two files, 256 MiB unless given. */
+  readonly maxHeapBytes?: number;
+}

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { ParquetReader } from "./parquet.ts";
-import { ParquetThread, type ParquetThreading } from "./thread.ts";
+import type { ParquetReader, ParquetThreading } from "./parquet.ts";
+import { ParquetThread } from "./thread.ts";
 
 /**
  * Opens a reader, whose errors are `ADAPTER_ERROR`; after one, others can be read.

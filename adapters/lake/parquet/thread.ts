@@ -9,20 +9,13 @@ import { Worker } from "node:worker_threads";
 import { LakeSyncError } from "@lakesync/core";
 import { getLogger } from "@logtape/logtape";
 import { buffersOf, follow, type Order, type Outcome } from "./orders.ts";
+import type { ParquetThreading } from "./parquet.ts";
 import { ENTRY, READY, ROLE } from "./worker.ts";
 
 const logger = getLogger(["lakesync", "lake"]);
 
 /** The library's memory never gets less, so a thread that has more of it is replaced. */
 const DEFAULT_MAX_HEAP_BYTES = 256 * 2 ** 20;
-
-/** Where files are written and read. */
-export interface ParquetThreading {
-  /** Whether in a thread of its own, where there are threads; it is unless this is false. */
-  readonly thread?: boolean;
-  /** How many bytes the library's memory may keep between two files, 256 MiB unless given. */
-  readonly maxHeapBytes?: number;
-}
 
 /** Does what is asked, one order after the other. */
 export class ParquetThread {

@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { ParquetWriter } from "./parquet.ts";
-import { ParquetThread, type ParquetThreading } from "./thread.ts";
+import type { ParquetWriter, ParquetThreading } from "./parquet.ts";
+import { ParquetThread } from "./thread.ts";
 
 /**
  * Opens a writer, whose errors are `ADAPTER_ERROR`; after one, others can be written.
