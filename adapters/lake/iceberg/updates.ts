@@ -91,8 +91,23 @@ function* fieldIds(type: unknown): Generator<number> {
   }
 }
 
+function checkSchema({ fields, "identifier-field-ids": identifiers = [] }: TableSchema): void {
+  const [ids, names] = [new Set<number>(), new Set<string>()];
+  for (const { id, name } of fields) {
+    if (ids.has(id)) throw new MetadataError(`Two columns have the number ${id}`);
+    if (names.has(name)) throw new MetadataError(`Two columns are called ${name}`);
+    ids.add(id);
+    names.add(name);
+  }
+  for (const id of identifiers) {
+    if (fields.some((field) => field.id === id && field.required)) continue;
+    throw new MetadataError(`The column ${id} names rows, so it must be there and required`);
+  }
+}
+
 function addSchema(working: Working, update: Update<"add-schema">): Working {
   const { metadata } = working;
+  checkSchema(update.schema);
   const shape = schemaShape(update.schema);
   const known = metadata.schemas.find((schema) => sameJson(schemaShape(schema), shape));
   const id = known?.["schema-id"] ??
