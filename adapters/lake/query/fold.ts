@@ -1,0 +1,150 @@
+/**
+ * The rows of a table as SQL: what its changes make of the rows that were there before. Each change
+ * has its effect as `changes.ts` and `effects.ts` of the flush write it; most say it themselves, the
+ * others have it as JSON. Pure functions.
+ *
+ * @module
+ */
+
+import type { ColumnField, LakeColumn, LakeTable } from "../flush/layout.ts";
+import { fromJsonSql } from "./json_values.ts";
+import { FILE_ROW } from "./relation.ts";
+import { nameSql, typeSql } from "./sql.ts";
+
+/** What rows are made of; all are queries. */
+export interface FoldSources {
+  /** Rows as they were, with the table's fields; undefined when there were none. */
+  readonly rows: string | undefined;
+  /** Rows that readers did not see, with their cells; undefined when there were none. */
+  readonly hidden: string | undefined;
+  /** Changes since, with the fields of a table of changes and their place in the file. */
+  readonly changes: string;
+}
+
+/** Whether a change says itself what it did. */
+const PLAIN = "_effect IS NULL";
+
+/** A change after which its row is as it was: nobody knows its effect, it is to be set later. */
+const NO_EFFECT = `(_effect IS NOT NULL AND _op <> 'SET' AND
+  (json_extract(_effect, '$.unsettles') IS NOT NULL OR
+   json_extract(_effect, '$.unknown') IS NOT NULL))`;
+
+/** The order of changes: commit, slice (null is after all of them), place in the file. */
+const PLACE = `(_seq::HUGEINT * 18446744073709551616 +
+  (COALESCE(_slice, 2147483647)::BIGINT * 4294967296 + ${FILE_ROW}))`;
+
+const NUMBERS = `from_json(json_extract(_effect, '$.numbers'), '["INTEGER"]')`;
+const LOST = `from_json(json_extract(_effect, '$.lost'), '["INTEGER"]')`;
+const REPLACES = "COALESCE((_effect ->> '$.replaces')::BOOLEAN, _op <> 'UPDATE')";
+const VISIBLE = "COALESCE((_effect ->> '$.visible')::BOOLEAN, _op <> 'DELETE')";
+
+/** A column on its way through the fold. */
+interface FoldColumn {
+  /** SQL of its value in a row. */
+  readonly value: string;
+  /** SQL of the value that a change gives it. */
+  readonly given: string;
+  /** SQL of whether a change gives it one, be it null. */
+  readonly isSet: string;
+  /** Its names in the fold. */
+  readonly as: string;
+  readonly set: string;
+  /** Its name in the end. */
+  readonly name: string;
+}
+
+/**
+ * Writes a query for the rows of a table.
+ *
+ * @param table the table
+ * @param sources what they are made of
+ * @returns a query with the table's columns, one for each column of the schema
+ */
+export function foldSql(table: LakeTable, { rows, hidden, changes }: FoldSources): string {
+  const keys = table.columns.filter(({ isKey }) => isKey);
+  const keyList = keys.map(({ field }) => nameSql(field.name)).join(", ");
+  const columns = table.columns.filter(({ isKey }) => !isKey)
+    .map((column, i) => foldColumn(table, column, i));
+  const given = columns.map(({ given, isSet, as, set }) => `${given} AS ${as}, ${isSet} AS ${set}`);
+  const kept = columns.map(({ value, as, set }) => `${value} AS ${as}, true AS ${set}`);
+  const select = (...items: readonly string[]) => ["SELECT " + keyList, ...items].join(", ");
+  const parts = [
+    `${
+      select(
+        `${PLACE} AS place`,
+        `CASE WHEN ${PLAIN} THEN _op <> 'DELETE' ELSE ${VISIBLE} END AS v`,
+        ...given,
+      )
+    }
+      FROM (${changes}) WHERE NOT ${NO_EFFECT}`,
+  ];
+  const changed =
+    `(SELECT DISTINCT ${keyList} FROM (${changes}) WHERE NOT ${NO_EFFECT}) AS changed`;
+  const using = `USING (${keyList})`;
+  for (const [before, isVisible] of [[rows, true], [hidden, false]] as const) {
+    if (before === undefined) continue;
+    parts.push(`${select("-1::HUGEINT", `${isVisible}`, ...kept)}
+      FROM (${before}) SEMI JOIN ${changed} ${using}`);
+  }
+  const last = columns.map(({ as, set }) => `arg_max_null(${as}, place) FILTER (${set}) AS ${as}`);
+  const folded = `${select("arg_max(v, place) AS v", ...last)}
+    FROM (${parts.join(" UNION ALL ")}) GROUP BY ${keyList}`;
+  const shown = table.columns.map((column) =>
+    columns.find(({ name }) => name === column.field.name)?.as ?? nameSql(column.field.name)
+  );
+  const named = (list: readonly string[]) =>
+    list.map((sql, i) => `${sql} AS ${nameSql(table.columns[i]?.field.name ?? "")}`).join(", ");
+  const made = `SELECT ${named(shown)} FROM (${folded}) WHERE v`;
+  if (rows === undefined) return made;
+  const same = table.columns.map((column) => valueSql(column));
+  return `SELECT ${named(same)} FROM (${rows}) ANTI JOIN ${changed} ${using} UNION ALL ${made}`;
+}
+
+/**
+ * A column's value: that of its field, or of the one that it had before it was widened.
+ *
+ * @param column the column
+ * @returns SQL of its type of now
+ */
+export function valueSql({ field, former }: LakeColumn): string {
+  const name = nameSql(field.name);
+  if (former.length === 0) return name;
+  return `COALESCE(${
+    [name, ...former.toReversed().map((old) => widenedSql(old, field))].join(", ")
+  })`;
+}
+
+function widenedSql(old: ColumnField, { type }: ColumnField): string {
+  const name = nameSql(old.name);
+  if (type !== "string") return `CAST(${name} AS ${typeSql(type)})`;
+  if (old.type === "date") return dateTextSql(name);
+  if (old.type !== "timestamptz") return name;
+  const utc = `timezone('UTC', ${name})`;
+  const digits = `CASE WHEN epoch_us(${name}) % 1000 = 0 THEN strftime(${utc}, '.%gZ')
+    ELSE strftime(${utc}, '.%fZ') END`;
+  return `${dateTextSql(utc)} || strftime(${utc}, 'T%H:%M:%S') || ${digits}`;
+}
+
+/** The year 0000 is the year 1 BC to DuckDB, and has no text of four digits there. */
+function dateTextSql(sql: string): string {
+  return `printf('%04d-%02d-%02d', year(${sql}), month(${sql}), day(${sql}))`;
+}
+
+function foldColumn(table: LakeTable, column: LakeColumn, i: number): FoldColumn {
+  const { number, field } = column;
+  const names = [...table.names].filter(([, other]) => other === number).map(([name]) => name);
+  const known = [...names, `#${number}`];
+  const isNamed = `(${known.map((name) => `contains(_changed, '"${name}"')`).join(" OR ")})`;
+  const isWritten = `CASE WHEN ${NUMBERS} IS NULL THEN ${isNamed}
+    ELSE list_contains(${NUMBERS}, ${number}) END AND COALESCE(NOT list_contains(${LOST}, ${number}), true)`;
+  const cells = `json_extract(_effect, '$.cells[*][2]."${number}"')`;
+  const hasCell = `COALESCE(len(${cells}), 0) > 0`;
+  const value = valueSql(column);
+  const json = (sql: string) => fromJsonSql(sql, field.type, field.from);
+  const isSet = `CASE WHEN ${PLAIN} THEN _op <> 'UPDATE' OR ${isNamed}
+    ELSE ${REPLACES} OR ${hasCell} OR (${isWritten}) END`;
+  const given = `CASE WHEN ${PLAIN} THEN ${value} WHEN ${hasCell} THEN ${json(`${cells}[1]`)}
+    WHEN ${isWritten} THEN ${value}
+    ELSE NULL::${typeSql(field.type)} END`;
+  return { value, given, isSet, as: `c${i}`, set: `s${i}`, name: field.name };
+}

@@ -1,0 +1,82 @@
+/**
+ * Files of a snapshot as one relation of DuckDB: columns are found by their field ids, so those that
+ * were renamed, added or widened are as the schema of now has them, and rows that position deletes
+ * name are left out. Pure functions.
+ *
+ * @module
+ */
+
+import type { LakeField } from "../iceberg/schema.ts";
+import { listSql, nameSql, textSql, typeSql } from "./sql.ts";
+
+/** A file of data that DuckDB can open. */
+export interface ReadableFile {
+  /** Where it is, for DuckDB. */
+  readonly path: string;
+  /** Its location, by which delete files name it. */
+  readonly location: string;
+  /** Where the files of position deletes are that may name it, for DuckDB. */
+  readonly deletes: readonly string[];
+}
+
+/** The name of the column with a row's place in its file. */
+export const FILE_ROW = "file_row_number";
+
+/** The columns of position deletes. */
+const DELETE_FIELDS: readonly LakeField[] = [
+  { id: 2_147_483_546, name: "file_path", type: "string", required: true },
+  { id: 2_147_483_545, name: "pos", type: "long", required: true },
+];
+
+function mapSql(fields: readonly LakeField[]): string {
+  const entries = fields.map(({ id, name, type }) =>
+    `${id}: {name: ${textSql(name)}, type: ${textSql(typeSql(type))}, default_value: NULL}`
+  );
+  return `MAP {${entries.join(", ")}}`;
+}
+
+function readSql(
+  fields: readonly LakeField[],
+  paths: readonly string[],
+  more: string = "",
+): string {
+  return `read_parquet(${listSql(paths)}, schema = ${mapSql(fields)}${more})`;
+}
+
+/**
+ * Writes a query over files.
+ *
+ * @param fields the columns of now; at least one
+ * @param files the files; when there are none the query has no rows
+ * @returns a query with these columns, and {@linkcode FILE_ROW}
+ */
+export function relationSql(fields: readonly LakeField[], files: readonly ReadableFile[]): string {
+  const columns = [...fields.map(({ name }) => nameSql(name)), FILE_ROW].join(", ");
+  const whole = files.filter(({ deletes }) => deletes.length === 0);
+  const parts: string[] = [];
+  if (whole.length > 0) {
+    const read = readSql(fields, whole.map(({ path }) => path), ", file_row_number = true");
+    parts.push(`SELECT ${columns} FROM ${read}`);
+  }
+  const torn = files.filter(({ deletes }) => deletes.length > 0);
+  if (torn.length > 0) parts.push(tornSql(fields, columns, torn));
+  if (parts.length > 0) return parts.join(" UNION ALL ");
+  const nulls = fields.map(({ name, type }) => `NULL::${typeSql(type)} AS ${nameSql(name)}`);
+  return `SELECT ${nulls.join(", ")}, NULL::BIGINT AS ${FILE_ROW} WHERE false`;
+}
+
+/** Files of which rows are gone: delete files name them by their locations. */
+function tornSql(
+  fields: readonly LakeField[],
+  columns: string,
+  files: readonly ReadableFile[],
+): string {
+  const more = ", file_row_number = true, filename = 'lakesync_file'";
+  const read = readSql(fields, files.map(({ path }) => path), more);
+  const places = files.map(({ path, location }) => `(${textSql(path)}, ${textSql(location)})`);
+  const deletes = readSql(DELETE_FIELDS, [...new Set(files.flatMap(({ deletes }) => deletes))]);
+  return `SELECT ${columns} FROM ${read} AS kept WHERE NOT EXISTS (
+    SELECT 1 FROM ${deletes} AS gone
+    JOIN (VALUES ${places.join(", ")}) AS named(path, location) ON gone.file_path = named.location
+    WHERE named.path = kept.lakesync_file AND gone.pos = kept.${FILE_ROW})`;
+}
