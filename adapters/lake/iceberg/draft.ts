@@ -34,6 +34,11 @@ export interface SnapshotOptions {
   readonly fromNothing?: boolean;
   /** What it does; found by its files when not given. */
   readonly operation?: Operation;
+  /**
+   * The sequence number of the files that it adds, when they have rows of files up to that one which
+   * are replaced; the snapshot's own when not given.
+   */
+  readonly dataSequence?: number;
 }
 
 /** An object that is to be written. */
@@ -150,7 +155,7 @@ export class Draft {
     return files.map((dataFile) => ({
       status: "added",
       snapshotId: this.id,
-      sequenceNumber: this.sequenceNumber,
+      sequenceNumber: this.#options.dataSequence ?? this.sequenceNumber,
       fileSequenceNumber: this.sequenceNumber,
       dataFile,
     }));

@@ -208,7 +208,8 @@ function fromFileRecord(record: FileRecord, { spec, types }: Partitioning): Data
 }
 
 /**
- * An entry as a record. One that is added has no sequence number: it inherits the manifest's.
+ * An entry as a record. One that is added has no sequence number: it inherits the manifest's, unless
+ * its rows are older than that.
  *
  * @param entry the entry
  * @param partitioning how its file is kept apart
@@ -221,7 +222,9 @@ export function toEntryRecord(
   return {
     status: STATUSES.indexOf(entry.status),
     snapshot_id: entry.snapshotId,
-    sequence_number: inherits ? null : entry.sequenceNumber,
+    sequence_number: inherits && entry.sequenceNumber === entry.fileSequenceNumber
+      ? null
+      : entry.sequenceNumber,
     file_sequence_number: inherits ? null : entry.fileSequenceNumber,
     data_file: toFileRecord(entry.dataFile, partitioning),
   };
