@@ -1,82 +1,48 @@
 /**
- * Files of rows: written to the lake, and told of as manifests tell of them.
+ * What manifests tell of a Parquet file.
  *
  * @module
  */
 
-import { formatJson } from "./iceberg/json.ts";
-import { keyAt, type LakeFiles } from "./iceberg/lake_files.ts";
-import type { DataFile, PartitionValue } from "./iceberg/manifest.ts";
-import { currentSchema, type TableMetadata } from "./iceberg/metadata.ts";
-import type { ColumnBatch, ColumnMetrics, ParquetFile, ParquetWriter } from "./parquet/parquet.ts";
+import type { DataFile } from "./iceberg/manifest.ts";
+import type { ColumnMetrics, ParquetFile } from "./parquet/parquet.ts";
 
-/** What a new file is. */
-export interface NewDataFile {
-  /** Its rows. They may be taken away. */
-  readonly batch: ColumnBatch;
-  /** Its partition, by the table's default spec; none when not given. */
-  readonly partition?: readonly PartitionValue[];
-  /** Whether its rows are sorted as the table's default order says. */
-  readonly isSorted?: boolean;
-  /** The file whose rows its positions take away; it is a file of data when not given. */
-  readonly deletesOf?: string;
-}
+/** What is to be told of a file beside what is in it. */
+export type FilePlace =
+  & Pick<DataFile, "filePath" | "specId" | "partition">
+  & Partial<Pick<DataFile, "content" | "sortOrderId" | "referencedDataFile">>;
 
 /**
- * Writes a file under a name that no other one has. Nothing names it until a commit does.
+ * Tells of a file.
  *
- * @param lake where objects are
- * @param writer writes Parquet
- * @param metadata the table
- * @param file what it is
+ * @param file the file as it was written
+ * @param place where it is in its table
  */
-export async function writeDataFile(
-  lake: LakeFiles,
-  writer: ParquetWriter,
-  metadata: TableMetadata,
-  file: NewDataFile,
-): Promise<DataFile> {
-  const { batch, partition = [], isSorted = false, deletesOf } = file;
-  const schema = deletesOf === undefined ? formatJson(currentSchema(metadata)) : undefined;
-  const written = await writer.write(batch, {
-    metadata: new Map(schema === undefined ? [] : [["iceberg.schema", schema]]),
-  });
-  const kind = deletesOf === undefined ? "" : "-deletes";
-  const filePath = `${metadata.location}/data/${crypto.randomUUID()}${kind}.parquet`;
-  await lake.store.putObject(keyAt(lake, filePath), written.bytes);
+export function dataFileOf(
+  { bytes, rows, metrics }: ParquetFile,
+  { content = "data", ...place }: FilePlace,
+): DataFile {
   return {
-    content: deletesOf === undefined ? "data" : "position-deletes",
-    filePath,
+    content,
     fileFormat: "PARQUET",
-    specId: metadata["default-spec-id"],
-    partition,
-    recordCount: written.rows,
-    fileSizeInBytes: written.bytes.length,
-    ...metricsOf(written),
-    ...(isSorted ? { sortOrderId: metadata["default-sort-order-id"] } : {}),
-    ...(deletesOf === undefined ? {} : { referencedDataFile: deletesOf }),
+    ...place,
+    recordCount: rows,
+    fileSizeInBytes: bytes.length,
+    valueCounts: byField(metrics, ({ values }) => values),
+    nullValueCounts: byField(metrics, ({ nulls }) => nulls),
+    lowerBounds: byField(metrics, ({ lower }) => lower),
+    upperBounds: byField(metrics, ({ upper }) => upper),
   };
 }
 
-type Metrics = Pick<DataFile, "valueCounts" | "nullValueCounts" | "lowerBounds" | "upperBounds">;
-
-function metricsOf({ metrics }: ParquetFile): Metrics {
-  return {
-    valueCounts: new Map(metrics.map(({ fieldId, values }) => [fieldId, values])),
-    nullValueCounts: new Map(metrics.map(({ fieldId, nulls }) => [fieldId, nulls])),
-    lowerBounds: bounds(metrics, ({ lower }) => lower),
-    upperBounds: bounds(metrics, ({ upper }) => upper),
-  };
-}
-
-function bounds(
+function byField<T>(
   metrics: readonly ColumnMetrics[],
-  boundOf: (column: ColumnMetrics) => Uint8Array | undefined,
-): ReadonlyMap<number, Uint8Array> {
-  const known = new Map<number, Uint8Array>();
+  valueOf: (column: ColumnMetrics) => T | undefined,
+): ReadonlyMap<number, T> {
+  const known = new Map<number, T>();
   for (const column of metrics) {
-    const bound = boundOf(column);
-    if (bound !== undefined) known.set(column.fieldId, bound);
+    const value = valueOf(column);
+    if (value !== undefined) known.set(column.fieldId, value);
   }
   return known;
 }

@@ -8,9 +8,9 @@ import { entriesOf, type LakeFiles, manifestsOf, readAt } from "../iceberg/lake_
 import type { DataFile, ManifestEntry } from "../iceberg/manifest.ts";
 import type { Snapshot, TableMetadata } from "../iceberg/metadata.ts";
 import type { LakeField } from "../iceberg/schema.ts";
-import type { ColumnBatch, ParquetReader, ParquetWriter } from "../parquet/parquet.ts";
+import type { ColumnBatch, ParquetReader } from "../parquet/parquet.ts";
 import { columnBuilder } from "../columns/mod.ts";
-import { writeDataFile } from "../data_file.ts";
+import { type FileWriting, writePositions } from "./write_file.ts";
 
 /** A file of data of a snapshot, and those that take rows of it away. */
 export interface LiveFile {
@@ -107,7 +107,7 @@ export async function readGone(
  * @param gone places of rows, ascending
  */
 export async function writeGone(
-  lake: LakeFiles & { readonly writer: ParquetWriter },
+  lake: FileWriting,
   metadata: TableMetadata,
   path: string,
   gone: readonly number[],
@@ -117,12 +117,7 @@ export async function writeGone(
     paths.append(path);
     positions.append(position);
   }
-  return await writeDataFile(lake, lake.writer, metadata, {
-    batch: {
-      fields: [PATH, POSITION],
-      length: gone.length,
-      columns: [paths.finish(), positions.finish()],
-    },
-    deletesOf: path,
-  });
+  const columns = [paths.finish(), positions.finish()];
+  const batch = { fields: [PATH, POSITION], length: gone.length, columns };
+  return await writePositions(lake, metadata, batch, path);
 }
