@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type JsonValue, type Value } from "@lakesync/core";
+import { type Hlc, type JsonValue, parseSchema, type Value } from "@lakesync/core";
 import fc from "fast-check";
-import type { Change, RowEffect } from "../../adapter.ts";
+import type { Cell, Change, DestinationTable, RowEffect } from "../../adapter.ts";
 import { mergeImages, type StoredRow } from "../../database/images.ts";
 import { encodeChange, encodeRow } from "../flush/changes.ts";
 import { changesSchema, type LakeTable, planTable, rowsSchema } from "../flush/layout.ts";
@@ -149,6 +149,95 @@ Deno.test("G10: the fold in SQL makes the rows that databases have, from any mom
       }),
       { numRuns: 60 },
     );
+  } finally {
+    duck.close();
+    await rm(folder, { recursive: true });
+  }
+});
+
+/** A table of two versions: in the second two columns have swapped names and three are wider. */
+function swapped(version: 1 | 2): DestinationTable {
+  const { tables } = parseSchema({
+    version,
+    tables: {
+      tasks: {
+        primaryKey: ["id"],
+        columns: version === 1
+          ? { id: "integer", a: "string", b: "string", day: "date", at: "timestamp", n: "integer" }
+          : {
+            id: "integer",
+            a: "string",
+            b: "string",
+            day: "string",
+            at: "string",
+            n: "number",
+          },
+      },
+    },
+  });
+  const table = tables.get("tasks") ?? assert.fail();
+  return { id: TABLE, table, columnIds: version === 1 ? [1, 2, 3, 4, 5, 6] : [1, 3, 2, 4, 5, 6] };
+}
+
+Deno.test("the fold in SQL knows columns by their numbers, slices, and values of narrower types", async () => {
+  const first = planTable(swapped(1), 1, undefined);
+  assert.ok(typeof first !== "string", String(first));
+  const second = planTable(swapped(2), 2, first);
+  assert.ok(typeof second !== "string", String(second));
+  const written = (
+    version: 1 | 2,
+    [seq, slice]: readonly [number, number],
+    rowId: string,
+    op: Change["op"],
+    columns: Readonly<Record<string, Value>>,
+  ): Change => {
+    const { table, columnIds } = swapped(version);
+    const numbers = Object.keys(columns).map((name) =>
+      columnIds[table.columns.findIndex((column) => column.name === name)] ?? 0
+    );
+    const stamp = { hlc: 5n as Hlc, clientId: "c" };
+    const cells = Object.values(columns).map((value, i): Cell => [numbers[i] ?? 0, value, stamp]);
+    const effect = { key: { table: TABLE, rowId }, isVisible: true, replaces: op === "INSERT" };
+    const change = { op, columns, effect: { ...effect, cells } };
+    return { ...placed(change, seq, slice, version), columnIds: numbers };
+  };
+  const young = [
+    written(1, [1, 0], "-7", "INSERT", {
+      a: "A",
+      b: "B",
+      day: "0000-02-29",
+      at: "0001-12-31T23:59:59.000001Z",
+      n: 2 ** 53 - 1,
+    }),
+    written(1, [1, 0], "8", "INSERT", { a: "x", b: "y", at: "2026-01-02T03:04:05.1Z" }),
+  ].map((change) => encodeChange(first, change));
+  const set = { key: { table: TABLE, rowId: "9" }, isVisible: true, replaces: true };
+  const old = [
+    encodeRow(second, { ...set, cells: [[2, "set"], [3, "row"]] }, { seq: 3 }, 0),
+    encodeChange(second, written(2, [2, 0], "-7", "UPDATE", { a: "B2" })),
+    encodeChange(second, written(1, [2, 0], "8", "UPDATE", { a: "x2", n: 5 })),
+    encodeChange(second, written(2, [3, 0], "9", "INSERT", { a: "lost" })),
+    encodeChange(second, written(2, [3, 1], "9", "UPDATE", { a: "lost too" })),
+  ];
+  const folder = await mkdtemp(join(tmpdir(), "lakesync-"));
+  const duck = await Duck.open({ memoryBytes: 512 * 2 ** 20 });
+  try {
+    const paths = [join(folder, "1.parquet"), join(folder, "2.parquet")] as const;
+    await writeChanges(paths[0], first, young);
+    await writeChanges(paths[1], second, old);
+    const files = paths.map((path) => ({ path, location: path, deletes: [] }));
+    const sql = foldSql(second, {
+      rows: undefined,
+      hidden: undefined,
+      changes: relationSql(changesSchema(second).fields, files),
+    });
+    const names = second.columns.map(({ name }) => name);
+    assert.deepEqual(names, ["id", "a", "b", "day", "at", "n"]);
+    assert.deepEqual(await duck.rows(`FROM (${sql}) ORDER BY id`), [
+      [-7, "B2", "A", "0000-02-29", "0001-12-31T23:59:59.000001Z", 2 ** 53 - 1],
+      [8, "y", "x2", null, "2026-01-02T03:04:05.100Z", 5],
+      [9, "row", "set", null, null, null],
+    ]);
   } finally {
     duck.close();
     await rm(folder, { recursive: true });
