@@ -7,6 +7,7 @@
 
 import type { DataFile } from "./manifest.ts";
 import type { Snapshot } from "./metadata.ts";
+import { partitionKey } from "./transform.ts";
 
 /** Files and rows, by what they are. */
 interface Tally {
@@ -53,7 +54,7 @@ function tally(files: readonly DataFile[]): Side {
 function partitionsOf({ added, removed }: FileChanges): number {
   const partitions = new Set<string>();
   for (const { specId, partition } of [...added, ...removed]) {
-    partitions.add([specId, ...partition.map((value) => `${typeof value}:${value}`)].join("/"));
+    partitions.add(partitionKey(specId, partition));
   }
   return partitions.size;
 }

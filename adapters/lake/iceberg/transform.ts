@@ -94,3 +94,13 @@ export function partitionTypes(
     return resultType(field.transform, source.type);
   });
 }
+
+/**
+ * Names a partition: the same for files of the same one.
+ *
+ * @param specId the partition spec
+ * @param partition a value for each of its fields
+ */
+export function partitionKey(specId: number, partition: readonly (SingleValue | null)[]): string {
+  return [specId, ...partition.map((value) => `${typeof value} ${value}`)].join("\u0000");
+}
