@@ -34,7 +34,7 @@ export const PROPERTY = {
   refillSeq: "lakesync.refill-seq",
   /** Up to which commit changes have been forgotten; of the table of the position. */
   forgottenSeq: "lakesync.forgotten-seq",
-  /** A JSON array of the keys of objects with the ids of rows that are unsettled. */
+  /** A JSON array of the locations of objects with the ids of rows that are unsettled. */
   unsettled: "lakesync.unsettled",
 } as const;
 
