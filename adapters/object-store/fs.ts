@@ -9,10 +9,11 @@
 import { randomUUID } from "node:crypto";
 import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { codeOf, Folders, isMissing, makeFolder } from "./fs_folders.ts";
+import { bring, codeOf, isMissing, makeFolder, prune } from "./fs_folders.ts";
 import {
   type ByteRange,
   checkObjectKey,
+  isObjectKey,
   locateRange,
   type ObjectHead,
   type ObjectStore,
@@ -57,11 +58,9 @@ async function readRange(path: string, range: ByteRange): Promise<Uint8Array> {
 
 class FileObjects implements ObjectStore {
   readonly #root: string;
-  readonly #folders: Folders;
 
   constructor(folder: string) {
     this.#root = resolve(folder);
-    this.#folders = new Folders(this.#root);
   }
 
   #path(key: string): string {
@@ -71,7 +70,7 @@ class FileObjects implements ObjectStore {
   async putObject(key: string, bytes: Uint8Array): Promise<void> {
     const path = this.#path(key);
     await this.#write(bytes, async (unfinished) => {
-      await this.#folders.bring(path, () => rename(unfinished, path));
+      await bring(this.#root, path, () => rename(unfinished, path));
     });
   }
 
@@ -79,7 +78,7 @@ class FileObjects implements ObjectStore {
     const path = this.#path(key);
     let created = true;
     await this.#write(bytes, async (unfinished) => {
-      await this.#folders.bring(path, async () => {
+      await bring(this.#root, path, async () => {
         try {
           await link(unfinished, path);
         } catch (error) {
@@ -128,8 +127,8 @@ class FileObjects implements ObjectStore {
     const path = folder === "" ? this.#root : this.#path(folder);
     const entries = await orMissing(readdir(path, { withFileTypes: true })) ?? [];
     for (const entry of entries) {
-      if (entry.name.startsWith(".")) continue;
       const key = folder === "" ? entry.name : `${folder}/${entry.name}`;
+      if (!isObjectKey(key)) continue;
       if (entry.isDirectory()) yield* this.listObjects(key);
       else {
         const head = await this.headObject(key);
@@ -141,14 +140,14 @@ class FileObjects implements ObjectStore {
   async deleteObject(key: string): Promise<void> {
     const path = this.#path(key);
     await orMissing(rm(path));
-    await this.#folders.prune(dirname(path));
+    await prune(this.#root, dirname(path));
   }
 
   async deleteObjects(keys: readonly string[]): Promise<void> {
     const paths = keys.map((key) => this.#path(key));
     for (const path of paths) await orMissing(rm(path));
     for (const folder of new Set(paths.map((path) => dirname(path)))) {
-      await this.#folders.prune(folder);
+      await prune(this.#root, folder);
     }
   }
 }

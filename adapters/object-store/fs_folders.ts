@@ -7,6 +7,7 @@
 
 import { mkdir, open, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
+import { atOnce } from "../at_once.ts";
 
 /** What systems say that cannot open or flush folders. */
 const NOT_FOR_FOLDERS = ["EISDIR", "EPERM", "EACCES", "EINVAL", "ENOTSUP", "EBADF", "ENOSYS"];
@@ -52,66 +53,47 @@ export async function makeFolder(folder: string): Promise<void> {
   for (let at = folder; at.length >= made.length; at = dirname(at)) await syncFolder(dirname(at));
 }
 
-/** The folders below one. */
-export class Folders {
-  readonly #root: string;
-  /** Those whose own names are durable. */
-  readonly #durable = new Set<string>();
-  #removals = 0;
+/** A folder and those it is in, up to one. */
+function upTo(root: string, folder: string): string[] {
+  const folders: string[] = [];
+  for (let at = folder; at.length > root.length; at = dirname(at)) folders.push(at);
+  return folders;
+}
 
-  /** @param root the folder, which is there */
-  constructor(root: string) {
-    this.#root = root;
-  }
-
-  /**
-   * Brings a file to its place, and makes its name and those of the folders it is in durable.
-   *
-   * @param path where
-   * @param place brings it there, once its folder is there
-   */
-  async bring(path: string, place: () => Promise<void>): Promise<void> {
-    const removals = this.#removals;
-    const folder = dirname(path);
-    for (let tries = 1;; tries++) {
-      await mkdir(folder, { recursive: true });
-      try {
-        await place();
-        break;
-      } catch (error) {
-        if (!isMissing(error) || tries === TRIES) throw error;
-      }
-    }
-    await syncFolder(folder);
-    for (let at = folder; at.length > this.#root.length; at = dirname(at)) {
-      if (this.#durable.has(at)) break;
-      await syncFolder(dirname(at));
-    }
-    // If none was removed since, those that are there are those that were flushed.
-    if (this.#removals !== removals) return;
-    for (let at = folder; at.length > this.#root.length; at = dirname(at)) this.#durable.add(at);
-  }
-
-  /**
-   * Removes a folder and those it is in, as far as they are empty.
-   *
-   * @param folder the folder
-   */
-  async prune(folder: string): Promise<void> {
-    for (let at = folder; at.length > this.#root.length; at = dirname(at)) {
-      this.#forget(at);
-      try {
-        await rmdir(at);
-      } catch {
-        return;
-      } finally {
-        this.#forget(at);
-      }
+/**
+ * Brings a file to its place, and makes its name and those of the folders it is in durable. All are
+ * flushed each time, since another process may have made one of them a moment ago.
+ *
+ * @param root the folder that all is in
+ * @param path where
+ * @param place brings it there, once its folder is there
+ */
+export async function bring(root: string, path: string, place: () => Promise<void>): Promise<void> {
+  const folder = dirname(path);
+  for (let tries = 1;; tries++) {
+    await mkdir(folder, { recursive: true });
+    try {
+      await place();
+      break;
+    } catch (error) {
+      if (!isMissing(error) || tries === TRIES) throw error;
     }
   }
+  await atOnce([...upTo(root, folder), root].map((at) => () => syncFolder(at)));
+}
 
-  #forget(folder: string): void {
-    this.#removals++;
-    this.#durable.delete(folder);
+/**
+ * Removes a folder and those it is in, as far as they are empty.
+ *
+ * @param root the folder that all is in, which stays
+ * @param folder the folder
+ */
+export async function prune(root: string, folder: string): Promise<void> {
+  for (const at of upTo(root, folder)) {
+    try {
+      await rmdir(at);
+    } catch {
+      return;
+    }
   }
 }
