@@ -17,7 +17,7 @@ import type {
 } from "./manifest.ts";
 import { decimalBytes } from "./manifest_schema.ts";
 import type { Long, PartitionSpec } from "./metadata.ts";
-import { bigEndian, decimalDigits, fromBigEndian } from "./single_value.ts";
+import { bigEndian, decimalDigits, fromBigEndian, isLongType } from "./single_value.ts";
 
 /** How files are kept apart: a spec, and the types of its values. */
 export interface Partitioning {
@@ -144,8 +144,10 @@ function partitionToAvro(type: string, value: PartitionValue): unknown {
 
 function partitionFromAvro(type: string, value: unknown): PartitionValue {
   switch (typeof value) {
-    case "boolean":
     case "number":
+      // The column was narrower when the file was written.
+      return isLongType(type) ? BigInt(value) : value;
+    case "boolean":
     case "bigint":
     case "string":
       return value;
