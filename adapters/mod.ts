@@ -28,6 +28,7 @@ export type {
   StoredChange,
 } from "./adapter.ts";
 export { DestinationError } from "./adapter.ts";
+export { DelegateAdapter } from "./delegate.ts";
 export { compositeAdapter, type CompositeOptions } from "./composite/adapter.ts";
 export { type FanOutAdapter, fanOutAdapter, type FanOutOptions } from "./fanout/adapter.ts";
 export {

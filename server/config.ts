@@ -11,10 +11,16 @@ import { completeAll, type LakeDefaults } from "./destinations/lake_defaults.ts"
 import { destinationAt } from "./destinations/parse.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
 import type { Retention } from "./gateway/environment.ts";
+import { lakeCommand, type LakeMaintainConfig } from "./lake_arguments.ts";
 import { isLoopback } from "./loopback.ts";
 import { type MigrateConfig, migrateConfig } from "./migrate_command.ts";
 import { type RulesCommand, rulesCommand } from "./rules_arguments.ts";
-import { MIGRATE_SETTINGS, SERVE_SETTINGS, TOKEN_SETTINGS } from "./settings.ts";
+import {
+  LAKE_MAINTAIN_SETTINGS,
+  MIGRATE_SETTINGS,
+  SERVE_SETTINGS,
+  TOKEN_SETTINGS,
+} from "./settings.ts";
 import { UsageError, Values } from "./values.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -78,10 +84,16 @@ export interface TokenConfig {
 }
 
 /** What a command line asks for. */
-export type Command = ServeConfig | TokenConfig | RulesCommand | MigrateConfig | {
-  /** What to do. */
-  readonly command: "help" | "version";
-};
+export type Command =
+  | ServeConfig
+  | TokenConfig
+  | RulesCommand
+  | MigrateConfig
+  | LakeMaintainConfig
+  | {
+    /** What to do. */
+    readonly command: "help" | "version";
+  };
 
 function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : NaN;
@@ -241,6 +253,9 @@ export function configPath(
   if (isHelp(args) || args.includes("--version")) return undefined;
   const [first, ...rest] = args;
   if (first === "migrate") return new Values(rest, MIGRATE_SETTINGS, env).optional("config");
+  if (first === "lake" && rest[0] === "maintain") {
+    return new Values(rest.slice(1), LAKE_MAINTAIN_SETTINGS, env).optional("config");
+  }
   const flags = serveFlags(args);
   if (flags === undefined) return undefined;
   return new Values(flags, SERVE_SETTINGS, env).optional("config");
@@ -269,6 +284,7 @@ export function parseCommand(
   const [first, ...rest] = args;
   if (first === "token") return tokenConfig(new Values(rest, TOKEN_SETTINGS, env));
   if (first === "migrate") return migrateConfig(rest, env, file);
+  if (first === "lake") return lakeCommand(rest, env, file);
   if (first === "rules") return rulesCommand(rest, env);
   throw new UsageError(`There is no command ${first}`);
 }

@@ -5,6 +5,8 @@ import { LAKE_VARIABLES } from "./destinations/lake_defaults.ts";
 import { HELP } from "./help.ts";
 import { isLoopback } from "./loopback.ts";
 import {
+  LAKE_MAINTAIN_SETTINGS,
+  MIGRATE_SETTINGS,
   RULES_CHECK_SETTINGS,
   RULES_EXPLAIN_SETTINGS,
   SERVE_SETTINGS,
@@ -290,6 +292,8 @@ Deno.test("the help lists every flag with its variable and default", () => {
     ...TOKEN_SETTINGS,
     ...RULES_CHECK_SETTINGS,
     ...RULES_EXPLAIN_SETTINGS,
+    ...MIGRATE_SETTINGS,
+    ...LAKE_MAINTAIN_SETTINGS,
   ];
   for (const { flag, env, fallback } of settings) {
     assert.ok(HELP.includes(`--${flag} `), flag);
@@ -343,4 +347,46 @@ Deno.test("parseCommand takes the destination of --to instead of those of the fi
     const args = bad.startsWith("--") ? [bad] : ["--to", bad];
     assert.throws(() => destinations(...args), UsageError, bad);
   }
+});
+
+Deno.test("parseCommand finds the lakes to maintain by --to or the configuration", () => {
+  const lake = { type: "lake", store: { type: "fs", folder: "./kept" } } as const;
+  const own = { type: "lake", store: { type: "s3", bucket: "notes" } } as const;
+  const file = {
+    settings: { data: "./other", port: "1" },
+    gateways: { notes: { destinations: { own } }, none: { destinations: {} } },
+    destinations: {
+      both: { type: "fanout", primary: { type: "memory" }, secondaries: [lake] } as const,
+      second: { type: "lake" } as const,
+    },
+  };
+  const maintain = (args: string[], env: Record<string, string> = {}) =>
+    parseCommand(["lake", "maintain", ...args], (name) => env[name], file);
+  const second = { type: "lake", store: { type: "fs", folder: "other/lake" } };
+  assert.deepEqual(maintain([]), {
+    command: "lake maintain",
+    gw: "default",
+    lakes: [["both", lake], ["second", second]],
+    data: "./other",
+  });
+  assert.deepEqual(maintain(["--gw", "notes", "--data", "d"], { AWS_REGION: "x" }), {
+    command: "lake maintain",
+    gw: "notes",
+    lakes: [["own", { ...own, store: { ...own.store, region: "x" } }]],
+    data: "d",
+  });
+  const named = maintain(["--gw", "none"], { LAKESYNC_TO: "lake" });
+  assert.deepEqual(Reflect.get(named, "lakes"), [["lake", second]]);
+  const path = configPath(
+    ["lake", "maintain"],
+    (name) => Reflect.get({ LAKESYNC_CONFIG: "c" }, name),
+  );
+  assert.equal(path, "c");
+  for (
+    const args of [["--gw", "none"], ["--gw", "*"], ["--to", "postgres://a/b"], ["--port", "1"]]
+  ) {
+    assert.throws(() => maintain(args), UsageError, args.join(" "));
+  }
+  assert.throws(() => parse("lake"), UsageError);
+  assert.throws(() => parse("lake clean"), UsageError);
 });

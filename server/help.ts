@@ -5,6 +5,7 @@
  */
 
 import {
+  LAKE_MAINTAIN_SETTINGS,
   MIGRATE_SETTINGS,
   RULES_CHECK_SETTINGS,
   RULES_EXPLAIN_SETTINGS,
@@ -31,6 +32,7 @@ Usage:
   lakesync rules check            says what is wrong with sync rules
   lakesync rules explain          says why a user sees a row and may write it, or not
   lakesync migrate                brings what one destination holds to another one
+  lakesync lake maintain          merges changes, compacts and cleans up a lake, once
   lakesync help | --version
 
 In brackets: the environment variable that a flag wins over, and the default.
@@ -49,4 +51,7 @@ ${lines(RULES_EXPLAIN_SETTINGS)}
 
 lakesync migrate
 ${lines(MIGRATE_SETTINGS)}
+
+lakesync lake maintain
+${lines(LAKE_MAINTAIN_SETTINGS)}
 `;

@@ -54,7 +54,8 @@ export function migrateConfig(
   env: (name: string) => string | undefined,
   file: ConfigFile,
 ): MigrateConfig {
-  const values = new Values(args, MIGRATE_SETTINGS, env);
+  const { data } = file.settings;
+  const values = new Values(args, MIGRATE_SETTINGS, env, data === undefined ? {} : { data });
   const gw = values.needed("gw");
   const specs = file.gateways[gw]?.destinations ?? file.destinations;
   const batchSize = Number(values.needed("batch-size"));

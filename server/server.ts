@@ -10,6 +10,7 @@ import { createAuthenticator, type TrustOptions } from "./auth/verify.ts";
 import type { GatewayConfigs } from "./config_file.ts";
 import { Destinations } from "./destinations/destinations.ts";
 import { loadAdapters } from "./destinations/open.ts";
+import { Lakes } from "./destinations/lakes.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
 import { DENO_ENVIRONMENT } from "./environment.ts";
 import { DEFAULT_RETENTION, type Retention } from "./gateway/environment.ts";
@@ -77,10 +78,11 @@ export interface RunningServer {
 
 async function openDestinations(
   { gateways = {}, destinations = {} }: ServerOptions,
+  lakes: Lakes,
 ): Promise<Destinations> {
   const specsOf = (id: string) => gateways[id]?.destinations ?? destinations;
   const all = [destinations, ...Object.values(gateways).map((config) => config.destinations ?? {})];
-  const open = await loadAdapters(all.flatMap((specs) => Object.values(specs)));
+  const open = await loadAdapters(all.flatMap((specs) => Object.values(specs)), lakes);
   const { now, setTimer, onError } = DENO_ENVIRONMENT;
   const env = { now, setTimer, random: Math.random, ...(onError && { onError }) };
   return new Destinations({ specsOf, open, env });
@@ -127,7 +129,8 @@ export async function startServer(
   const { stores, hostname = "127.0.0.1", port = 8787, openAccess = false } = options;
   const { objects = memoryObjects(), checkpointMinRows: minRows } = options;
   const checkpoints = checkpointSettings(objects, minRows === undefined ? {} : { minRows });
-  const destinations = await openDestinations(options);
+  const lakes = new Lakes();
+  const destinations = await openDestinations(options, lakes);
   const retention = { ...DEFAULT_RETENTION, ...options.retention };
   const gateways = openGateways(
     stores,
@@ -140,6 +143,7 @@ export async function startServer(
     const context = {
       gateways,
       destinations,
+      lakes,
       metrics: createMetrics(destinations),
       authenticator: createAuthenticator(options.trust),
       phase: () => phase,

@@ -272,3 +272,26 @@ export const MIGRATE_SETTINGS: readonly Setting[] = [
     fallback: "10000",
   },
 ];
+
+/** The flags of `lakesync lake maintain`. */
+export const LAKE_MAINTAIN_SETTINGS: readonly Setting[] = [
+  {
+    flag: "to",
+    env: "LAKESYNC_TO",
+    value: "<url>",
+    help: "the lake: lake, file:///… or s3://bucket/…; else those of --config",
+  },
+  {
+    flag: "config",
+    env: "LAKESYNC_CONFIG",
+    value: "<file>",
+    help: "the configuration that the gateway is started with",
+  },
+  {
+    flag: "gw",
+    value: "<gateway>",
+    help: "the gateway whose tables they are",
+    fallback: "default",
+  },
+  { ...DATA, help: "the gateway's data folder, where lake is" },
+];

@@ -65,7 +65,7 @@ const oauth2: Check = (value, place) => {
     value,
     place,
     { clientId: text, clientSecret: text },
-    { uri: webAddress, scope: text },
+    { tokenUri: webAddress, scope: text },
   );
 };
 

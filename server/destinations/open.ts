@@ -11,6 +11,7 @@ import {
   lifecycleAdapter,
   memoryAdapter,
 } from "@lakesync/adapters";
+import { Lakes } from "./lakes.ts";
 import { partsOf } from "./parts.ts";
 import type { AdapterSpec, DestinationContext, LakeSpec, MysqlSpec, PostgresSpec } from "./spec.ts";
 
@@ -51,10 +52,20 @@ async function loadMysql(): Promise<Open<MysqlSpec>> {
     });
 }
 
-async function loadDrivers(types: ReadonlySet<AdapterSpec["type"]>): Promise<Drivers> {
+async function loadLake(lakes: Lakes): Promise<Open<LakeSpec>> {
+  const { openLake } = await import("./lake_open.ts");
+  return (spec, { gatewayId, name }) =>
+    openLake(spec, { gatewayId, name, lakes, named: (text) => named(text, gatewayId) });
+}
+
+async function loadDrivers(
+  types: ReadonlySet<AdapterSpec["type"]>,
+  lakes: Lakes,
+): Promise<Drivers> {
   return {
     ...(types.has("postgres") ? { postgres: await loadPostgres() } : {}),
     ...(types.has("mysql") ? { mysql: await loadMysql() } : {}),
+    ...(types.has("lake") ? { lake: await loadLake(lakes) } : {}),
   };
 }
 
@@ -116,12 +127,14 @@ function loaded<T>(driver: T | undefined): T {
  * Loads what adapters need.
  *
  * @param specs all that may be opened
+ * @param lakes shows the lakes among them while they are open
  * @returns opens them; `{gateway}` in addresses stands for the gateway
  */
 export async function loadAdapters(
   specs: readonly AdapterSpec[],
+  lakes: Lakes = new Lakes(),
 ): Promise<(spec: AdapterSpec, context: DestinationContext) => DatabaseAdapter> {
   const types = new Set(specs.flatMap((spec) => [...partsOf(spec)].map(({ type }) => type)));
-  const opener = new Opener(await loadDrivers(types));
+  const opener = new Opener(await loadDrivers(types, lakes));
   return (spec, context) => opener.open(spec, context);
 }

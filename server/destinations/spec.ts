@@ -84,7 +84,7 @@ export interface LakeBucketSpec {
   readonly bucket: string;
   /** What all keys begin with, without a `/` at its ends; nothing unless given. */
   readonly prefix?: string;
-  /** The region; `us-east-1` unless given. */
+  /** The region; unless given, `us-east-1` where there is an endpoint, else what AWS's tools know. */
   readonly region?: string;
   /** Where the storage is; AWS unless given. */
   readonly endpoint?: string;
@@ -121,8 +121,8 @@ export interface LakeRestCatalogSpec {
     readonly clientId: string;
     /** The secret. */
     readonly clientSecret: string;
-    /** Where tokens are asked for; the catalog's own address unless given. */
-    readonly uri?: string;
+    /** Where tokens are given out; the catalog's own `/v1/oauth/tokens` unless given. */
+    readonly tokenUri?: string;
     /** What the token is to be for; `catalog` unless given. */
     readonly scope?: string;
   };

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { insert, type TestServer, withServer } from "../testing_server.ts";
+import type { LakeSpec } from "./spec.ts";
+
+async function withFolder(run: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "lakesync-lake-" });
+  try {
+    await run(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function withLake(spec: LakeSpec, run: (server: TestServer) => Promise<void>): Promise<void> {
+  return withServer(run, true, true, { destinations: { big: spec } });
+}
+
+async function flush({ json, admin }: TestServer): Promise<Record<string, unknown> | undefined> {
+  const { body } = await json("/v1/admin/flush/default", { method: "POST", token: admin });
+  const [status] = body["destinations"] as Record<string, unknown>[];
+  return status;
+}
+
+Deno.test("G10: a server flushes into a lake, and serves its tables to engines", () =>
+  withFolder(async (folder) => {
+    const spec: LakeSpec = { type: "lake", store: { type: "fs", folder: `${folder}/{gateway}` } };
+    await withLake(spec, async (server) => {
+      const { json, admin, alice } = server;
+      await json("/v1/sync/default/push", { token: alice, body: insert("a", 1, "t1") });
+      const status = await flush(server);
+      assert.deepEqual([status?.["name"], status?.["seq"], status?.["flushed"]], [
+        "big",
+        "1",
+        true,
+      ]);
+      const get = async (path: string) =>
+        (await json(`/v1/iceberg/v1/${path}`, { token: admin })).body;
+      assert.equal(Reflect.get(Object(await get("config"))["overrides"], "prefix"), "big");
+      const { identifiers } = await get("big/namespaces/default/tables");
+      assert.deepEqual(identifiers, [
+        { namespace: ["default"], name: "lakesync_position" },
+        { namespace: ["default"], name: "todos" },
+        { namespace: ["default"], name: "todos__changes" },
+      ]);
+      const table = await get("big/namespaces/default/tables/todos__changes");
+      const location = String(table["metadata-location"]);
+      assert.ok(location.startsWith(`file://${folder}/default/`), location);
+      const written = JSON.parse(await Deno.readTextFile(new URL(location)));
+      assert.deepEqual(table["metadata"], written);
+      assert.equal(written.snapshots.at(-1).summary["added-records"], "1");
+    });
+    // The next gateway is in memory and begins anew, so the lake is that of another one.
+    await withLake(spec, async (server) => {
+      await server.json("/v1/sync/default/push", {
+        token: server.alice,
+        body: insert("a", 1, "t1"),
+      });
+      const status = await flush(server);
+      assert.equal(status?.["flushed"], false);
+      assert.match(JSON.stringify(status), /holds the changes of another gateway/);
+    });
+  }));
+
+Deno.test("a lake that cannot be opened is told as any destination that is down", () =>
+  withFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/file`, "");
+    const spec: LakeSpec = { type: "lake", store: { type: "fs", folder: `${folder}/file/lake` } };
+    await withLake(spec, async ({ json, admin, alice, request }) => {
+      const push = await json("/v1/sync/default/push", {
+        token: alice,
+        body: insert("a", 1, "t1"),
+      });
+      assert.equal(push.status, 200);
+      const tables = "/v1/iceberg/v1/big/namespaces/default/tables";
+      assert.equal((await json(tables, { token: admin })).status, 502);
+      const { body } = await json("/v1/admin/destinations/default", { token: admin });
+      const [status] = body["destinations"] as Record<string, unknown>[];
+      assert.notEqual(status?.["state"], "idle");
+      const ready = await request("/ready");
+      await ready.body?.cancel();
+      assert.equal(ready.status, 200);
+    });
+  }));
