@@ -221,6 +221,12 @@ test("G6: a stream that falls silent is asked for again where it was", async (wo
   assert.ok((world.streams.asked[1]?.from ?? 0) > 0);
 });
 
+test("G6: a stream is left though its sender never hears of it", async (world) => {
+  world.streams.fate = (before) => before === 0 ? { kind: "deaf", bytes: 500 } : undefined;
+  await complete(await world.client());
+  assert.ok((world.streams.asked[1]?.from ?? 0) > 0);
+});
+
 test("G6: a chunk with other bytes than were sent is asked for again", async (world) => {
   world.streams.fate = (before) =>
     before > 0 ? undefined : {

@@ -64,6 +64,8 @@ export type Fate =
   | { readonly kind: "cut"; readonly bytes: number }
   /** Nothing comes after so many bytes. */
   | { readonly kind: "silent"; readonly bytes: number }
+  /** As silent, and whoever sends never hears that nobody listens any more. */
+  | { readonly kind: "deaf"; readonly bytes: number }
   /** It is answered by something else. */
   | { readonly kind: "other"; readonly response: Response }
   /** Its bytes are changed. */
@@ -140,11 +142,12 @@ function lineOf(
   fate: Fate | undefined,
   signal: AbortSignal,
 ): ReadableStream<Uint8Array> {
-  const ends = fate?.kind === "cut" || fate?.kind === "silent" ? fate.bytes : Infinity;
+  const ends = fate !== undefined && "bytes" in fate ? fate.bytes : Infinity;
+  const isDeaf = fate?.kind === "deaf";
   let at = 0;
   return new ReadableStream({
     start(controller) {
-      signal.addEventListener("abort", () => controller.error(signal.reason));
+      if (!isDeaf) signal.addEventListener("abort", () => controller.error(signal.reason));
     },
     pull(controller) {
       const next = Math.min(at + 50, ends, bytes.length);
@@ -154,5 +157,6 @@ function lineOf(
       else if (at === ends && fate?.kind === "cut") controller.error(new TypeError("Cut"));
       else if (next === ends) return new Promise<void>(() => {});
     },
+    ...(isDeaf ? { cancel: () => new Promise<void>(() => {}) } : {}),
   }, { highWaterMark: 0 });
 }

@@ -283,7 +283,8 @@ async function* framesOf(
     });
   } finally {
     watch.end();
-    await reader.cancel().catch(() => {});
+    // Not waited for: who sends may be slow to hear of it, or never hear.
+    void reader.cancel().catch(() => {});
   }
 }
 

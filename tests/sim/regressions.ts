@@ -172,4 +172,9 @@ export const REGRESSIONS: readonly Regression[] = [
     what: "no promise was broken: the run ended within a look that had found a device connecting " +
       "anew with another token, and took it for stuck (G6)",
   },
+  {
+    seed: 7001952,
+    what: "a device waited for the end of a stream whose sender never heard that nobody listened " +
+      "any more, and connected no more (G6)",
+  },
 ];
