@@ -14,7 +14,7 @@ import type { TableUpdate } from "../iceberg/updates.ts";
 import { type Catalog, CatalogError, type LoadedTable, type TableName } from "./catalog.ts";
 import { isObject, LostAnswer } from "./rest_http.ts";
 import type { RestCatalogOptions } from "./rest_options.ts";
-import { isInForce, requirementsOf, type TableRequirement } from "./rest_requirements.ts";
+import { holds, isInForce, requirementsOf, type TableRequirement } from "./rest_requirements.ts";
 import { type CatalogReply, RestSession } from "./rest_session.ts";
 
 export type { OAuth2Options, RestCatalogOptions } from "./rest_options.ts";
@@ -120,10 +120,12 @@ class RestCatalog implements Catalog {
     await this.#makeNamespace(table.namespace);
     const updates = creationUpdates(metadata);
     // A catalog that is sent a schema to create a table with gives its columns other numbers.
-    const created = await this.#send(table, [{ type: "assert-create" }], updates, (now) => {
-      if (now === undefined) return undefined;
-      return now.metadata["table-uuid"] === metadata["table-uuid"] ? "done" : "lost";
-    });
+    const created = await this.#send(
+      table,
+      [{ type: "assert-create" }],
+      updates,
+      (now) => now["table-uuid"] === metadata["table-uuid"],
+    );
     if (sameIds(created.metadata, metadata)) return created;
     throw new CatalogError(
       "refused",
@@ -132,13 +134,13 @@ class RestCatalog implements Catalog {
   }
 
   async commit(base: LoadedTable, updates: readonly TableUpdate[]): Promise<LoadedTable> {
-    const { table, metadata, snapshot } = base;
-    return await this.#send(table, requirementsOf(metadata, updates), updates, (now) => {
-      if (now?.metadata["table-uuid"] !== metadata["table-uuid"]) return "lost";
-      if (isInForce(now.metadata, updates)) return "done";
-      // It asks for the snapshot it was made from, so it can never come into force any more.
-      return now.snapshot?.["snapshot-id"] === snapshot?.["snapshot-id"] ? undefined : "lost";
-    });
+    const { table, metadata } = base;
+    return await this.#send(
+      table,
+      requirementsOf(metadata, updates),
+      updates,
+      (now) => now["table-uuid"] === metadata["table-uuid"] && isInForce(now, updates),
+    );
   }
 
   async rename(from: TableName, to: TableName): Promise<TableName> {
@@ -189,30 +191,27 @@ class RestCatalog implements Catalog {
   /**
    * Sends a commit. Whenever it is not plain what became of it, the table is looked at. A refusal is
    * not plain: runtimes and proxies send a request again when its connection broke, and then the
-   * answer is that of the second time.
+   * answer is that of the second time. A commit that is not in force never will be once it asks for
+   * something that the table no longer is; until then it may still be on its way.
    */
   async #send(
     table: TableName,
     requirements: readonly TableRequirement[],
     updates: readonly TableUpdate[],
-    judge: (now: LoadedTable | undefined) => "done" | "lost" | undefined,
+    isDone: (now: TableMetadata) => boolean,
   ): Promise<LoadedTable> {
     const name = `${table.namespace}.${table.name}`;
     const json = { identifier: identifier(table), requirements, updates };
     let said = "it did not answer";
     let cause: unknown;
-    let isRefused = false;
     try {
       const reply = await this.#session.post(tablePath(table), json);
       said = `it answered ${reply.text}`;
-      if (reply.status === 200) {
-        const loaded = loadedTable(table, reply);
-        if (loaded !== undefined && judge(loaded) === "done") return loaded;
-      } else if (reply.status === 409 || isMissing(reply)) {
-        isRefused = true;
-      } else if (isBusy(reply) || reply.status < 500) {
-        throw failure(`commit to ${name}`, reply);
-      }
+      const loaded = reply.status === 200 ? loadedTable(table, reply) : undefined;
+      if (loaded !== undefined && isDone(loaded.metadata)) return loaded;
+      const isUnclear = reply.status === 200 || reply.status === 409 || isMissing(reply) ||
+        (reply.status >= 500 && !isBusy(reply));
+      if (!isUnclear) throw failure(`commit to ${name}`, reply);
     } catch (error) {
       if (!(error instanceof LostAnswer)) throw error;
       cause = error;
@@ -224,10 +223,10 @@ class RestCatalog implements Catalog {
       cause ??= error;
       throw new CatalogError("unknown", `The catalog was to commit to ${name}, ${said}`, { cause });
     }
-    const verdict = judge(now);
-    if (verdict === "done" && now !== undefined) return now;
+    if (now !== undefined && isDone(now.metadata)) return now;
+    const isLost = !requirements.every((asked) => holds(now?.metadata, asked));
     throw new CatalogError(
-      isRefused || verdict === "lost" ? "conflict" : "unknown",
+      isLost ? "conflict" : "unknown",
       `The catalog was to commit to ${name}, ${said}`,
       { cause },
     );

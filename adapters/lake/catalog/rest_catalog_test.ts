@@ -134,6 +134,20 @@ Deno.test("restCatalog tells a conflict when somebody else was first", () =>
     assert.equal(now?.metadata.properties?.a, undefined);
   }));
 
+Deno.test("restCatalog tells a conflict of branches, and knows nothing of a refusal without a reason", () =>
+  withServer(async (server, open) => {
+    const catalog = open();
+    const base = await catalog.create(TABLE, METADATA);
+    const branch = (id: number): TableUpdate[] => [
+      ...snapshotUpdates(id, id).slice(0, 1),
+      { action: "set-snapshot-ref", "ref-name": "filling", type: "branch", "snapshot-id": id },
+    ];
+    await catalog.commit(base, branch(1));
+    await fails("conflict", catalog.commit(base, branch(2)));
+    once(server, "POST", "/tables/", { status: 409, body: '{"error":{"type":"Locked"}}' });
+    await fails("unknown", catalog.commit(base, snapshotUpdates(3, 3)));
+  }));
+
 const LATE: readonly Fault[] = [
   "cut after",
   "done twice",

@@ -80,6 +80,33 @@ export function requirementsOf(
   return asked;
 }
 
+/**
+ * Whether a requirement holds.
+ *
+ * @param now the table as it is; undefined when there is none
+ * @param asked the requirement
+ */
+export function holds(now: TableMetadata | undefined, asked: TableRequirement): boolean {
+  if (asked.type === "assert-create") return now === undefined;
+  if (now === undefined) return false;
+  switch (asked.type) {
+    case "assert-table-uuid":
+      return now["table-uuid"] === asked.uuid;
+    case "assert-ref-snapshot-id":
+      return refId(now, asked.ref) === asked["snapshot-id"];
+    case "assert-last-assigned-field-id":
+      return now["last-column-id"] === asked["last-assigned-field-id"];
+    case "assert-current-schema-id":
+      return now["current-schema-id"] === asked["current-schema-id"];
+    case "assert-last-assigned-partition-id":
+      return now["last-partition-id"] === asked["last-assigned-partition-id"];
+    case "assert-default-spec-id":
+      return now["default-spec-id"] === asked["default-spec-id"];
+    case "assert-default-sort-order-id":
+      return now["default-sort-order-id"] === asked["default-sort-order-id"];
+  }
+}
+
 function shows(metadata: TableMetadata, update: TableUpdate): boolean {
   switch (update.action) {
     case "add-snapshot":
