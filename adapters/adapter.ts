@@ -235,6 +235,17 @@ export interface Capabilities {
   readonly transactionalDdl: boolean;
   /** Whether a text may hold NUL. */
   readonly nulInText: boolean;
+  /**
+   * Whether rows become what changes make of them in the same commit. Else they are made of the
+   * changes some time later: a rewind leaves nothing of what was lost in them, a refill names none,
+   * and only changes are forgotten, by whole days.
+   */
+  readonly mergesRows: boolean;
+  /**
+   * Whether a change that was written before is known by its identity, wherever it comes again. Else
+   * it is known by its place in the log.
+   */
+  readonly knowsChanges: boolean;
 }
 
 /** Changes that were read back. */

@@ -25,6 +25,8 @@ const CAPABILITIES: Capabilities = {
   foreignKeys: false,
   transactionalDdl: true,
   nulInText: true,
+  mergesRows: true,
+  knowsChanges: true,
 };
 
 /**

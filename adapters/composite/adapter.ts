@@ -77,6 +77,8 @@ class CompositeAdapter implements DatabaseAdapter {
       foreignKeys: all.length === 1 && all.every(({ foreignKeys }) => foreignKeys),
       transactionalDdl: all.length === 1 && all.every(({ transactionalDdl }) => transactionalDdl),
       nulInText: all.every(({ nulInText }) => nulInText),
+      mergesRows: all.every(({ mergesRows }) => mergesRows),
+      knowsChanges: all.every(({ knowsChanges }) => knowsChanges),
     };
   }
 

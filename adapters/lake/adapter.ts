@@ -39,6 +39,8 @@ const CAPABILITIES: Capabilities = {
   foreignKeys: false,
   transactionalDdl: false,
   nulInText: true,
+  mergesRows: false,
+  knowsChanges: false,
 };
 
 /** A lake that is open. */

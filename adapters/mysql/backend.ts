@@ -53,6 +53,8 @@ const CAPABILITIES: Capabilities = {
   foreignKeys: true,
   transactionalDdl: false,
   nulInText: true,
+  mergesRows: true,
+  knowsChanges: true,
 };
 
 /** All rows but those of which nothing is known but that they are unsettled. */

@@ -55,6 +55,8 @@ const CAPABILITIES: Capabilities = {
   foreignKeys: true,
   transactionalDdl: true,
   nulInText: false,
+  mergesRows: true,
+  knowsChanges: true,
 };
 
 const DAY_MS = 86_400_000;

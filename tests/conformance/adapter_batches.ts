@@ -168,6 +168,7 @@ export const BATCHES: readonly Case[] = [
   },
   {
     name: "does not count a change twice, but applies it again",
+    needs: "knowsChanges",
     async run({ adapter }) {
       const log = await new TestLog(adapter).begin();
       const first = log.commit({ table: "todos", rowId: "r1", cells: { title: "a", n: 1 } });

@@ -40,6 +40,7 @@ async function rowIds(adapter: DatabaseAdapter): Promise<readonly string[]> {
 export const FORGET: readonly Case[] = [
   {
     name: "forgets changes that are old, and what is left of deleted rows",
+    needs: "mergesRows",
     async run({ adapter }) {
       const log = await filled(adapter);
       const what = { committedBeforeMs: after(4), throughSeq: 9, rows: false };
@@ -53,6 +54,7 @@ export const FORGET: readonly Case[] = [
   },
   {
     name: "forgets nothing after the commit that it is told",
+    needs: "mergesRows",
     async run({ adapter }) {
       await filled(adapter);
       await forgetAll(adapter, { committedBeforeMs: after(99), throughSeq: 2, rows: true });
@@ -63,6 +65,7 @@ export const FORGET: readonly Case[] = [
   },
   {
     name: "forgets rows too, where it is told so, and takes them up again",
+    needs: "mergesRows",
     async run({ adapter, reopen }) {
       const log = await filled(adapter);
       await forgetAll(adapter, { committedBeforeMs: after(5), throughSeq: 9, rows: true });
@@ -78,6 +81,7 @@ export const FORGET: readonly Case[] = [
   },
   {
     name: "tells who asks for changes from before what was forgotten",
+    needs: "mergesRows",
     async run({ adapter }) {
       await filled(adapter);
       await forgetAll(adapter, { committedBeforeMs: after(4), throughSeq: 9, rows: false });
@@ -95,6 +99,7 @@ export const FORGET: readonly Case[] = [
   },
   {
     name: "forgets no row that is unsettled",
+    needs: "mergesRows",
     async run({ adapter }) {
       const log = await filled(adapter);
       await log.rewind(5, "life-2");
@@ -105,6 +110,7 @@ export const FORGET: readonly Case[] = [
   },
   {
     name: "goes back to before what was forgotten, and has forgotten nothing after that",
+    needs: "mergesRows",
     async run({ adapter }) {
       const log = await filled(adapter);
       await forgetAll(adapter, { committedBeforeMs: after(4), throughSeq: 9, rows: false });

@@ -14,6 +14,7 @@ import { START_MS, TestLog } from "./testing_log.ts";
 export const REWIND: readonly Case[] = [
   {
     name: "rewinds: gives up the changes after a commit and unsettles the rows they touched",
+    needs: "mergesRows",
     async run({ adapter }) {
       const log = await new TestLog(adapter).begin();
       const kept = [
@@ -56,6 +57,7 @@ export const REWIND: readonly Case[] = [
   },
   {
     name: "settles a row that is set, and one that a change replaces, and no other",
+    needs: "mergesRows",
     async run({ adapter }) {
       const log = await new TestLog(adapter).begin();
       await log.insert(
@@ -133,6 +135,7 @@ export const REWIND: readonly Case[] = [
   },
   {
     name: "begins to be filled: keeps its changes, and every row is unsettled",
+    needs: "mergesRows",
     async run({ adapter }) {
       const log = await new TestLog(adapter).begin();
       const changes = [

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { DatabaseAdapter } from "@lakesync/adapters";
+import type { Capabilities, DatabaseAdapter } from "@lakesync/adapters";
 import { BATCHES } from "./adapter_batches.ts";
 import { FORGET } from "./adapter_forget.ts";
 import { POSITION } from "./adapter_position.ts";
@@ -30,6 +30,8 @@ export interface Subject {
 export interface Case {
   /** What it does: "rewinds to before a commit". */
   readonly name: string;
+  /** What an adapter must be able to do for it; nothing unless given. */
+  readonly needs?: keyof Capabilities;
   /** Tries it. */
   run(subject: Subject): Promise<void>;
 }
@@ -71,7 +73,8 @@ export function adapterConformance(
       fn: async () => {
         const subject = await open();
         try {
-          await each.run(subject);
+          const can = each.needs === undefined || subject.adapter.capabilities[each.needs];
+          if (can) await each.run(subject);
         } finally {
           await subject.close();
         }

@@ -1,0 +1,162 @@
+/**
+ * A lake that is read back as its specification says: all rows of the tables of changes, found
+ * through the catalog, folded in the order of their places. So the suite holds what is in the objects
+ * against what was sent.
+ *
+ * @module
+ */
+
+import {
+  type Capabilities,
+  type DatabaseAdapter,
+  type DeltaPage,
+  type DestinationKey,
+  type FlushPosition,
+  type LatestState,
+  memoryAdapter,
+  MemoryData,
+  type ObjectStore,
+  type Place,
+  type StoredChange,
+} from "@lakesync/adapters";
+import { lakeAdapter, lakeLocation } from "@lakesync/adapters/lake";
+import { DelegateAdapter } from "../../adapters/delegate.ts";
+import { comparePlaces, nameOfKey } from "../../adapters/place.ts";
+import { objectCatalog } from "../../adapters/lake/catalog/object_catalog.ts";
+import { changesFiles } from "../../adapters/lake/flush/change_files.ts";
+import { readChangeRows } from "../../adapters/lake/flush/change_batch.ts";
+import { decodeChangeRow, type DecodedRow } from "../../adapters/lake/flush/changes.ts";
+import type { Lake } from "../../adapters/lake/flush/lake.ts";
+import { CHANGE_FIELDS, changesSchema, OTHER_FIELDS } from "../../adapters/lake/flush/layout.ts";
+import { loadTables } from "../../adapters/lake/flush/tables.ts";
+import { unknownTable } from "../../adapters/lake/flush/write_batch.ts";
+import { readAt } from "../../adapters/lake/iceberg/lake_files.ts";
+import { openParquetReader, openParquetWriter } from "../../adapters/lake/parquet/mod.ts";
+
+/** The place of tests' lakes. */
+export const LOCATION: ReturnType<typeof lakeLocation> = lakeLocation("memory://lake");
+
+/** A lake's adapter over objects. */
+export function lakeOver(store: ObjectStore, now: () => number = Date.now): DatabaseAdapter {
+  return lakeAdapter({ store, location: LOCATION, namespace: "main", thread: false, now });
+}
+
+const WRITER = openParquetWriter({ thread: false });
+const READER = openParquetReader({ thread: false });
+
+/** Reads all rows of all tables of changes, in the order of their files. */
+export async function lakeRows(store: ObjectStore): Promise<readonly DecodedRow[]> {
+  const files = { store, location: LOCATION };
+  const lake: Lake = {
+    ...files,
+    catalog: objectCatalog(files),
+    namespace: "main",
+    writer: WRITER,
+    reader: READER,
+    now: Date.now,
+  };
+  const all: DecodedRow[] = [];
+  for (const { loaded, layout } of (await loadTables(lake)).changes.values()) {
+    const fields = layout === undefined
+      ? [...CHANGE_FIELDS, ...OTHER_FIELDS]
+      : changesSchema(layout).fields;
+    const found: DecodedRow[] = [];
+    for (const { file } of await changesFiles(lake, loaded)) {
+      const batch = await READER.read(await readAt(lake, file.filePath), fields);
+      for (const { row, other } of readChangeRows(layout, batch)) {
+        found.push(decodeChangeRow(layout ?? unknownTable(other.number), row));
+      }
+    }
+    all.push(...found);
+  }
+  await lake.catalog.close();
+  return all;
+}
+
+/** What a lake's tables of changes say. */
+export async function foldedLake(
+  store: ObjectStore,
+  position: FlushPosition | undefined,
+): Promise<MemoryData> {
+  const data = new MemoryData();
+  const rows = (await lakeRows(store)).toSorted(compareRows);
+  for (const row of rows) {
+    const from = data.position;
+    const place = placeOf(row);
+    const to = { ...place, lives: [], writer: "" };
+    if (row.kind === "set") {
+      data.insert({ from, to, rows: [row.row], changes: [], isWhole: true });
+    } else {
+      const { columnIds: _, ...change } = row.change;
+      data.insert({ from, to, rows: [], changes: [change], isWhole: true });
+    }
+  }
+  data.position = position;
+  return data;
+}
+
+function placeOf(row: DecodedRow): Place {
+  return row.kind === "set" ? row.at : row.change;
+}
+
+/** By place, and rows that are set after the changes of theirs. */
+function compareRows(a: DecodedRow, b: DecodedRow): number {
+  return comparePlaces(placeOf(a), placeOf(b)) || Number(a.kind === "set") -
+      Number(b.kind === "set") ||
+    hlcOf(a) - hlcOf(b);
+}
+
+function hlcOf(row: DecodedRow): number {
+  return row.kind === "set" ? 0 : Number(row.change.hlc);
+}
+
+/** A lake that can be read. */
+export class ReadLake extends DelegateAdapter {
+  readonly #store: ObjectStore;
+
+  /**
+   * @param inner the lake
+   * @param store its objects
+   */
+  constructor(inner: DatabaseAdapter, store: ObjectStore) {
+    super("lake", inner);
+    this.#store = store;
+  }
+
+  override get capabilities(): Capabilities {
+    return { ...this.inner.capabilities, readable: true };
+  }
+
+  override async queryDeltasSince(after: Place, limit: number): Promise<DeltaPage> {
+    return await (await this.#read()).queryDeltasSince(after, limit);
+  }
+
+  override async getLatestState(
+    keys: readonly DestinationKey[],
+  ): Promise<readonly (LatestState | undefined)[]> {
+    return await (await this.#read()).getLatestState(keys);
+  }
+
+  override async scanState(
+    after: DestinationKey | undefined,
+    limit: number,
+  ): Promise<readonly LatestState[]> {
+    return await (await this.#read()).scanState(after, limit);
+  }
+
+  async #read(): Promise<DatabaseAdapter> {
+    return memoryAdapter("read", await foldedLake(this.#store, await this.inner.position()));
+  }
+}
+
+/** Names of changes, each as often as it is there. */
+export async function changesIn(store: ObjectStore): Promise<readonly StoredChange[]> {
+  return (await lakeRows(store)).flatMap((row) =>
+    row.kind === "change" ? [{ ...row.change, key: row.change.effect?.key }] : []
+  );
+}
+
+/** Names of rows. */
+export function namesOf(keys: readonly DestinationKey[]): readonly string[] {
+  return keys.map(nameOfKey).sort();
+}
