@@ -17,6 +17,7 @@ import {
 } from "./object_store.ts";
 import { S3Bucket } from "./s3_bucket.ts";
 import { createInBucket } from "./s3_create.ts";
+import { probeCreate } from "./s3_probe.ts";
 import { S3Failure } from "./s3_failure.ts";
 import { completeS3Options, type S3Options, type S3Settings } from "./s3_options.ts";
 import { uploadToBucket } from "./s3_upload.ts";
@@ -37,6 +38,7 @@ class BucketObjects implements S3Objects {
   readonly #bucket: S3Bucket;
   readonly #settings: S3Settings;
   readonly #prefix: string;
+  #probed: Promise<void> | undefined;
 
   constructor(bucket: S3Bucket, settings: S3Settings) {
     this.#bucket = bucket;
@@ -62,7 +64,25 @@ class BucketObjects implements S3Objects {
   }
 
   async createObject(key: string, bytes: Uint8Array): Promise<boolean> {
-    return await createInBucket(this.#bucket, this.#key(key), bytes, this.#settings.attempts);
+    const at = this.#key(key);
+    await this.#probe();
+    return await createInBucket(this.#bucket, at, bytes, this.#settings.attempts);
+  }
+
+  /** Once, since the answer stays the same. */
+  async #probe(): Promise<void> {
+    const { attempts } = this.#settings;
+    const probed = this.#probed ??= probeCreate(this.#bucket, this.#prefix, attempts);
+    try {
+      await probed;
+    } catch (error) {
+      if (this.#probed === probed) this.#probed = undefined;
+      // Of the object that was to be created it is known that it was not.
+      if (!(error instanceof ObjectStoreError && error.failure === "unknown")) throw error;
+      throw new ObjectStoreError("unreachable", "The object storage fails, try later", {
+        cause: error,
+      });
+    }
   }
 
   async getObject(key: string, range?: ByteRange): Promise<Uint8Array | undefined> {
