@@ -21,7 +21,7 @@ const GENERATION = 1_000_000;
 /** LakeSync's columns of a table of changes. */
 export const CHANGE_FIELDS: readonly LakeField[] = [
   own(1, "_op", "string", "INSERT, UPDATE or DELETE; SET for a row that was set whole"),
-  own(2, "_row_id", "string", "the row"),
+  own(2, "_row", "string", "the row"),
   own(3, "_client_id", "string", "who wrote it"),
   own(
     4,
@@ -44,6 +44,23 @@ export const CHANGE_FIELDS: readonly LakeField[] = [
 export const OTHER_FIELDS: readonly LakeField[] = [
   own(14, "_table", "string", "the table, by the name its writer knew"),
   own(15, "_table_id", "int", "the table's number, where it is known"),
+];
+
+/**
+ * Names that engines give to columns of their own: some refuse a table that has one of them.
+ * Source: Iceberg table specification, "Reserved Field IDs".
+ */
+const METADATA_COLUMNS: readonly string[] = [
+  "_file",
+  "_pos",
+  "_deleted",
+  "_spec_id",
+  "_partition",
+  "_row_id",
+  "_last_updated_sequence_number",
+  "_change_type",
+  "_change_ordinal",
+  "_commit_snapshot_id",
 ];
 
 /** The column that tables of changes are partitioned by, by its day. */
@@ -174,7 +191,8 @@ function fieldsOf(
 
 /** Gives names that differ from each other, and from LakeSync's own, whatever the case. */
 function named(columns: readonly LakeColumn[]): readonly LakeColumn[] {
-  const taken = new Set([...CHANGE_FIELDS, ...OTHER_FIELDS].map(({ name }) => name));
+  const own = [...CHANGE_FIELDS, ...OTHER_FIELDS].map(({ name }) => name);
+  const taken = new Set([...own, ...METADATA_COLUMNS]);
   const free = (wanted: string) => freeName(wanted, taken);
   const current = columns.map((column) => ({
     ...column,

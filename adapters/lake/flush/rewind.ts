@@ -114,7 +114,7 @@ async function splitFile(
   const all = layout === undefined
     ? [...CHANGE_FIELDS, ...OTHER_FIELDS]
     : changesSchema(layout).fields;
-  const named = CHANGE_FIELDS.filter(({ name }) => name === "_row_id" || name === "_seq");
+  const named = CHANGE_FIELDS.filter(({ name }) => name === "_row" || name === "_seq");
   const batch = await lake.reader.read(
     await readAt(lake, file.filePath),
     fromSeq > seq ? named : all,
