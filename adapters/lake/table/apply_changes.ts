@@ -27,7 +27,7 @@ import { NOTHING, RowImages } from "./fold.ts";
 /** LakeSync's own columns that the fold reads. */
 export const FOLD_COLUMNS: readonly string[] = [
   "_op",
-  "_row_id",
+  "_row",
   "_seq",
   "_slice",
   "_changed",
@@ -154,7 +154,7 @@ export class ChangeFold {
         return typeof read === "string" ? read : undefined;
       };
     };
-    const [op, rowId, changed] = [text("_op"), text("_row_id"), text("_changed")];
+    const [op, rowId, changed] = [text("_op"), text("_row"), text("_changed")];
     const [raw, effect] = [text("_raw"), text("_effect")];
     const [seq, slice] = [reader(batch, "_seq"), reader(batch, "_slice")];
     return {
