@@ -70,6 +70,7 @@ interface OpenBatch {
   readonly length: number;
   readonly seqs: (row: number) => number;
   readonly slices: (row: number) => number;
+  readonly isSet: (row: number) => boolean;
   readonly texts: (row: number) => Texts;
 }
 
@@ -163,6 +164,7 @@ export class ChangeFold {
       length: batch.length,
       seqs: (row) => Number(seq(row)),
       slices: (row) => Number(slice(row) ?? Infinity),
+      isSet: (row) => op(row) === "SET",
       texts: (row) => ({
         op: op(row) ?? "",
         rowId: rowId(row) ?? "",
@@ -286,6 +288,7 @@ function* inOrder(
     .flatMap((batch) => Array.from({ length: batch.length }, (_, row) => ({ batch, row })))
     .sort((a, b) =>
       a.batch.seqs(a.row) - b.batch.seqs(b.row) ||
-      (a.batch.slices(a.row) - b.batch.slices(b.row) || 0)
+      (a.batch.slices(a.row) - b.batch.slices(b.row) || 0) ||
+      Number(a.batch.isSet(a.row)) - Number(b.batch.isSet(b.row))
     );
 }

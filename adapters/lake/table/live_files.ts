@@ -4,12 +4,13 @@
  * @module
  */
 
+import { columnBuilder } from "../columns/mod.ts";
+import type { Lake } from "../flush/lake.ts";
 import { entriesOf, type LakeFiles, manifestsOf, readAt } from "../iceberg/lake_files.ts";
 import type { DataFile, ManifestEntry } from "../iceberg/manifest.ts";
 import type { Snapshot, TableMetadata } from "../iceberg/metadata.ts";
 import type { LakeField } from "../iceberg/schema.ts";
-import type { ColumnBatch, ParquetReader } from "../parquet/parquet.ts";
-import { columnBuilder } from "../columns/mod.ts";
+import type { ColumnBatch } from "../parquet/parquet.ts";
 import { type FileWriting, writePositions } from "./write_file.ts";
 
 /** A file of data of a snapshot, and those that take rows of it away. */
@@ -19,6 +20,9 @@ export interface LiveFile {
   /** Files with positions of its rows that are gone. */
   readonly deletes: readonly DataFile[];
 }
+
+/** What reads files. */
+export type FileReading = Pick<Lake, "store" | "location" | "reader">;
 
 /** The columns of files with positions; their numbers are the specification's. */
 const PATH: LakeField = { id: 2147483546, name: "file_path", type: "string", required: true };
@@ -71,7 +75,7 @@ function deletesOf(all: Map<string, DataFile[]>, file: DataFile): DataFile[] {
  * @param fields the columns
  */
 export async function readFields(
-  lake: LakeFiles & { readonly reader: ParquetReader },
+  lake: FileReading,
   file: DataFile,
   fields: readonly LakeField[],
 ): Promise<ColumnBatch> {
@@ -86,7 +90,7 @@ export async function readFields(
  * @returns places of rows, from 0
  */
 export async function readGone(
-  lake: LakeFiles & { readonly reader: ParquetReader },
+  lake: FileReading,
   { deletes }: LiveFile,
 ): Promise<Set<number>> {
   const gone = new Set<number>();
