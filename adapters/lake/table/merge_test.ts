@@ -1,51 +1,93 @@
 import assert from "node:assert/strict";
-import { destinationSchema, numbered, placed, TABLE } from "./testing_history.ts";
-import { mergeLake } from "./merge_lake.ts";
-import { openTestLake, seenRows } from "./testing_lake.ts";
+import fc from "fast-check";
+import { loadTables } from "../flush/tables.ts";
+import { DEFAULT_MERGE, type MergeSettings, mergeTable } from "./merge.ts";
+import { mergeLake, mergeOne, refillOf } from "./merge_lake.ts";
+import { MERGE_PROPERTY } from "./standing.ts";
+import { type GatewayChange, TestGateway } from "./testing_gateway.ts";
+import { changes, TABLE } from "./testing_history.ts";
+import { openTestLake, seenRows, type TestLake } from "./testing_lake.ts";
 
-Deno.test("mergeLake makes rows of changes", async () => {
-  const { lake, adapter, close } = openTestLake();
-  await adapter.ensureSchema(destinationSchema(1));
-  const lives = [{ id: "a", fromSeq: 0 }];
-  const start = { seq: 0, lives, writer: "w" };
-  await adapter.insertDeltas({ from: undefined, to: start, rows: [], changes: [], isWhole: true });
-  const key = { table: TABLE, rowId: '["a",1]' };
-  const cells = { name: "milk", count: 3, price: "2.5" };
-  const insert = {
-    op: "INSERT" as const,
-    columns: cells,
-    effect: { key, isVisible: true, replaces: true, cells: numbered(cells) },
-  };
-  const more = { count: 4 };
-  const update = {
-    op: "UPDATE" as const,
-    columns: more,
-    effect: { key, isVisible: true, replaces: false, cells: numbered(more) },
-  };
-  await adapter.insertDeltas({
-    from: start,
-    to: { ...start, seq: 1 },
-    rows: [],
-    changes: [placed(insert, 1, 0, 1)],
-    isWhole: true,
-  });
-  assert.equal(await mergeLake(lake), 1);
-  assert.deepEqual(
-    await seenRows(lake, TABLE),
-    new Map([[key.rowId, new Map<number, unknown>([[3, "milk"], [4, 3], [5, "2.50"]])]]),
+/** Files are of few rows, and rows of them are deleted by their places. */
+const SMALL: MergeSettings = {
+  ...{ maxChanges: 4, smallBytes: 0, maxGone: 0.4, targetBytes: 300 },
+};
+
+type Step =
+  | { readonly kind: "flush"; readonly given: GatewayChange[][]; readonly settles: boolean }
+  | { readonly kind: "slices"; readonly given: readonly [GatewayChange[], GatewayChange[]] }
+  | { readonly kind: "merge" }
+  | { readonly kind: "evolve" }
+  | { readonly kind: "rewind"; readonly commits: number }
+  | { readonly kind: "refill"; readonly untold: GatewayChange[] }
+  | { readonly kind: "fill"; readonly count: number };
+
+const change: fc.Arbitrary<GatewayChange> = fc.tuple(
+  changes(1),
+  fc.boolean().chain((yes) => yes ? fc.boolean() : fc.constant(false)),
+).map(([given, isForgotten]) => ({ ...given, isForgotten }));
+const some = fc.array(change, { minLength: 1, maxLength: 4 });
+const flush: fc.Arbitrary<Step> = fc.record({
+  kind: fc.constant("flush" as const),
+  given: fc.array(some, { maxLength: 3 }),
+  settles: fc.boolean(),
+});
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: flush },
+  { weight: 5, arbitrary: fc.constant<Step>({ kind: "merge" }) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(some, some).map((given): Step => ({ kind: "slices", given })),
+  },
+  { weight: 1, arbitrary: fc.constant<Step>({ kind: "evolve" }) },
+  {
+    weight: 2,
+    arbitrary: fc.nat(3).map((commits): Step => ({ kind: "rewind", commits })),
+  },
+  { weight: 1, arbitrary: some.map((untold): Step => ({ kind: "refill", untold })) },
+  { weight: 2, arbitrary: fc.nat(4).map((count): Step => ({ kind: "fill", count: count + 1 })) },
+);
+
+async function take(step: Step, gateway: TestGateway, { lake }: TestLake): Promise<void> {
+  if (step.kind === "flush") await gateway.flush(step.given, step.settles);
+  if (step.kind === "slices") await gateway.flushSlices(step.given);
+  if (step.kind === "evolve") await gateway.evolve();
+  if (step.kind === "rewind") await gateway.rewind(step.commits);
+  if (step.kind === "refill") await gateway.refill(step.untold);
+  if (step.kind === "fill") await gateway.fill(step.count);
+  if (step.kind === "merge") await mergeOne(lake, await loadTables(lake), TABLE, SMALL);
+}
+
+/** Forgets that anything was merged, and merges all. */
+async function mergeFromNothing({ lake }: TestLake): Promise<void> {
+  const tables = await loadTables(lake);
+  const [changes, rows] = [tables.changes.get(TABLE)?.loaded, tables.rows.get(TABLE)];
+  assert.ok(changes !== undefined && rows !== undefined);
+  const { [MERGE_PROPERTY.merged]: _, ...properties } = rows.metadata.properties ?? {};
+  const { "current-snapshot-id": __, ...metadata } = rows.metadata;
+  const empty = { ...rows, snapshot: undefined, metadata: { ...metadata, properties, refs: {} } };
+  await mergeTable(lake, { changes, rows: empty }, refillOf(tables), DEFAULT_MERGE);
+}
+
+Deno.test("G10: rows that are merged step by step are those of the gateway, and those that are merged from nothing", async () => {
+  const store = fc.array(step, { minLength: 1, maxLength: 25 });
+  await fc.assert(
+    fc.asyncProperty(store, async (steps) => {
+      const test = openTestLake();
+      try {
+        const gateway = new TestGateway(test.adapter);
+        await gateway.begin();
+        for (const step of steps) await take(step, gateway, test);
+        await gateway.settle();
+        await mergeLake(test.lake, SMALL);
+        assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
+        assert.equal(await mergeLake(test.lake, SMALL), 0);
+        await mergeFromNothing(test);
+        assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
+      } finally {
+        await test.close();
+      }
+    }),
+    { numRuns: 60 },
   );
-  await adapter.insertDeltas({
-    from: { ...start, seq: 1 },
-    to: { ...start, seq: 2 },
-    rows: [],
-    changes: [placed(update, 2, 0, 1)],
-    isWhole: true,
-  });
-  assert.equal(await mergeLake(lake), 1);
-  assert.deepEqual(
-    await seenRows(lake, TABLE),
-    new Map([[key.rowId, new Map<number, unknown>([[3, "milk"], [4, 4], [5, "2.50"]])]]),
-  );
-  assert.equal(await mergeLake(lake), 0);
-  await close();
 });

@@ -45,7 +45,16 @@ export function openTestLake(
   const catalog = objectCatalog({ store, location, now });
   const adapter = lakeAdapter(options);
   return {
-    lake: { store, location, namespace: "main", catalog, writer, reader, now },
+    lake: {
+      store,
+      location,
+      namespace: "main",
+      catalog,
+      writer,
+      reader,
+      now,
+      nextTurn: () => Promise.resolve(),
+    },
     adapter,
     async close() {
       await adapter.close();
