@@ -105,7 +105,20 @@ function pageOf(
 const there = (c: RequestContext): Response | undefined =>
   c.req.raw.method === "HEAD" ? new Response(null, { status: 204 }) : undefined;
 
-/** `GET config`: where the tables of a warehouse are asked for; of the only one unless named. */
+/** What holds for the files of all lakes of a warehouse. */
+function readingOf(lakes: readonly OpenLake[]): Readonly<Record<string, string>> {
+  const [first, ...others] = lakes;
+  return Object.fromEntries(
+    Object.entries(first?.reading ?? {})
+      .filter(([name, value]) => others.every(({ reading }) => reading[name] === value)),
+  );
+}
+
+/**
+ * `GET config`: where the tables of a warehouse are asked for; of the only one unless named. What a reader
+ * needs for the files is told here and not with each table, since DuckDB takes what a table says for
+ * all there is and forgets the keys that it was given.
+ */
 export function icebergConfigHandler(context: ServerContext): Handler {
   return async (c) => {
     const lakes = lakesFor(context, await admit(context, c));
@@ -122,10 +135,14 @@ export function icebergConfigHandler(context: ServerContext): Handler {
     if (asked === undefined && names.length > 1) {
       throw new LakeSyncError("VALIDATION_ERROR", `Name a warehouse: ${names.join(", ")}`);
     }
+    const warehouse = asked ?? names[0];
     return replyJson(c.req.raw, {
-      // Tokens are signed elsewhere, so none can be had here for one that ends.
-      defaults: { "token-refresh-enabled": "false" },
-      overrides: { prefix: asked ?? names[0], "rest-metrics-reporting-enabled": "false" },
+      defaults: {
+        // Tokens are signed elsewhere, so none can be had here for one that ends.
+        "token-refresh-enabled": "false",
+        ...readingOf(lakes.filter(({ name }) => name === warehouse)),
+      },
+      overrides: { prefix: warehouse, "rest-metrics-reporting-enabled": "false" },
       endpoints: ENDPOINTS,
     });
   };
@@ -206,7 +223,7 @@ function etagOf({ metadataLocation }: LoadedTable, snapshots: string | undefined
 /** `GET namespaces/:namespace/tables/:table`; HEAD answers 204 where there is one. */
 export function icebergTableHandler(context: ServerContext): Handler {
   return async (c) => {
-    const { catalog, namespace, reading, write } = await lakeOf(context, c);
+    const { catalog, namespace, write } = await lakeOf(context, c);
     const name = c.req.param("table") ?? "";
     const loaded = await read(catalog.load({ namespace, name }));
     if (loaded === undefined) {
@@ -222,7 +239,6 @@ export function icebergTableHandler(context: ServerContext): Handler {
     const fields = [
       `"metadata-location":${JSON.stringify(loaded.metadataLocation)}`,
       `"metadata":${write(wanted(loaded.metadata, snapshots))}`,
-      `"config":${JSON.stringify(reading)}`,
     ];
     return reply(c.req.raw, CONTENT_TYPE.json, `{${fields.join(",")}}`, { ETag: etag });
   };

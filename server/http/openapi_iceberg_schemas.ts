@@ -34,6 +34,5 @@ export const ICEBERG_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
   IcebergTable: object({
     "metadata-location": text,
     metadata: { type: "object", description: "Table metadata, as Iceberg's format has it." },
-    config: properties,
   }),
 };

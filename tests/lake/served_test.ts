@@ -1,0 +1,107 @@
+/**
+ * Engines find a gateway's tables with one URL: the catalog that it serves, over a folder and over a
+ * bucket.
+ *
+ * @module
+ */
+
+import assert from "node:assert/strict";
+import {
+  type DestinationSpec,
+  memoryStores,
+  type RunningServer,
+  signToken,
+  startServer,
+} from "@lakesync/server";
+import { startS3 } from "../servers/s3.ts";
+import type { Question } from "./readers.ts";
+import { lakeTest, useReaders } from "./tests.ts";
+
+const readers = useReaders();
+
+const SECRET = "a secret of at least thirty-two characters";
+const TITLES = ["Buy milk", "é 😀", ""];
+
+function start(lake: DestinationSpec): Promise<RunningServer> {
+  return startServer({
+    stores: memoryStores(),
+    trust: { secrets: [SECRET] },
+    port: 0,
+    openAccess: true,
+    gateways: {
+      shop: {
+        schema: {
+          version: 1,
+          tables: { todos: { primaryKey: ["id"], columns: { id: "string", title: "string" } } },
+        },
+      },
+    },
+    destinations: { lake },
+  });
+}
+
+async function call(server: RunningServer, path: string, body: object): Promise<unknown> {
+  const token = await signToken({ secret: SECRET, sub: "root", gw: "shop", role: "admin" });
+  const response = await fetch(`${server.url}/v1/${path}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  const text = await response.text();
+  assert.ok(response.ok, text);
+  return JSON.parse(text);
+}
+
+/** Commits a row for each title, and flushes. */
+async function fill(server: RunningServer): Promise<void> {
+  const deltas = TITLES.map((title, i) => ({
+    op: "INSERT",
+    table: "todos",
+    rowId: `t${i}`,
+    columns: { title },
+  }));
+  const transactions = [{ mutationId: 1, deltas }];
+  await call(server, "sync/shop/push", { clientId: "phone", schemaVersion: 1, transactions });
+  const answer = await call(server, "admin/flush/shop", {});
+  assert.match(JSON.stringify(answer), /"flushed":true/);
+}
+
+async function assertServed(lake: DestinationSpec, s3?: Question["s3"]): Promise<void> {
+  const server = await start(lake);
+  try {
+    await fill(server);
+    const token = await signToken({ secret: SECRET, sub: "bi", gw: "shop", role: "admin" });
+    const uri = `${server.url}/v1/iceberg`;
+    const table = { kind: "rest", uri, token, namespace: "shop", name: "todos__changes" } as const;
+    for (const reader of readers.all()) {
+      const { rows } = await reader.read({ table, ...(s3 === undefined ? {} : { s3 }) });
+      const titles = rows.map((row) => JSON.parse(row)).map(({ title }) => title);
+      assert.deepEqual(titles.sort(), TITLES.toSorted(), reader.name);
+    }
+    const spark = readers.get("spark");
+    const write = "DELETE FROM {catalog}.shop.todos__changes";
+    await assert.rejects(
+      spark.run({ table, ...(s3 === undefined ? {} : { s3 }) }, [write]),
+      /Server does not support endpoint/,
+    );
+  } finally {
+    await server.close();
+  }
+}
+
+lakeTest("readers find a gateway's tables in a folder by its catalog", {}, async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await assertServed({ type: "lake", store: { type: "fs", folder } });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+lakeTest("readers find a gateway's tables in a bucket by its catalog", { s3: true }, async () => {
+  await using server = await startS3();
+  const { access } = server;
+  const bucket = await server.createBucket();
+  const store = { type: "s3", bucket, prefix: "apps/{gateway}", ...access } as const;
+  await assertServed({ type: "lake", store }, access);
+});
