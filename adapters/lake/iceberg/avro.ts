@@ -46,7 +46,10 @@ export type AvroRecord = Readonly<Record<string, unknown>>;
 export interface FieldNames {
   /** Names by id. */
   readonly names: ReadonlyMap<number, string>;
-  /** Fields that are numbers over 2^53 maybe: {@linkcode Long}. Longs of others throw. */
+  /**
+   * Fields that are numbers over 2^53 maybe: {@linkcode Long}. Longs of others throw when they are;
+   * those below -2^52 may be rounded.
+   */
   readonly longs: ReadonlySet<number>;
   /** A record whose longs are all `bigint`. */
   readonly partition?: number;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import { keyAt, type LakeFiles, partitioningOf } from "./lake_files.ts";
 import { type ManifestHead, writeManifest, writeManifestList } from "./manifest_file.ts";
 import type { DataFile, ManifestEntry, ManifestFile } from "./manifest.ts";
@@ -62,8 +63,13 @@ export interface SnapshotPlan {
 /** Manifests have a folder of their own, so that metadata is found by a short listing. */
 const MANIFESTS = "manifests";
 
-/** So many files a manifest has at most, so that one is read and written in little memory. */
-export const MAX_ENTRIES = 4096;
+/** So many files a manifest has at most, so that one is read and written in a few milliseconds. */
+export const MAX_ENTRIES = 1024;
+
+/** The next turn of the event loop, after others had theirs. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
 
 /** Makes a number that no other snapshot has, below 2^53. */
 function newSnapshotId(metadata: TableMetadata): number {
@@ -125,11 +131,11 @@ export class Draft {
    * @param content whether they are of data or of deletes
    * @param entries the files
    */
-  manifests(
+  async manifests(
     specId: number,
     content: ManifestFile["content"],
     entries: readonly ManifestEntry[],
-  ): readonly ManifestFile[] {
+  ): Promise<readonly ManifestFile[]> {
     const head: Omit<ManifestHead, "manifestPath"> = {
       ...partitioningOf(this.metadata, specId),
       content,
@@ -142,6 +148,7 @@ export class Draft {
     for (let from = 0; from < entries.length; from += each) {
       const name = `${this.#uuid}-m${this.#objects.length}.avro`;
       const manifestPath = this.#newLocation(name);
+      if (from > 0) await nextTurn();
       const part = entries.slice(from, from + each);
       const { bytes, file } = writeManifest({ ...head, manifestPath }, part);
       this.#write(manifestPath, bytes);
@@ -150,8 +157,7 @@ export class Draft {
     return files;
   }
 
-  /** Entries of files that the snapshot adds. */
-  added(files: readonly DataFile[]): readonly ManifestEntry[] {
+  #added(files: readonly DataFile[]): readonly ManifestEntry[] {
     return files.map((dataFile) => ({
       status: "added",
       snapshotId: this.id,
@@ -166,17 +172,19 @@ export class Draft {
    *
    * @param files the files, of whatever content and spec
    */
-  addedManifests(files: readonly DataFile[]): readonly ManifestFile[] {
+  async addedManifests(files: readonly DataFile[]): Promise<readonly ManifestFile[]> {
     const kinds = Map.groupBy(
       files,
       ({ content, specId }) => `${content === "data" ? "data" : "deletes"} ${specId}`,
     );
-    return [...kinds.values()].flatMap((kind) => {
+    const manifests: ManifestFile[] = [];
+    for (const kind of kinds.values()) {
       const [first] = kind;
-      if (first === undefined) return [];
+      if (first === undefined) continue;
       const content = first.content === "data" ? "data" : "deletes";
-      return this.manifests(first.specId, content, this.added(kind));
-    });
+      manifests.push(...await this.manifests(first.specId, content, this.#added(kind)));
+    }
+    return manifests;
   }
 
   /**

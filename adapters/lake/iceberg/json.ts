@@ -6,8 +6,6 @@
 
 import type { Long } from "./metadata.ts";
 
-const MARK = "\u0001long:";
-const MARKED = /"\\u0001long:(-?\d+)"/g;
 const MAYBE_LONG = /(?<![\w.])-?\d{16,}/;
 const TOKEN = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 const INTEGER = /^-?\d{16,}$/;
@@ -22,10 +20,8 @@ export function toLong(value: bigint): Long {
   return Number.isSafeInteger(number) ? number : value;
 }
 
-function markLong(token: string): string {
-  return INTEGER.test(token) && !Number.isSafeInteger(Number(token))
-    ? `"\\u0001long:${token}"`
-    : token;
+function isLong(token: string): boolean {
+  return INTEGER.test(token) && !Number.isSafeInteger(Number(token));
 }
 
 /**
@@ -37,26 +33,36 @@ function markLong(token: string): string {
  */
 export function parseJson(text: string): unknown {
   if (!MAYBE_LONG.test(text)) return JSON.parse(text);
+  // Texts that stand for longs on their way through the parser; no other text begins so.
+  const mark = crypto.randomUUID();
   return JSON.parse(
-    text.replace(TOKEN, markLong),
+    text.replace(TOKEN, (token) => isLong(token) ? `"${mark}${token}"` : token),
     (_, value) =>
-      typeof value === "string" && value.startsWith(MARK)
-        ? BigInt(value.slice(MARK.length))
+      typeof value === "string" && value.startsWith(mark)
+        ? BigInt(value.slice(mark.length))
         : value,
   );
+}
+
+function withLongs(value: unknown): string | undefined {
+  if (typeof value === "bigint") return String(value);
+  if (Array.isArray(value)) return `[${value.map((item) => withLongs(item) ?? "null").join()}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const members = Object.entries(value).map(([name, value]) => [name, withLongs(value)])
+    .filter(([, text]) => text !== undefined);
+  return `{${members.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join()}}`;
+}
+
+function hasLongs(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return typeof value === "bigint";
+  return Object.values(value).some(hasLongs);
 }
 
 /**
  * Writes JSON.
  *
- * @param value what it is to say; may have `bigint`
+ * @param value plain data, which may have `bigint`
  */
 export function formatJson(value: unknown): string {
-  let longs = false;
-  const text = JSON.stringify(value, (_, value) => {
-    if (typeof value !== "bigint") return value;
-    longs = true;
-    return `${MARK}${value}`;
-  });
-  return longs ? text.replace(MARKED, "$1") : text;
+  return (hasLongs(value) ? withLongs(value) : JSON.stringify(value)) ?? "null";
 }

@@ -110,9 +110,9 @@ function orNull(bytes: Uint8Array | undefined): Buffer | null {
   return bytes === undefined ? null : toBuffer(bytes);
 }
 
-/** Bytes of their own, which do not hold the block that they were read from. */
-function ownBytes(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes);
+/** The same bytes, without what makes a buffer of them. */
+function toBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function toRecords<T, R>(
@@ -130,8 +130,12 @@ function toMap<T, R>(
   return new Map(records.map(({ key, value }) => [key, as(value)]));
 }
 
-function same<T>(value: T): T {
-  return value;
+/** Longs beyond this may have been rounded, below 0; there are no files and rows so many. */
+const MAX_COUNT = 2 ** 52;
+
+function toCount(value: number): number {
+  if (value >= 0 && value <= MAX_COUNT) return value;
+  throw new AvroError("A count of a manifest is none");
 }
 
 function partitionToAvro(type: string, value: PartitionValue): unknown {
@@ -153,7 +157,7 @@ function partitionFromAvro(type: string, value: unknown): PartitionValue {
       return value;
     default:
       if (!(value instanceof Uint8Array)) return null;
-      return decimalDigits(type) === undefined ? ownBytes(value) : fromBigEndian(value);
+      return decimalDigits(type) === undefined ? toBytes(value) : fromBigEndian(value);
   }
 }
 
@@ -167,12 +171,12 @@ function toFileRecord(file: DataFile, { spec, types }: Partitioning): FileRecord
     file_path: file.filePath,
     file_format: file.fileFormat,
     partition: Object.fromEntries(partition),
-    record_count: file.recordCount,
-    file_size_in_bytes: file.fileSizeInBytes,
-    column_sizes: toRecords(file.columnSizes, same),
-    value_counts: toRecords(file.valueCounts, same),
-    null_value_counts: toRecords(file.nullValueCounts, same),
-    nan_value_counts: toRecords(file.nanValueCounts, same),
+    record_count: toCount(file.recordCount),
+    file_size_in_bytes: toCount(file.fileSizeInBytes),
+    column_sizes: toRecords(file.columnSizes, toCount),
+    value_counts: toRecords(file.valueCounts, toCount),
+    null_value_counts: toRecords(file.nullValueCounts, toCount),
+    nan_value_counts: toRecords(file.nanValueCounts, toCount),
     lower_bounds: toRecords(file.lowerBounds, toBuffer),
     upper_bounds: toRecords(file.upperBounds, toBuffer),
     key_metadata: orNull(file.keyMetadata),
@@ -193,16 +197,16 @@ function fromFileRecord(record: FileRecord, { spec, types }: Partitioning): Data
     partition: spec.fields.map((field, i) =>
       partitionFromAvro(types[i] ?? "", record.partition[`_${field["field-id"]}`])
     ),
-    recordCount: record.record_count,
-    fileSizeInBytes: record.file_size_in_bytes,
-    ...present("columnSizes", toMap(record.column_sizes, same)),
-    ...present("valueCounts", toMap(record.value_counts, same)),
-    ...present("nullValueCounts", toMap(record.null_value_counts, same)),
-    ...present("nanValueCounts", toMap(record.nan_value_counts, same)),
-    ...present("lowerBounds", toMap(record.lower_bounds, ownBytes)),
-    ...present("upperBounds", toMap(record.upper_bounds, ownBytes)),
-    ...present("keyMetadata", keyMetadata && ownBytes(keyMetadata)),
-    ...present("splitOffsets", record.split_offsets),
+    recordCount: toCount(record.record_count),
+    fileSizeInBytes: toCount(record.file_size_in_bytes),
+    ...present("columnSizes", toMap(record.column_sizes, toCount)),
+    ...present("valueCounts", toMap(record.value_counts, toCount)),
+    ...present("nullValueCounts", toMap(record.null_value_counts, toCount)),
+    ...present("nanValueCounts", toMap(record.nan_value_counts, toCount)),
+    ...present("lowerBounds", toMap(record.lower_bounds, toBytes)),
+    ...present("upperBounds", toMap(record.upper_bounds, toBytes)),
+    ...present("keyMetadata", keyMetadata && toBytes(keyMetadata)),
+    ...present("splitOffsets", record.split_offsets?.map(toCount)),
     ...present("equalityIds", record.equality_ids),
     ...present("sortOrderId", record.sort_order_id),
     ...present("referencedDataFile", record.referenced_data_file),
@@ -246,12 +250,11 @@ export function fromEntryRecord(
 ): ManifestEntry {
   const entry = record as unknown as EntryRecord;
   const inherited = entry.status === STATUSES.indexOf("added") ? manifest.sequenceNumber : 0;
-  const sequenceNumber = entry.sequence_number ?? inherited;
   return {
     status: known(STATUSES, entry.status, "status of a file"),
     snapshotId: entry.snapshot_id ?? manifest.addedSnapshotId,
-    sequenceNumber,
-    fileSequenceNumber: entry.file_sequence_number ?? inherited,
+    sequenceNumber: toCount(entry.sequence_number ?? inherited),
+    fileSequenceNumber: toCount(entry.file_sequence_number ?? inherited),
     dataFile: fromFileRecord(entry.data_file, partitioning),
   };
 }
@@ -287,8 +290,8 @@ function fromSummary(record: SummaryRecord): FieldSummary {
   return {
     containsNull: record.contains_null,
     ...present("containsNan", record.contains_nan),
-    ...present("lowerBound", lower && ownBytes(lower)),
-    ...present("upperBound", upper && ownBytes(upper)),
+    ...present("lowerBound", lower && toBytes(lower)),
+    ...present("upperBound", upper && toBytes(upper)),
   };
 }
 
@@ -298,19 +301,19 @@ export function fromManifestRecord(record: AvroRecord): ManifestFile {
   const keyMetadata = file.key_metadata;
   return {
     manifestPath: file.manifest_path,
-    manifestLength: file.manifest_length,
+    manifestLength: toCount(file.manifest_length),
     partitionSpecId: file.partition_spec_id,
     content: known(MANIFEST_CONTENTS, file.content ?? 0, "content of a manifest"),
-    sequenceNumber: file.sequence_number ?? 0,
-    minSequenceNumber: file.min_sequence_number ?? 0,
+    sequenceNumber: toCount(file.sequence_number ?? 0),
+    minSequenceNumber: toCount(file.min_sequence_number ?? 0),
     addedSnapshotId: file.added_snapshot_id,
     addedFilesCount: file.added_files_count ?? 0,
     existingFilesCount: file.existing_files_count ?? 0,
     deletedFilesCount: file.deleted_files_count ?? 0,
-    addedRowsCount: file.added_rows_count ?? 0,
-    existingRowsCount: file.existing_rows_count ?? 0,
-    deletedRowsCount: file.deleted_rows_count ?? 0,
+    addedRowsCount: toCount(file.added_rows_count ?? 0),
+    existingRowsCount: toCount(file.existing_rows_count ?? 0),
+    deletedRowsCount: toCount(file.deleted_rows_count ?? 0),
     ...present("partitions", file.partitions?.map(fromSummary)),
-    ...present("keyMetadata", keyMetadata && ownBytes(keyMetadata)),
+    ...present("keyMetadata", keyMetadata && toBytes(keyMetadata)),
   };
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { AvroField, AvroSchema, FieldNames } from "./avro.ts";
+import type { AvroField, AvroObject, AvroSchema, FieldNames } from "./avro.ts";
 import type { PartitionSpec } from "./metadata.ts";
 import { decimalDigits } from "./single_value.ts";
 
@@ -21,7 +21,7 @@ function list(elementId: number, items: AvroSchema): AvroSchema {
   return { type: "array", items, "element-id": elementId };
 }
 
-function record(name: string, fields: readonly AvroField[]): AvroSchema {
+function record(name: string, fields: readonly AvroField[]): AvroObject {
   return { type: "record", name, fields };
 }
 
@@ -127,7 +127,7 @@ export function entrySchema(spec: PartitionSpec, types: readonly string[]): Avro
 }
 
 /** The schema of a list of manifests. */
-export const LIST_SCHEMA: AvroSchema = record("manifest_file", [
+export const LIST_SCHEMA: AvroObject = record("manifest_file", [
   required(500, "manifest_path", "string"),
   required(501, "manifest_length", "long"),
   required(502, "partition_spec_id", "int"),

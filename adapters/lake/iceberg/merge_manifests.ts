@@ -7,7 +7,7 @@
  */
 
 import { atOnce } from "../../at_once.ts";
-import { type Draft, MAX_ENTRIES } from "./draft.ts";
+import { type Draft, MAX_ENTRIES, nextTurn } from "./draft.ts";
 import { entriesOf, type LakeFiles } from "./lake_files.ts";
 import { isLive, type ManifestEntry, type ManifestFile } from "./manifest.ts";
 import type { TableMetadata } from "./metadata.ts";
@@ -66,6 +66,7 @@ export async function existingEntries(
     const some = files.slice(from, from + READ_AT_ONCE);
     const read = await atOnce(some.map((file) => () => entriesOf(lake, metadata, file)));
     for (const entries of read) {
+      await nextTurn();
       for (const entry of entries) {
         if (isLive(entry)) all.push({ ...entry, status: "existing" });
       }
@@ -96,7 +97,7 @@ export async function mergeManifests(
     const [first] = group;
     if (first === undefined) continue;
     const entries = await existingEntries(lake, draft.metadata, group);
-    const merged = draft.manifests(first.partitionSpecId, first.content, entries);
+    const merged = await draft.manifests(first.partitionSpecId, first.content, entries);
     const gone = new Set(group);
     const at = left.indexOf(first);
     left = [

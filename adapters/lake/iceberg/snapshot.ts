@@ -47,7 +47,7 @@ export async function appendFiles(
 ): Promise<SnapshotPlan> {
   const draft = new Draft(lake, metadata, options);
   const before = await mergeManifests(lake, draft, await inherited(lake, draft));
-  const added = draft.addedManifests(files);
+  const added = await draft.addedManifests(files);
   return draft.finish(
     "append",
     [...before, ...added],
@@ -121,7 +121,7 @@ async function withoutFiles(
     const live = entries.filter(isLive);
     const hit = live.filter(({ dataFile }) => wanted.delete(dataFile.filePath));
     if (hit.length === 0) left.push(manifest);
-    else left.push(...rewritten(draft, manifest, live, new Set(hit)));
+    else left.push(...await rewritten(draft, manifest, live, new Set(hit)));
   }
   for (const path of wanted.keys()) throw new MetadataError(`The table does not have ${path}`);
   return left;
@@ -132,7 +132,7 @@ function rewritten(
   { partitionSpecId, content }: ManifestFile,
   live: readonly ManifestEntry[],
   hit: ReadonlySet<ManifestEntry>,
-): readonly ManifestFile[] {
+): Promise<readonly ManifestFile[]> {
   const entries = live.map((entry): ManifestEntry =>
     hit.has(entry)
       ? { ...entry, status: "deleted", snapshotId: draft.id }
@@ -166,9 +166,10 @@ export async function overwriteFiles(
   const before = await inherited(lake, draft);
   const kept = await withoutFiles(lake, draft, before, changes.removed);
   const merged = await mergeManifests(lake, draft, kept);
+  const added = await draft.addedManifests(changes.added);
   return draft.finish(
     operationOf(changes),
-    [...merged, ...draft.addedManifests(changes.added)],
+    [...merged, ...added],
     summaryCounts(draft.parent, changes),
   );
 }
