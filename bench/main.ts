@@ -1,5 +1,5 @@
 /**
- * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules] [flush] [sizes]`.
+ * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules] [flush] [lake-parquet] [sizes]`.
  *
  * @module
  */
@@ -9,6 +9,7 @@ import { benchBootstrap } from "./bootstrap.ts";
 import { benchClientStep } from "./client_step.ts";
 import { benchFlush } from "./flush.ts";
 import { benchFlushMysql } from "./flush_mysql.ts";
+import { benchLakeParquet } from "./lake_parquet.ts";
 import { benchLatency } from "./latency.ts";
 import { benchPull } from "./pull.ts";
 import { benchPush } from "./push.ts";
@@ -28,6 +29,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
     await benchFlush();
     await benchFlushMysql();
   },
+  "lake-parquet": benchLakeParquet,
   sizes: benchSizes,
 };
 

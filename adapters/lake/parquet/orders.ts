@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Column } from "../columns/column.ts";
 import type { LakeField } from "../iceberg/schema.ts";
 import type { ColumnBatch, ParquetFile, ParquetOptions } from "./parquet.ts";
 import type { ParquetLibrary } from "./wasm.ts";
@@ -55,33 +54,4 @@ export async function follow(order: Order): Promise<Outcome> {
   } catch (error) {
     return { problem: error instanceof Error ? error.message : String(error), heapBytes: 0 };
   }
-}
-
-/** The buffers that a message to another thread may take away. */
-export function buffersOf(
-  { batch, file }: { batch?: ColumnBatch; file?: ParquetFile },
-): ArrayBuffer[] {
-  const views = (batch?.columns ?? []).flatMap(viewsOf);
-  if (file !== undefined) views.push(file.bytes);
-  return [...new Set(views.map(({ buffer }) => buffer))].filter((buffer) =>
-    buffer instanceof ArrayBuffer
-  );
-}
-
-function viewsOf({ validity, data }: Column): ArrayBufferView[] {
-  const views: ArrayBufferView[] = validity === undefined ? [] : [validity];
-  switch (data.kind) {
-    case "bits":
-      views.push(data.bits);
-      break;
-    case "bytes":
-      views.push(data.offsets, data.bytes);
-      break;
-    case "int128":
-      views.push(data.halves);
-      break;
-    default:
-      views.push(data.values);
-  }
-  return views;
 }

@@ -8,7 +8,8 @@
 import { Worker } from "node:worker_threads";
 import { LakeSyncError } from "@lakesync/core";
 import { getLogger } from "@logtape/logtape";
-import { buffersOf, follow, type Order, type Outcome } from "./orders.ts";
+import { follow, type Order, type Outcome } from "./orders.ts";
+import { type PackedOutcome, packOrder, unpackOutcome } from "./packing.ts";
 import type { ParquetThreading } from "./parquet.ts";
 import { ENTRY, READY, ROLE } from "./worker.ts";
 
@@ -62,9 +63,9 @@ export class ParquetThread {
     worker.ref();
     let outcome: Outcome;
     try {
-      const answer = nextMessage(worker);
-      worker.postMessage(order, order.kind === "write" ? buffersOf(order) : []);
-      outcome = await answer;
+      const { message, transfer } = packOrder(order);
+      worker.postMessage(message, transfer);
+      outcome = unpackOutcome(await nextMessage<PackedOutcome>(worker));
     } catch (error) {
       await this.#end();
       throw failed(messageOf(error));
@@ -113,7 +114,7 @@ function messageOf(error: unknown): string {
 }
 
 /** Waits for what a thread says next, or for its end. */
-function nextMessage<Message = Outcome>(worker: Worker): Promise<Message> {
+function nextMessage<Message>(worker: Worker): Promise<Message> {
   const { promise, resolve, reject } = Promise.withResolvers<Message>();
   const onExit = (code: number) => reject(new Error(`The thread ended with code ${code}`));
   worker.once("message", resolve);

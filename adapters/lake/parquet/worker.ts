@@ -6,7 +6,8 @@
  */
 
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
-import { buffersOf, follow, type Order } from "./orders.ts";
+import { follow } from "./orders.ts";
+import { type PackedOrder, packOutcome, unpackOrder } from "./packing.ts";
 
 /** Where a thread begins. */
 export const ENTRY: URL = new URL(import.meta.url);
@@ -19,9 +20,9 @@ export const READY = "ready";
 
 if (!isMainThread && workerData === ROLE && parentPort !== null) {
   const port = parentPort;
-  port.on("message", async (order: Order) => {
-    const outcome = await follow(order);
-    port.postMessage(outcome, buffersOf(outcome));
+  port.on("message", async (order: PackedOrder) => {
+    const { message, transfer } = packOutcome(await follow(unpackOrder(order)));
+    port.postMessage(message, transfer);
   });
   port.postMessage(READY);
 }

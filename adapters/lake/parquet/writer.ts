@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ParquetWriter, ParquetThreading } from "./parquet.ts";
+import type { ParquetThreading, ParquetWriter } from "./parquet.ts";
 import { ParquetThread } from "./thread.ts";
 
 /**
