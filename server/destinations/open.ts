@@ -54,8 +54,7 @@ async function loadMysql(): Promise<Open<MysqlSpec>> {
 
 async function loadLake(lakes: Lakes): Promise<Open<LakeSpec>> {
   const { openLake } = await import("./lake_open.ts");
-  return (spec, { gatewayId, name }) =>
-    openLake(spec, { gatewayId, name, lakes, named: (text) => named(text, gatewayId) });
+  return (spec, context) => openLake(spec, context, lakes);
 }
 
 async function loadDrivers(
