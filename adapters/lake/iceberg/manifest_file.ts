@@ -7,12 +7,13 @@
 
 import { decodeAvro, encodeAvro } from "./avro.ts";
 import { formatJson } from "./json.ts";
-import type {
-  EntryStatus,
-  FieldSummary,
-  ManifestEntry,
-  ManifestFile,
-  PartitionValue,
+import {
+  type EntryStatus,
+  type FieldSummary,
+  isLive,
+  type ManifestEntry,
+  type ManifestFile,
+  type PartitionValue,
 } from "./manifest.ts";
 import {
   fromEntryRecord,
@@ -107,8 +108,7 @@ export function writeManifest(
   ];
   let minSequenceNumber = sequenceNumber;
   for (const entry of entries) {
-    if (entry.status !== "existing") continue;
-    minSequenceNumber = Math.min(minSequenceNumber, entry.sequenceNumber);
+    if (isLive(entry)) minSequenceNumber = Math.min(minSequenceNumber, entry.sequenceNumber);
   }
   return {
     bytes,
