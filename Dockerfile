@@ -13,6 +13,7 @@ COPY --chown=deno:deno adapters ./adapters
 COPY --chown=deno:deno server ./server
 # Dependencies are fetched now, so that the container starts without a network.
 RUN deno install --frozen --entrypoint server/main.ts adapters/postgres/mod.ts adapters/mysql/mod.ts \
+    adapters/lake/mod.ts adapters/lake/parquet/worker.ts adapters/object-store/s3.ts \
   && deno check --no-remote server/main.ts \
   && chown -R deno:deno /deno-dir
 

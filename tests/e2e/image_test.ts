@@ -9,6 +9,7 @@ import { signToken } from "@lakesync/server";
 import { parse } from "yaml";
 import { SERVE_SETTINGS } from "../../server/settings.ts";
 import { freePort } from "../servers/port.ts";
+import { findS3, startS3 } from "../servers/s3.ts";
 import { query } from "../servers/testing_sql.ts";
 import { databaseTest } from "../servers/tests.ts";
 import { until } from "./wait.ts";
@@ -89,66 +90,117 @@ async function cacheFolder(): Promise<string> {
 const hasWget = await new Deno.Command("sh", { args: ["-c", "command -v wget"] }).output()
   .then(({ success }) => success);
 
-for (const product of ["postgres", "mariadb"] as const) {
-  databaseTest(product, "the image's command serves, flushes and ends as it should", async ({
-    url: to,
-  }) => {
-    const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "lakesync-image-" }));
-    await using stack = new AsyncDisposableStack();
-    stack.defer(() => Deno.remove(folder, { recursive: true }));
-    const [app, data] = [`${folder}/app`, `${folder}/data`];
-    await Deno.mkdir(data);
-    const image = await readImage();
-    await layOut(image, app, data);
-    const port = freePort();
-    const env = {
-      ...image.env,
-      PATH: Deno.env.get("PATH") ?? "",
-      DENO_DIR: await cacheFolder(),
-      LAKESYNC_DATA: image.env.LAKESYNC_DATA?.replace("/data", data) ?? "",
-      LAKESYNC_PORT: String(port),
-      LAKESYNC_SECRET: SECRET,
-      LAKESYNC_TO: to,
-    };
-    const [program = "", ...args] = image.command;
-    assert.equal(program, "deno");
-    const child = new Deno.Command(Deno.execPath(), {
-      args,
-      env,
-      clearEnv: true,
-      cwd: app,
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    let isOver = false;
-    const output = child.output().finally(() => isOver = true);
-    const text = async () => {
-      const { stdout, stderr } = await output;
-      return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-    };
-    try {
-      const base = `http://127.0.0.1:${port}`;
-      await until("it is alive", async () => {
-        if (isOver) assert.fail(await text());
-        if (!hasWget) return await isAlive(`${base}/livez`);
-        const check = { args: ["-c", image.healthCheck], env };
-        return (await new Deno.Command("sh", check).output()).success;
-      });
-      await serves(base);
-      await until("the row is in the database", async () => {
-        const rows = await query(to, "SELECT id, owner FROM todos").catch(() => []);
-        return JSON.stringify(rows) === `[{"id":"t1","owner":"alice"}]`;
-      }, 30_000);
-      child.kill("SIGTERM");
-      const { code } = await output;
-      assert.equal(code, 0, await text());
-      assert.doesNotMatch(await text(), /NotCapable|Requires \w+ access/);
-    } finally {
-      if (!isOver) child.kill("SIGKILL");
-      await output;
-    }
-  });
+/** Runs the image's command, with changes going to `to`, until a row has been flushed. */
+async function serveImage(
+  to: string,
+  arrives: (data: string, base: string) => Promise<unknown>,
+  more: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "lakesync-image-" }));
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => Deno.remove(folder, { recursive: true }));
+  const [app, data] = [`${folder}/app`, `${folder}/data`];
+  await Deno.mkdir(data);
+  const image = await readImage();
+  await layOut(image, app, data);
+  const port = freePort();
+  const env = {
+    ...image.env,
+    PATH: Deno.env.get("PATH") ?? "",
+    DENO_DIR: await cacheFolder(),
+    LAKESYNC_DATA: image.env.LAKESYNC_DATA?.replace("/data", data) ?? "",
+    LAKESYNC_PORT: String(port),
+    LAKESYNC_SECRET: SECRET,
+    LAKESYNC_TO: to,
+    ...more,
+  };
+  const [program = "", ...args] = image.command;
+  assert.equal(program, "deno");
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    env,
+    clearEnv: true,
+    cwd: app,
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let isOver = false;
+  const output = child.output().finally(() => isOver = true);
+  const text = async () => {
+    const { stdout, stderr } = await output;
+    return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  };
+  try {
+    const base = `http://127.0.0.1:${port}`;
+    await until("it is alive", async () => {
+      if (isOver) assert.fail(await text());
+      if (!hasWget) return await isAlive(`${base}/livez`);
+      const check = { args: ["-c", image.healthCheck], env };
+      return (await new Deno.Command("sh", check).output()).success;
+    });
+    await serves(base);
+    await arrives(data, base);
+    child.kill("SIGTERM");
+    const { code } = await output;
+    assert.equal(code, 0, await text());
+    assert.doesNotMatch(await text(), /NotCapable|Requires \w+ access|thread cannot start/);
+  } finally {
+    if (!isOver) child.kill("SIGKILL");
+    await output;
+  }
 }
+
+for (const product of ["postgres", "mariadb"] as const) {
+  databaseTest(
+    product,
+    "the image's command serves, flushes and ends as it should",
+    ({ url }) =>
+      serveImage(url, () =>
+        until("the row is in the database", async () => {
+          const rows = await query(url, "SELECT id, owner FROM todos").catch(() => []);
+          return JSON.stringify(rows) === `[{"id":"t1","owner":"alice"}]`;
+        }, 30_000)),
+  );
+}
+
+/** Where the catalog says that the table of changes is, which has one row. */
+async function servedLocation(base: string): Promise<string> {
+  const token = await signToken({ secret: SECRET, sub: "bi", gw: "default", role: "admin" });
+  const path = "v1/iceberg/v1/lake/namespaces/default/tables/todos__changes";
+  const response = await fetch(`${base}/${path}`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
+  const { metadata } = await response.json();
+  assert.equal(metadata.snapshots.at(-1).summary["added-records"], "1");
+  return metadata.location;
+}
+
+Deno.test("the image's command flushes to a lake with the permissions that it has", () =>
+  serveImage("lake", async (data, base) => {
+    const location = await servedLocation(base);
+    assert.ok(location.startsWith(`file://${data}/lake/`), location);
+  }));
+
+const s3 = await findS3();
+
+Deno.test({
+  name: "the image's command flushes to a bucket with the permissions that it has",
+  ignore: "missing" in s3,
+  fn: async () => {
+    await using server = await startS3();
+    const { endpoint, region, accessKeyId, secretAccessKey } = server.access;
+    const bucket = await server.createBucket();
+    await serveImage(`s3://${bucket}/{gateway}`, async (_, base) => {
+      const location = await servedLocation(base);
+      assert.ok(location.startsWith(`s3://${bucket}/default/`), location);
+    }, {
+      AWS_ENDPOINT_URL: endpoint,
+      AWS_REGION: region,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    });
+  },
+});
 
 async function isAlive(url: string): Promise<boolean> {
   try {
