@@ -113,7 +113,6 @@ class DuckDB:
         for extension in ["avro", "httpfs", "iceberg"]:
             self.connection.sql(f"LOAD {extension}")
         self.connection.sql("SET TimeZone = 'UTC'")
-        self.attached = {}
 
     def use_s3(self, s3):
         scheme, _, endpoint = s3["endpoint"].partition("://")
@@ -124,18 +123,15 @@ class DuckDB:
               USE_SSL {"true" if scheme == "https" else "false"})""")
 
     def attach(self, table):
-        """The name that a REST catalog is attached as."""
-        key = (table["uri"], table.get("token"))
-        if key not in self.attached:
-            name = f"catalog_{len(self.attached)}"
-            options = ["TYPE iceberg", f"ENDPOINT {literal(table['uri'])}"]
-            if "token" in table:
-                options.append(f"TOKEN {literal(table['token'])}")
-            else:
-                options.append("AUTHORIZATION_TYPE 'none'")
-            self.connection.sql(f"ATTACH '' AS {name} ({', '.join(options)})")
-            self.attached[key] = name
-        return self.attached[key]
+        """Attaches a REST catalog anew: one that stays attached answers the first query after a change
+        of columns as if there had been none."""
+        options = ["TYPE iceberg", f"ENDPOINT {literal(table['uri'])}"]
+        if "token" in table:
+            options.append(f"TOKEN {literal(table['token'])}")
+        else:
+            options.append("AUTHORIZATION_TYPE 'none'")
+        self.connection.sql("DETACH DATABASE IF EXISTS lake")
+        self.connection.sql(f"ATTACH '' AS lake ({', '.join(options)})")
 
     def source(self, question):
         table = question["table"]
@@ -149,7 +145,8 @@ class DuckDB:
             if moment is not None:
                 options.append(f"snapshot_from_timestamp => {moment}")
             return f"iceberg_scan({', '.join(options)})"
-        names = [self.attach(table), quoted(table["namespace"]), quoted(table["name"])]
+        self.attach(table)
+        names = ["lake", quoted(table["namespace"]), quoted(table["name"])]
         at = ""
         if snapshot is not None:
             at = f" AT (VERSION => {snapshot})"
