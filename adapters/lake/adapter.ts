@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import {
   type Capabilities,
   type DatabaseAdapter,
@@ -205,8 +206,14 @@ function checkPosition(tables: LakeTables, { from }: Pick<Move, "from">): void {
   if (!samePosition(own, from)) throw moved(own, from);
 }
 
+/** The next turn of the event loop. */
+function eventLoopTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
+
 async function openLake(options: LakeOptions): Promise<OpenLake> {
   const { store: given, location, namespace, thread = true, now = Date.now } = options;
+  const { nextTurn = eventLoopTurn } = options;
   const store = typeof given === "function" ? await given() : given;
   const files = { store, location };
   const catalog = typeof options.catalog === "function"
@@ -215,7 +222,7 @@ async function openLake(options: LakeOptions): Promise<OpenLake> {
   const writer = options.writer ?? openParquetWriter({ thread });
   const reader = options.reader ?? openParquetReader({ thread });
   return {
-    lake: { ...files, namespace, catalog, writer, reader, now },
+    lake: { ...files, namespace, catalog, writer, reader, now, nextTurn },
     close: async () => {
       await writer.close();
       await reader.close();

@@ -30,4 +30,6 @@ export interface LakeOptions {
   readonly thread?: boolean;
   /** The clock, in milliseconds since 1970; the runtime's unless given. */
   readonly now?: () => number;
+  /** Lets others have their turn while a batch is made; the event loop's next turn unless given. */
+  readonly nextTurn?: () => Promise<void>;
 }

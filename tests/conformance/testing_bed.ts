@@ -6,7 +6,13 @@
  */
 
 import assert from "node:assert/strict";
-import { type DatabaseAdapter, memoryAdapter, MemoryData } from "@lakesync/adapters";
+import {
+  type DatabaseAdapter,
+  memoryAdapter,
+  MemoryData,
+  memoryObjects,
+  type ObjectStore,
+} from "@lakesync/adapters";
 import { type FlushEnvironment, Flusher, type FlushSettings } from "@lakesync/adapters/flush";
 import { Random } from "../oracle/random.ts";
 import { TestTime } from "../sim/destinations/testing_time.ts";
@@ -19,6 +25,8 @@ import { TestSource } from "./testing_source.ts";
 export interface Parts {
   /** A database, the same for the same name, over a connection of this process. */
   database(name: string): DatabaseAdapter;
+  /** The bed's objects, over a connection of this process. */
+  readonly objects: ObjectStore;
   /** Time and chance. */
   readonly env: FlushEnvironment;
   /** For flushers within. */
@@ -32,6 +40,8 @@ export type Build = (parts: Parts) => DatabaseAdapter;
 export interface Odds {
   readonly lost: number;
   readonly answerLost: number;
+  /** Of calls to objects: an error now, and what was asked for some time later. */
+  readonly late?: number;
 }
 
 /** Odds of a bad network. */
@@ -50,6 +60,7 @@ export class Bed {
   readonly time: TestTime = new TestTime(Date.UTC(2026, 1, 1));
   readonly source: TestSource;
   readonly data: Map<string, MemoryData> = new Map();
+  readonly objects: ObjectStore = memoryObjects();
   readonly random: Random;
   #build: Build;
   readonly #log: TestLog;
@@ -98,7 +109,8 @@ export class Bed {
       this.data.set(name, data);
       return process.adapter(memoryAdapter(name, data), this.#fate(process));
     };
-    const parts = { database, env, settings: SETTINGS };
+    const objects = process.objects(this.objects, this.#fate(process));
+    const parts = { database, objects, env, settings: SETTINGS };
     this.destination = build(parts);
     this.#flusher = new Flusher({
       source: this.source,
@@ -193,8 +205,10 @@ export class Bed {
           return hasArrived ? "arrives" : "lost";
         }
         const chance = this.random.below(1_000) / 1_000;
-        const { lost, answerLost } = this.#odds;
-        return chance < lost ? "lost" : chance < lost + answerLost ? "answer lost" : "arrives";
+        const { lost, answerLost, late = 0 } = this.#odds;
+        if (chance < lost) return "lost";
+        if (chance < lost + answerLost) return "answer lost";
+        return chance < lost + answerLost + late ? "late" : "arrives";
       },
     };
   }

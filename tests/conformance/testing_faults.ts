@@ -5,14 +5,14 @@
  * @module
  */
 
-import { type DatabaseAdapter, DestinationError } from "@lakesync/adapters";
+import { type DatabaseAdapter, DestinationError, type ObjectStore } from "@lakesync/adapters";
 
 /** What decides what happens to a call. */
 export interface Fate {
   /** Waits before a call arrives. */
   pause(): Promise<void>;
   /** What happens to the next call. */
-  next(call: string): "arrives" | "lost" | "answer lost";
+  next(call: string): "arrives" | "lost" | "answer lost" | "late";
 }
 
 /** A process, whose adapters give no answers after its end. */
@@ -33,7 +33,7 @@ export class TestProcess {
         return async (...given: unknown[]) => {
           if (this.isDead) return await never();
           const what = fate.next(String(name));
-          if (what === "lost") return await this.#fails();
+          if (what === "lost" || what === "late") return await this.#fails();
           await fate.pause();
           try {
             const answer = await member.apply(adapter, given);
@@ -46,6 +46,39 @@ export class TestProcess {
         };
       },
     });
+  }
+
+  /**
+   * An object store as this process has it.
+   *
+   * @param store what is behind it
+   * @param fate what happens to its calls
+   */
+  objects(store: ObjectStore, fate: Fate): ObjectStore {
+    const call = async <T>(name: string, act: () => Promise<T>): Promise<T> => {
+      if (this.isDead) return await never();
+      const what = fate.next(name);
+      if (what === "lost") return await this.#fails();
+      if (what === "late") {
+        void fate.pause().then(() => fate.pause()).then(act).catch(() => {});
+        return await this.#fails();
+      }
+      await fate.pause();
+      const answer = await act();
+      if (what === "answer lost") return await this.#fails();
+      return this.isDead ? await never() : answer;
+    };
+    return {
+      putObject: (key, bytes) => call("put", () => store.putObject(key, bytes)),
+      createObject: (key, bytes) => call("create", () => store.createObject(key, bytes)),
+      getObject: (key, range) => call("get", () => store.getObject(key, range)),
+      headObject: (key) => call("head", () => store.headObject(key)),
+      async *listObjects(folder) {
+        yield* await call("list", () => Array.fromAsync(store.listObjects(folder)));
+      },
+      deleteObject: (key) => call("delete", () => store.deleteObject(key)),
+      deleteObjects: (keys) => call("delete", () => store.deleteObjects(keys)),
+    };
   }
 
   #fails(): Promise<never> {

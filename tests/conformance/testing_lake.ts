@@ -17,17 +17,17 @@ import {
   MemoryData,
   type ObjectStore,
   type Place,
-  type StoredChange,
 } from "@lakesync/adapters";
 import { lakeAdapter, lakeLocation } from "@lakesync/adapters/lake";
 import { DelegateAdapter } from "../../adapters/delegate.ts";
-import { comparePlaces, nameOfKey } from "../../adapters/place.ts";
+import { comparePlaces } from "../../adapters/place.ts";
 import { objectCatalog } from "../../adapters/lake/catalog/object_catalog.ts";
 import { changesFiles } from "../../adapters/lake/flush/change_files.ts";
 import { readChangeRows } from "../../adapters/lake/flush/change_batch.ts";
 import { decodeChangeRow, type DecodedRow } from "../../adapters/lake/flush/changes.ts";
 import type { Lake } from "../../adapters/lake/flush/lake.ts";
 import { CHANGE_FIELDS, changesSchema, OTHER_FIELDS } from "../../adapters/lake/flush/layout.ts";
+import { PROPERTY } from "../../adapters/lake/flush/properties.ts";
 import { loadTables } from "../../adapters/lake/flush/tables.ts";
 import { unknownTable } from "../../adapters/lake/flush/write_batch.ts";
 import { readAt } from "../../adapters/lake/iceberg/lake_files.ts";
@@ -38,52 +38,87 @@ export const LOCATION: ReturnType<typeof lakeLocation> = lakeLocation("memory://
 
 /** A lake's adapter over objects. */
 export function lakeOver(store: ObjectStore, now: () => number = Date.now): DatabaseAdapter {
-  return lakeAdapter({ store, location: LOCATION, namespace: "main", thread: false, now });
+  return lakeAdapter({
+    store,
+    location: LOCATION,
+    namespace: "main",
+    writer: WRITER,
+    reader: READER,
+    now,
+    nextTurn: () => Promise.resolve(),
+  });
 }
 
-const WRITER = openParquetWriter({ thread: false });
-const READER = openParquetReader({ thread: false });
+/** Kept open for all tests, since each one that is opened needs memory for good. */
+const WRITER = { ...openParquetWriter({ thread: false }), close: () => Promise.resolve() };
+const READER = { ...openParquetReader({ thread: false }), close: () => Promise.resolve() };
 
-/** Reads all rows of all tables of changes, in the order of their files. */
-export async function lakeRows(store: ObjectStore): Promise<readonly DecodedRow[]> {
+/** What reads a lake's objects. */
+function reading(store: ObjectStore): Lake {
   const files = { store, location: LOCATION };
-  const lake: Lake = {
+  return {
     ...files,
     catalog: objectCatalog(files),
     namespace: "main",
     writer: WRITER,
     reader: READER,
     now: Date.now,
+    nextTurn: () => Promise.resolve(),
   };
+}
+
+/** From which commit a lake was filled last; 0 when it never was. */
+async function refilledFrom(store: ObjectStore): Promise<number> {
+  const { main } = await loadTables(reading(store));
+  return Number(main?.metadata.properties?.[PROPERTY.refillSeq] ?? 0);
+}
+
+/** Reads all rows of all tables of changes, in the order of their files. */
+export async function lakeRows(store: ObjectStore): Promise<readonly DecodedRow[]> {
+  const lake = reading(store);
   const all: DecodedRow[] = [];
   for (const { loaded, layout } of (await loadTables(lake)).changes.values()) {
     const fields = layout === undefined
       ? [...CHANGE_FIELDS, ...OTHER_FIELDS]
       : changesSchema(layout).fields;
-    const found: DecodedRow[] = [];
     for (const { file } of await changesFiles(lake, loaded)) {
       const batch = await READER.read(await readAt(lake, file.filePath), fields);
       for (const { row, other } of readChangeRows(layout, batch)) {
-        found.push(decodeChangeRow(layout ?? unknownTable(other.number), row));
+        all.push(decodeChangeRow(layout ?? unknownTable(other.number), row));
       }
     }
-    all.push(...found);
   }
-  await lake.catalog.close();
   return all;
 }
 
 /** What a lake's tables of changes say. */
+export interface FoldedLake {
+  /** The changes. */
+  readonly changes: MemoryData;
+  /** The rows: those that were filled last, with the changes after that. */
+  readonly rows: MemoryData;
+}
+
+/** Reads a lake. */
 export async function foldedLake(
   store: ObjectStore,
   position: FlushPosition | undefined,
-): Promise<MemoryData> {
+): Promise<FoldedLake> {
+  const sorted = (await lakeRows(store)).toSorted(compareRows);
+  const refillSeq = await refilledFrom(store);
+  const isNeeded = (row: DecodedRow) =>
+    row.kind === "set" ? row.at.seq >= refillSeq : row.change.seq > refillSeq;
+  return {
+    changes: replayed(sorted, position),
+    rows: replayed(refillSeq === 0 ? sorted : sorted.filter(isNeeded), position),
+  };
+}
+
+function replayed(rows: readonly DecodedRow[], position: FlushPosition | undefined): MemoryData {
   const data = new MemoryData();
-  const rows = (await lakeRows(store)).toSorted(compareRows);
   for (const row of rows) {
     const from = data.position;
-    const place = placeOf(row);
-    const to = { ...place, lives: [], writer: "" };
+    const to = { ...placeOf(row), lives: [], writer: "" };
     if (row.kind === "set") {
       data.insert({ from, to, rows: [row.row], changes: [], isWhole: true });
     } else {
@@ -128,35 +163,23 @@ export class ReadLake extends DelegateAdapter {
   }
 
   override async queryDeltasSince(after: Place, limit: number): Promise<DeltaPage> {
-    return await (await this.#read()).queryDeltasSince(after, limit);
+    return await memoryAdapter("read", (await this.#read()).changes).queryDeltasSince(after, limit);
   }
 
   override async getLatestState(
     keys: readonly DestinationKey[],
   ): Promise<readonly (LatestState | undefined)[]> {
-    return await (await this.#read()).getLatestState(keys);
+    return await memoryAdapter("read", (await this.#read()).rows).getLatestState(keys);
   }
 
   override async scanState(
     after: DestinationKey | undefined,
     limit: number,
   ): Promise<readonly LatestState[]> {
-    return await (await this.#read()).scanState(after, limit);
+    return await memoryAdapter("read", (await this.#read()).rows).scanState(after, limit);
   }
 
-  async #read(): Promise<DatabaseAdapter> {
-    return memoryAdapter("read", await foldedLake(this.#store, await this.inner.position()));
+  async #read(): Promise<FoldedLake> {
+    return await foldedLake(this.#store, await this.inner.position());
   }
-}
-
-/** Names of changes, each as often as it is there. */
-export async function changesIn(store: ObjectStore): Promise<readonly StoredChange[]> {
-  return (await lakeRows(store)).flatMap((row) =>
-    row.kind === "change" ? [{ ...row.change, key: row.change.effect?.key }] : []
-  );
-}
-
-/** Names of rows. */
-export function namesOf(keys: readonly DestinationKey[]): readonly string[] {
-  return keys.map(nameOfKey).sort();
 }

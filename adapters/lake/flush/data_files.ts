@@ -4,7 +4,6 @@
  * @module
  */
 
-import { setImmediate } from "node:timers";
 import { keyAt } from "../iceberg/lake_files.ts";
 import type { DataFile } from "../iceberg/manifest.ts";
 import type { TableMetadata } from "../iceberg/metadata.ts";
@@ -55,13 +54,13 @@ export async function writeChanges(
     if (columns === undefined) days.set(day, columns = new ChangeColumns(table));
     columns.add(row, other);
     if (++count % ROWS_PER_LOOK === 0 && performance.now() - since > TURN_MS) {
-      await nextTurn();
+      await lake.nextTurn();
       since = performance.now();
     }
   }
   const files: DataFile[] = [];
   for (const [day, columns] of days) {
-    await nextTurn();
+    await lake.nextTurn();
     files.push(await writeFile(lake, metadata, day, columns.finish()));
   }
   return files;
@@ -116,9 +115,4 @@ function dataFileOf(
     lowerBounds: known(({ lower }) => lower),
     upperBounds: known(({ upper }) => upper),
   };
-}
-
-/** The next turn of the event loop. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
 }

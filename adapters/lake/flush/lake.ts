@@ -30,6 +30,8 @@ export interface Lake extends LakeFiles {
   readonly reader: ParquetReader;
   /** The clock, in milliseconds since 1970. */
   readonly now: () => number;
+  /** Lets others have their turn. */
+  readonly nextTurn: () => Promise<void>;
 }
 
 const RETRY: Readonly<Record<CatalogFailure, RetryKind>> = {

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { lakeOver, lakeRows, ReadLake } from "../conformance/testing_lake.ts";
+import { Bed, type Build } from "../conformance/testing_bed.ts";
+import { type Event, life } from "../conformance/testing_lives.ts";
+
+const lake: Build = ({ objects, env }) => lakeOver(objects, env.now);
+
+const BAD = { lost: 0.015, answerLost: 0.015, late: 0.015 };
+
+/** Holds what the objects have against the log: each change once, and rows that are as they are. */
+async function check(bed: Bed): Promise<void> {
+  await bed.check(new ReadLake(lakeOver(bed.objects), bed.objects));
+  const ids = (await lakeRows(bed.objects))
+    .flatMap((row) => row.kind === "change" ? [row.change.deltaId] : []);
+  assert.equal(new Set(ids).size, ids.length, "no change is there twice");
+}
+
+async function play(bed: Bed, events: readonly Event[]): Promise<void> {
+  for (const event of events) {
+    if (event.kind === "commit") bed.commit(...event.slices);
+    else if (event.kind === "pass") await bed.pass(2 * event.ms);
+    else if (event.kind === "restore") bed.restore(event.by);
+    else if (event.kind === "trim") bed.source.trim(bed.source.seq - event.keep);
+    else bed.start();
+  }
+  await bed.heal();
+  await check(bed);
+  await bed.close();
+}
+
+Deno.test("G10: whatever fails and ends, a lake holds in the end what the log holds", async () => {
+  await fc.assert(
+    fc.asyncProperty(life, ([seed, events]) => play(new Bed(seed, lake, BAD), events)),
+    { numRuns: 100 },
+  );
+});
+
+/** Claims, flushes, rewinds, settles, is filled: all that a lake does. */
+async function script(bed: Bed): Promise<void> {
+  const todo = (rowId: string, n: number) => ({ table: "todos", rowId, cells: { n } });
+  const list = (rowId: string, n: number) => ({ table: "lists", rowId, cells: { name: `${n}` } });
+  bed.commit([todo("r1", 1), list("r1", 1)]);
+  await bed.pass(900);
+  bed.commit([list("r2", 2), todo("r2", 2)]);
+  bed.commit([todo("r1", 3)]);
+  await bed.pass(900);
+  bed.restore(1);
+  bed.commit([list("r1", 4)], [todo("r3", 5), list("r3", 5)]);
+  await bed.pass(1_500);
+  bed.commit([todo("r4", 6)]);
+  bed.source.trim(bed.source.seq);
+  await bed.pass(1_500);
+}
+
+for (const hasArrived of [false, true]) {
+  const when = hasArrived ? "after" : "before";
+  Deno.test(`G10: the process that writes to a lake may end ${when} every call to its objects`, async () => {
+    let call = 1;
+    for (let wasReached = true; wasReached; call++) {
+      const bed = new Bed(1, lake, { lost: 0, answerLost: 0 });
+      bed.endAt = { call, hasArrived };
+      await script(bed);
+      wasReached = bed.calls >= call;
+      bed.endAt = undefined;
+      await bed.heal();
+      await check(bed);
+      await bed.close();
+    }
+    assert.ok(call > 100, `${call} calls`);
+  });
+}
