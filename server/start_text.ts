@@ -6,6 +6,7 @@
  */
 
 import type { ServeConfig } from "./config.ts";
+import { partsOf } from "./destinations/parts.ts";
 import type { AdapterSpec, LakeSpec } from "./destinations/spec.ts";
 
 /** What the text is about. */
@@ -72,11 +73,15 @@ function place(spec: AdapterSpec): string {
   return `${url.protocol}//${url.host}${path}`;
 }
 
-function into({ config }: StartFacts): string {
+function into({ config, url }: StartFacts): string {
   const specs = config.gateways["default"]?.destinations ?? config.destinations;
-  return Object.entries(specs)
-    .map(([name, spec]) => `  into     ${name} (${place(spec)})\n`)
-    .join("");
+  const lines = Object.entries(specs)
+    .map(([name, spec]) => `  into     ${name} (${place(spec)})\n`);
+  const isLake = Object.values(specs).some((spec) =>
+    [...partsOf(spec)].some(({ type }) => type === "lake")
+  );
+  const catalog = `  iceberg  ${url}/v1/iceberg, a catalog for tokens of role admin\n`;
+  return lines.join("") + (isLake ? catalog : "");
 }
 
 /**

@@ -20,7 +20,10 @@ Deno.test("startText names the database that changes go to, without user and pas
 });
 
 Deno.test("startText says where a lake is", () => {
-  assert.match(textOf("--to", "lake"), /^ {2}into {5}lake \(lakesync-data\/lake\)$/m);
+  const text = textOf("--to", "lake");
+  assert.match(text, /^ {2}into {5}lake \(lakesync-data\/lake\)$/m);
+  assert.match(text, /^ {2}iceberg {2}http:\/\/127\.0\.0\.1:1\/v1\/iceberg, /m);
+  assert.doesNotMatch(textOf("--to", "mysql://a@b/c"), /iceberg/);
   const bucket = textOf("--to", "s3://app/p/{gateway}?endpoint=http://127.0.0.1:9000");
   assert.match(bucket, /into {5}lake \(s3:\/\/app\/p\/\{gateway\} on http:\/\/127\.0\.0\.1:9000\)/);
 });
