@@ -30,7 +30,7 @@ const NO_EFFECT = `(_effect IS NOT NULL AND _op <> 'SET' AND
    json_extract(_effect, '$.unknown') IS NOT NULL))`;
 
 /** The order of changes: commit, slice (null is after all of them), place in the file. */
-const PLACE = `(_seq::HUGEINT * 18446744073709551616 +
+export const PLACE: string = `(_seq::HUGEINT * 18446744073709551616 +
   (COALESCE(_slice, 2147483647)::BIGINT * 4294967296 + ${FILE_ROW}))`;
 
 const NUMBERS = `from_json(json_extract(_effect, '$.numbers'), '["INTEGER"]')`;
