@@ -120,11 +120,11 @@ export class S3Calls {
       clearTimeout(timer);
       timer = setTimeout(() => end("doubt", "Timeout"), this.#settings.requestTimeoutMs);
     };
-    const end = (verdict: "doubt" | "closed", code: string) => {
+    const end = (verdict: "doubt" | "abandoned", code: string) => {
       late ??= new S3Failure(verdict, what, code);
       attempt.abort();
     };
-    const close = () => end("closed", "closed");
+    const close = () => end("abandoned", "closed");
     closing.addEventListener("abort", close);
     touch();
     const { promise: ended, reject } = Promise.withResolvers<never>();

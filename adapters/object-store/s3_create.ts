@@ -48,9 +48,8 @@ export async function createInBucket(
       return true;
     } catch (error) {
       if (!(error instanceof S3Failure)) throw error;
-      // One that was closed had perhaps been sent.
       const { verdict } = error;
-      doubt ||= verdict === "doubt" || verdict === "closed";
+      doubt ||= verdict === "doubt" || verdict === "abandoned";
       if (verdict === "doubt" || verdict === "exists") {
         const whose = await look(bucket, key, bytes, name);
         if (whose !== "nobody's") return whose === "ours";

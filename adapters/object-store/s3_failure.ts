@@ -11,7 +11,7 @@ import { ObjectStoreError, type ObjectStoreFailure } from "./object_store.ts";
  * What a failed request means: `missing`: there is no such object; `exists`: there is one already;
  * `range`: the object has none of these bytes; `unsent`: the storage was not reached; `conflict`: it
  * has done nothing since another was at it; `doubt`: it may have done it or may do it yet; `refused`:
- * it will not do it; `closed`: the store was closed here meanwhile.
+ * it will not do it; `closed`: the store was closed here before; `abandoned`: it was closed meanwhile.
  */
 export type S3Verdict =
   | "missing"
@@ -21,7 +21,8 @@ export type S3Verdict =
   | "conflict"
   | "doubt"
   | "refused"
-  | "closed";
+  | "closed"
+  | "abandoned";
 
 /** Verdicts after which another attempt may succeed. */
 const AGAIN: readonly S3Verdict[] = ["unsent", "conflict", "doubt"];
@@ -51,7 +52,7 @@ export class S3Failure extends ObjectStoreError {
 }
 
 function failureOf(verdict: S3Verdict): ObjectStoreFailure {
-  if (verdict === "closed") return "closed";
+  if (verdict === "closed" || verdict === "abandoned") return "closed";
   return AGAIN.includes(verdict) ? "unreachable" : "refused";
 }
 

@@ -24,9 +24,10 @@ export async function probeCreate(
   attempts: number,
 ): Promise<void> {
   const key = `${prefix}lakesync-probe-${randomUUID()}`;
-  const create = () => createInBucket(bucket, key, new Uint8Array(), attempts);
+  // They differ, since some storages tell objects apart by nothing else.
+  const create = (n: number) => createInBucket(bucket, key, Uint8Array.of(n), attempts);
   try {
-    if (await create() && !await create()) return;
+    if (await create(1) && !await create(2)) return;
   } finally {
     await bucket.delete(key).catch(() => {});
   }

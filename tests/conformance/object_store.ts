@@ -200,6 +200,20 @@ export function objectStoreConformance(
     for (const range of NO_RANGES) await assert.rejects(objects.getObject("a", range), TypeError);
   });
 
+  test("are read in part", async (objects) => {
+    for (const length of [0, 1, 10]) {
+      const bytes = noise(length, 2);
+      await objects.putObject("a", bytes);
+      for (const start of [-12, -10, -9, -1, -0, 1, 9, 10, 12]) {
+        for (const length of [undefined, 0, 1, 5, 9, 10, 20]) {
+          const range = length === undefined ? { start } : { start, length };
+          assert.deepEqual(await objects.getObject("a", range), part(bytes, range));
+          assert.equal(await objects.getObject("b", range), undefined);
+        }
+      }
+    }
+  });
+
   test("are told apart from their folders", async (objects) => {
     await objects.putObject("a/b/c", new Uint8Array(1));
     for (const folder of ["a", "a/b"]) {

@@ -66,6 +66,8 @@ export class FaultyProxy implements AsyncDisposable {
   fault: (request: SeenRequest) => Fault = () => "pass";
   /** All requests that came. */
   readonly seen: SeenRequest[] = [];
+  /** How many connections clients have opened so far. */
+  connections = 0;
   readonly #target: URL;
   readonly #server: http.Server;
   readonly #agent = new http.Agent({ keepAlive: false });
@@ -83,6 +85,7 @@ export class FaultyProxy implements AsyncDisposable {
         .finally(() => this.#working.delete(working));
       this.#working.add(working);
     });
+    this.#server.on("connection", () => this.connections++);
   }
 
   /**
