@@ -23,6 +23,7 @@ export function addSnapshot(working: Working, { snapshot }: Update<"add-snapshot
   }
   return {
     ...working,
+    added: [...working.added ?? [], id],
     metadata: {
       ...metadata,
       "last-sequence-number": sequence,
@@ -39,14 +40,19 @@ export function setSnapshotRef(
 ): Working {
   const { metadata } = working;
   const { "snapshot-id": id, type } = ref;
-  if (snapshotById(metadata, id) === undefined) {
+  const snapshot = snapshotById(metadata, id);
+  if (snapshot === undefined) {
     throw new MetadataError(`The table has no snapshot ${id}`);
   }
   if (name === MAIN && type !== "branch") throw new MetadataError("main must be a branch");
   const refs = { ...metadata.refs, [name]: ref };
   if (name !== MAIN) return { ...working, metadata: { ...metadata, refs } };
   const log = (metadata["snapshot-log"] ?? []).slice(0, working.logged);
-  const entry = { "snapshot-id": id, "timestamp-ms": metadata["last-updated-ms"] };
+  // Some readers look for a moment in the log and some among the snapshots: both are to find the same.
+  const at = working.added?.includes(id)
+    ? Math.max(snapshot["timestamp-ms"], log.at(-1)?.["timestamp-ms"] ?? 0)
+    : metadata["last-updated-ms"];
+  const entry = { "snapshot-id": id, "timestamp-ms": at };
   return {
     ...working,
     metadata: {

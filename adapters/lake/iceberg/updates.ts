@@ -68,6 +68,8 @@ export interface Working {
   readonly metadata: TableMetadata;
   /** Entries that the snapshot log had before. */
   readonly logged: number;
+  /** Snapshots that were added. */
+  readonly added?: readonly Long[];
   /** The schema that was added last. */
   readonly schema?: number;
   /** The partition spec that was added last. */

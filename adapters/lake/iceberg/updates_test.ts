@@ -38,7 +38,7 @@ Deno.test("applyUpdates adds snapshots and moves branches, and logs what main wa
     { action: "remove-snapshot-ref", "ref-name": "side" },
   ], 4_000);
   assert.deepEqual(moved["snapshot-log"], [
-    { "snapshot-id": 2n ** 63n - 1n, "timestamp-ms": 2_500 },
+    { "snapshot-id": 2n ** 63n - 1n, "timestamp-ms": 2_000 },
     { "snapshot-id": 5, "timestamp-ms": 4_000 },
   ]);
   assert.deepEqual(Object.keys(moved.refs ?? {}), ["main"]);
