@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { lakeOver, lakeRows, ReadLake } from "../conformance/testing_lake.ts";
+import type { MemoryData } from "@lakesync/adapters";
+import { foldedLake, lakeOver, lakeRows, ReadLake } from "../conformance/testing_lake.ts";
 import { Bed, type Build } from "../conformance/testing_bed.ts";
 import { type Event, life } from "../conformance/testing_lives.ts";
 
@@ -14,6 +15,10 @@ async function check(bed: Bed): Promise<void> {
   const ids = (await lakeRows(bed.objects))
     .flatMap((row) => row.kind === "change" ? [row.change.deltaId] : []);
   assert.equal(new Set(ids).size, ids.length, "no change is there twice");
+  const { rows, written } = await foldedLake(bed.objects, undefined);
+  const shown = ({ sorted }: MemoryData) =>
+    sorted.map(({ key, isVisible, cells }) => [key, isVisible, cells]);
+  assert.deepEqual(shown(written), shown(rows), "in the order in which they were written");
 }
 
 async function play(bed: Bed, events: readonly Event[]): Promise<void> {

@@ -73,7 +73,7 @@ async function refilledFrom(store: ObjectStore): Promise<number> {
   return Number(main?.metadata.properties?.[PROPERTY.refillSeq] ?? 0);
 }
 
-/** Reads all rows of all tables of changes, in the order of their files. */
+/** Reads all rows of all tables of changes, in the order in which they were written. */
 export async function lakeRows(store: ObjectStore): Promise<readonly DecodedRow[]> {
   const lake = reading(store);
   const all: DecodedRow[] = [];
@@ -81,7 +81,8 @@ export async function lakeRows(store: ObjectStore): Promise<readonly DecodedRow[
     const fields = layout === undefined
       ? [...CHANGE_FIELDS, ...OTHER_FIELDS]
       : changesSchema(layout).fields;
-    for (const { file } of await changesFiles(lake, loaded)) {
+    const files = await changesFiles(lake, loaded);
+    for (const { file } of files.toSorted((a, b) => a.sequenceNumber - b.sequenceNumber)) {
       const batch = await READER.read(await readAt(lake, file.filePath), fields);
       for (const { row, other } of readChangeRows(layout, batch)) {
         all.push(decodeChangeRow(layout ?? unknownTable(other.number), row));
@@ -97,6 +98,8 @@ export interface FoldedLake {
   readonly changes: MemoryData;
   /** The rows: those that were filled last, with the changes after that. */
   readonly rows: MemoryData;
+  /** The same of rows of changes in the order in which they were written, not of their places. */
+  readonly written: MemoryData;
 }
 
 /** Reads a lake. */
@@ -104,13 +107,15 @@ export async function foldedLake(
   store: ObjectStore,
   position: FlushPosition | undefined,
 ): Promise<FoldedLake> {
-  const sorted = (await lakeRows(store)).toSorted(compareRows);
+  const all = await lakeRows(store);
+  const sorted = all.toSorted(compareRows);
   const refillSeq = await refilledFrom(store);
   const isNeeded = (row: DecodedRow) =>
     row.kind === "set" ? row.at.seq >= refillSeq : row.change.seq > refillSeq;
   return {
     changes: replayed(sorted, position),
     rows: replayed(refillSeq === 0 ? sorted : sorted.filter(isNeeded), position),
+    written: replayed(refillSeq === 0 ? all : all.filter(isNeeded), position),
   };
 }
 

@@ -6,7 +6,7 @@
 
 import type { LoadedTable } from "../catalog/catalog.ts";
 import { entriesOf, type LakeFiles, manifestsOf } from "../iceberg/lake_files.ts";
-import { type DataFile, isLive } from "../iceberg/manifest.ts";
+import { type DataFile, isLive, type ManifestEntry } from "../iceberg/manifest.ts";
 import { decodeValue } from "../iceberg/single_value.ts";
 import { SEQ } from "./layout.ts";
 
@@ -20,6 +20,8 @@ export interface ChangesFile {
   readonly fromSeq: number;
   /** No commit of it is after this one. */
   readonly toSeq: number;
+  /** The sequence number of the commit that it came with. */
+  readonly sequenceNumber: number;
 }
 
 /**
@@ -36,17 +38,18 @@ export async function changesFiles(
   for (const manifest of await manifestsOf(lake, snapshot)) {
     if (manifest.content !== "data") continue;
     for (const entry of await entriesOf(lake, metadata, manifest)) {
-      if (isLive(entry)) files.push(changesFile(entry.dataFile));
+      if (isLive(entry)) files.push(changesFile(entry));
     }
   }
   return files;
 }
 
-function changesFile(file: DataFile): ChangesFile {
+function changesFile({ dataFile: file, sequenceNumber }: ManifestEntry): ChangesFile {
   const bound = (bytes: Uint8Array | undefined, unknown: number) =>
     bytes === undefined ? unknown : Number(decodeValue("long", bytes));
   return {
     file,
+    sequenceNumber,
     day: Number(file.partition[0] ?? 0),
     fromSeq: bound(file.lowerBounds?.get(SEQ), 0),
     toSeq: bound(file.upperBounds?.get(SEQ), Infinity),

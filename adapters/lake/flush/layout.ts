@@ -69,6 +69,12 @@ export const COMMITTED_AT = 9;
 /** The column with the commit. */
 export const SEQ = 5;
 
+/** The column with the slice of the commit. */
+export const SLICE = 6;
+
+/** The column with the row. */
+export const ROW = 2;
+
 function own(id: number, name: string, type: LakeType, doc: string): LakeField {
   return { id, name, type, required: false, doc };
 }

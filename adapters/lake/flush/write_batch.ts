@@ -22,6 +22,7 @@ import { atMost, commitTo, type Lake } from "./lake.ts";
 import { CHANGE_FIELDS, OTHER_FIELDS } from "./layout.ts";
 import { positionOf, PROPERTY, summaryOf } from "./properties.ts";
 import { BY_DAY, readyPosition } from "./ready.ts";
+import { rewindTable } from "./rewind_table.ts";
 import { isAhead, isOfLostHistory, kept, partAfter } from "./standing.ts";
 import {
   type ChangesTable,
@@ -57,7 +58,7 @@ export async function writeBatch(
   tables: LakeTables,
   batch: FlushBatch,
 ): Promise<void> {
-  const { to } = batch;
+  const { from, to } = batch;
   const main = await readyPosition(lake, tables);
   const own = ownPosition(tables);
   const isClaim = own?.writer !== to.writer;
@@ -65,6 +66,7 @@ export async function writeBatch(
     if (!isOfLostHistory(positionOf(loaded.metadata), batch)) continue;
     throw new DestinationError("now", "A table of the lake is ahead, ask for the position");
   }
+  if (from?.filled !== undefined) await goBackForFilling(lake, tables, from);
   const shares = sharesOf(batch, new Set(tables.changes.keys()));
   if (shares.has(0) && !tables.changes.has(0)) tables.changes.set(0, await createOthers(lake));
   const written = [...tables.changes.values()].filter(({ id }) => isClaim || shares.has(id));
@@ -97,6 +99,20 @@ export function movePosition(
     plan: await emptySnapshot(lake, metadata, { nowMs: lake.now(), summary: summaryOf(to, from) }),
     properties: { [PROPERTY.position]: JSON.stringify(to), ...properties },
   }));
+}
+
+/**
+ * Takes back what tables are ahead of a filling. Rows that are filled are as of the place of the
+ * batch, and nothing names them, so that they could not be set later.
+ */
+async function goBackForFilling(
+  lake: Lake,
+  tables: LakeTables,
+  from: FlushPosition,
+): Promise<void> {
+  for (const table of tables.changes.values()) {
+    if (isAhead(positionOf(table.loaded.metadata), from)) await rewindTable(lake, table, from);
+  }
 }
 
 async function createOthers(lake: Lake): Promise<ChangesTable> {
@@ -160,7 +176,7 @@ function overlaid(row: RowEffect, { isVisible, replaces, cells }: RowEffect): Ro
 async function writeShare(
   lake: Lake,
   table: ChangesTable,
-  { rows, changes }: Share,
+  { rows: set, changes }: Share,
   { from, to }: FlushBatch,
   own: FlushPosition | undefined,
 ): Promise<void> {
@@ -170,6 +186,8 @@ async function writeShare(
   const lacking = isAhead(part, from)
     ? changes.filter((change) => part === undefined || comparePlaces(change, part) > 0)
     : changes;
+  // Rows as of an older place than the table's stay unsettled, and come again.
+  const rows = isAhead(part, to) ? [] : set;
   const files = lacking.length === 0 && rows.length === 0
     ? []
     : await writeChanges(lake, metadata, table.layout, fileRows(table, lacking, rows, to, lake));
