@@ -30,7 +30,7 @@ import {
   type RowFileSettings,
 } from "./rewrite_rows.ts";
 import {
-  hasLost,
+  hasMoved,
   MERGE_PROPERTY,
   type MergeStanding,
   NEXT,
@@ -124,7 +124,7 @@ async function merge(
   const table = layoutOf(changes, rows);
   const pending = await pendingCommits(lake, changes, standing.sequence);
   const position = positionOf(changes.metadata);
-  const isMoved = hasLost(position, standing.position);
+  const isMoved = hasMoved(position, standing.position);
   const nothing = { changes: 0, rows: 0, isBehind: false, table: rows };
   if (table === undefined) return { ...nothing, isBehind: pending.length > 0 };
   if (pending.length === 0 && !isMoved && branch.isStarted) return nothing;

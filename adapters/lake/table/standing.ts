@@ -83,15 +83,17 @@ export function standingTexts(
 }
 
 /**
- * Whether rows have changes that the changes no longer have, so that their position must go back.
+ * Whether rows are to say that they stand elsewhere, although there is nothing to merge: the changes
+ * have moved on without any, or have gone back.
  *
  * @param changes where the changes stand
  * @param rows where the rows stand
  */
-export function hasLost(
+export function hasMoved(
   changes: FlushPosition | undefined,
   rows: FlushPosition | undefined,
 ): boolean {
-  if (changes === undefined || rows === undefined) return false;
-  return comparePlaces(rows, changes) > 0 || partedAfter(changes.lives, rows) < rows.seq;
+  if (changes === undefined) return false;
+  return rows === undefined || comparePlaces(rows, changes) !== 0 ||
+    partedAfter(changes.lives, rows) < rows.seq;
 }

@@ -144,6 +144,8 @@ export class TestGateway {
   async refill(untold: readonly GatewayChange[]): Promise<void> {
     const from = this.#from;
     if (untold.length > 0) this.#commit(untold);
+    // What is left of rows that are gone may have been purged.
+    this.#history.push(new Map([...this.#rows].filter(([, { isVisible }]) => isVisible)));
     const to = { ...this.#at(from), filled: "", floor: this.#seq };
     await this.#adapter.refill({ from, to });
     this.#position = to;
