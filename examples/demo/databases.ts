@@ -5,7 +5,7 @@
  */
 
 /** A row as a driver gives it. */
-type Row = Readonly<Record<string, string | number | bigint | null>>;
+type Row = Readonly<Record<string, string | number | bigint | boolean | object | null>>;
 
 /** A connection that reads. */
 export interface Database extends AsyncDisposable {

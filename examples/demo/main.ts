@@ -3,9 +3,11 @@
  * through a real gateway process, which is killed twice in the middle; a fourth edits the same rows
  * offline and comes back. At the end all four databases and the gateway must hold the same rows.
  *
- *     deno task demo [--rows 135233] [--kills 2] [--store sqlite|kv] [--to postgres://…|mysql://…]
+ *     deno task demo [--rows 135233] [--kills 2] [--store sqlite|kv]
+ *       [--to postgres://…|mysql://…|lake|file:///…|s3://…]
  *
- * With `--to` the gateway flushes to that database as well, and its tables must hold the same rows.
+ * With `--to` the gateway flushes to that database or lake as well, and its tables must hold the same
+ * rows.
  *
  * @module
  */
@@ -17,6 +19,7 @@ import { ServerProcess } from "@lakesync/server/testing";
 import { CITIES, type CityRow, loadCities } from "./cities.ts";
 import { gatewayChecksum, tableChecksum } from "./checksum.ts";
 import { openDatabase } from "./databases.ts";
+import { isLake, openLake } from "./lake.ts";
 import { Progress } from "./progress.ts";
 
 const SECRET = "the demo's own secret of many characters";
@@ -91,11 +94,15 @@ async function run(): Promise<void> {
   const flushed = values.to === undefined ? undefined : seconds(await flush());
   const sums = await checksums(clients);
   if (values.to !== undefined) {
-    await using database = await openDatabase(values.to);
-    sums["database"] = await tableChecksum((sql) => database.query(sql));
+    await using database = isLake(values.to)
+      ? await openLake(values.to, `${folder}/gateway`)
+      : await openDatabase(values.to);
+    sums[isLake(values.to) ? "lake" : "database"] = await tableChecksum((sql) =>
+      database.query(sql)
+    );
   }
   const different = new Set(Object.values(sums)).size !== 1;
-  const bytes = await folderBytes(`${folder}/gateway`);
+  const bytes = await folderBytes(`${folder}/gateway`, ["lake"]);
   console.log("");
   console.table({
     "rows synced": cities.length.toLocaleString("en-US"),
@@ -114,8 +121,12 @@ async function run(): Promise<void> {
     Deno.exitCode = 1;
     return;
   }
-  const others = values.to === undefined ? "" : ` and ${new URL(values.to).protocol.slice(0, -1)}`;
+  const others = values.to === undefined ? "" : ` and ${nameOf(values.to)}`;
   console.log(`All four databases and the gateway${others} hold the same rows.`);
+}
+
+function nameOf(to: string): string {
+  return isLake(to) ? "the lake" : new URL(to).protocol.slice(0, -1);
 }
 
 async function putSchema(): Promise<void> {
@@ -268,6 +279,9 @@ async function flush(): Promise<number> {
     const text = await response.text();
     if (!response.ok) throw new Error(text);
     const { destinations } = JSON.parse(text);
+    for (const { state, lastError } of destinations) {
+      if (state === "stopped") throw new Error(lastError.message);
+    }
     return destinations.every(({ flushed }: { flushed: boolean }) => flushed);
   });
   return performance.now() - started;
@@ -290,9 +304,10 @@ async function until(what: string, condition: () => Promise<boolean>): Promise<v
   }
 }
 
-async function folderBytes(path: string): Promise<number> {
+async function folderBytes(path: string, without: readonly string[] = []): Promise<number> {
   let bytes = 0;
   for await (const entry of Deno.readDir(path)) {
+    if (without.includes(entry.name)) continue;
     const child = `${path}/${entry.name}`;
     bytes += entry.isDirectory ? await folderBytes(child) : (await Deno.stat(child)).size;
   }
