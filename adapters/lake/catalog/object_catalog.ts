@@ -18,7 +18,7 @@ import { applyUpdates, type TableUpdate } from "../iceberg/updates.ts";
 import { nameOfFolder, tableFolder } from "../location.ts";
 import { type Catalog, CatalogError, type LoadedTable, type TableName } from "./catalog.ts";
 import { Hints } from "./hints.ts";
-import { metadataKey, newestVersion, tablesFolder, versionOf } from "./versions.ts";
+import { KEPT_VERSIONS, metadataKey, newestVersion, tablesFolder, versionOf } from "./versions.ts";
 
 /** What the catalog needs. */
 export interface ObjectCatalogSettings extends LakeFiles {
@@ -26,8 +26,6 @@ export interface ObjectCatalogSettings extends LakeFiles {
   readonly now?: () => number;
 }
 
-/** So many earlier metadata objects a table names. */
-const LOG_ENTRIES = 20;
 /** Old metadata is deleted after an hour, so whoever commits to older may write into a gap. */
 const TRUSTED_MS = 5 * 60_000;
 const ATTEMPTS = 2;
@@ -137,7 +135,7 @@ class ObjectCatalog implements Catalog {
       ...metadata["metadata-log"] ?? [],
       { "metadata-file": metadataLocation, "timestamp-ms": metadata["last-updated-ms"] },
     ];
-    const next = { ...this.#apply(base, updates), "metadata-log": log.slice(-LOG_ENTRIES) };
+    const next = { ...this.#apply(base, updates), "metadata-log": log.slice(-KEPT_VERSIONS) };
     return await this.#put(table, version + 1, next, this.#seenMs.get(base) ?? 0);
   }
 
@@ -189,17 +187,25 @@ class ObjectCatalog implements Catalog {
     }
   }
 
-  /** Holds what was written against newer metadata: it may fill a gap where old ones were deleted. */
+  /**
+   * Holds what was written against newer metadata: it may fill a gap where old ones were deleted.
+   *
+   * @throws {CatalogError} `conflict` when it does
+   */
   async #verify(table: TableName, version: number): Promise<void> {
-    let newest: number | undefined;
+    let isGap: boolean;
     try {
-      newest = await this.#newest(table);
+      const newest = await this.#newest(table) ?? 0;
+      if (newest - version <= KEPT_VERSIONS) return;
+      const after = await this.#lake.store.headObject(metadataKey(table, version + 1));
+      isGap = after === undefined;
     } catch (error) {
       const message = "It is not known whether the commit was made too late";
       throw new CatalogError("unknown", message, { cause: error });
     }
-    if (newest === version) return;
-    throw new CatalogError("conflict", "The table has changed since it was read, long ago");
+    throw isGap
+      ? new CatalogError("conflict", "The table has changed since it was read, long ago")
+      : new CatalogError("unknown", "The table has changed a lot since the commit");
   }
 
   rename(from: TableName): Promise<TableName> {

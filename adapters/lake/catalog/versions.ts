@@ -10,8 +10,9 @@ import type { TableName } from "./catalog.ts";
 
 const VERSION = /\/metadata\/v([1-9]\d{0,14})\.metadata\.json$/;
 
-/** So many metadata objects are kept at least, and for so long. */
-const KEPT_VERSIONS = 20;
+/** So many earlier metadata objects a table names, and keeps. */
+export const KEPT_VERSIONS = 20;
+/** Metadata is kept for so long at least. */
 const KEPT_MS = 60 * 60_000;
 
 /** The folder with the names of a namespace's tables; no table's folder has `@` in it. */
