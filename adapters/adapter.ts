@@ -8,6 +8,7 @@
  */
 
 import type { Hlc, Op, Stamp, Table, Value } from "@lakesync/core";
+import type { FlushSettings } from "./flush/settings.ts";
 import type { FlushStatus } from "./flush/status.ts";
 
 /** A life of a gateway's data, from the commit after `fromSeq` to the beginning of the next one. */
@@ -176,6 +177,8 @@ export interface FlushBatch extends Move {
 export interface Destination {
   /** Its name, for status and log. */
   readonly name: string;
+  /** How it wants to be flushed to, where nothing else is configured. */
+  readonly flushSettings?: Partial<FlushSettings>;
   /** Where it stands; undefined before the first flush. */
   position(): Promise<FlushPosition | undefined>;
   /** Makes ready for rows of a schema; doing it again changes nothing. */

@@ -18,6 +18,7 @@ import type {
   Place,
   RowProblem,
 } from "./adapter.ts";
+import type { FlushSettings } from "./flush/settings.ts";
 import type { FlushStatus } from "./flush/status.ts";
 
 /** Does what another adapter does. */
@@ -41,6 +42,10 @@ export class DelegateAdapter implements DatabaseAdapter {
 
   get capabilities(): Capabilities {
     return this.inner.capabilities;
+  }
+
+  get flushSettings(): Partial<FlushSettings> {
+    return this.inner.flushSettings ?? {};
   }
 
   position(): Promise<FlushPosition | undefined> {

@@ -32,7 +32,7 @@ export interface FlusherOptions {
   readonly destination: Destination;
   /** Time and chance. */
   readonly env: FlushEnvironment;
-  /** How; what is not given is as in {@linkcode DEFAULT_FLUSH}. */
+  /** How; what is not given is as the destination wants it, or as in {@linkcode DEFAULT_FLUSH}. */
   readonly settings?: Partial<FlushSettings>;
 }
 
@@ -98,7 +98,7 @@ export class Flusher {
     this.#source = source;
     this.#destination = destination;
     this.#env = env;
-    this.#settings = { ...DEFAULT_FLUSH, ...settings };
+    this.#settings = { ...DEFAULT_FLUSH, ...destination.flushSettings, ...settings };
     this.#writer = Math.floor(env.random() * 2 ** 53).toString(36);
     this.#stops = [
       source.keepAfter(() => this.#position === undefined ? 0 : this.#position.seq - 1),

@@ -18,6 +18,7 @@ import {
   type Move,
   type RowProblem,
 } from "../adapter.ts";
+import type { FlushSettings } from "../flush/settings.ts";
 import { Turns } from "../lifecycle/turns.ts";
 import { moved } from "../moved.ts";
 import { samePosition } from "../place.ts";
@@ -42,6 +43,13 @@ const CAPABILITIES: Capabilities = {
   nulInText: true,
   mergesRows: false,
   knowsChanges: false,
+};
+
+/** Each flush makes files, so they are few and large. */
+const FLUSH: Partial<FlushSettings> = {
+  maxChanges: 20_000,
+  maxBytes: 16 * 1024 * 1024,
+  everyMs: 10_000,
 };
 
 /** A lake that is open. */
@@ -90,6 +98,10 @@ class LakeAdapter implements DatabaseAdapter {
 
   get capabilities(): Capabilities {
     return CAPABILITIES;
+  }
+
+  get flushSettings(): Partial<FlushSettings> {
+    return FLUSH;
   }
 
   position(): Promise<FlushPosition | undefined> {
