@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Place } from "@lakesync/adapters";
+import { tailQuery } from "@lakesync/adapters/lake/tail";
 import { isGatewayId } from "@lakesync/core";
 import { readSecret, secretPath } from "./auth/secret.ts";
 import { signToken } from "./auth/token.ts";
@@ -94,6 +96,19 @@ function errorOf(text: string): string | undefined {
  */
 export async function fetchSchema(server: ServerAddress): Promise<unknown> {
   return await ask(server, `schema/${server.gw}`);
+}
+
+/**
+ * Asks for what a gateway committed after a place.
+ *
+ * @param server where
+ * @param after the place
+ * @returns a page, which `decodeTailPage` reads
+ * @throws {UsageError} when there is nothing to sign a token with
+ * @throws {Error} when the server does not answer or refuses
+ */
+export async function fetchTail(server: ServerAddress, after: Place): Promise<object> {
+  return await ask(server, `tail/${server.gw}?${tailQuery(after)}`) as object;
 }
 
 /**

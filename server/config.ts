@@ -14,6 +14,13 @@ import type { Retention } from "./gateway/environment.ts";
 import { lakeCommand, type LakeMaintainConfig } from "./lake_arguments.ts";
 import { isLoopback } from "./loopback.ts";
 import { type MigrateConfig, migrateConfig } from "./migrate_command.ts";
+import {
+  type HistoryConfig,
+  historyConfig,
+  type QueryConfig,
+  queryConfig,
+  queryConfigPath,
+} from "./query_arguments.ts";
 import { type RulesCommand, rulesCommand } from "./rules_arguments.ts";
 import {
   LAKE_MAINTAIN_SETTINGS,
@@ -90,6 +97,8 @@ export type Command =
   | RulesCommand
   | MigrateConfig
   | LakeMaintainConfig
+  | QueryConfig
+  | HistoryConfig
   | {
     /** What to do. */
     readonly command: "help" | "version";
@@ -256,6 +265,7 @@ export function configPath(
   if (first === "lake" && rest[0] === "maintain") {
     return new Values(rest.slice(1), LAKE_MAINTAIN_SETTINGS, env).optional("config");
   }
+  if (first === "query" || first === "history") return queryConfigPath(first, rest, env);
   const flags = serveFlags(args);
   if (flags === undefined) return undefined;
   return new Values(flags, SERVE_SETTINGS, env).optional("config");
@@ -286,5 +296,7 @@ export function parseCommand(
   if (first === "migrate") return migrateConfig(rest, env, file);
   if (first === "lake") return lakeCommand(rest, env, file);
   if (first === "rules") return rulesCommand(rest, env);
+  if (first === "query") return queryConfig(rest, env, file);
+  if (first === "history") return historyConfig(rest, env, file);
   throw new UsageError(`There is no command ${first}`);
 }

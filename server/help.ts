@@ -5,8 +5,10 @@
  */
 
 import {
+  HISTORY_SETTINGS,
   LAKE_MAINTAIN_SETTINGS,
   MIGRATE_SETTINGS,
+  QUERY_SETTINGS,
   RULES_CHECK_SETTINGS,
   RULES_EXPLAIN_SETTINGS,
   SERVE_SETTINGS,
@@ -33,6 +35,8 @@ Usage:
   lakesync rules explain          says why a user sees a row and may write it, or not
   lakesync migrate                brings what one destination holds to another one
   lakesync lake maintain          merges changes, compacts and cleans up a lake, once
+  lakesync query "SELECT …"       answers SQL over a lake, now or at an earlier moment
+  lakesync history <table> <row>  says who changed which cell of a row when
   lakesync help | --version
 
 In brackets: the environment variable that a flag wins over, and the default.
@@ -54,4 +58,10 @@ ${lines(MIGRATE_SETTINGS)}
 
 lakesync lake maintain
 ${lines(LAKE_MAINTAIN_SETTINGS)}
+
+lakesync query
+${lines(QUERY_SETTINGS)}
+
+lakesync history
+${lines(HISTORY_SETTINGS)}
 `;

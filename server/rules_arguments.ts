@@ -52,7 +52,13 @@ export interface RulesExplainConfig {
 /** What `lakesync rules …` asks for. */
 export type RulesCommand = RulesCheckConfig | RulesExplainConfig;
 
-function serverAddress(values: Values): ServerAddress {
+/**
+ * The server that flags name.
+ *
+ * @param values the settings that were given, those of a server among them
+ * @throws {UsageError}
+ */
+export function serverAddress(values: Values): ServerAddress {
   const url = values.needed("url");
   if (!/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
     throw new UsageError("--url is an http or https address");

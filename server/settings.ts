@@ -295,3 +295,47 @@ export const LAKE_MAINTAIN_SETTINGS: readonly Setting[] = [
   },
   { ...DATA, help: "the gateway's data folder, where lake is" },
 ];
+
+const ASKED: readonly Setting[] = [
+  {
+    flag: "lake",
+    env: "LAKESYNC_TO",
+    value: "<url>",
+    help: "lake, file:///…, s3://bucket/… or a name in --config;\n" +
+      "else the one that --config has, or the one in the data folder",
+  },
+  {
+    flag: "config",
+    env: "LAKESYNC_CONFIG",
+    value: "<file>",
+    help: "the configuration that the gateway is started with",
+  },
+  {
+    flag: "as-of",
+    value: "<moment>",
+    help: "a time such as 2026-01-31T09:30:00Z, a commit such as 120,\n" +
+      "or snapshot:<id>; else now",
+  },
+  {
+    flag: "tail",
+    value: "<from>",
+    help: "where what is not flushed yet is read: from the server that runs,\n" +
+      "from the data folder, none, or auto, which tries them in this order",
+    fallback: "auto",
+  },
+];
+
+/** The flags of `lakesync query`. */
+export const QUERY_SETTINGS: readonly Setting[] = [
+  ...ASKED,
+  { flag: "format", value: "<format>", help: "table, csv, json or parquet", fallback: "table" },
+  { flag: "out", value: "<file>", help: "where rows are written; else standard output" },
+  ...SERVER,
+];
+
+/** The flags of `lakesync history`. */
+export const HISTORY_SETTINGS: readonly Setting[] = [
+  ...ASKED,
+  { flag: "format", value: "<format>", help: "table or json", fallback: "table" },
+  ...SERVER,
+];

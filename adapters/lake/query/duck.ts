@@ -42,6 +42,9 @@ export class QueryError extends Error {
   override readonly name: string = "QueryError";
 }
 
+/** The gateway's log does not fit to the lake at this moment. */
+export class TailError extends QueryError {}
+
 /** DuckDB's number of the only kind of statement that is answered. */
 const SELECT = 1;
 

@@ -4,7 +4,13 @@
  * @module
  */
 
-export { QueryError, type ResultColumn, type ResultRows, type ResultStream } from "./duck.ts";
+export {
+  QueryError,
+  type ResultColumn,
+  type ResultRows,
+  type ResultStream,
+  TailError,
+} from "./duck.ts";
 export type { CacheOptions } from "./file_cache.ts";
 export type { CellChange, RowChange } from "./history.ts";
 export type { AsOf } from "./moment.ts";

@@ -16,7 +16,7 @@ import { encodeChange } from "../flush/changes.ts";
 import { type LakeTable, planTable } from "../flush/layout.ts";
 import { schemaText } from "../iceberg/schema_json.ts";
 import type { ParquetWriter } from "../parquet/parquet.ts";
-import { QueryError } from "./duck.ts";
+import { QueryError, TailError } from "./duck.ts";
 import type { LakeState } from "./lake_state.ts";
 import type { QueryTail, TailPage } from "./tail.ts";
 
@@ -70,7 +70,7 @@ export class TailFiles {
     const first = await this.#tail.read(isBehind ? { seq: state.seq } : this.#through);
     const parted = partedAfter(first.lives, state);
     if (parted < state.seq) {
-      throw new QueryError(
+      throw new TailError(
         "The gateway went back to before what the lake has: ask again after its next flush, or without what is not flushed",
       );
     }
@@ -84,7 +84,7 @@ export class TailFiles {
     let page = isOther || count > MAX_FILES ? await this.#tail.read(this.#through) : first;
     for (;;) {
       if (page.isTrimmed) {
-        throw new QueryError(
+        throw new TailError(
           "The gateway no longer has what the lake lacks: flush, or ask without what is not flushed",
         );
       }

@@ -1,0 +1,72 @@
+/**
+ * `lakesync query`: answers SQL over a lake. Rows go to standard output, all else to standard error.
+ *
+ * @module
+ */
+
+import type { LakeQuery, QueryOptions, QueryStream } from "@lakesync/adapters/lake/query";
+import type { QueryConfig, QueryFormat } from "./query_arguments.ts";
+import { csvText, jsonText, tableText } from "./query_format.ts";
+import { withLake } from "./query_lake.ts";
+import { UsageError } from "./values.ts";
+
+const TEXTS: Readonly<
+  Record<Exclude<QueryFormat, "parquet">, (stream: QueryStream) => AsyncIterable<string>>
+> = { table: tableText, csv: csvText, json: jsonText };
+
+/** Where an answer goes. */
+type Sink = WritableStream<Uint8Array>;
+
+/** Standard output, which stays open, or a file. */
+async function openSink(out: string | undefined): Promise<Sink> {
+  if (out !== undefined) {
+    return (await Deno.open(out, { write: true, create: true, truncate: true })).writable;
+  }
+  const { stdout } = Deno;
+  return new WritableStream({
+    async write(bytes) {
+      for (let at = 0; at < bytes.length;) at += await stdout.write(bytes.subarray(at));
+    },
+  });
+}
+
+async function writeText(pieces: AsyncIterable<string>, sink: Sink): Promise<void> {
+  await ReadableStream.from(pieces).pipeThrough(new TextEncoderStream()).pipeTo(sink);
+}
+
+/** Writes Parquet, by way of a file where there is none. */
+async function writeParquet(
+  query: LakeQuery,
+  { sql, out }: QueryConfig,
+  options: QueryOptions,
+): Promise<void> {
+  if (out !== undefined) return await query.writeParquet(sql, out, options);
+  const file = await Deno.makeTempFile({ suffix: ".parquet" });
+  try {
+    await query.writeParquet(sql, file, options);
+    await (await Deno.open(file)).readable.pipeTo(await openSink(undefined));
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
+/**
+ * Answers a question.
+ *
+ * @param config the question
+ * @param note told for people, not for programs
+ */
+export async function runQuery(config: QueryConfig, note: (text: string) => void): Promise<void> {
+  const { sql, format, out, asOf } = config;
+  if (format === "parquet" && out === undefined && Deno.stdout.isTerminal()) {
+    throw new UsageError("Parquet is not for terminals, give --out");
+  }
+  const options = asOf === undefined ? {} : { asOf };
+  await withLake(config, async (query) => {
+    if (format === "parquet") return await writeParquet(query, config, options);
+    await query.read(sql, options, async (stream) => {
+      await writeText(TEXTS[format](stream), await openSink(out));
+      note(`as of commit ${stream.seq}`);
+    });
+  }, note);
+}
