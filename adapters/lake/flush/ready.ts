@@ -71,7 +71,7 @@ export async function readySchema(
     if (typeof plan === "string") throw new DestinationError("stop", plan);
     return plan;
   });
-  const names = namesFor(planned, tables);
+  const names = namesFor(lake, planned, tables);
   await atMost(
     planned.map((table) => async () => {
       const name = names.get(table.table) ?? "";
@@ -88,7 +88,11 @@ export async function readySchema(
 }
 
 /** The names of tables: their own, or with `_1` behind where that one is taken. */
-function namesFor(planned: readonly LakeTable[], tables: LakeTables): ReadonlyMap<number, string> {
+function namesFor(
+  lake: Lake,
+  planned: readonly LakeTable[],
+  tables: LakeTables,
+): ReadonlyMap<number, string> {
   const taken = new Set(tables.names);
   const names = new Map<number, string>();
   for (const { table, newest } of planned.toSorted(byName)) {
@@ -98,6 +102,10 @@ function namesFor(planned: readonly LakeTable[], tables: LakeTables): ReadonlyMa
       names.set(table, own);
       continue;
     }
+    const theirs = [wanted, changesName(wanted)].find((each) =>
+      tables.foreign.has(each.toLowerCase())
+    );
+    if (theirs !== undefined) throw notOurs(lake, theirs);
     let name = freeName(wanted, taken);
     while (taken.has(changesName(name).toLowerCase())) name = freeName(wanted, taken);
     taken.add(changesName(name).toLowerCase());

@@ -45,6 +45,8 @@ export interface LakeTables {
   readonly rows: Map<number, LoadedTable>;
   /** The names of all tables in the namespace, in lower case. */
   readonly names: Set<string>;
+  /** Those of tables that LakeSync did not make for this namespace, in lower case. */
+  readonly foreign: ReadonlySet<string>;
 }
 
 /**
@@ -65,6 +67,11 @@ export async function loadTables(lake: Lake): Promise<LakeTables> {
     changes: new Map(),
     rows: new Map(),
     names: new Set(names.map(({ name }) => name.toLowerCase())),
+    foreign: new Set(
+      loaded.flatMap((table) =>
+        table === undefined || own.includes(table) ? [] : [table.table.name.toLowerCase()]
+      ),
+    ),
   };
   tables.schema = tables.main && schemaOf(tables.main.metadata);
   const newest = new Map(tables.schema?.tables.map(({ id, table }) => [id, table]));
@@ -156,10 +163,19 @@ export async function createTable(lake: Lake, table: TableToCreate): Promise<Loa
     const isSame = there !== undefined && isOwn(lake, there) && kindOf(there) === kind &&
       there.metadata.properties?.[PROPERTY.tableId] === id;
     if (isSame) return there;
-    throw new DestinationError(
-      "stop",
-      `Table ${name} of ${lake.namespace} in the lake was not made by LakeSync: rename or drop it`,
-      { cause: error },
-    );
+    throw notOurs(lake, name);
   }
+}
+
+/**
+ * A table is in the way that somebody else made.
+ *
+ * @param lake the lake
+ * @param name its name
+ */
+export function notOurs({ namespace }: Lake, name: string): DestinationError {
+  return new DestinationError(
+    "stop",
+    `Table ${name} of ${namespace} in the lake was not made by LakeSync: rename or drop it`,
+  );
 }
