@@ -71,11 +71,14 @@ export function nextTurn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
 
-/** Makes a number that no other snapshot has, below 2^53. */
+/** Longer numbers are read with more care, and slower. */
+const MAX_ID_DIGITS = 15;
+
+/** Makes a number that no other snapshot has, well below 2^53. */
 function newSnapshotId(metadata: TableMetadata): number {
   for (;;) {
-    const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
-    const id = (high & 0x1fffff) * 2 ** 32 + low;
+    const [random = 0n] = crypto.getRandomValues(new BigUint64Array(1));
+    const id = Number(random % 10n ** BigInt(MAX_ID_DIGITS));
     if (id > 0 && snapshotById(metadata, id) === undefined) return id;
   }
 }

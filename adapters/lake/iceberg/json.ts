@@ -6,7 +6,7 @@
 
 import type { Long } from "./metadata.ts";
 
-const MAYBE_LONG = /(?<![\w.])-?\d{16,}/;
+const MAYBE_LONG = /\d{16}/;
 const TOKEN = /"[^"\\]*(?:\\[^][^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 const INTEGER = /^-?\d{16,}$/;
 
