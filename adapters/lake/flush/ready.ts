@@ -23,7 +23,7 @@ import {
   rowsSchema,
 } from "./layout.ts";
 import { printSchema, PROPERTY, type TableKind } from "./properties.ts";
-import { createTable, type LakeTables, POSITION_TABLE, TABLES_AT_ONCE } from "./tables.ts";
+import { createTable, type LakeTables, notOurs, POSITION_TABLE, TABLES_AT_ONCE } from "./tables.ts";
 
 /** How tables of changes are kept apart. */
 export const BY_DAY: readonly PartitionBy[] = [{
