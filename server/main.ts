@@ -11,6 +11,7 @@ import { signToken } from "./auth/token.ts";
 import { type Command, configPath, parseCommand, type TokenConfig } from "./config.ts";
 import { loadConfig } from "./config_file.ts";
 import { HELP } from "./help.ts";
+import { maintainLakes } from "./lake_command.ts";
 import { migrate, migrationLines } from "./migrate_command.ts";
 import type { RulesCheckConfig } from "./rules_arguments.ts";
 import { checkRules, explainRules } from "./rules_command.ts";
@@ -54,6 +55,11 @@ function print(...lines: readonly string[]): void {
   for (const line of lines) console.log(line);
 }
 
+/** Tells people, not programs. */
+function note(text: string): void {
+  console.error(`lakesync: ${text}`);
+}
+
 async function check(config: RulesCheckConfig): Promise<number> {
   const { problems, summary } = await checkRules(config);
   print(...(summary === undefined ? problems : ["OK", summary]));
@@ -79,6 +85,19 @@ async function run(args: readonly string[]): Promise<number> {
         }),
       ));
       return 0;
+    case "lake maintain":
+      print(...await maintainLakes(command));
+      return 0;
+    case "query": {
+      const { runQuery } = await import("./query_command.ts");
+      await runQuery(command, note);
+      return 0;
+    }
+    case "history": {
+      const { runHistory } = await import("./history_command.ts");
+      print(...await runHistory(command, note));
+      return 0;
+    }
     case "rules check":
       return await check(command);
     case "rules explain":
