@@ -5,7 +5,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { setImmediate } from "node:timers";
 import type { GatewayEnvironment } from "./gateway/environment.ts";
 
@@ -20,6 +20,6 @@ export const DENO_ENVIRONMENT: GatewayEnvironment = {
     return () => clearTimeout(timer);
   },
   randomId: () => crypto.randomUUID(),
-  hash: (text) => createHash("sha256").update(text).digest("hex"),
+  hash: (text) => String(hash("sha256", text)),
   onError: (what, cause) => logger.error("{what}: {cause}", { what, cause }),
 };
