@@ -71,6 +71,14 @@ export interface QueryStream extends ResultStream {
   readonly seq: number;
 }
 
+/** What a question is answered with. */
+interface Plan {
+  readonly views: readonly PlannedView[];
+  /** All tables that there are. */
+  readonly tables: readonly QueryTable[];
+  readonly seq: number;
+}
+
 const MEMORY_BYTES = 2 ** 30;
 
 /** A lake that can be asked; one question after the other. */
@@ -131,8 +139,10 @@ export class LakeQuery {
     take: (answer: QueryStream) => Promise<T>,
   ): Promise<T> {
     return this.#turn(async () => {
-      const { session, seq } = await this.#views(sql, options);
-      return await take({ ...await session.duck.select(sql), seq });
+      const { views, seq, tables } = await this.#plan(sql, options);
+      const { duck } = await this.#shared(views);
+      const answer = await told(duck.select(sql), tables);
+      return await take({ ...answer, seq });
     });
   }
 
@@ -146,10 +156,10 @@ export class LakeQuery {
    */
   writeParquet(sql: string, path: string, options: QueryOptions = {}): Promise<void> {
     return this.#turn(async () => {
-      const { views } = await this.#plan(sql, options);
+      const { views, tables } = await this.#plan(sql, options);
       const session = await this.#open("", views, [path]);
       try {
-        await session.duck.copy(sql, path);
+        await told(session.duck.copy(sql, path), tables);
       } finally {
         session.close();
       }
@@ -197,18 +207,10 @@ export class LakeQuery {
     return this.#turns.take(work);
   }
 
-  async #views(
-    sql: string,
-    options: QueryOptions,
-  ): Promise<{ readonly session: QuerySession; readonly seq: number }> {
-    const { views, seq } = await this.#plan(sql, options);
-    return { session: await this.#shared(views), seq };
-  }
-
   async #plan(
     sql: string,
     options: QueryOptions,
-  ): Promise<{ readonly views: readonly PlannedView[]; readonly seq: number }> {
+  ): Promise<Plan> {
     const { tables, moment } = await this.#moment(options);
     const views: PlannedView[] = [];
     for (const table of tables) {
@@ -217,7 +219,7 @@ export class LakeQuery {
         views.push(await changesView(this.#lake, table, moment));
       }
     }
-    return { views, seq: moment.seq };
+    return { views, tables, seq: moment.seq };
   }
 
   async #moment(
@@ -264,8 +266,19 @@ function isNamed(sql: string, name: string): boolean {
   return new RegExp(`(?<![A-Za-z0-9_])${RegExp.escape(name)}(?![A-Za-z0-9_])`, "i").test(sql);
 }
 
+/** Names the tables that there are, where one is asked for that is not. */
+async function told<T>(work: Promise<T>, tables: readonly QueryTable[]): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : "";
+    const name = /^Catalog Error: Table with name (.+?) does not exist/.exec(message)?.[1];
+    throw name === undefined ? error : new QueryError(noTable(name, tables), { cause: error });
+  }
+}
+
 function noTable(name: string, tables: readonly QueryTable[]): string {
-  const known = tables.map((table) => table.name).join(", ");
+  const known = tables.flatMap(({ name, changesName }) => [name, changesName]).join(", ");
   return `There is no table ${name}, there ${known === "" ? "are none yet" : `are ${known}`}`;
 }
 
