@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { manifestsOf } from "./lake_files.ts";
+import { entriesOf, manifestsOf } from "./lake_files.ts";
 import { type DataFile, isLive, type ManifestEntry } from "./manifest.ts";
 import { MAX_OF_LEVEL } from "./merge_manifests.ts";
 import {
@@ -186,6 +186,12 @@ Deno.test("overwriteFiles notes what it takes away, and the next snapshot forget
   assert.equal(rewritten?.deletedFilesCount, 1);
   assert.equal(rewritten?.existingFilesCount, 1);
   assert.equal(rewritten?.minSequenceNumber, 1);
+  assert.ok(rewritten !== undefined);
+  const [gone] = await entriesOf(lake, metadata, rewritten);
+  assert.deepEqual(
+    [gone?.status, gone?.snapshotId, gone?.sequenceNumber, gone?.fileSequenceNumber],
+    ["deleted", over.snapshot["snapshot-id"], 1, 1],
+  );
   const rest = { added: [], removed: [b, fileOf("c")] };
   metadata = await commitTo(lake, metadata, await overwriteFiles(lake, metadata, rest, options));
   assert.equal(snapshotOfRef(metadata)?.summary["operation"], "delete");
