@@ -7,8 +7,7 @@
 
 import * as arrow from "apache-arrow";
 import type { Column, ColumnData } from "../columns/column.ts";
-import { concat } from "../columns/gather.ts";
-import { decimalOf, nullColumn } from "../columns/layout.ts";
+import { decimalOf } from "../columns/layout.ts";
 import type { LakeField, LakeType } from "../iceberg/schema.ts";
 import type { ColumnBatch } from "./parquet.ts";
 
@@ -107,21 +106,19 @@ export function columnsOfStream(stream: Uint8Array): FileColumn[] {
  * Reads a stream.
  *
  * @param stream the bytes of a stream
- * @param fields which columns, by their ids; one that is not there is null in every row
- * @returns the rows
+ * @param fields which columns, by their ids
+ * @returns for each field its parts one behind the other, whose buffers are parts of the stream; none
+ * where the stream has no such column
  * @throws {TypeError} when a column has a type that is none of its field's
  */
-export function fromArrowStream(stream: Uint8Array, fields: readonly LakeField[]): ColumnBatch {
+export function fromArrowStream(stream: Uint8Array, fields: readonly LakeField[]): Column[][] {
   const table = arrow.tableFromIPC(stream);
-  const length = table.numRows;
   const indexes = new Map(columnsOf(table.schema).map(({ id }, i) => [id, i]));
-  const columns = fields.map((field) => {
+  return fields.map((field) => {
     const index = indexes.get(field.id);
-    if (index === undefined || length === 0) return nullColumn(field.type, length);
-    const parts = table.batches.map(({ data }) => columnOf(data.children[index], field));
-    return concat(parts);
+    if (index === undefined) return [];
+    return table.batches.map(({ data }) => columnOf(data.children[index], field));
   });
-  return { fields, length, columns };
 }
 
 function columnOf(data: arrow.Data | undefined, field: LakeField): Column {

@@ -26,18 +26,18 @@ export interface Outcome {
 }
 
 /** The library and what is done with it, loaded when they are needed first. */
-let loading: Promise<(order: Order) => Omit<Outcome, "problem">> | undefined;
+let loading: Promise<(order: Order) => Promise<Outcome>> | undefined;
 
-async function load(): Promise<(order: Order) => Omit<Outcome, "problem">> {
+async function load(): Promise<(order: Order) => Promise<Outcome>> {
   const [{ decodeFile, encodeFile }, { loadLibrary }] = await Promise.all([
     import("./codec.ts"),
     import("./wasm.ts"),
   ]);
   const library: ParquetLibrary = await loadLibrary();
-  return (order) => {
+  return async (order) => {
     const made = order.kind === "write"
-      ? { file: encodeFile(library, order.batch, order.options) }
-      : { batch: decodeFile(library, order.bytes, order.fields) };
+      ? { file: await encodeFile(library, order.batch, order.options) }
+      : { batch: await decodeFile(library, order.bytes, order.fields) };
     return { ...made, heapBytes: library.wasmMemory().buffer.byteLength };
   };
 }
@@ -50,7 +50,7 @@ async function load(): Promise<(order: Order) => Omit<Outcome, "problem">> {
  */
 export async function follow(order: Order): Promise<Outcome> {
   try {
-    return (await (loading ??= load()))(order);
+    return await (await (loading ??= load()))(order);
   } catch (error) {
     return { problem: error instanceof Error ? error.message : String(error), heapBytes: 0 };
   }

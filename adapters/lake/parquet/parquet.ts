@@ -46,7 +46,7 @@ export interface ParquetFile {
 
 /** How a file is written. */
 export interface ParquetOptions {
-  /** Rows of a row group at most. */
+  /** Rows of a row group at most, 122,880 unless given. */
   readonly rowGroupRows?: number;
   /** Key-values of the footer; `iceberg.schema` is among them. */
   readonly metadata: ReadonlyMap<string, string>;
