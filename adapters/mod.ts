@@ -47,4 +47,11 @@ export {
 export type { TableFigures } from "./migrate/compare.ts";
 export { openFileObjects } from "./object-store/fs.ts";
 export { memoryObjects } from "./object-store/memory.ts";
-export { checkObjectKey, type ObjectHead, type ObjectStore } from "./object-store/object_store.ts";
+export {
+  type ByteRange,
+  checkObjectKey,
+  type ObjectHead,
+  type ObjectStore,
+  ObjectStoreError,
+  type ObjectStoreFailure,
+} from "./object-store/object_store.ts";
