@@ -11,11 +11,13 @@ export interface Dated<Id> {
   readonly id: Id;
   /** When it was made, in milliseconds since 1970. */
   readonly atMs: number;
+  /** When the next one took its place; undefined when none did. */
+  readonly untilMs?: number | undefined;
 }
 
 /** For how long snapshots are kept how densely. */
 export interface Thinning {
-  /** All that are younger than this, in milliseconds, are kept. */
+  /** All that were the newest within so long, in milliseconds, are kept: readers may be at them. */
   readonly allMs: number;
   /** One an hour of those that are younger than this, in milliseconds. */
   readonly hourlyMs: number;
@@ -57,8 +59,8 @@ export function expired<Id>(
     if (other === undefined || snapshot.atMs >= other.atMs) last.set(slot, snapshot);
   }
   return snapshots
-    .filter(({ id, atMs }) => {
-      if (pinned.has(id) || nowMs - atMs < thinning.allMs) return false;
+    .filter(({ id, atMs, untilMs = nowMs }) => {
+      if (pinned.has(id) || nowMs - untilMs < thinning.allMs) return false;
       const slot = slotOf(atMs, nowMs, thinning);
       return slot === undefined || last.get(slot)?.id !== id;
     })

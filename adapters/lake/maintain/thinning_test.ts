@@ -8,7 +8,11 @@ const DAY_MS = 24 * HOUR_MS;
 const NOW = 100 * DAY_MS + 17 * HOUR_MS;
 
 function every(ms: number, forMs: number): Dated<number>[] {
-  return Array.from({ length: forMs / ms }, (_, i) => ({ id: i, atMs: NOW - i * ms }));
+  return Array.from({ length: forMs / ms }, (_, i) => ({
+    id: i,
+    atMs: NOW - i * ms,
+    untilMs: NOW - i * ms,
+  }));
 }
 
 Deno.test("expired keeps a month of a snapshot a minute in about 115", () => {
@@ -33,8 +37,19 @@ Deno.test("expired never names a pinned snapshot or one of the last hour", () =>
 Deno.test("expired chooses none when asked again", () => {
   const ages = fc.uniqueArray(fc.integer({ min: 0, max: 40 * DAY_MS }), { maxLength: 60 });
   fc.assert(fc.property(ages, (all) => {
-    const snapshots = all.map((age, id) => ({ id, atMs: NOW - age }));
+    const snapshots = all.map((age, id) => ({ id, atMs: NOW - age, untilMs: NOW - age / 2 }));
     const gone = new Set(expired(snapshots, NOW));
     assert.deepEqual(expired(snapshots.filter(({ id }) => !gone.has(id)), NOW), []);
   }));
+});
+
+Deno.test("expired keeps for an hour what was the newest until then", () => {
+  const at = (minutes: number) => NOW - minutes * MINUTE_MS;
+  const snapshots = [
+    { id: "a", atMs: at(70), untilMs: at(61) },
+    { id: "b", atMs: at(68), untilMs: at(59) },
+    { id: "c", atMs: at(61), untilMs: at(2) },
+    { id: "d", atMs: at(2), untilMs: undefined },
+  ];
+  assert.deepEqual(expired(snapshots, NOW), ["a"]);
 });

@@ -1,0 +1,70 @@
+/**
+ * Removes objects of a table that nothing names: of commits that failed, or that a crash left before
+ * they were deleted. What is young may be about to be named, and stays.
+ *
+ * @module
+ */
+
+import type { TableName } from "../catalog/catalog.ts";
+import type { Lake } from "../flush/lake.ts";
+import type { TableMetadata } from "../iceberg/metadata.ts";
+import { locationsIn, type Reach } from "./reach.ts";
+
+/** Orphans are removed when they are older than this, in milliseconds. */
+export const ORPHAN_MS: number = 3 * 86_400_000;
+
+/** So many are removed at once, at most. */
+const MAX_AT_ONCE = 10_000;
+
+/**
+ * Removes objects that nothing names.
+ *
+ * @param lake the lake
+ * @param name the table
+ * @param reach knows what snapshots name
+ * @param olderThanMs only those that are older, in milliseconds
+ * @returns how many were removed
+ */
+export async function removeOrphans(
+  lake: Lake,
+  name: TableName,
+  reach: Reach,
+  olderThanMs: number = ORPHAN_MS,
+): Promise<number> {
+  // What is listed now and named by a commit to come is young.
+  const beforeMs = lake.now() - olderThanMs;
+  const table = await lake.catalog.load(name);
+  if (table === undefined) return 0;
+  const folder = lake.location.keyOf(table.metadata.location);
+  if (folder === undefined) return 0;
+  const old: string[] = [];
+  for await (const { key, modifiedMs } of lake.store.listObjects(folder)) {
+    if (modifiedMs < beforeMs && isCollectable(key)) old.push(key);
+    if (old.length === MAX_AT_ONCE) break;
+  }
+  if (old.length === 0) return 0;
+  // Read after the listing, so that it knows all that was committed until then.
+  const now = await lake.catalog.load(name);
+  if (now === undefined || now.metadata["table-uuid"] !== table.metadata["table-uuid"]) return 0;
+  const named = await namedKeys(lake, now.metadata, reach);
+  const orphans = old.filter((key) => !named.has(key));
+  await lake.store.deleteObjects(orphans);
+  return orphans.length;
+}
+
+/** The catalog looks after its own objects. */
+function isCollectable(key: string): boolean {
+  return !key.endsWith(".metadata.json") && !key.endsWith("version-hint.text");
+}
+
+async function namedKeys(
+  lake: Lake,
+  metadata: TableMetadata,
+  reach: Reach,
+): Promise<ReadonlySet<string | undefined>> {
+  const { snapshots = [], properties } = metadata;
+  const summaries = snapshots.map(({ summary }) => summary);
+  const named = new Set(locationsIn(lake, [properties, ...summaries]));
+  await reach.addNamed(lake, metadata, snapshots, named);
+  return new Set([...named].map((location) => lake.location.keyOf(location)));
+}
