@@ -7,8 +7,8 @@ import { changesSchema } from "../flush/layout.ts";
 import { loadTables } from "../flush/tables.ts";
 import { liveFiles, readFields } from "../table/live_files.ts";
 import { mergeLake } from "../table/merge_lake.ts";
-import { TestGateway } from "../table/testing_gateway.ts";
-import { TABLE } from "../table/testing_history.ts";
+import { type GatewayChange, TestGateway } from "../table/testing_gateway.ts";
+import { numbered, TABLE } from "../table/testing_history.ts";
 import { openTestLake, seenRows } from "../table/testing_lake.ts";
 import { SMALL, step, take } from "../table/testing_steps.ts";
 import { maintain, type MaintenanceSettings } from "./maintain.ts";
@@ -69,4 +69,70 @@ Deno.test("G10: maintenance at any time changes neither changes nor rows", async
     }),
     { numRuns: 30 },
   );
+});
+
+const key = (n: number) => ({ table: TABLE, rowId: `["a",${n}]` });
+
+function inserts(from: number, count: number): GatewayChange[] {
+  return Array.from({ length: count }, (_, i): GatewayChange => {
+    const cells = { name: `row ${from + i}`, count: from + i };
+    return {
+      op: "INSERT",
+      columns: cells,
+      effect: { key: key(from + i), isVisible: true, replaces: true, cells: numbered(cells) },
+    };
+  });
+}
+
+async function keysOf({ store }: Lake): Promise<readonly string[]> {
+  return (await Array.fromAsync(store.listObjects(""))).map(({ key }) => key);
+}
+
+/** How many files and snapshots the table of changes and that of rows have. */
+async function shapeOf(
+  lake: Lake,
+): Promise<readonly (readonly [files: number, snapshots: number])[]> {
+  const { changes, rows } = await loadTables(lake);
+  const both = [changes.get(TABLE)?.loaded, rows.get(TABLE)];
+  return await Promise.all(both.map(async (table) => {
+    assert.ok(table !== undefined);
+    const files = await liveFiles(lake, table.metadata, table.snapshot);
+    return [files.length, table.metadata.snapshots?.length ?? 0] as const;
+  }));
+}
+
+Deno.test("maintain leaves few files and snapshots, and of what it replaced nothing", async () => {
+  let nowMs = Date.UTC(2026, 0, 1);
+  const now = () => nowMs;
+  const test = openTestLake(memoryObjects(now), now);
+  const { lake } = test;
+  const gateway = new TestGateway(test.adapter);
+  await gateway.begin();
+  for (let i = 0; i < 20; i++) {
+    nowMs += 60_000;
+    await gateway.flush([inserts(i * 5, 5)], false);
+    await mergeLake(lake);
+  }
+  const [[changesBefore = 0] = []] = await shapeOf(lake);
+  assert.equal(changesBefore, 20);
+  const report = await maintain(lake);
+  assert.equal(report.failure, undefined);
+  assert.deepEqual((await shapeOf(lake)).map(([files]) => files), [1, 1]);
+  await lake.store.putObject("main/tasks/data/left-behind.parquet", new Uint8Array(1));
+  await lake.store.putObject("main/tasks/metadata/left-behind.avro", new Uint8Array(1));
+  nowMs += 2 * 24 * HOUR_MS;
+  const kept = await maintain(lake);
+  assert.ok((await keysOf(lake)).includes("main/tasks/data/left-behind.parquet"));
+  assert.ok(kept.tables.every(({ snapshots, objects }) => snapshots > 0 && objects > 0));
+  assert.deepEqual((await shapeOf(lake)).map(([, snapshots]) => snapshots), [1, 1]);
+  nowMs += 2 * 24 * HOUR_MS;
+  await lake.store.putObject("main/tasks/data/just-written.parquet", new Uint8Array(1));
+  const last = await maintain(lake);
+  assert.deepEqual(last.tables.map(({ orphans }) => orphans), [0, 2, 0]);
+  const data = (await keysOf(lake)).filter((each) => each.endsWith(".parquet"));
+  assert.equal(data.length, 3);
+  assert.ok(data.includes("main/tasks/data/just-written.parquet"));
+  assert.ok((await keysOf(lake)).length < 90, `${(await keysOf(lake)).length} objects`);
+  assert.deepEqual(await seenRows(lake, TABLE), gateway.visible);
+  await test.close();
 });
