@@ -1,89 +1,312 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Value } from "@lakesync/core";
 import fc from "fast-check";
-import { openFileObjects } from "../../object-store/fs.ts";
 import { memoryObjects } from "../../object-store/memory.ts";
+import type { ObjectStore } from "../../object-store/object_store.ts";
+import { loadTables } from "../flush/tables.ts";
 import { mergeLake } from "../table/merge_lake.ts";
 import { TestGateway } from "../table/testing_gateway.ts";
-import { changes, type GivenChange, NUMBERS, testSchema } from "../table/testing_history.ts";
+import { changes, type GivenChange, numbered, TABLE } from "../table/testing_history.ts";
 import { openTestLake, type TestLake } from "../table/testing_lake.ts";
-import { canonicalValue } from "../flush/values.ts";
-import { openLakeQuery, type QueryOptions } from "./mod.ts";
+import { type LakeQueryOptions, openLakeQuery, QueryError } from "./mod.ts";
 import type { LakeQuery } from "./query.ts";
+import { askRows, TestLog } from "./testing_log.ts";
 
-type Rows = ReadonlyMap<string, ReadonlyMap<number, Value>>;
-
-/** The rows of `tasks` as the lake's questions answer them. */
-async function askedRows(query: LakeQuery, options: QueryOptions = {}): Promise<Rows> {
-  const { columns, rows } = await query.query("SELECT * FROM tasks", options);
-  const types = new Map(
-    testSchema(2).tables.get("tasks")?.columns.map(({ name, type }) => [name, type]),
-  );
-  return new Map(rows.map((row): [string, ReadonlyMap<number, Value>] => {
-    const cells = columns.flatMap(({ name }, i): [number, Value][] => {
-      const value = row[i] ?? null;
-      if (name === "id" || name === "n" || value === null) return [];
-      const number = NUMBERS.get(name) ?? 0;
-      const type = types.get(name) ?? "string";
-      return [[number, type === "json" ? JSON.parse(String(value)) : canonicalValue(type, value)]];
-    });
-    const id = JSON.stringify([row[0] ?? null, row[1] ?? null]);
-    return [id, new Map(cells.sort(([a], [b]) => a - b))];
-  }));
-}
-
-function byId(rows: Rows): Rows {
-  return new Map([...rows].sort(([a], [b]) => a < b ? -1 : 1));
-}
-
-function asked({ lake }: TestLake): LakeQuery {
+function asked({ lake }: TestLake, more: Partial<LakeQueryOptions> = {}): LakeQuery {
   const { store, location, namespace } = lake;
-  return openLakeQuery({ store, location, namespace });
+  return openLakeQuery({ store, location, namespace, ...more });
 }
 
-Deno.test("G10: each moment is answered exactly, however far the rows are merged", async () => {
-  const step = (version: 1 | 2) =>
-    fc.record({
-      changes: fc.array(changes(version), { maxLength: 5 }),
-      isSliced: fc.boolean(),
-      isMerged: fc.boolean(),
-    });
+/** Runs a test with a lake in memory and the log of its gateway. */
+async function withLog(
+  test: (lake: TestLake, log: TestLog, store: ObjectStore) => Promise<void>,
+): Promise<void> {
+  const store = memoryObjects();
+  const lake = openTestLake(store);
+  const log = new TestLog(lake.adapter);
+  try {
+    await log.ready(1);
+    await test(lake, log, store);
+  } finally {
+    await lake.close();
+  }
+}
+
+function change(
+  op: GivenChange["op"],
+  id: string,
+  columns: GivenChange["columns"],
+): GivenChange {
+  const key = { table: TABLE, rowId: `["${id}",1]` };
+  const effect = { isVisible: op !== "DELETE", replaces: op !== "UPDATE" };
+  return { op, columns, effect: { key, ...effect, cells: numbered(columns) } };
+}
+
+const STEP = (version: 1 | 2) =>
+  fc.record({
+    changes: fc.array(changes(version), { maxLength: 5 }),
+    isFlushed: fc.boolean(),
+    isMerged: fc.boolean(),
+  });
+
+Deno.test("G10: each moment is answered exactly, however far it is flushed and merged", async () => {
   const history = fc.record({
-    old: fc.array(step(1), { maxLength: 3 }),
-    young: fc.array(step(2), { minLength: 1, maxLength: 4 }),
+    old: fc.array(STEP(1), { maxLength: 3 }),
+    young: fc.array(STEP(2), { minLength: 1, maxLength: 4 }),
+    isTold: fc.boolean(),
   });
   await fc.assert(
-    fc.asyncProperty(history, async ({ old, young }) => {
+    fc.asyncProperty(history, ({ old, young, isTold }) =>
+      withLog(async (lake, log) => {
+        const query = asked(lake, { tail: log });
+        const play = async (steps: typeof young) => {
+          for (const { changes, isFlushed, isMerged } of steps) {
+            log.commit(changes);
+            if (isFlushed && isTold) await log.flush();
+            if (isMerged) await mergeLake(lake.lake);
+            assert.deepEqual(await askRows(query), log.rowsAfter(log.seq));
+          }
+        };
+        try {
+          await play(old);
+          if (isTold) await log.ready(2);
+          else log.evolve();
+          await play(young);
+          for (let seq = 0; seq <= log.seq; seq++) {
+            const rows = await askRows(query, { asOf: { seq } });
+            assert.deepEqual(rows, log.rowsAfter(seq), `after ${seq}`);
+          }
+        } finally {
+          await query.close();
+        }
+      })),
+    { numRuns: 6 },
+  );
+});
+
+Deno.test("G10: after restores and refills the rows are the gateway's, large commits whole", async () => {
+  const step = fc.oneof(
+    fc.tuple(fc.constant("flush" as const), fc.array(changes(1), { maxLength: 5 })),
+    fc.tuple(fc.constant("slices" as const), fc.array(changes(1), { maxLength: 5 })),
+    fc.tuple(fc.constant("rewind" as const), fc.constant([])),
+    fc.tuple(fc.constant("refill" as const), fc.array(changes(1), { maxLength: 3 })),
+    fc.tuple(fc.constant("merge" as const), fc.constant([])),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 8 }), async (steps) => {
       const test = openTestLake(memoryObjects());
       const gateway = new TestGateway(test.adapter);
       const query = asked(test);
-      const seen: Rows[] = [];
-      const play = async (steps: typeof young) => {
-        for (const { changes, isSliced, isMerged } of steps) {
-          if (isSliced) await gateway.flushSlices([changes.slice(0, 2), changes.slice(2)]);
-          else await gateway.flush([changes], false);
-          if (isMerged) await mergeLake(test.lake);
-          seen.push(gateway.visible);
-        }
-      };
       try {
         await gateway.begin();
-        seen.push(gateway.visible);
-        await play(old);
-        await gateway.evolve();
-        await play(young);
-        assert.deepEqual(byId(await askedRows(query)), byId(seen.at(-1) ?? new Map()));
-        for (const [seq, rows] of seen.entries()) {
-          assert.deepEqual(byId(await askedRows(query, { asOf: { seq } })), byId(rows), `${seq}`);
+        for (const [what, given] of steps) {
+          if (what === "flush") await gateway.flush([given], true);
+          if (what === "slices") await gateway.flushSlices([given.slice(0, 2), given.slice(2)]);
+          if (what === "rewind") await gateway.rewind(2);
+          if (what === "refill") await gateway.refill(given);
+          if (what === "merge") await mergeLake(test.lake);
         }
+        await gateway.settle();
+        const byId = [...gateway.visible].sort(([a], [b]) => a < b ? -1 : 1);
+        assert.deepEqual(await askRows(query), new Map(byId));
+        await mergeLake(test.lake);
+        assert.deepEqual(await askRows(query), new Map(byId));
       } finally {
         await query.close();
         await test.close();
       }
     }),
-    { numRuns: 8 },
+    { numRuns: 12 },
   );
 });
+
+Deno.test("a moment is a time, a commit or a snapshot, and both tables are as of it", () =>
+  withLog(async (lake, log) => {
+    const query = asked(lake);
+    const count = "SELECT (SELECT count(*) FROM tasks), (SELECT count(*) FROM tasks__changes)";
+    try {
+      for (const id of ["a", "b", "c"]) {
+        log.commit([change("INSERT", id, { name: id })]);
+        await log.flush();
+        await mergeLake(lake.lake);
+      }
+      const counts = async (options: Parameters<LakeQuery["query"]>[1] = {}) => {
+        const { rows, seq } = await query.query(count, options);
+        return [...rows[0] ?? [], seq];
+      };
+      assert.deepEqual(await counts(), [3, 3, 3]);
+      assert.deepEqual(await counts({ asOf: { seq: 1 } }), [1, 1, 1]);
+      const second = log.timeOf(2);
+      assert.deepEqual(await counts({ asOf: second }), [2, 2, 2]);
+      assert.deepEqual(await counts({ asOf: new Date(second.getTime() - 1) }), [1, 1, 1]);
+      assert.deepEqual(await counts({ asOf: "2025-12-31" }), [0, 0, 0]);
+      assert.deepEqual(await counts({ asOf: "2030-01-01T00:00:00+02:00" }), [3, 3, 3]);
+      const { rows, changes } = await loadTables(lake.lake);
+      for (
+        const { metadata } of [rows.get(TABLE), changes.get(TABLE)?.loaded].flatMap((t) => t ?? [])
+      ) {
+        const of = metadata.snapshots?.find(({ summary }) => summary["lakesync.seq"] === "2");
+        const snapshot = of?.["snapshot-id"] ?? assert.fail();
+        assert.deepEqual(await counts({ asOf: { snapshot } }), [2, 2, 2]);
+      }
+      for (
+        const [asOf, message] of [
+          [{ seq: 4 }, /Commit 4 is after the last one, which is 3/],
+          [{ seq: -1 }, /whole number from 0/],
+          [{ snapshot: 5 }, /no snapshot 5/],
+          ["yesterday", /A time is like/],
+        ] as const
+      ) {
+        await assert.rejects(() => query.query(count, { asOf }), (error) => {
+          assert.ok(error instanceof QueryError);
+          assert.match(error.message, message);
+          return true;
+        });
+      }
+    } finally {
+      await query.close();
+    }
+  }));
+
+Deno.test("a question says which tables there are, and reads nothing but them", () =>
+  withLog(async (lake, log) => {
+    log.commit([change("INSERT", "a", { name: "'\"" })]);
+    await log.flush();
+    const query = asked(lake);
+    try {
+      await assert.rejects(() => query.query("SELECT * FROM todos"), {
+        name: "QueryError",
+        message: "There is no table todos, there are tasks, tasks__changes",
+      });
+      for (const sql of ["SELECT * FROM '/etc/passwd'", "FROM read_text('/etc/passwd')"]) {
+        await assert.rejects(() => query.query(sql), { name: "QueryError" });
+      }
+      const { rows } = await query.query(`SELECT name FROM "TASKS"`);
+      assert.deepEqual(rows, [["'\""]]);
+    } finally {
+      await query.close();
+    }
+    await assert.rejects(() => query.query("SELECT 1"), /closed/);
+  }));
+
+Deno.test("a gateway that does not fit to the lake is told of, not mixed in", () =>
+  withLog(async (lake, log) => {
+    log.commit([change("INSERT", "a", {})]);
+    await log.flush();
+    const other = new TestLog(lake.adapter, "other-life");
+    for (const id of ["b", "c"]) other.commit([change("INSERT", id, {})]);
+    const mixed = asked(lake, { tail: other });
+    const query = asked(lake, { tail: log });
+    try {
+      await assert.rejects(() => mixed.query("FROM tasks"), {
+        name: "QueryError",
+        message: /went back to before what the lake has/,
+      });
+      log.trimmedAfter = 0;
+      await assert.rejects(() => query.query("FROM tasks"), /no longer has what the lake lacks/);
+    } finally {
+      await query.close();
+      await mixed.close();
+    }
+  }));
+
+Deno.test("history tells who changed which cell of a row when", () =>
+  withLog(async (lake, log) => {
+    log.commit([change("INSERT", "a", { name: "one", count: 2n ** 62n, due: null })]);
+    log.commit([change("UPDATE", "a", { name: "two" }), change("UPDATE", "b", { count: 1 })]);
+    await log.flush();
+    await mergeLake(lake.lake);
+    log.commit([change("UPDATE", "a", { name: "two", due: "2026-01-31T09:30:00Z" })]);
+    await log.flush();
+    log.commit([change("DELETE", "a", {})]);
+    const query = asked(lake, { tail: log });
+    try {
+      const history = await query.history("tasks", `["a",1]`);
+      assert.deepEqual(
+        history.map(({ op, seq, clientId, committedMs, isVisible, cells }) => ({
+          ...{ op, seq, clientId, at: new Date(committedMs).toISOString(), isVisible },
+          cells: cells.map(({ column, before, after }) => [column, before, after]),
+        })),
+        [
+          {
+            ...{ op: "INSERT", seq: 1, clientId: "c", at: "2026-01-01T01:00:00.000Z" },
+            isVisible: true,
+            cells: [["name", null, "one"], ["count", null, 2n ** 62n]],
+          },
+          {
+            ...{ op: "UPDATE", seq: 2, clientId: "c", at: "2026-01-01T02:00:00.000Z" },
+            isVisible: true,
+            cells: [["name", "one", "two"]],
+          },
+          {
+            ...{ op: "UPDATE", seq: 3, clientId: "c", at: "2026-01-01T03:00:00.000Z" },
+            isVisible: true,
+            cells: [["due", null, "2026-01-31T09:30:00Z"]],
+          },
+          {
+            ...{ op: "DELETE", seq: 4, clientId: "c", at: "2026-01-01T04:00:00.000Z" },
+            isVisible: false,
+            cells: [
+              ["name", "two", null],
+              ["count", 2n ** 62n, null],
+              ["due", "2026-01-31T09:30:00Z", null],
+            ],
+          },
+        ],
+      );
+      const early = await query.history("tasks", `["a",1]`, { asOf: { seq: 2 } });
+      assert.deepEqual(early.map(({ seq }) => seq), [1, 2]);
+      assert.deepEqual(await query.history("tasks", "nobody's"), []);
+      await assert.rejects(() => query.history("nothing", "a"), /There is no table nothing/);
+    } finally {
+      await query.close();
+    }
+  }));
+
+Deno.test("objects that are in no folder are copied once, into no more than is allowed", () =>
+  withLog(async (lake, log, store) => {
+    let fetched = 0;
+    const counting: ObjectStore = {
+      ...store,
+      putObject: (...args) => store.putObject(...args),
+      createObject: (...args) => store.createObject(...args),
+      headObject: (...args) => store.headObject(...args),
+      listObjects: (...args) => store.listObjects(...args),
+      deleteObject: (...args) => store.deleteObject(...args),
+      deleteObjects: (...args) => store.deleteObjects(...args),
+      getObject: (key, range) => {
+        if (key.endsWith(".parquet")) fetched++;
+        return store.getObject(key, range);
+      },
+    };
+    for (const id of ["a", "b"]) {
+      log.commit([change("INSERT", id, { name: id })]);
+      await log.flush();
+    }
+    const folder = await mkdtemp(join(tmpdir(), "lakesync-"));
+    const ask = async (maxBytes: number, expected: number) => {
+      const query = asked(lake, { store: counting, cache: { folder, maxBytes } });
+      try {
+        assert.equal((await askRows(query)).size, 2);
+        assert.equal((await askRows(query, { asOf: { seq: 1 } })).size, 1);
+        assert.equal(fetched, expected);
+      } finally {
+        await query.close();
+      }
+    };
+    try {
+      await ask(1_000_000, 2);
+      const copies = (await readdir(folder)).filter((name) => name.endsWith(".parquet"));
+      assert.equal(copies.length, 2);
+      await ask(1_000_000, 2);
+      await assert.rejects(() => ask(10, 2), /needs \d+ bytes of the lake, more than the 10/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+    const gone = asked(lake);
+    await askRows(gone);
+    await gone.close();
+    await assert.rejects(() => stat(folder));
+  }));
