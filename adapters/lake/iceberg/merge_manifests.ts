@@ -6,16 +6,14 @@
  * @module
  */
 
-import { atOnce } from "../../at_once.ts";
 import { type Draft, MAX_ENTRIES, nextTurn } from "./draft.ts";
 import { entriesOf, type LakeFiles } from "./lake_files.ts";
 import { isLive, type ManifestEntry, type ManifestFile } from "./manifest.ts";
 import type { TableMetadata } from "./metadata.ts";
+import { readAhead } from "./read_ahead.ts";
 
 /** So many manifests of a level are kept; with more they are put together. */
 export const MAX_OF_LEVEL = 100;
-/** So many manifests are read at a time. */
-const READ_AT_ONCE = 16;
 
 /** How many live files a manifest has. */
 export function liveFilesCount(file: ManifestFile): number {
@@ -62,14 +60,10 @@ export async function existingEntries(
   files: readonly ManifestFile[],
 ): Promise<readonly ManifestEntry[]> {
   const all: ManifestEntry[] = [];
-  for (let from = 0; from < files.length; from += READ_AT_ONCE) {
-    const some = files.slice(from, from + READ_AT_ONCE);
-    const read = await atOnce(some.map((file) => () => entriesOf(lake, metadata, file)));
-    for (const entries of read) {
-      await nextTurn();
-      for (const entry of entries) {
-        if (isLive(entry)) all.push({ ...entry, status: "existing" });
-      }
+  for await (const entries of readAhead(files, (file) => entriesOf(lake, metadata, file))) {
+    await nextTurn();
+    for (const entry of entries) {
+      if (isLive(entry)) all.push({ ...entry, status: "existing" });
     }
   }
   return all;

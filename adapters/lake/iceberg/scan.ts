@@ -18,6 +18,7 @@ import {
   type TableMetadata,
 } from "./metadata.ts";
 import { type FieldRange, fileMayMatch, manifestMayMatch } from "./pruning.ts";
+import { readAhead } from "./read_ahead.ts";
 
 export type { FieldRange } from "./pruning.ts";
 
@@ -58,11 +59,9 @@ async function* live(
   metadata: TableMetadata,
   manifests: readonly ManifestFile[],
 ): AsyncGenerator<ManifestEntry> {
-  for (const manifest of manifests) {
-    if (liveFilesCount(manifest) === 0) continue;
-    for (const entry of await entriesOf(lake, metadata, manifest)) {
-      if (isLive(entry)) yield entry;
-    }
+  const inUse = manifests.filter((manifest) => liveFilesCount(manifest) > 0);
+  for await (const entries of readAhead(inUse, (each) => entriesOf(lake, metadata, each))) {
+    for (const entry of entries) if (isLive(entry)) yield entry;
   }
 }
 
@@ -91,46 +90,5 @@ export async function* planScan(
   const ofData = wanted.filter(({ content }) => content === "data");
   for await (const entry of live(lake, metadata, ofData)) {
     if (fileMayMatch(entry.dataFile, types, ranges)) yield { entry, deletes: deletes.of(entry) };
-  }
-}
-
-/**
- * Lists the files of a snapshot, of data and of deletes.
- *
- * @param lake where objects are
- * @param metadata the table
- * @param snapshot the snapshot; without one there are none
- */
-export async function* liveFiles(
-  lake: LakeFiles,
-  metadata: TableMetadata,
-  snapshot: Snapshot | undefined,
-): AsyncGenerator<ManifestEntry> {
-  yield* live(lake, metadata, await manifestsOf(lake, snapshot));
-}
-
-/**
- * Lists the objects that a table needs: metadata of before, lists, manifests and files of all
- * snapshots. A file may come more than once. Fails where one that is to be read is missing, so that
- * nothing is taken for an orphan that is none.
- *
- * @param lake where objects are
- * @param metadata the table
- * @returns locations
- */
-export async function* referencedObjects(
-  lake: LakeFiles,
-  metadata: TableMetadata,
-): AsyncGenerator<string> {
-  for (const { "metadata-file": location } of metadata["metadata-log"] ?? []) yield location;
-  const seen = new Set<string>();
-  for (const snapshot of metadata.snapshots ?? []) {
-    yield snapshot["manifest-list"];
-    for (const manifest of await manifestsOf(lake, snapshot)) {
-      if (seen.has(manifest.manifestPath)) continue;
-      seen.add(manifest.manifestPath);
-      yield manifest.manifestPath;
-      for await (const { dataFile } of live(lake, metadata, [manifest])) yield dataFile.filePath;
-    }
   }
 }

@@ -5,7 +5,7 @@ import { type LakeFiles, manifestsOf, MissingObjectError } from "./lake_files.ts
 import type { DataFile, ManifestEntry } from "./manifest.ts";
 import { MetadataError, type TableMetadata } from "./metadata.ts";
 import { fileMayMatch } from "./pruning.ts";
-import { planScan, referencedObjects, type ScanOptions } from "./scan.ts";
+import { planScan, type ScanOptions } from "./scan.ts";
 import { encodeValue } from "./single_value.ts";
 import { appendFiles, overwriteFiles } from "./snapshot.ts";
 import { BY_DAY, commitTo, deletesOf, emptyTable, fileOf, memoryLake } from "./testing_tables.ts";
@@ -157,20 +157,32 @@ Deno.test("DeleteIndex holds deletes to their order, their partition and their f
   );
 });
 
-Deno.test("referencedObjects fails rather than forget what it cannot read", async () => {
+Deno.test("planScan reads some manifests ahead, in order, and fails where one is missing", async () => {
   const lake = memoryLake();
   let metadata = emptyTable(lake);
-  metadata = await commitTo(
-    lake,
-    metadata,
-    await appendFiles(lake, metadata, [fileOf("a")], options),
-  );
-  const logged = { ...metadata, "metadata-log": [{ "metadata-file": "v1", "timestamp-ms": 1 }] };
-  const all = await Array.fromAsync(referencedObjects(lake, logged));
-  assert.equal(all[0], "v1");
-  assert.equal(all.at(-1), fileOf("a").filePath);
-  assert.equal(all.length, 4);
-  const [manifest] = await manifestsOf(lake, metadata.snapshots?.[0]);
-  await lake.store.deleteObject(lake.location.keyOf(manifest?.manifestPath ?? "") ?? "");
-  await assert.rejects(Array.fromAsync(referencedObjects(lake, metadata)), MissingObjectError);
+  const names = Array.from({ length: 40 }, (_, i) => `f${i}`);
+  for (const name of names) {
+    const plan = await appendFiles(lake, metadata, [fileOf(name)], options);
+    metadata = await commitTo(lake, metadata, plan);
+  }
+  let [open, most] = [0, 0];
+  const slow: LakeFiles = {
+    ...lake,
+    store: Object.assign(Object.create(lake.store), {
+      async getObject(key: string) {
+        most = Math.max(most, ++open);
+        for (let i = 0; i < key.charCodeAt(key.length - 9) % 4; i++) await Promise.resolve();
+        open--;
+        return await lake.store.getObject(key);
+      },
+    }),
+  };
+  assert.deepEqual(await namesOf(slow, metadata), names);
+  assert.ok(most > 1 && most <= 8, `${most}`);
+  for await (const _ of planScan(slow, metadata)) break;
+  const manifests = await manifestsOf(lake, metadata.snapshots?.at(-1));
+  for (const { manifestPath } of manifests.slice(5, 8)) {
+    await lake.store.deleteObject(lake.location.keyOf(manifestPath) ?? "");
+  }
+  await assert.rejects(namesOf(slow, metadata), MissingObjectError);
 });

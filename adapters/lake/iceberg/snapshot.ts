@@ -10,8 +10,10 @@ import { entriesOf, type LakeFiles, manifestsOf, partitioningOf } from "./lake_f
 import { type DataFile, isLive, type ManifestEntry, type ManifestFile } from "./manifest.ts";
 import { liveFilesCount, mergeManifests } from "./merge_manifests.ts";
 import { MetadataError, type TableMetadata } from "./metadata.ts";
+import { readAhead } from "./read_ahead.ts";
 import { compareValues, decodeValue } from "./single_value.ts";
 import { type FileChanges, summaryCounts } from "./summary.ts";
+import { partitionKey } from "./transform.ts";
 
 export type { NewObject, Operation, SnapshotOptions, SnapshotPlan } from "./draft.ts";
 export type { FileChanges } from "./summary.ts";
@@ -114,17 +116,28 @@ async function withoutFiles(
   removed: readonly DataFile[],
 ): Promise<readonly ManifestFile[]> {
   const wanted = new Map(removed.map((file) => [file.filePath, file]));
-  const left: ManifestFile[] = [];
-  for (const manifest of manifests) {
-    const candidates = wanted.values().some((file) => mayHave(draft.metadata, manifest, file));
-    const entries = candidates ? [...await entriesOf(lake, draft.metadata, manifest)] : [];
-    const live = entries.filter(isLive);
-    const hit = live.filter(({ dataFile }) => wanted.delete(dataFile.filePath));
-    if (hit.length === 0) left.push(manifest);
-    else left.push(...await rewritten(draft, manifest, live, new Set(hit)));
+  const places = new Map(removed.map((file) => [
+    `${file.content} ${partitionKey(file.specId, file.partition)}`,
+    file,
+  ]));
+  const candidates = manifests.filter((manifest) =>
+    places.values().some((file) => mayHave(draft.metadata, manifest, file))
+  );
+  const left = new Map(
+    manifests.map((manifest) => [manifest, [manifest] as readonly ManifestFile[]]),
+  );
+  const read = readAhead(candidates, async (manifest) => ({
+    manifest,
+    entries: await entriesOf(lake, draft.metadata, manifest),
+  }));
+  for await (const { manifest, entries } of read) {
+    const live = [...entries].filter(isLive);
+    const hit = new Set(live.filter(({ dataFile }) => wanted.delete(dataFile.filePath)));
+    if (hit.size > 0) left.set(manifest, await rewritten(draft, manifest, live, hit));
+    if (wanted.size === 0) break;
   }
   for (const path of wanted.keys()) throw new MetadataError(`The table does not have ${path}`);
-  return left;
+  return [...left.values()].flat();
 }
 
 function rewritten(

@@ -10,9 +10,18 @@ import {
   snapshotOfRef,
   type TableMetadata,
 } from "./metadata.ts";
-import { liveFiles, planScan, referencedObjects } from "./scan.ts";
+import { planScan } from "./scan.ts";
 import { appendFiles, emptySnapshot, overwriteFiles, rewriteManifests } from "./snapshot.ts";
-import { BY_DAY, commitTo, deletesOf, emptyTable, fileOf, memoryLake } from "./testing_tables.ts";
+import {
+  BY_DAY,
+  commitTo,
+  deletesOf,
+  emptyTable,
+  fileOf,
+  liveFiles,
+  memoryLake,
+  namedKeys,
+} from "./testing_tables.ts";
 
 const options = { nowMs: 5_000 };
 
@@ -132,10 +141,7 @@ async function everythingIsThere(
   lake: ReturnType<typeof memoryLake>,
   metadata: TableMetadata,
 ): Promise<void> {
-  const named = new Set<string>();
-  for await (const location of referencedObjects(lake, metadata)) {
-    if (!location.endsWith(".parquet")) named.add(lake.location.keyOf(location) ?? "");
-  }
+  const named = await namedKeys(lake, metadata);
   const there = await Array.fromAsync(lake.store.listObjects(""), ({ key }) => key);
   assert.deepEqual(there.toSorted(), [...named].toSorted());
 }

@@ -7,9 +7,9 @@
 import { memoryObjects } from "../../object-store/memory.ts";
 import { lakeLocation } from "../location.ts";
 import type { SnapshotPlan } from "./draft.ts";
-import type { LakeFiles } from "./lake_files.ts";
-import type { DataFile, PartitionValue } from "./manifest.ts";
-import type { TableMetadata } from "./metadata.ts";
+import { entriesOf, type LakeFiles, manifestsOf } from "./lake_files.ts";
+import { type DataFile, isLive, type ManifestEntry, type PartitionValue } from "./manifest.ts";
+import type { Snapshot, TableMetadata } from "./metadata.ts";
 import { newTableMetadata, type PartitionBy } from "./new_table.ts";
 import type { LakeField, LakeSchema } from "./schema.ts";
 import { encodeValue } from "./single_value.ts";
@@ -121,4 +121,42 @@ export async function commitTo(
 ): Promise<TableMetadata> {
   for (const { key, bytes } of plan.objects) await lake.store.putObject(key, bytes);
   return applyUpdates(metadata, plan.updates, metadata["last-updated-ms"] + 1);
+}
+
+/**
+ * The files of a snapshot.
+ *
+ * @param lake the lake
+ * @param metadata the table
+ * @param snapshot the snapshot; without one there are none
+ */
+export async function* liveFiles(
+  lake: LakeFiles,
+  metadata: TableMetadata,
+  snapshot: Snapshot | undefined,
+): AsyncGenerator<ManifestEntry> {
+  for (const manifest of await manifestsOf(lake, snapshot)) {
+    for (const entry of await entriesOf(lake, metadata, manifest)) if (isLive(entry)) yield entry;
+  }
+}
+
+/**
+ * The keys of the lists and manifests of all snapshots.
+ *
+ * @param lake the lake
+ * @param metadata the table
+ */
+export async function namedKeys(
+  lake: LakeFiles,
+  metadata: TableMetadata,
+): Promise<ReadonlySet<string>> {
+  const keys = new Set<string>();
+  for (const snapshot of metadata.snapshots ?? []) {
+    const manifests = await manifestsOf(lake, snapshot);
+    const locations = manifests.map(({ manifestPath }) => manifestPath);
+    for (const location of [snapshot["manifest-list"], ...locations]) {
+      keys.add(lake.location.keyOf(location) ?? location);
+    }
+  }
+  return keys;
 }
