@@ -113,7 +113,7 @@ export async function foldedLake(
   const isNeeded = (row: DecodedRow) =>
     row.kind === "set" ? row.at.seq >= refillSeq : row.change.seq > refillSeq;
   return {
-    changes: replayed(sorted, position),
+    changes: replayed(sorted.toSorted(compareStamps), position),
     rows: replayed(refillSeq === 0 ? sorted : sorted.filter(isNeeded), position),
     written: replayed(refillSeq === 0 ? all : all.filter(isNeeded), position),
   };
@@ -141,13 +141,14 @@ function placeOf(row: DecodedRow): Place {
 
 /** By place, and rows that are set after the changes of theirs. */
 function compareRows(a: DecodedRow, b: DecodedRow): number {
-  return comparePlaces(placeOf(a), placeOf(b)) || Number(a.kind === "set") -
-      Number(b.kind === "set") ||
-    hlcOf(a) - hlcOf(b);
+  return comparePlaces(placeOf(a), placeOf(b)) ||
+    Number(a.kind === "set") - Number(b.kind === "set");
 }
 
-function hlcOf(row: DecodedRow): number {
-  return row.kind === "set" ? 0 : Number(row.change.hlc);
+/** Changes of one place are in several tables; the suite's are in the order of their stamps. */
+function compareStamps(a: DecodedRow, b: DecodedRow): number {
+  if (a.kind === "set" || b.kind === "set") return compareRows(a, b);
+  return compareRows(a, b) || Number(a.change.hlc - b.change.hlc);
 }
 
 /** A lake that can be read. */

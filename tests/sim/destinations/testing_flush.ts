@@ -16,10 +16,11 @@ import type { TableRows } from "../history.ts";
 import type { DestinationFaults, DestinationWorld } from "./faults.ts";
 import { ModelDatabase } from "./model_database.ts";
 import { ModelLake } from "./model_lake.ts";
+import { SimLake } from "./sim_lake.ts";
 import { TestTime } from "./testing_time.ts";
 
 /** A destination that can be looked into. */
-export type ModelDestination = ModelDatabase | ModelLake;
+export type ModelDestination = ModelDatabase | ModelLake | SimLake;
 
 /** Faults of every kind. */
 export const ALL_FAULTS: DestinationFaults = {
@@ -95,7 +96,7 @@ class Instance {
 /** Destinations of a gateway, with a flusher each. */
 export class FlushWorld {
   readonly time: TestTime = new TestTime();
-  readonly destinations: readonly ModelDestination[];
+  readonly destinations: readonly [ModelDatabase, ModelLake, SimLake];
   readonly #random: () => number;
   readonly #wrap: (destination: Destination) => Destination;
   #faults: DestinationFaults = ALL_FAULTS;
@@ -123,12 +124,17 @@ export class FlushWorld {
         return faults();
       },
     };
-    this.destinations = [new ModelDatabase("database", world), new ModelLake("lake", world)];
+    this.destinations = [
+      new ModelDatabase("database", world),
+      new ModelLake("model of a lake", world),
+      new SimLake("lake", world),
+    ];
     this.start();
   }
 
   /** Starts a flusher for each destination. */
   start(): void {
+    for (const each of this.destinations) if (each instanceof SimLake) each.restart();
     this.#instances = this.destinations.map((destination) =>
       new Instance(this.gateway, this.#wrap(destination), this.time, this.#random)
     );
@@ -161,8 +167,10 @@ export class FlushWorld {
     const log = await loggedIds(this.gateway);
     const rows = await gatewayRows(this.gateway);
     for (const destination of this.destinations) {
-      assert.deepEqual(destination.deltaIds(), log, destination.name);
-      assert.deepEqual(withoutNulls(destination.rows()), rows, destination.name);
+      const ids = this.time.awaiting(Promise.resolve(destination.deltaIds(log)));
+      assert.deepEqual(await ids, log, destination.name);
+      const found = await this.time.awaiting(Promise.resolve(destination.rows()));
+      assert.deepEqual(withoutNulls(found), rows, destination.name);
     }
   }
 }
