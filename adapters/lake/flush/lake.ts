@@ -11,7 +11,7 @@ import {
   type CatalogFailure,
   type LoadedTable,
 } from "../catalog/catalog.ts";
-import type { LakeFiles } from "../iceberg/lake_files.ts";
+import { type LakeFiles, MissingObjectError } from "../iceberg/lake_files.ts";
 import { MetadataError } from "../iceberg/metadata.ts";
 import type { SnapshotPlan } from "../iceberg/snapshot.ts";
 import type { TableUpdate } from "../iceberg/updates.ts";
@@ -84,21 +84,26 @@ export async function commitTo(
 ): Promise<LoadedTable> {
   let base = known;
   for (let tries = 0;; tries++) {
-    const { plan, properties } = await make(base);
-    for (const { key, bytes } of plan?.objects ?? []) await lake.store.putObject(key, bytes);
-    const updates: TableUpdate[] = [
-      ...plan?.updates ?? [],
-      { action: "set-properties", updates: properties },
-    ];
+    let objects: SnapshotPlan["objects"] = [];
     try {
+      const { plan, properties } = await make(base);
+      objects = plan?.objects ?? [];
+      for (const { key, bytes } of objects) await lake.store.putObject(key, bytes);
+      const updates: TableUpdate[] = [
+        ...plan?.updates ?? [],
+        { action: "set-properties", updates: properties },
+      ];
       return await lake.catalog.commit(base, updates);
     } catch (error) {
       const isConflict = error instanceof CatalogError && error.failure === "conflict";
-      if (!isConflict || tries === MAX_REBASES) throw error;
+      // Maintenance may have removed what an older snapshot names.
+      const isOld = error instanceof MissingObjectError;
+      if (!(isConflict || isOld) || tries === MAX_REBASES) throw error;
       // Nothing names what was written for it, and nothing ever will.
-      await lake.store.deleteObjects((plan?.objects ?? []).map(({ key }) => key));
+      if (isConflict) await lake.store.deleteObjects(objects.map(({ key }) => key));
       const now = await lake.catalog.load(base.table);
       if (now === undefined || !isSame(now, known)) throw error;
+      if (isOld && now.metadataLocation === base.metadataLocation) throw error;
       base = now;
     }
   }

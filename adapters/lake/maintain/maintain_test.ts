@@ -17,8 +17,8 @@ const HOUR_MS = 3_600_000;
 
 /** Everything is put together as soon as there are two of it. */
 const EAGER: Partial<MaintenanceSettings> = {
-  changes: { targetBytes: 20_000, smallBytes: 15_000, minSmall: 2, fanIn: 2 },
-  rows: { targetBytes: 30_000, smallBytes: 10_000, fanIn: 2, maxGone: 0 },
+  changes: { targetBytes: 60_000, smallBytes: 40_000, minSmall: 2, fanIn: 2 },
+  rows: { targetBytes: 60_000, smallBytes: 40_000, fanIn: 2, maxGone: 0 },
   maxManifests: 1,
   maxSteps: 2,
 };
@@ -39,7 +39,9 @@ async function allChanges(lake: Lake): Promise<readonly unknown[]> {
 Deno.test("G10: maintenance at any time changes neither changes nor rows", async () => {
   const kept = step.map((taken) => ({ taken, hours: 0 }));
   const passed = fc.nat(30).map((hours) => ({ taken: undefined, hours }));
-  const steps = fc.array(fc.oneof({ weight: 4, arbitrary: kept }, passed), { maxLength: 30 });
+  const often = { maxLength: 40, size: "max" } as const;
+  const steps = fc.array(fc.oneof({ weight: 3, arbitrary: kept }, passed), often);
+  let [compacted, deleted] = [0, 0];
   await fc.assert(
     fc.asyncProperty(steps, async (all) => {
       let nowMs = Date.UTC(2026, 0, 1);
@@ -52,9 +54,12 @@ Deno.test("G10: maintenance at any time changes neither changes nor rows", async
           nowMs += hours * HOUR_MS + 60_000;
           if (taken !== undefined) await take(taken, gateway, test);
           else {
+            if (hours % 2 === 0) await mergeLake(test.lake, SMALL);
             const before = await allChanges(test.lake);
             const seen = await seenRows(test.lake, TABLE);
-            const { failure } = await maintain(test.lake, EAGER);
+            const { failure, tables } = await maintain(test.lake, EAGER);
+            compacted += tables.reduce((sum, { compacted: { files } }) => sum + files, 0);
+            deleted += tables.reduce((sum, { objects }) => sum + objects, 0);
             assert.equal(failure, undefined);
             assert.deepEqual(await allChanges(test.lake), before);
             assert.deepEqual(await seenRows(test.lake, TABLE), seen);
@@ -67,8 +72,9 @@ Deno.test("G10: maintenance at any time changes neither changes nor rows", async
         await test.close();
       }
     }),
-    { numRuns: 30 },
+    { numRuns: 20 },
   );
+  assert.ok(compacted > 40 && deleted > 200, `${compacted} files, ${deleted} objects`);
 });
 
 const key = (n: number) => ({ table: TABLE, rowId: `["a",${n}]` });
@@ -100,6 +106,24 @@ async function shapeOf(
     return [files.length, table.metadata.snapshots?.length ?? 0] as const;
   }));
 }
+
+Deno.test("a flusher goes on although maintenance removed the snapshot that it knew", async () => {
+  let nowMs = Date.UTC(2026, 0, 1);
+  const now = () => nowMs;
+  const test = openTestLake(memoryObjects(now), now);
+  const gateway = new TestGateway(test.adapter);
+  await gateway.begin();
+  await gateway.flush([inserts(0, 1)], false);
+  await gateway.flush([inserts(1, 1)], false);
+  await mergeLake(test.lake);
+  await maintain(test.lake, EAGER);
+  nowMs += 2 * HOUR_MS;
+  assert.ok((await maintain(test.lake, EAGER)).tables.some(({ objects }) => objects > 0));
+  await gateway.flush([inserts(2, 1)], false);
+  await mergeLake(test.lake);
+  assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
+  await test.close();
+});
 
 Deno.test("maintain leaves few files and snapshots, and of what it replaced nothing", async () => {
   let nowMs = Date.UTC(2026, 0, 1);
