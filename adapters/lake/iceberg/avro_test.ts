@@ -34,6 +34,7 @@ const names: FieldNames = {
 const plain = <T>(value: T): T => structuredClone(value);
 
 const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
+const key = fc.string().filter((key) => key !== "__proto__");
 const records = fc.array(fc.record({
   name: fc.option(fc.string({ unit: "grapheme" })),
   id: int64.map((id) => Number.isSafeInteger(Number(id)) ? Number(id) : id),
@@ -42,7 +43,7 @@ const records = fc.array(fc.record({
 }, { noNullPrototype: true }));
 
 Deno.test("decodeAvro reads what encodeAvro writes, by ids and to the last digit", () => {
-  fc.assert(fc.property(records, fc.dictionary(fc.string(), fc.string()), (records, head) => {
+  fc.assert(fc.property(records, fc.dictionary(key, fc.string()), (records, head) => {
     const bytes = encodeAvro(schema, names, new Map(Object.entries(head)), records);
     const file = decodeAvro(bytes, names);
     assert.deepEqual(plain([...file.records]), records);

@@ -9,7 +9,6 @@
 import { type Draft, MAX_ENTRIES, nextTurn } from "./draft.ts";
 import { entriesOf, type LakeFiles } from "./lake_files.ts";
 import { isLive, type ManifestEntry, type ManifestFile } from "./manifest.ts";
-import type { TableMetadata } from "./metadata.ts";
 import { readAhead } from "./read_ahead.ts";
 
 /** So many manifests of a level are kept; with more they are put together. */
@@ -46,27 +45,30 @@ export function manifestGroups(
   return [...levels.values()].filter((level) => level.length > most);
 }
 
-/**
- * Reads the live files of manifests.
- *
- * @param lake where objects are
- * @param metadata the table
- * @param files the manifests
- * @returns the files, as a later snapshot has them
- */
-export async function existingEntries(
+/** Writes the live files of manifests into as few as hold them; of a few files at a time. */
+async function merged(
   lake: LakeFiles,
-  metadata: TableMetadata,
-  files: readonly ManifestFile[],
-): Promise<readonly ManifestEntry[]> {
-  const all: ManifestEntry[] = [];
-  for await (const entries of readAhead(files, (file) => entriesOf(lake, metadata, file))) {
+  draft: Draft,
+  group: readonly ManifestFile[],
+): Promise<readonly ManifestFile[]> {
+  const [first] = group;
+  if (first === undefined) return [];
+  const files: ManifestFile[] = [];
+  let open: ManifestEntry[] = [];
+  const write = async () => {
+    files.push(...await draft.manifests(first.partitionSpecId, first.content, open));
+    open = [];
+  };
+  for await (const entries of readAhead(group, (file) => entriesOf(lake, draft.metadata, file))) {
     await nextTurn();
     for (const entry of entries) {
-      if (isLive(entry)) all.push({ ...entry, status: "existing" });
+      if (!isLive(entry)) continue;
+      open.push({ ...entry, status: "existing" });
+      if (open.length === MAX_ENTRIES) await write();
     }
   }
-  return all;
+  await write();
+  return files;
 }
 
 /**
@@ -88,15 +90,11 @@ export async function mergeManifests(
   let left = files;
   const written = files.filter(({ addedSnapshotId }) => addedSnapshotId !== draft.id);
   for (const group of manifestGroups(written, most)) {
-    const [first] = group;
-    if (first === undefined) continue;
-    const entries = await existingEntries(lake, draft.metadata, group);
-    const merged = await draft.manifests(first.partitionSpecId, first.content, entries);
     const gone = new Set(group);
-    const at = left.indexOf(first);
+    const at = left.findIndex((file) => gone.has(file));
     left = [
       ...left.slice(0, at),
-      ...merged,
+      ...await merged(lake, draft, group),
       ...left.slice(at).filter((file) => !gone.has(file)),
     ];
   }

@@ -171,6 +171,13 @@ Deno.test("a manifest of very many files is cut", async () => {
   const manifests = await manifestsOf(lake, plan.snapshot);
   assert.deepEqual(manifests.map((file) => file.addedFilesCount), [834, 834, 832]);
   assert.equal((await entriesOfMain(lake, metadata)).length, 2_500);
+  const merged = await commitTo(lake, metadata, await rewriteManifests(lake, metadata, options));
+  assert.deepEqual(
+    (await manifestsOf(lake, snapshotOfRef(merged))).map((file) => file.existingFilesCount),
+    [1024, 1024, 452],
+  );
+  const names = (await entriesOfMain(lake, merged)).map(({ dataFile }) => dataFile.filePath);
+  assert.deepEqual(names, files.map(({ filePath }) => filePath));
 });
 
 Deno.test("overwriteFiles notes what it takes away, and the next snapshot forgets it", async () => {
