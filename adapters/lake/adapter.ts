@@ -5,7 +5,6 @@
  * @module
  */
 
-import { setImmediate } from "node:timers";
 import {
   type Capabilities,
   type DatabaseAdapter,
@@ -22,7 +21,6 @@ import type { FlushSettings } from "../flush/settings.ts";
 import { Turns } from "../lifecycle/turns.ts";
 import { moved } from "../moved.ts";
 import { samePosition } from "../place.ts";
-import { objectCatalog } from "./catalog/object_catalog.ts";
 import { forgetDays, forgottenSeqOf } from "./flush/forget.ts";
 import { type Lake, lakeError } from "./flush/lake.ts";
 import { positionOf } from "./flush/properties.ts";
@@ -32,8 +30,8 @@ import { lakePosition } from "./flush/standing.ts";
 import { type LakeTables, loadTables, ownPosition } from "./flush/tables.ts";
 import { readUnsettled } from "./flush/unsettled.ts";
 import { writeBatch } from "./flush/write_batch.ts";
+import { type OpenLake, openLake } from "./open.ts";
 import type { LakeOptions } from "./options.ts";
-import { openParquetReader, openParquetWriter } from "./parquet/mod.ts";
 
 const CAPABILITIES: Capabilities = {
   readable: false,
@@ -51,12 +49,6 @@ const FLUSH: Partial<FlushSettings> = {
   maxBytes: 16 * 1024 * 1024,
   everyMs: 10_000,
 };
-
-/** A lake that is open. */
-interface OpenLake {
-  readonly lake: Lake;
-  close(): Promise<void>;
-}
 
 /**
  * Makes a lake of a gateway's tables. Nothing is opened before the first call.
@@ -216,29 +208,4 @@ function standing(tables: LakeTables): FlushPosition | undefined {
 function checkPosition(tables: LakeTables, { from }: Pick<Move, "from">): void {
   const own = ownPosition(tables);
   if (!samePosition(own, from)) throw moved(own, from);
-}
-
-/** The next turn of the event loop. */
-function eventLoopTurn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
-}
-
-async function openLake(options: LakeOptions): Promise<OpenLake> {
-  const { store: given, location, namespace, thread = true, now = Date.now } = options;
-  const { nextTurn = eventLoopTurn } = options;
-  const store = typeof given === "function" ? await given() : given;
-  const files = { store, location };
-  const catalog = typeof options.catalog === "function"
-    ? await options.catalog(files)
-    : options.catalog ?? objectCatalog({ ...files, now });
-  const writer = options.writer ?? openParquetWriter({ thread });
-  const reader = options.reader ?? openParquetReader({ thread });
-  return {
-    lake: { ...files, namespace, catalog, writer, reader, now, nextTurn },
-    close: async () => {
-      await writer.close();
-      await reader.close();
-      await catalog.close();
-    },
-  };
 }
