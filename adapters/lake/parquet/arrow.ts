@@ -102,23 +102,33 @@ export function columnsOfStream(stream: Uint8Array): FileColumn[] {
   return columnsOf(arrow.tableFromIPC(stream).schema);
 }
 
+/** What a stream has. */
+export interface StreamedRows {
+  /** How many rows. */
+  readonly length: number;
+  /**
+   * Of each field its parts, one behind the other, whose buffers are parts of the stream; none where
+   * the stream has no such column.
+   */
+  readonly columns: readonly (readonly Column[])[];
+}
+
 /**
  * Reads a stream.
  *
  * @param stream the bytes of a stream
  * @param fields which columns, by their ids
- * @returns for each field its parts one behind the other, whose buffers are parts of the stream; none
- * where the stream has no such column
  * @throws {TypeError} when a column has a type that is none of its field's
  */
-export function fromArrowStream(stream: Uint8Array, fields: readonly LakeField[]): Column[][] {
-  const table = arrow.tableFromIPC(stream);
-  const indexes = new Map(columnsOf(table.schema).map(({ id }, i) => [id, i]));
-  return fields.map((field) => {
+export function fromArrowStream(stream: Uint8Array, fields: readonly LakeField[]): StreamedRows {
+  const { schema, batches, numRows } = arrow.tableFromIPC(stream);
+  const indexes = new Map(columnsOf(schema).map(({ id }, i) => [id, i]));
+  const columns = fields.map((field) => {
     const index = indexes.get(field.id);
     if (index === undefined) return [];
-    return table.batches.map(({ data }) => columnOf(data.children[index], field));
+    return batches.map(({ data }) => columnOf(data.children[index], field));
   });
+  return { length: numRows, columns };
 }
 
 function columnOf(data: arrow.Data | undefined, field: LakeField): Column {

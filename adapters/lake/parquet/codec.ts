@@ -13,15 +13,17 @@ import { columnsOfStream, fromArrowStream, toArrowStream } from "./arrow.ts";
 import { repeats } from "./encodings.ts";
 import { metricsOf } from "./metrics.ts";
 import type { ColumnBatch, ParquetFile, ParquetOptions } from "./parquet.ts";
-import type { ParquetLibrary } from "./wasm.ts";
+import type { ParquetLibrary, WriterProperties } from "./wasm.ts";
 
 /** What goes into the library at once. */
 const SLICE_BYTES = 16 * 2 ** 20;
-/** What comes out of the library at once; engines that read many files like groups of about this. */
+/** Rows that come out of the library at once. */
+const BATCH_ROWS = 131_072;
+/** What engines that read with many threads like about. */
 const ROW_GROUP_ROWS = 122_880;
 const ROW_GROUP_BYTES = 32 * 2 ** 20;
-
-type Properties = ReturnType<InstanceType<ParquetLibrary["WriterPropertiesBuilder"]>["build"]>;
+/** The length of the metadata, and the magic number. */
+const TAIL_BYTES = 8;
 
 /**
  * Writes a file.
@@ -49,7 +51,7 @@ function propertiesOf(
   { Compression, WriterPropertiesBuilder, WriterVersion }: ParquetLibrary,
   { fields, columns }: ColumnBatch,
   { rowGroupRows = ROW_GROUP_ROWS, metadata }: ParquetOptions,
-): Properties {
+): WriterProperties {
   let builder = new WriterPropertiesBuilder()
     .setCompression(Compression.ZSTD)
     .setWriterVersion(WriterVersion.V1)
@@ -68,7 +70,7 @@ async function encodeSlices(
   library: ParquetLibrary,
   { fields, length, columns }: ColumnBatch,
   rows: number,
-  properties: Properties,
+  properties: WriterProperties,
 ): Promise<Uint8Array> {
   let at = 0;
   let problem: { readonly cause: unknown } | undefined;
@@ -100,46 +102,43 @@ async function encodeSlices(
 }
 
 /**
- * Reads columns of a file.
+ * Reads columns of a file. Only what the library does at once is used: its asynchronous calls end the
+ * process where a page is damaged.
  *
  * @param library the Parquet library
  * @param bytes the whole file
  * @param fields which columns, by their ids
  */
-export async function decodeFile(
+export function decodeFile(
   library: ParquetLibrary,
   bytes: Uint8Array,
   fields: readonly LakeField[],
-): Promise<ColumnBatch> {
-  const file = await library.ParquetFile.fromFile(new Blob([plain(bytes)]));
-  try {
-    const metadata = file.metadata();
-    const length = metadata.fileMetadata().numRows();
-    const wanted = new Set(fields.map(({ id }) => id));
-    const names = columnsOfStream(file.schema().intoIPCStream())
-      .filter(({ id }) => id !== undefined && wanted.has(id))
-      .map(({ name }) => name);
-    const parts: Column[][] = fields.map(() => []);
-    for (let i = 0; i < metadata.numRowGroups() && names.length > 0; i++) {
-      const batchSize = metadata.rowGroup(i).numRows();
-      const table = await file.read({ columns: names, rowGroups: [i], batchSize });
-      const found = fromArrowStream(table.intoIPCStream(), fields);
-      parts.forEach((of, at) => of.push(...found[at] ?? []));
-    }
-    return { fields, length, columns: fields.map((field, i) => joined(field, parts[i], length)) };
-  } finally {
-    file.free();
+): ColumnBatch {
+  const there = columnsOfStream(library.readSchema(footerOf(bytes)).intoIPCStream());
+  const wanted = new Set(fields.map(({ id }) => id));
+  const found = there.filter(({ id }) => id !== undefined && wanted.has(id));
+  // One column tells how many rows there are, where none is wanted.
+  const columns = (found.length > 0 ? found : there.slice(0, 1)).map(({ name }) => name);
+  const parts: Column[][] = fields.map(() => []);
+  let length = 0;
+  for (let read = BATCH_ROWS; read === BATCH_ROWS && columns.length > 0; length += read) {
+    const options = { columns, offset: length, limit: BATCH_ROWS, batchSize: BATCH_ROWS };
+    const stream = library.readParquet(bytes, options).intoIPCStream();
+    const rows = fromArrowStream(stream, fields);
+    rows.columns.forEach((found, i) => parts[i]?.push(...found));
+    read = rows.length;
   }
+  return { fields, length, columns: fields.map((field, i) => joined(field, parts[i], length)) };
+}
+
+/** The metadata of a file, its length and the magic number. */
+function footerOf(bytes: Uint8Array): Uint8Array {
+  if (bytes.length < TAIL_BYTES) return bytes;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = view.getUint32(bytes.length - TAIL_BYTES, true);
+  return bytes.subarray(Math.max(0, bytes.length - TAIL_BYTES - length));
 }
 
 function joined({ type }: LakeField, parts: readonly Column[] = [], length: number): Column {
   return parts.length === 0 ? nullColumn(type, length) : concat(parts);
-}
-
-function plain(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return isPlain(bytes) ? bytes : new Uint8Array(bytes);
-}
-
-function isPlain(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> {
-  return bytes.buffer instanceof ArrayBuffer;
 }

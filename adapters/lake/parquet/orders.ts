@@ -4,6 +4,7 @@
  * @module
  */
 
+import { byteLengthOf } from "../columns/layout.ts";
 import type { LakeField } from "../iceberg/schema.ts";
 import type { ColumnBatch, ParquetFile, ParquetOptions } from "./parquet.ts";
 import type { ParquetLibrary } from "./wasm.ts";
@@ -21,8 +22,11 @@ export interface Outcome {
   readonly batch?: ColumnBatch;
   /** Why it failed. */
   readonly problem?: string;
-  /** How many bytes the library's memory has, which never gets less. */
-  readonly heapBytes: number;
+  /**
+   * How many bytes the thread holds on to, about: the memory of the library, which never gets less,
+   * and what was read and written, which is collected late.
+   */
+  readonly heldBytes: number;
 }
 
 /** The library and what is done with it, loaded when they are needed first. */
@@ -37,9 +41,22 @@ async function load(): Promise<(order: Order) => Promise<Outcome>> {
   return async (order) => {
     const made = order.kind === "write"
       ? { file: await encodeFile(library, order.batch, order.options) }
-      : { batch: await decodeFile(library, order.bytes, order.fields) };
-    return { ...made, heapBytes: library.wasmMemory().buffer.byteLength };
+      : { batch: decodeFile(library, order.bytes, order.fields) };
+    const heldBytes = library.wasmMemory().buffer.byteLength + sizeOf(order) + sizeOf(made);
+    return { ...made, heldBytes };
   };
+}
+
+interface Sizable {
+  readonly batch?: ColumnBatch;
+  readonly file?: ParquetFile;
+  readonly bytes?: Uint8Array;
+}
+
+function sizeOf({ batch, file, bytes }: Sizable): number {
+  const columns = batch?.columns ?? [];
+  return columns.reduce((sum, column) => sum + byteLengthOf(column), 0) +
+    (file?.bytes.length ?? 0) + (bytes?.length ?? 0);
 }
 
 /**
@@ -52,6 +69,6 @@ export async function follow(order: Order): Promise<Outcome> {
   try {
     return await (await (loading ??= load()))(order);
   } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error), heapBytes: 0 };
+    return { problem: error instanceof Error ? error.message : String(error), heldBytes: 0 };
   }
 }

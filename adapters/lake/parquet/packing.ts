@@ -41,7 +41,7 @@ export type PackedOrder =
   | Omit<ReadOrder, "bytes"> & { readonly bytes: Part };
 
 /** An outcome on its way back. */
-export interface PackedOutcome extends Pick<Outcome, "problem" | "heapBytes"> {
+export interface PackedOutcome extends Pick<Outcome, "problem" | "heldBytes"> {
   readonly file: PackedFile | undefined;
   readonly batch: PackedBatch | undefined;
 }

@@ -81,6 +81,6 @@ export interface ParquetReader {
 export interface ParquetThreading {
   /** Whether in a thread of its own, where there are threads; it is unless this is false. */
   readonly thread?: boolean;
-  /** How many bytes the library's memory may keep between two files, 256 MiB unless given. */
-  readonly maxHeapBytes?: number;
+  /** How many bytes the thread may hold on to after a file, about; 256 MiB unless given. */
+  readonly maxHeldBytes?: number;
 }

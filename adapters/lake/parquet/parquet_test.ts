@@ -77,6 +77,13 @@ for (const thread of [false, true]) {
     await assert.rejects(reader.read(bytes.subarray(0, 20), [field(1, "int")]), isAdapterError);
     await assert.rejects(reader.read(new Uint8Array(), [field(1, "int")]), isAdapterError);
     await assert.rejects(reader.read(bytes, [field(1, "date")]), isAdapterError);
+    const many = await writer.write(
+      batchOf([1, "long", Array.from({ length: 100_000 }, (_, i) => i * i)]),
+      OPTIONS,
+    );
+    const damaged = many.bytes.slice();
+    damaged.fill(1, damaged.length / 2, damaged.length / 2 + 1_000);
+    await assert.rejects(reader.read(damaged, [field(1, "long")]), isAdapterError);
     const { columns: [column] } = await reader.read(bytes, [field(1, "int")]);
     assert.deepStrictEqual(column && valuesOf(column), [1, 2, 3]);
     await reader.close();
@@ -97,8 +104,8 @@ Deno.test("a Parquet thread does what was asked at once in order, then closes", 
   assert.deepStrictEqual((await Promise.all(files)).map(({ rows }) => rows), [3, 1, 2]);
 });
 
-Deno.test("a Parquet thread is replaced when the library keeps too much memory", async () => {
-  const writer = openParquetWriter({ maxHeapBytes: 1 });
+Deno.test("a Parquet thread is replaced when it holds on to too much memory", async () => {
+  const writer = openParquetWriter({ maxHeldBytes: 1 });
   for (let i = 0; i < 3; i++) {
     const { bytes } = await writer.write(batchOf([1, "int", [i]]), OPTIONS);
     assert.equal(bytes.length > 0, true);
@@ -170,16 +177,31 @@ Deno.test("a Parquet file has its metadata, ids and required columns", async () 
   assert.equal(String(only?.type), "Timestamp<MICROSECOND, UTC>");
 });
 
-Deno.test("a Parquet reader reads many batches and row groups as one column", async () => {
-  const length = 300_000;
-  const values = Array.from({ length }, (_, i) => i % 11 === 0 ? null : i);
-  const bytes = await write(
-    batchOf([1, "long", values], [2, "string", values.map((i) => i === null ? i : `v${i}`)]),
-    { ...OPTIONS, rowGroupRows: 100_000 },
+Deno.test("a Parquet writer writes more than the library takes at once", async () => {
+  const texts = Array.from(
+    { length: 40 },
+    (_, i) => i % 7 === 0 ? null : String(i).repeat(500_000),
   );
-  const { columns: [longs, texts] } = await read(bytes, [field(1, "long"), field(2, "string")]);
-  assert.ok(longs !== undefined && texts !== undefined);
-  assert.equal(longs.nulls, values.filter((value) => value === null).length);
-  assert.deepStrictEqual(valuesOf(longs), values);
-  assert.deepStrictEqual(valuesOf(texts), values.map((i) => i === null ? i : `v${i}`));
+  const bytes = await write(batchOf([1, "string", texts], [2, "int", texts.map((_, i) => i)]));
+  const { columns: [strings, ints] } = await read(bytes, [field(1, "string"), field(2, "int")]);
+  assert.deepStrictEqual(strings && valuesOf(strings), texts);
+  assert.deepStrictEqual(ints && valuesOf(ints), texts.map((_, i) => i));
 });
+
+for (const length of [131_072, 262_144, 300_000]) {
+  Deno.test(`a Parquet reader reads ${length} rows of several row groups`, async () => {
+    const values = Array.from({ length }, (_, i) => i % 11 === 0 ? null : i);
+    const texts = values.map((i) => i === null ? i : `v${i}`);
+    const bytes = await write(
+      batchOf([1, "long", values], [2, "string", texts]),
+      { ...OPTIONS, rowGroupRows: 100_000 },
+    );
+    const batch = await read(bytes, [field(1, "long"), field(2, "string")]);
+    assert.equal(batch.length, length);
+    const [longs, strings] = batch.columns;
+    assert.equal(longs?.nulls, values.filter((value) => value === null).length);
+    assert.deepStrictEqual(longs && valuesOf(longs), values);
+    assert.deepStrictEqual(strings && valuesOf(strings), texts);
+    assert.equal((await read(bytes, [])).length, length);
+  });
+}

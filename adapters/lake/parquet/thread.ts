@@ -15,12 +15,12 @@ import { ENTRY, READY, ROLE } from "./worker.ts";
 
 const logger = getLogger(["lakesync", "lake"]);
 
-/** The library's memory never gets less, so a thread that has more of it is replaced. */
-const DEFAULT_MAX_HEAP_BYTES = 256 * 2 ** 20;
+/** A thread gives memory back when it ends, so one that holds on to more is replaced. */
+const DEFAULT_MAX_HELD_BYTES = 256 * 2 ** 20;
 
 /** Does what is asked, one order after the other. */
 export class ParquetThread {
-  readonly #maxHeapBytes: number;
+  readonly #maxHeldBytes: number;
   #inLine: boolean;
   #worker: Worker | undefined;
   #last: Promise<unknown> = Promise.resolve();
@@ -31,9 +31,9 @@ export class ParquetThread {
    *
    * @param threading where orders are followed
    */
-  constructor({ thread = true, maxHeapBytes = DEFAULT_MAX_HEAP_BYTES }: ParquetThreading) {
+  constructor({ thread = true, maxHeldBytes = DEFAULT_MAX_HELD_BYTES }: ParquetThreading) {
     this.#inLine = !thread;
-    this.#maxHeapBytes = maxHeapBytes;
+    this.#maxHeldBytes = maxHeldBytes;
   }
 
   /**
@@ -72,7 +72,7 @@ export class ParquetThread {
     }
     worker.unref();
     // What the library does after a failure is not known.
-    const isSpent = outcome.problem !== undefined || outcome.heapBytes > this.#maxHeapBytes;
+    const isSpent = outcome.problem !== undefined || outcome.heldBytes > this.#maxHeldBytes;
     if (isSpent) await this.#end();
     return checked(outcome);
   }

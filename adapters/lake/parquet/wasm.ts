@@ -7,6 +7,8 @@
 
 import type * as Library from "parquet-wasm/bundler";
 
+export type { WriterProperties } from "parquet-wasm/bundler";
+
 /** The Parquet library. */
 export type ParquetLibrary = typeof Library;
 
