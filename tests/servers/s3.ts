@@ -16,6 +16,9 @@ const PROGRAM = "versitygw";
 const REGION = "us-east-1";
 const ACCESS_KEY_ID = "administrator";
 const SECRET_ACCESS_KEY: string = crypto.randomUUID();
+const ANSWER_MS = 1_000;
+/** No other server has this path. */
+const HEALTH = `/health-${crypto.randomUUID()}`;
 
 /** What a client needs to reach a bucket. */
 export interface S3Access {
@@ -136,6 +139,22 @@ class VersityServer implements S3Server {
   }
 }
 
+/** Asks a server for what no other has. Another program may not answer at all. */
+async function isOurs(port: number): Promise<boolean> {
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), ANSWER_MS);
+  try {
+    const { signal } = patience;
+    const answer = await fetch(`http://127.0.0.1:${port}${HEALTH}`, { signal });
+    await answer.body?.cancel();
+    return answer.ok;
+  } catch {
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * Starts a server of its own. Its folder is durable as far as the system is, whatever the options
  * say; of its settings, those of the command line are meant, without their dashes.
@@ -149,7 +168,9 @@ export async function startS3(options: ServerOptions = {}): Promise<S3Server> {
   const engine: Engine = {
     name: "s3",
     user: undefined,
+    // It says so before it has the port.
     ready: "service listening on",
+    answers: isOurs,
     stopSignal: "SIGTERM",
     quitSignal: "SIGKILL",
     prepare: (folder) => Deno.mkdir(`${folder}/data`),
@@ -158,6 +179,7 @@ export async function startS3(options: ServerOptions = {}): Promise<S3Server> {
       `${found.from}/${PROGRAM}`,
       `--port=127.0.0.1:${port}`,
       `--region=${REGION}`,
+      `--health=${HEALTH}`,
       "--keep-alive",
       ...Object.entries(options.settings ?? {}).map(([name, value]) => `--${name}=${value}`),
       "posix",

@@ -53,8 +53,10 @@ export interface Engine {
   readonly name: string;
   /** Who it runs as; undefined for the user of this process. */
   readonly user: User | undefined;
-  /** What its log says when it takes connections. */
+  /** What its log says when it takes connections, or is about to where it has `answers`. */
   readonly ready: string;
+  /** Asks whether it is this server that answers on a port. */
+  answers?(port: number): Promise<boolean>;
   /** The signal for an orderly end that waits for no client. */
   readonly stopSignal: Deno.Signal;
   /** The signal for the fastest end that leaves nothing behind but the data folder. */
@@ -225,7 +227,7 @@ export class Server implements DatabaseServer {
     for (const deadline = performance.now() + START_MS; performance.now() < deadline;) {
       const last = ended;
       const text = (await this.log()).slice(before);
-      if (text.includes(ready)) {
+      if (text.includes(ready) && (await this.#engine.answers?.(port) ?? true)) {
         this.#port = port;
         return true;
       }
