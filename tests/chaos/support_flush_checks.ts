@@ -158,8 +158,8 @@ function cut(text: string | null | undefined): string {
 }
 
 /** The rows as a new client would be sent them: table, rowId, column. */
-async function gatewayRows(
-  site: FlushSite,
+export async function gatewayRows(
+  site: { readonly server: { readonly url: string } },
 ): Promise<Map<string, Map<string, Map<string, Value>>>> {
   const tables = new Map([...TABLES.keys()].map((name) => [name, new Map()]));
   let cursor: string | undefined;

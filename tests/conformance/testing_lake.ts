@@ -53,13 +53,21 @@ export function lakeOver(store: ObjectStore, now: () => number = Date.now): Data
 const WRITER = { ...openParquetWriter({ thread: false }), close: () => Promise.resolve() };
 const READER = { ...openParquetReader({ thread: false }), close: () => Promise.resolve() };
 
+/** Where a lake is. */
+export interface LakePlace {
+  readonly location: ReturnType<typeof lakeLocation>;
+  readonly namespace: string;
+}
+
+const PLACE: LakePlace = { location: LOCATION, namespace: "main" };
+
 /** What reads a lake's objects. */
-function reading(store: ObjectStore): Lake {
-  const files = { store, location: LOCATION };
+export function readingLake(store: ObjectStore, { location, namespace }: LakePlace): Lake {
+  const files = { store, location };
   return {
     ...files,
     catalog: objectCatalog(files),
-    namespace: "main",
+    namespace,
     writer: WRITER,
     reader: READER,
     now: Date.now,
@@ -68,14 +76,17 @@ function reading(store: ObjectStore): Lake {
 }
 
 /** From which commit a lake was filled last; 0 when it never was. */
-async function refilledFrom(store: ObjectStore): Promise<number> {
-  const { main } = await loadTables(reading(store));
+async function refilledFrom(store: ObjectStore, place: LakePlace): Promise<number> {
+  const { main } = await loadTables(readingLake(store, place));
   return Number(main?.metadata.properties?.[PROPERTY.refillSeq] ?? 0);
 }
 
 /** Reads all rows of all tables of changes, in the order in which they were written. */
-export async function lakeRows(store: ObjectStore): Promise<readonly DecodedRow[]> {
-  const lake = reading(store);
+export async function lakeRows(
+  store: ObjectStore,
+  place: LakePlace = PLACE,
+): Promise<readonly DecodedRow[]> {
+  const lake = readingLake(store, place);
   const all: DecodedRow[] = [];
   for (const { loaded, layout } of (await loadTables(lake)).changes.values()) {
     const fields = layout === undefined
@@ -106,10 +117,11 @@ export interface FoldedLake {
 export async function foldedLake(
   store: ObjectStore,
   position: FlushPosition | undefined,
+  place: LakePlace = PLACE,
 ): Promise<FoldedLake> {
-  const all = await lakeRows(store);
+  const all = await lakeRows(store, place);
   const sorted = all.toSorted(compareRows);
-  const refillSeq = await refilledFrom(store);
+  const refillSeq = await refilledFrom(store, place);
   const isNeeded = (row: DecodedRow) =>
     row.kind === "set" ? row.at.seq >= refillSeq : row.change.seq > refillSeq;
   return {
