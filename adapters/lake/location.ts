@@ -8,7 +8,7 @@ import { checkObjectKey } from "../object-store/object_store.ts";
 
 /** Names objects to the world. */
 export interface LakeLocation {
-  /** What locations begin with, such as `file:///data/lake` or `s3://bucket/lake`; no `/` behind. */
+  /** What locations begin with, such as `file:///data/lake` or `s3://bucket/lake`. */
   readonly root: string;
   /** The location of an object or folder, by its key. */
   of(key: string): string;

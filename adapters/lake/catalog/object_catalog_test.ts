@@ -180,7 +180,7 @@ Deno.test("deleteOldMetadata keeps the last and the young, and nobody commits in
   await catalog.close();
 });
 
-/** What becomes of a call: nothing special; an error before it, after it, or before it comes late. */
+/** What becomes of a call: nothing special; an error before it, after it, or long before it. */
 const FAULTS = ["none", "none", "none", "none", "before", "after", "late"] as const;
 
 function flakyStore(

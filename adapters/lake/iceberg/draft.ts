@@ -36,8 +36,8 @@ export interface SnapshotOptions {
   /** What it does; found by its files when not given. */
   readonly operation?: Operation;
   /**
-   * The sequence number of the files that it adds, when they have rows of files up to that one which
-   * are replaced; the snapshot's own when not given.
+   * The sequence number of the files that it adds, when they have rows of files up to that one
+   * which are replaced; the snapshot's own when not given.
    */
   readonly dataSequence?: number;
 }

@@ -42,8 +42,8 @@ function retired(field: LakeField, taken: ReadonlySet<string>): LakeField {
 }
 
 /**
- * Makes the next schema of a table. Columns that are not wanted any more stay behind the others; one
- * whose name another column takes is called by its name and id from then on.
+ * Makes the next schema of a table. Columns that are not wanted any more stay behind the others;
+ * one whose name another column takes is called by its name and id from then on.
  *
  * @param current the schema of the table
  * @param wanted the schema it is to have

@@ -63,7 +63,7 @@ export interface ManifestEntry {
   readonly status: EntryStatus;
   /** The snapshot that added the file, or took it away when the status is `deleted`. */
   readonly snapshotId: Long;
-  /** Deletes take rows from files of data with lower numbers; position deletes from equal ones too. */
+  /** Deletes act on files of data with lower numbers; position deletes on equal ones too. */
   readonly sequenceNumber: number;
   /** The sequence number of the snapshot that added the file. */
   readonly fileSequenceNumber: number;

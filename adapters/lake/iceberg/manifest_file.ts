@@ -1,6 +1,7 @@
 /**
  * Manifests and lists of them as files.
- * Source: Iceberg table specification, "Manifests", "Manifest Lists", "Sequence Number Inheritance".
+ * Source: Iceberg table specification, "Manifests", "Manifest Lists" and "Sequence Number
+ * Inheritance".
  *
  * @module
  */

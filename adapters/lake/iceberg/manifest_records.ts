@@ -214,8 +214,8 @@ function fromFileRecord(record: FileRecord, { spec, types }: Partitioning): Data
 }
 
 /**
- * An entry as a record. One that is added has no sequence number: it inherits the manifest's, unless
- * its rows are older than that.
+ * An entry as a record. One that is added has no sequence number: it inherits the manifest's,
+ * unless its rows are older than that.
  *
  * @param entry the entry
  * @param partitioning how its file is kept apart
@@ -223,7 +223,7 @@ function fromFileRecord(record: FileRecord, { spec, types }: Partitioning): Data
 export function toEntryRecord(
   entry: ManifestEntry,
   partitioning: Partitioning,
-): EntryRecord & AvroRecord {
+): AvroRecord {
   const inherits = entry.status === "added";
   return {
     status: STATUSES.indexOf(entry.status),
@@ -233,7 +233,7 @@ export function toEntryRecord(
       : entry.sequenceNumber,
     file_sequence_number: inherits ? null : entry.fileSequenceNumber,
     data_file: toFileRecord(entry.dataFile, partitioning),
-  };
+  } satisfies EntryRecord;
 }
 
 /**
@@ -260,7 +260,7 @@ export function fromEntryRecord(
 }
 
 /** A manifest as a record of a list. */
-export function toManifestRecord(file: ManifestFile): ManifestRecord & AvroRecord {
+export function toManifestRecord(file: ManifestFile): AvroRecord {
   return {
     manifest_path: file.manifestPath,
     manifest_length: file.manifestLength,
@@ -282,7 +282,7 @@ export function toManifestRecord(file: ManifestFile): ManifestRecord & AvroRecor
       upper_bound: orNull(summary.upperBound),
     })) ?? null,
     key_metadata: orNull(file.keyMetadata),
-  };
+  } satisfies ManifestRecord;
 }
 
 function fromSummary(record: SummaryRecord): FieldSummary {

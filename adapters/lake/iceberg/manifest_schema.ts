@@ -157,7 +157,7 @@ export const LIST_SCHEMA: AvroObject = record("manifest_file", [
   optional(519, "key_metadata", "bytes"),
 ]);
 
-/** Notes the names of a schema's fields by their ids; maps' keys and values are all called alike. */
+/** Notes the names of a schema's fields by their ids. */
 function* namesOf(schema: unknown): Generator<readonly [number, string]> {
   if (typeof schema !== "object" || schema === null) return;
   if ("field-id" in schema && "name" in schema) {

@@ -8,8 +8,8 @@
 import { parseJson } from "./json.ts";
 
 /**
- * A 64-bit number: a `bigint` exactly where a `number` would round it, so `===` compares. LakeSync's
- * own are numbers; other engines' snapshot ids mostly are not.
+ * A 64-bit number: a `bigint` exactly where a `number` would round it, so `===` compares.
+ * LakeSync's own are numbers; other engines' snapshot ids mostly are not.
  */
 export type Long = number | bigint;
 

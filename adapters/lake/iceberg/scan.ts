@@ -66,7 +66,7 @@ async function* live(
 }
 
 /**
- * Finds the files of data that are to be read. The files of deletes are held, those of data are not.
+ * Finds the files of data that are to be read. Files of deletes are held, those of data are not.
  *
  * @param lake where objects are
  * @param metadata the table

@@ -1,6 +1,6 @@
 /**
- * Makes snapshots of a table from those before. Nothing is written here: a plan has the objects that
- * must be there, and the updates that a catalog then commits.
+ * Makes snapshots of a table from those before. Nothing is written here: a plan has the objects
+ * that must be there, and the updates that a catalog then commits.
  *
  * @module
  */
@@ -58,8 +58,8 @@ export async function appendFiles(
 }
 
 /**
- * Makes a snapshot that has the files of the one before, and a summary of its own. What that said of
- * LakeSync is carried on, where the options say nothing else.
+ * Makes a snapshot that has the files of the one before, and a summary of its own. What that said
+ * of LakeSync is carried on, where the options say nothing else.
  *
  * @param lake where objects are
  * @param metadata the table

@@ -48,7 +48,7 @@ export function setSnapshotRef(
   const refs = { ...metadata.refs, [name]: ref };
   if (name !== MAIN) return { ...working, metadata: { ...metadata, refs } };
   const log = (metadata["snapshot-log"] ?? []).slice(0, working.logged);
-  // Some readers look for a moment in the log and some among the snapshots: both are to find the same.
+  // Some readers look for a moment in the log, some among the snapshots: both find the same.
   const at = working.added?.includes(id)
     ? Math.max(snapshot["timestamp-ms"], log.at(-1)?.["timestamp-ms"] ?? 0)
     : metadata["last-updated-ms"];
@@ -78,7 +78,7 @@ export function removeSnapshots(working: Working, update: Update<"remove-snapsho
   const { metadata } = working;
   const gone = new Set(update["snapshot-ids"]);
   const log = metadata["snapshot-log"] ?? [];
-  // Were an entry missing between two others, the earlier would seem to have been current for longer.
+  // Were an entry missing between two, the earlier would seem to have been current for longer.
   const from = log.findLastIndex((entry) => gone.has(entry["snapshot-id"])) + 1;
   const dangling = Object.entries(metadata.refs ?? {})
     .filter(([, ref]) => gone.has(ref["snapshot-id"])).map(([name]) => name);
