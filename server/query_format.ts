@@ -28,7 +28,8 @@ export function valueJson(value: Value): string {
 function valueText(value: Value): string | undefined {
   if (value === null) return undefined;
   if (typeof value === "string") return value;
-  if (typeof value === "bigint") return value.toString();
+  if (Object.is(value, -0)) return "-0";
+  if (typeof value === "bigint" || typeof value === "number") return String(value);
   if (value instanceof Uint8Array) return encodeBase64(value);
   return valueJson(value);
 }
