@@ -5,5 +5,6 @@
  */
 
 export { lakeAdapter } from "./adapter.ts";
+export { jsonLakeAdapter, type JsonLakeOptions } from "./json/adapter.ts";
 export { type LakeLocation, lakeLocation } from "./location.ts";
 export type { LakeOptions } from "./options.ts";
