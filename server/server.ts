@@ -82,9 +82,9 @@ async function openDestinations(
 ): Promise<Destinations> {
   const specsOf = (id: string) => gateways[id]?.destinations ?? destinations;
   const all = [destinations, ...Object.values(gateways).map((config) => config.destinations ?? {})];
-  const open = await loadAdapters(all.flatMap((specs) => Object.values(specs)), lakes);
   const { now, setTimer, onError } = DENO_ENVIRONMENT;
   const env = { now, setTimer, random: Math.random, ...(onError && { onError }) };
+  const open = await loadAdapters(all.flatMap((specs) => Object.values(specs)), { env, lakes });
   return new Destinations({ specsOf, open, env });
 }
 

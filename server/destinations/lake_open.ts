@@ -5,15 +5,31 @@
  */
 
 import { type DatabaseAdapter, DelegateAdapter } from "@lakesync/adapters";
-import { lakeAdapter, type LakeLocation, lakeLocation } from "@lakesync/adapters/lake";
+import {
+  jsonLakeAdapter,
+  lakeAdapter,
+  type LakeLocation,
+  lakeLocation,
+} from "@lakesync/adapters/lake";
 import type { Catalog } from "@lakesync/adapters/lake/catalog";
 import { objectCatalog } from "@lakesync/adapters/lake/catalog/object";
 import { restCatalog } from "@lakesync/adapters/lake/catalog/rest";
 import { formatJson } from "@lakesync/adapters/lake/json";
+import {
+  DEFAULT_MAINTENANCE,
+  type Lake,
+  LakeKeeper,
+  type LakeWork,
+  type MaintenanceSettings,
+} from "@lakesync/adapters/lake/maintain";
+import { openParquetReader, openParquetWriter } from "@lakesync/adapters/lake/parquet";
 import type { ObjectStore } from "@lakesync/adapters/object-store";
+import { DENO_ENVIRONMENT } from "../environment.ts";
 import { lakePlace } from "./lake_store.ts";
-import type { Lakes } from "./lakes.ts";
+import type { Serving } from "./lakes.ts";
 import type { DestinationContext, LakeSpec } from "./spec.ts";
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** What a lake of a gateway consists of. Nothing is read or written before the first call. */
 export interface LakeParts {
@@ -64,39 +80,112 @@ function restOf({ catalog }: LakeSpec, named: (text: string) => string): Catalog
   });
 }
 
+/** A lake that can be worked on, beside the flush and with threads of its own. */
+export interface Workshop {
+  /** The lake. */
+  readonly lake: Lake;
+  /** Gives back the threads; the parts stay open. */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes ready to work on a lake's tables.
+ *
+ * @param parts the lake
+ */
+export function openWorkshop({ store, location, catalog, namespace }: LakeParts): Workshop {
+  const [writer, reader] = [openParquetWriter(), openParquetReader()];
+  const { now, nextTurn } = DENO_ENVIRONMENT;
+  return {
+    lake: { store, location, catalog, namespace, writer, reader, now, nextTurn },
+    close: async () => {
+      await writer.close();
+      await reader.close();
+    },
+  };
+}
+
+/**
+ * How a lake is worked on.
+ *
+ * @param spec what the configuration says
+ */
+export function workOf({ mergeEveryMs, retentionDays }: LakeSpec): LakeWork {
+  return {
+    ...(mergeEveryMs === undefined ? {} : { schedule: { mergeEveryMs } }),
+    ...(retentionDays === undefined ? {} : {
+      maintenance: { thinning: thinnedTo(retentionDays * DAY_MS) },
+    }),
+  };
+}
+
+function thinnedTo(dailyMs: number): MaintenanceSettings["thinning"] {
+  const { allMs, hourlyMs } = DEFAULT_MAINTENANCE.thinning;
+  return { allMs: Math.min(allMs, dailyMs), hourlyMs: Math.min(hourlyMs, dailyMs), dailyMs };
+}
+
 /** A lake with all that is open for it. */
 class ServedLake extends DelegateAdapter {
-  readonly #parts: LakeParts;
-  readonly #hide: () => void;
+  readonly #end: () => Promise<void>;
 
-  constructor(inner: DatabaseAdapter, parts: LakeParts, hide: () => void) {
+  /**
+   * @param inner what writes to it
+   * @param end ends what is beside that, once it is closed or before
+   */
+  constructor(inner: DatabaseAdapter, end: (inner: () => Promise<void>) => Promise<void>) {
     super(inner.name, inner);
-    this.#parts = parts;
-    this.#hide = hide;
+    this.#end = () => end(() => inner.close());
   }
 
-  override async close(): Promise<void> {
-    this.#hide();
-    await super.close();
-    await this.#parts.close();
+  override close(): Promise<void> {
+    return this.#end();
   }
 }
 
 /**
- * Opens a lake as a destination.
+ * Opens a lake as a destination. A server keeps it in shape and shows it, until it is closed.
  *
  * @param spec what the configuration says
  * @param context what it is for
- * @param lakes shows it while it is open
+ * @param serving what a server has for it; it is only written to without
  */
 export function openLake(
   spec: LakeSpec,
-  { gatewayId, name }: DestinationContext,
-  lakes: Lakes,
+  context: DestinationContext,
+  serving?: Serving,
 ): DatabaseAdapter {
+  const { name, gatewayId } = context;
   const parts = openLakeParts(spec, gatewayId);
-  const { store, location, catalog, namespace, reading } = parts;
-  const adapter = lakeAdapter({ name, store, location, catalog, namespace });
-  const hide = lakes.add({ name, gatewayId, namespace, catalog, reading, write: formatJson });
-  return new ServedLake(adapter, parts, hide);
+  const { store, location, catalog, namespace } = parts;
+  const isJson = spec.flushFormat === "json";
+  const stop = serving === undefined || isJson ? undefined : serve(spec, context, parts, serving);
+  const adapter = isJson
+    ? jsonLakeAdapter({ name, store, namespace })
+    : lakeAdapter({ name, store, location, catalog, namespace });
+  return new ServedLake(adapter, async (close) => {
+    await stop?.();
+    await close();
+    await parts.close();
+  });
+}
+
+/** Keeps a lake in shape and shows it; gives what ends that. */
+function serve(
+  spec: LakeSpec,
+  { name, gatewayId }: DestinationContext,
+  parts: LakeParts,
+  { env, lakes }: Serving,
+): () => Promise<void> {
+  const { catalog, namespace, reading } = parts;
+  const workshop = openWorkshop(parts);
+  const keeper = new LakeKeeper(workshop.lake, env, workOf(spec));
+  const status = () => keeper.status;
+  const write = formatJson;
+  const hide = lakes.add({ name, gatewayId, namespace, catalog, reading, status, write });
+  keeper.start();
+  return async () => {
+    hide();
+    await keeper.close();
+    await workshop.close();
+  };
 }

@@ -6,6 +6,8 @@
  */
 
 import type { Catalog, LoadedTable } from "@lakesync/adapters/lake/catalog";
+import type { FlushEnvironment } from "@lakesync/adapters/flush";
+import type { LakeStatus } from "@lakesync/adapters/lake/maintain";
 
 /** A lake that a gateway flushes to. */
 export interface OpenLake {
@@ -19,6 +21,8 @@ export interface OpenLake {
   readonly catalog: Pick<Catalog, "list" | "load">;
   /** What an engine must know to read the files, in the catalog's words; no secrets. */
   readonly reading: Readonly<Record<string, string>>;
+  /** How far its tables of rows are, and what its tables have. */
+  readonly status: () => LakeStatus;
   /** Writes metadata as JSON. */
   readonly write: (metadata: LoadedTable["metadata"]) => string;
 }
@@ -38,8 +42,21 @@ export class Lakes {
     return () => void this.#lakes.delete(lake);
   }
 
+  /** The lake of a gateway's destination, or of a part of it. */
+  find(gatewayId: string, name: string): OpenLake | undefined {
+    return this.all().find((lake) => lake.gatewayId === gatewayId && lake.name === name);
+  }
+
   /** All of them. */
   all(): readonly OpenLake[] {
     return [...this.#lakes];
   }
+}
+
+/** What a server has for its lakes. */
+export interface Serving {
+  /** Time and chance, to keep them in shape. */
+  readonly env: FlushEnvironment;
+  /** Shows them while they are open. */
+  readonly lakes: Lakes;
 }

@@ -11,7 +11,7 @@ import {
   lifecycleAdapter,
   memoryAdapter,
 } from "@lakesync/adapters";
-import { Lakes } from "./lakes.ts";
+import type { Serving } from "./lakes.ts";
 import { partsOf } from "./parts.ts";
 import type { AdapterSpec, DestinationContext, LakeSpec, MysqlSpec, PostgresSpec } from "./spec.ts";
 
@@ -52,19 +52,19 @@ async function loadMysql(): Promise<Open<MysqlSpec>> {
     });
 }
 
-async function loadLake(lakes: Lakes): Promise<Open<LakeSpec>> {
+async function loadLake(serving: Serving | undefined): Promise<Open<LakeSpec>> {
   const { openLake } = await import("./lake_open.ts");
-  return (spec, context) => openLake(spec, context, lakes);
+  return (spec, context) => openLake(spec, context, serving);
 }
 
 async function loadDrivers(
   types: ReadonlySet<AdapterSpec["type"]>,
-  lakes: Lakes,
+  serving: Serving | undefined,
 ): Promise<Drivers> {
   return {
     ...(types.has("postgres") ? { postgres: await loadPostgres() } : {}),
     ...(types.has("mysql") ? { mysql: await loadMysql() } : {}),
-    ...(types.has("lake") ? { lake: await loadLake(lakes) } : {}),
+    ...(types.has("lake") ? { lake: await loadLake(serving) } : {}),
   };
 }
 
@@ -126,14 +126,14 @@ function loaded<T>(driver: T | undefined): T {
  * Loads what adapters need.
  *
  * @param specs all that may be opened
- * @param lakes shows the lakes among them while they are open
+ * @param serving what a server has for the lakes among them; else they are only written to
  * @returns opens them; `{gateway}` in addresses stands for the gateway
  */
 export async function loadAdapters(
   specs: readonly AdapterSpec[],
-  lakes: Lakes = new Lakes(),
+  serving?: Serving,
 ): Promise<(spec: AdapterSpec, context: DestinationContext) => DatabaseAdapter> {
   const types = new Set(specs.flatMap((spec) => [...partsOf(spec)].map(({ type }) => type)));
-  const opener = new Opener(await loadDrivers(types, lakes));
+  const opener = new Opener(await loadDrivers(types, serving));
   return (spec, context) => opener.open(spec, context);
 }

@@ -71,7 +71,8 @@ for (
 ) {
   const namespace = `app_${gatewayId}`;
   const reading = gatewayId === "down" ? { ...READING, "s3.endpoint": "http://b" } : READING;
-  lakes.add({ name, gatewayId, namespace, catalog, reading, write: JSON.stringify });
+  const status = () => assert.fail();
+  lakes.add({ name, gatewayId, namespace, catalog, reading, status, write: JSON.stringify });
 }
 
 let phase: Phase = "ready";
