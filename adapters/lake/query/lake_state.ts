@@ -11,7 +11,7 @@ import { comparePlaces } from "../../place.ts";
 import type { LoadedTable } from "../catalog/catalog.ts";
 import { forgottenSeqOf } from "../flush/forget.ts";
 import type { Lake } from "../flush/lake.ts";
-import { positionOf, PROPERTY, SUMMARY } from "../flush/properties.ts";
+import { positionOf, PROPERTY, SUMMARY, unsettledKeys } from "../flush/properties.ts";
 import { type LakeTables, loadTables, ownPosition, POSITION_TABLE } from "../flush/tables.ts";
 import type { Long, Snapshot } from "../iceberg/metadata.ts";
 import { standingOf } from "../table/standing.ts";
@@ -123,40 +123,49 @@ export interface BaseRows {
 }
 
 /**
- * Finds the newest rows at or before a commit.
+ * Finds the newest rows at or before a commit. Rows that went back after a restore hold what was lost
+ * until it is set; what was shown before them is left to the changes.
  *
  * @param state the lake
- * @param rows the table of rows
+ * @param table the tables of rows and of changes
  * @param seq the commit
  * @returns undefined when there are none that can be gone on from
  */
 export function baseAt(
-  { lives, refill, forgotten }: LakeState,
-  { metadata }: LoadedTable,
+  state: LakeState,
+  { rows, changes }: { readonly rows: LoadedTable; readonly changes: LoadedTable | undefined },
   seq: number,
 ): BaseRows | undefined {
-  let best: BaseRows | undefined;
-  const { snapshots = [] } = metadata;
-  // Rows that went back hold what was lost until it is set, so what was before that is left to those.
-  const backs = snapshots.filter(({ summary }) =>
-    Number(summary[SUMMARY.fromSeq]) > Number(summary[SUMMARY.seq]) &&
-    Number(summary[SUMMARY.seq]) >= seq
-  );
-  const cleanBefore = Math.min(...backs.map((back) => back["sequence-number"]));
-  for (const snapshot of snapshots) {
-    if (snapshot["sequence-number"] >= cleanBefore) continue;
-    const { summary } = snapshot;
-    const at = Number(summary[SUMMARY.seq] ?? NaN);
-    const slice = summary[SUMMARY.slice] === undefined ? undefined : Number(summary[SUMMARY.slice]);
-    if (!(at <= seq) || (slice !== undefined && at === seq)) continue;
-    if (seq >= refill && at < refill) continue;
-    if (at < forgotten && seq > at) continue;
-    if (!isOurs(lives, summary[SUMMARY.life], at)) continue;
-    const isNewer = best === undefined || at > best.seq ||
-      (at === best.seq && snapshot["sequence-number"] > best.snapshot["sequence-number"]);
-    if (isNewer) best = { snapshot, seq: at, slice };
-  }
-  return best;
+  const { snapshots = [] } = rows.metadata;
+  const bases = snapshots.flatMap((snapshot) => baseOf(state, snapshot, seq) ?? []);
+  const isUnsettled = changes !== undefined && unsettledKeys(changes.metadata).length > 0;
+  const backs = snapshots.filter(({ summary }) => {
+    const at = Number(summary[SUMMARY.seq]);
+    return Number(summary[SUMMARY.fromSeq]) > at && (isUnsettled || at >= seq);
+  });
+  const first = Math.min(...backs.map((back) => back["sequence-number"]));
+  const clean = bases.filter(({ snapshot }) => snapshot["sequence-number"] < first);
+  return newest(clean.length > 0 || state.forgotten === 0 ? clean : bases);
+}
+
+/** A snapshot as rows to go on from up to a commit; undefined when it is none. */
+function baseOf(
+  { lives, refill, forgotten }: LakeState,
+  snapshot: Snapshot,
+  to: number,
+): BaseRows | undefined {
+  const { summary } = snapshot;
+  const seq = Number(summary[SUMMARY.seq] ?? NaN);
+  const slice = summary[SUMMARY.slice] === undefined ? undefined : Number(summary[SUMMARY.slice]);
+  if (!(seq <= to) || (slice !== undefined && seq === to)) return undefined;
+  if (to >= refill && seq < refill) return undefined;
+  if (seq < forgotten && to > seq) return undefined;
+  return isOurs(lives, summary[SUMMARY.life], seq) ? { snapshot, seq, slice } : undefined;
+}
+
+function newest(bases: readonly BaseRows[]): BaseRows | undefined {
+  const sequence = ({ snapshot }: BaseRows) => snapshot["sequence-number"];
+  return bases.toSorted((a, b) => a.seq - b.seq || sequence(a) - sequence(b)).at(-1);
 }
 
 /** So many lives are kept at least before any is left out. */

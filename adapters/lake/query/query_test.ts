@@ -122,6 +122,61 @@ Deno.test("G10: after restores and refills the rows are the gateway's, large com
   );
 });
 
+Deno.test("G13: rows of a history that was lost are not what later moments are made of", () =>
+  withLog(async (lake, log) => {
+    const query = asked(lake);
+    const step = async (...given: readonly GivenChange[]) => {
+      log.commit(given);
+      await log.flush();
+      await mergeLake(lake.lake);
+    };
+    try {
+      await step(change("INSERT", "a", { name: "kept" }));
+      await step(change("UPDATE", "a", { name: "lost" }), change("INSERT", "b", {}));
+      await step(change("UPDATE", "a", { count: 1 }));
+      await log.restore(1);
+      assert.deepEqual(await askRows(query), log.rowsAfter(1));
+      await mergeLake(lake.lake);
+      assert.deepEqual(await askRows(query, { asOf: { seq: 1 } }), log.rowsAfter(1));
+      log.commit([change("INSERT", "c", { name: "new" })]);
+      await log.flush();
+      assert.deepEqual(await askRows(query, { asOf: { seq: 1 } }), log.rowsAfter(1));
+      log.commit([change("UPDATE", "a", { name: "given back" }), change("DELETE", "b", {})]);
+      await log.flush();
+      await mergeLake(lake.lake);
+      assert.deepEqual(await askRows(query), log.rowsAfter(3));
+      assert.deepEqual(await askRows(query, { asOf: { seq: 1 } }), log.rowsAfter(1));
+    } finally {
+      await query.close();
+    }
+  }));
+
+Deno.test("after a refill rows are those that were filled, and what is missing is not shown", () =>
+  withLog(async (lake, log) => {
+    const query = asked(lake);
+    try {
+      log.commit([change("INSERT", "a", { name: "one" }), change("INSERT", "b", {})]);
+      await log.flush();
+      await mergeLake(lake.lake);
+      const first = log.rowsAfter(1);
+      log.commit([change("UPDATE", "a", { name: "never told" }), change("DELETE", "b", {})]);
+      log.commit([change("INSERT", "c", {})]);
+      const { effect } = change("INSERT", "a", { name: "filled" });
+      await log.refill([effect]);
+      const filled = new Map([[`["a",1]`, new Map([[3, "filled"]])]]);
+      assert.deepEqual(await askRows(query), filled);
+      await mergeLake(lake.lake);
+      assert.deepEqual(await askRows(query), filled);
+      assert.deepEqual(await askRows(query, { asOf: { seq: 1 } }), first);
+      await assert.rejects(
+        () => askRows(query, { asOf: { seq: 2 } }),
+        /filled from rows at commit 3; of the changes after commit 1 .* commit 2 cannot be shown/,
+      );
+    } finally {
+      await query.close();
+    }
+  }));
+
 Deno.test("a moment is a time, a commit or a snapshot, and both tables are as of it", () =>
   withLog(async (lake, log) => {
     const query = asked(lake);

@@ -6,7 +6,13 @@
  */
 
 import type { JsonValue, Value } from "@lakesync/core";
-import type { Change, DatabaseAdapter, FlushPosition, PositionLife } from "../../adapter.ts";
+import type {
+  Change,
+  DatabaseAdapter,
+  FlushPosition,
+  PositionLife,
+  RowEffect,
+} from "../../adapter.ts";
 import { mergeImages, type StoredRow } from "../../database/images.ts";
 import type { SourceEntry } from "../../flush/source.ts";
 import { canonicalValue } from "../flush/values.ts";
@@ -103,8 +109,28 @@ export class TestLog implements QueryTail {
   async flush(seq: number = this.seq): Promise<void> {
     const from = this.#position;
     const changes = this.#entries.slice(from?.seq ?? 0, seq).flatMap((entry) => entry.changes);
-    const to = { seq, lives: this.#lives, writer: "w" };
+    const to = { seq, lives: [...this.#lives], writer: "w" };
     await this.#adapter.insertDeltas({ from, to, rows: [], changes, isWhole: true });
+    this.#position = to;
+  }
+
+  /** Loses all commits after one, and takes the lake back. */
+  async restore(seq: number): Promise<void> {
+    const from = this.#position;
+    this.#entries.length = seq;
+    this.#lives.push({ id: `life-${this.#lives.length}`, fromSeq: seq });
+    const to = { seq, lives: [...this.#lives], writer: "w" };
+    await this.#adapter.rewind({ from, to });
+    this.#position = to;
+  }
+
+  /** Loses its log and all rows but those that are given, and fills the lake with them. */
+  async refill(rows: readonly RowEffect[]): Promise<void> {
+    const { seq } = this;
+    const to = { seq, lives: [...this.#lives], writer: "w", floor: seq };
+    const filling = { ...to, filled: "" };
+    await this.#adapter.refill({ from: this.#position, to: filling });
+    await this.#adapter.insertDeltas({ from: filling, to, rows, changes: [], isWhole: true });
     this.#position = to;
   }
 

@@ -233,7 +233,8 @@ export async function rowsView(
   moment: Moment,
 ): Promise<PlannedView> {
   const { state, seq } = moment;
-  const base = table.rows && baseAt(state, table.rows, Math.min(seq, state.seq));
+  const { rows, changes: loaded } = table;
+  const base = rows && baseAt(state, { rows, changes: loaded }, Math.min(seq, state.seq));
   if (base === undefined && state.forgotten > 0 && state.forgotten >= state.refill) {
     throw new QueryError(
       `The changes of ${table.name} up to commit ${state.forgotten} were forgotten, and no snapshot before commit ${seq} is left`,
