@@ -18,7 +18,7 @@ import type { ParquetLibrary, WriterProperties } from "./wasm.ts";
 /** What goes into the library at once. */
 const SLICE_BYTES = 16 * 2 ** 20;
 /** Rows that come out of the library at once. */
-const BATCH_ROWS = 131_072;
+const BATCH_ROWS = 65_536;
 /** What engines that read with many threads like about. */
 const ROW_GROUP_ROWS = 122_880;
 const ROW_GROUP_BYTES = 32 * 2 ** 20;
