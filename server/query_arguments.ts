@@ -61,7 +61,7 @@ export interface HistoryConfig extends AskedLake {
 function parted(
   args: readonly string[],
 ): readonly [words: readonly string[], flags: readonly string[]] {
-  const first = args.findIndex((arg) => arg.startsWith("-"));
+  const first = args.findIndex((arg) => arg.startsWith("--"));
   return first < 0 ? [args, []] : [args.slice(0, first), args.slice(first)];
 }
 

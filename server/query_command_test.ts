@@ -169,6 +169,8 @@ Deno.test("parseCommand reads questions, and says how they are asked", () => {
     rowId: "t1",
     format: "table",
   });
+  const negative = parse("history", "todos", "-7", "--tail", "none");
+  assert.equal(negative.command === "history" && negative.rowId, "-7");
   const wrong = [
     [["query"], /lakesync query "SELECT …"/],
     [["query", "a", "b"], /lakesync query "SELECT …"/],

@@ -51,7 +51,7 @@ Deno.test("tableText puts columns under each other, and no command into a termin
   assert.equal(
     await text(tableText(stream(TYPES, ...ROWS, [["\u001b[2J\u009b", 7, 1]]))),
     [
-      "id                               n       a,b",
+      "id                                 n       a,b",
       "---------------  -------------------  --------",
       "a                9223372036854775807        -0",
       "                                           0.5",
