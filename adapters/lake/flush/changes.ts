@@ -25,7 +25,6 @@ import {
   type Op,
   type Table,
   type Value,
-  valueCheck,
 } from "@lakesync/core";
 import type { Change, Place, RowEffect } from "../../adapter.ts";
 import { fromStoredValue, toStoredValue } from "../../database/stored_value.ts";
@@ -37,7 +36,8 @@ import {
   encodeSet,
   type WrittenCell,
 } from "./effects.ts";
-import { canonicalValue, isSameValue } from "./values.ts";
+import { type Form, formsOf } from "./forms.ts";
+import { isSameValue } from "./values.ts";
 
 /** A column of a synced table, as tables of the lake have it. */
 export interface LayoutColumn {
@@ -123,14 +123,14 @@ export type DecodedRow =
  * @param change the change
  */
 export function encodeChange(layout: ChangesLayout, change: Change): ChangeRow {
-  const { schemaVersion, columnIds } = change;
-  const isNewest = schemaVersion === layout.version;
-  const written = Object.entries(change.columns).map(([name, value], i): WrittenCell => ({
-    name,
-    number: columnIds?.[i] ?? (isNewest ? numberNow(layout, name) : undefined),
-    value,
-  }));
-  const { values, raw } = splitValues(layout, change.rowId, written);
+  const { schemaVersion, columns, columnIds } = change;
+  const form = formsOf(layout).of(
+    Object.keys(columns),
+    columnIds,
+    schemaVersion === layout.version,
+  );
+  const written = form.names.map((name) => columns[name] ?? null);
+  const { values, raw } = splitValues(layout, change.rowId, form, written);
   return {
     op: change.op,
     rowId: change.rowId,
@@ -142,9 +142,9 @@ export function encodeChange(layout: ChangesLayout, change: Change): ChangeRow {
     deltaId: change.deltaId,
     committedMs: change.committedMs,
     schemaVersion,
-    changed: namesJson(written),
+    changed: form.changed,
     raw,
-    effect: encodeEffect(layout, change, written),
+    effect: encodeEffect(layout, change, form, written),
     values,
   };
 }
@@ -165,12 +165,11 @@ export function encodeRow(
   nowMs: number,
   isUnsettled = false,
 ): ChangeRow {
-  const written = row.cells.map(([number, value]): WrittenCell => ({
-    name: nameOf(layout, number),
-    number,
-    value,
-  }));
-  const { values, raw } = splitValues(layout, row.key.rowId, written);
+  const numbers = row.cells.map(([number]) => number);
+  const names = numbers.map((number) => nameOf(layout, number));
+  const form = formsOf(layout).of(names, numbers, false);
+  const written = row.cells.map(([, value]) => value);
+  const { values, raw } = splitValues(layout, row.key.rowId, form, written);
   return {
     op: "SET",
     rowId: row.key.rowId,
@@ -182,9 +181,9 @@ export function encodeRow(
     deltaId: null,
     committedMs: nowMs,
     schemaVersion: null,
-    changed: namesJson(written),
+    changed: form.changed,
     raw,
-    effect: encodeSet(layout, row, written, isUnsettled),
+    effect: encodeSet(row, form, isUnsettled),
     values,
   };
 }
@@ -243,12 +242,6 @@ export function decodeChangeRow(layout: ChangesLayout, row: ChangeRow): DecodedR
   };
 }
 
-/** The number of a column by the name that it has now. */
-function numberNow(layout: ChangesLayout, name: string): number | undefined {
-  if (layout.newest?.byName.has(name) !== true) return undefined;
-  return layout.columns.find((column) => column.name === name)?.number;
-}
-
 /**
  * The number of the column that a name of `_changed` stands for.
  *
@@ -285,49 +278,31 @@ function valueOf(layout: ChangesLayout, row: ChangeRow, number: number | undefin
 function splitValues(
   layout: ChangesLayout,
   rowId: string,
-  written: readonly WrittenCell[],
+  { names, places }: Form,
+  written: readonly Value[],
 ): Pick<ChangeRow, "values" | "raw"> {
-  const values: Value[] = layout.columns.map(() => null);
-  const rest: Record<string, JsonValue> = {};
-  let hasRest = false;
-  for (const { name, number, value } of written) {
+  const forms = formsOf(layout);
+  const values: Value[] = new Array(layout.columns.length).fill(null);
+  let rest: Record<string, JsonValue> | undefined;
+  for (let i = 0; i < written.length; i++) {
+    const value = written[i] ?? null;
     if (value === null) continue;
-    const at = layout.columns.findIndex((column) => column.number === number);
-    const column = layout.columns[at];
-    const kept = column === undefined ? undefined : columnValue(column, value);
+    const at = places[i] ?? -1;
+    const kept = at < 0 ? undefined : forms.read(at, value);
     if (kept !== undefined) values[at] = kept;
     if (kept !== undefined && isSameValue(kept, value)) continue;
-    rest[name] = toStoredValue(value);
-    hasRest = true;
+    rest ??= {};
+    rest[names[i] ?? ""] = toStoredValue(value);
   }
+  const { keyPlaces } = forms;
   const key = layout.newest === undefined ? undefined : keyOf(layout.newest, rowId);
-  if (layout.newest !== undefined && typeof key === "object") {
-    for (const [i, { name }] of layout.newest.primaryKey.entries()) {
-      const at = layout.columns.findIndex((column) => column.isKey && column.name === name);
+  if (keyPlaces !== undefined && typeof key === "object") {
+    for (let i = 0; i < keyPlaces.length; i++) {
+      const at = keyPlaces[i] ?? -1;
       if (at >= 0) values[at] = key[i] ?? null;
     }
   }
-  return { values, raw: hasRest ? JSON.stringify(rest) : null };
-}
-
-/** What a column has of a value; undefined when it is no value of the column. */
-function columnValue({ type, merge, isKey }: LayoutColumn, value: Value): Value | undefined {
-  if (merge === "set" && !Array.isArray(value)) return undefined;
-  if (valueCheck(type)?.(value) !== undefined) return undefined;
-  return isKey ? value : canonicalValue(type, value);
-}
-
-const written = new Map<string, string>();
-
-/** A table has few forms of changes, so their texts are kept. */
-function namesJson(cells: readonly WrittenCell[]): string {
-  const id = cells.map(({ name }) => name).join("\n");
-  let json = written.get(id);
-  if (json === undefined) {
-    if (written.size > 1_000) written.clear();
-    written.set(id, json = JSON.stringify(cells.map(({ name }) => name)));
-  }
-  return json;
+  return { values, raw: rest === undefined ? null : JSON.stringify(rest) };
 }
 
 function parseObject(json: string | null): Readonly<Record<string, JsonValue>> {

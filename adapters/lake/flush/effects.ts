@@ -20,6 +20,7 @@ import type { Hlc, JsonValue, Op, Stamp, Value } from "@lakesync/core";
 import type { Cell, Change, DestinationKey, RowEffect } from "../../adapter.ts";
 import { decodeCells, encodeCells, type KeptCell, portCells } from "../../database/stored_cells.ts";
 import type { ChangesLayout } from "./changes.ts";
+import type { Form } from "./forms.ts";
 import { isSameValue } from "./values.ts";
 
 /** A value that was written. */
@@ -63,30 +64,66 @@ function usualCells(
  *
  * @param layout the table
  * @param change the change
- * @param written what it wrote
+ * @param form its form
+ * @param written what it wrote, a value for each name of the form
  * @returns null when it is what the change says
  */
 export function encodeEffect(
   layout: ChangesLayout,
   change: Change,
-  written: readonly WrittenCell[],
+  form: Form,
+  written: readonly Value[],
 ): string | null {
   const members: string[] = [];
   if (change.table !== layout.firstName) members.push(`"table":${JSON.stringify(change.table)}`);
-  members.push(...numbersOf(layout, written));
-  const { effect, unsettles, op, hlc, clientId } = change;
+  if (!form.isTold) members.push(numbersOf(form));
+  const { effect, unsettles, op } = change;
   if (effect === undefined) {
     members.push(unsettles === undefined ? '"unknown":true' : '"unsettles":true');
     return `{${members}}`;
   }
-  const { isVisible, replaces } = usual(op);
-  if (effect.isVisible !== isVisible) members.push(`"visible":${effect.isVisible}`);
+  const isShown = op !== "DELETE";
+  const replaces = op !== "UPDATE";
+  if (effect.isVisible !== isShown) members.push(`"visible":${effect.isVisible}`);
   if (effect.replaces !== replaces) members.push(`"replaces":${effect.replaces}`);
-  members.push(...differing(usualCells(layout, written, { hlc, clientId }), effect.cells));
+  if (!winsAll(change, effect.cells, form, written)) {
+    members.push(...differing(change, effect.cells, form, written));
+  }
   return members.length === 0 ? null : `{${members}}`;
 }
 
-function differing(expected: Map<number, KeptCell>, cells: readonly Cell[]): string[] {
+/** Whether the cells are just those that were written, in the same order. */
+function winsAll(
+  { hlc, clientId }: Change,
+  cells: readonly Cell[],
+  form: Form,
+  written: readonly Value[],
+): boolean {
+  if (cells.length !== form.cells.length) return false;
+  let last: Stamp | undefined;
+  for (let k = 0; k < cells.length; k++) {
+    const [column, value, stamp] = cells[k] ?? [];
+    const i = form.cells[k] ?? 0;
+    if (column !== form.numbers[i] || !Object.is(value, written[i])) return false;
+    if (stamp === undefined) return false;
+    if (stamp !== last && (stamp.hlc !== hlc || stamp.clientId !== clientId)) return false;
+    last = stamp;
+  }
+  return true;
+}
+
+function differing(
+  { hlc, clientId }: Change,
+  cells: readonly Cell[],
+  form: Form,
+  written: readonly Value[],
+): string[] {
+  const stamp = { hlc, clientId };
+  const expected = new Map<number, KeptCell>();
+  for (const i of form.cells) {
+    const number = form.numbers[i];
+    if (number !== undefined) expected.set(number, { value: written[i] ?? null, stamp });
+  }
   const over = new Map<number, KeptCell>();
   for (const [column, value, stamp] of cells) {
     const usual = expected.get(column);
@@ -140,19 +177,17 @@ export function decodeEffect(
 /**
  * Writes what is to be known of a row that is set, beside its values.
  *
- * @param layout the table
  * @param row the row
- * @param written its cells
+ * @param form the form of its cells
  * @param isUnsettled whether it is to be set again all the same
  * @returns null when it is shown, and no stamp is known
  */
 export function encodeSet(
-  layout: ChangesLayout,
   { isVisible, cells }: RowEffect,
-  written: readonly WrittenCell[],
+  form: Form,
   isUnsettled: boolean,
 ): string | null {
-  const members = numbersOf(layout, written);
+  const members = form.isTold ? [] : [numbersOf(form)];
   if (!isVisible) members.push('"visible":false');
   if (isUnsettled) members.push('"unsettles":true');
   const stamps = new Map<string, number[]>();
@@ -196,13 +231,9 @@ export function decodeSet(
   return { row, isUnsettled: json.unsettles === true };
 }
 
-/** Tells the columns' numbers where their names stand for others. */
-function numbersOf({ names }: ChangesLayout, written: readonly WrittenCell[]): string[] {
-  const isTold = written.every(({ name, number }) =>
-    number === names.get(name) || (number !== undefined && name === `#${number}`)
-  );
-  if (isTold) return [];
-  return [`"numbers":${JSON.stringify(written.map(({ number }) => number ?? null))}`];
+/** Tells the columns' numbers, where their names stand for others. */
+function numbersOf({ numbers }: Form): string {
+  return `"numbers":${JSON.stringify(numbers.map((number) => number ?? null))}`;
 }
 
 function isSameStamp(a: Stamp | undefined, b: Stamp | undefined): boolean {
