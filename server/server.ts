@@ -144,7 +144,7 @@ export async function startServer(
       gateways,
       destinations,
       lakes,
-      metrics: createMetrics(destinations),
+      metrics: createMetrics(destinations, lakes),
       authenticator: createAuthenticator(options.trust),
       phase: () => phase,
       stopping: stopping.signal,

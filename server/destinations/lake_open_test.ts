@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { gunzipSync } from "node:zlib";
 import { insert, type TestServer, withServer } from "../testing_server.ts";
 import type { LakeSpec } from "./spec.ts";
 
@@ -61,6 +62,68 @@ Deno.test("G10: a server flushes into a lake, and serves its tables to engines",
     });
   }));
 
+/** A turn of the event loop with its timers. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+Deno.test("a server merges changes into rows, and says how far it is", () =>
+  withFolder(async (folder) => {
+    const store = { type: "fs", folder } as const;
+    await withLake({ type: "lake", store, mergeEveryMs: 10 }, async (server) => {
+      const { json, admin, alice, request } = server;
+      await json("/v1/sync/default/push", { token: alice, body: insert("a", 1, "t1") });
+      await flush(server);
+      const get = async (path: string) => (await json(`/v1/${path}`, { token: admin })).body;
+      const rows = async () => {
+        const { metadata } = await get("iceberg/v1/big/namespaces/default/tables/todos");
+        return Object(metadata).snapshots?.at(-1)?.summary["total-records"];
+      };
+      while (await rows() !== "1") await turn();
+      interface Report {
+        readonly name: string;
+        readonly mergeLagCommits: number;
+        readonly mergedChanges: number;
+        readonly failures: number;
+        readonly tables: readonly { readonly table: string; readonly rows: number }[];
+      }
+      const report = async () => {
+        const [lake] = (await get("admin/destinations/default"))["lakes"] as Report[];
+        return lake;
+      };
+      const counted = (lake: Report | undefined) =>
+        lake?.tables.find(({ table }) => table === "todos")?.rows;
+      while (counted(await report()) !== 1) await turn();
+      const lake = await report();
+      assert.deepEqual([lake?.name, lake?.mergedChanges, lake?.failures], ["big", 1, 0]);
+      const metrics = await (await request("/metrics")).text();
+      const labels = 'gateway="default",destination="big"';
+      assert.ok(metrics.includes(`\nlakesync_lake_merge_lag_commits{${labels}} 0\n`), metrics);
+      assert.match(metrics, /^lakesync_lake_merge_lag_seconds\{.*\} 0$/m);
+      assert.ok(metrics.includes(`\nlakesync_lake_files{${labels},table="todos"} 1\n`), metrics);
+    });
+  }));
+
+Deno.test("a lake of JSON has no tables that a catalog shows", () =>
+  withFolder(async (folder) => {
+    const spec = { type: "lake", store: { type: "fs", folder }, flushFormat: "json" } as const;
+    await withLake(spec, async (server) => {
+      const { json, admin, alice } = server;
+      await json("/v1/sync/default/push", { token: alice, body: insert("a", 1, "t1") });
+      assert.equal((await flush(server))?.["flushed"], true);
+      assert.equal((await json("/v1/iceberg/v1/config", { token: admin })).status, 404);
+    });
+    const names = [...Deno.readDirSync(`${folder}/default/changes`)].map(({ name }) => name).sort();
+    assert.deepEqual(names, ["000000000001.json.gz", "000000000002.json.gz"]);
+    const bytes = await Deno.readFile(`${folder}/default/changes/000000000002.json.gz`);
+    const { deltas, position } = JSON.parse(new TextDecoder().decode(gunzipSync(bytes)));
+    assert.deepEqual([deltas[0].rowId, deltas[0].columns.title, position.seq], [
+      "t1",
+      "Buy milk",
+      1,
+    ]);
+  }));
+
 Deno.test("a lake that cannot be opened is told as any destination that is down", () =>
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/file`, "");
@@ -76,6 +139,8 @@ Deno.test("a lake that cannot be opened is told as any destination that is down"
       const { body } = await json("/v1/admin/destinations/default", { token: admin });
       const [status] = body["destinations"] as Record<string, unknown>[];
       assert.notEqual(status?.["state"], "idle");
+      const [lake] = body["lakes"] as Record<string, unknown>[];
+      assert.ok(Number(lake?.["failures"]) > 0);
       const ready = await request("/ready");
       await ready.body?.cancel();
       assert.equal(ready.status, 200);

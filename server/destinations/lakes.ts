@@ -42,11 +42,6 @@ export class Lakes {
     return () => void this.#lakes.delete(lake);
   }
 
-  /** The lake of a gateway's destination, or of a part of it. */
-  find(gatewayId: string, name: string): OpenLake | undefined {
-    return this.all().find((lake) => lake.gatewayId === gatewayId && lake.name === name);
-  }
-
   /** All of them. */
   all(): readonly OpenLake[] {
     return [...this.#lakes];

@@ -12,6 +12,7 @@ import { admitAdmin, boundsOf } from "./admin.ts";
 import type { Handler, ServerContext } from "./context.ts";
 import type { DestinationStatus } from "../destinations/outflow.ts";
 import { findGateway } from "./guard.ts";
+import { lakeJson } from "./lakes.ts";
 import { replyJson } from "./reply.ts";
 
 /** A request to flush is answered after so long, in milliseconds, whatever has arrived by then. */
@@ -52,7 +53,10 @@ async function problemsOf(
   }
 }
 
-/** `GET /v1/admin/destinations/:gatewayId`: status, and rows that were not taken. */
+/**
+ * `GET /v1/admin/destinations/:gatewayId`: status, rows that were not taken, and how far the tables of
+ * lakes are.
+ */
 export function destinationsHandler(context: ServerContext): Handler {
   return async (c) => {
     const { id } = await findGateway(context, await admitAdmin(context, c));
@@ -75,7 +79,11 @@ export function destinationsHandler(context: ServerContext): Handler {
         };
       }),
     );
-    return replyJson(c.req.raw, { destinations });
+    const lakes = (context.lakes?.all() ?? []).filter(({ gatewayId }) => gatewayId === id);
+    return replyJson(c.req.raw, {
+      destinations,
+      ...(lakes.length === 0 ? {} : { lakes: lakes.map(lakeJson) }),
+    });
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Bodies of the Iceberg catalog as JSON Schemas, by name.
+ * Bodies of the Iceberg catalog and the status of lakes as JSON Schemas, by name.
  *
  * @module
  */
@@ -14,6 +14,8 @@ const properties: JsonSchema = { type: "object", additionalProperties: text };
 function object(fields: JsonSchema, required = Object.keys(fields)): JsonSchema {
   return { type: "object", required, properties: fields };
 }
+
+const count: JsonSchema = { type: "integer", minimum: 0 };
 
 /** The schemas by name. */
 export const ICEBERG_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
@@ -35,4 +37,17 @@ export const ICEBERG_SCHEMAS: Readonly<Record<string, JsonSchema>> = {
     "metadata-location": text,
     metadata: { type: "object", description: "Table metadata, as Iceberg's format has it." },
   }),
+  LakeStatus: object({
+    name: text,
+    namespace: text,
+    mergeLagCommits: count,
+    mergeLagSeconds: { type: "number", minimum: 0 },
+    mergedChanges: count,
+    failures: count,
+    lastError: object({ message: text, at: text }),
+    tables: {
+      type: "array",
+      items: object({ table: text, files: count, bytes: count, rows: count, snapshots: count }),
+    },
+  }, ["name", "namespace", "mergeLagCommits", "mergeLagSeconds", "failures", "tables"]),
 };

@@ -256,6 +256,7 @@ const answers: Readonly<Record<string, JsonSchema>> = {
         at: text,
       })),
     })),
+    lakes: listOf(ref("LakeStatus")),
   }),
   Gateways: open(["gateways"], {
     gateways: listOf(open(["gatewayId", "seq", "schemaVersion"], {
