@@ -9,7 +9,16 @@ import { type ColumnBuilder, columnBuilder, valueAt } from "../columns/mod.ts";
 import type { LakeField } from "../iceberg/schema.ts";
 import type { ColumnBatch } from "../parquet/parquet.ts";
 import type { ChangeRow } from "./changes.ts";
-import { CHANGE_FIELDS, changesSchema, type LakeTable, OTHER_FIELDS } from "./layout.ts";
+import {
+  CHANGE_FIELDS,
+  changesSchema,
+  COMMITTED_AT,
+  type LakeTable,
+  OTHER_FIELDS,
+} from "./layout.ts";
+
+/** Microseconds of a millisecond. */
+const MICROS = 1_000;
 
 /** A table that nobody knows, as a row of the table for changes of such tables names it. */
 export interface OtherTable {
@@ -26,6 +35,8 @@ export class ChangeColumns {
   /** For each field of the user's: the place of its column, or -1 when it is a former field. */
   readonly #places: readonly number[];
   #length = 0;
+  /** The place of the next value of a row. */
+  #at = 0;
 
   /** @param table the table; undefined for changes of tables that nobody knows */
   constructor(table: LakeTable | undefined) {
@@ -34,7 +45,9 @@ export class ChangeColumns {
     const own = CHANGE_FIELDS.length + (table === undefined ? OTHER_FIELDS.length : 0);
     this.#fields = fields;
     this.#builders = fields.map(({ id, type }) =>
-      columnBuilder(type, byField.get(id)?.column.field.from === "json" ? "json" : undefined)
+      id === COMMITTED_AT
+        ? columnBuilder("long")
+        : columnBuilder(type, byField.get(id)?.column.field.from === "json" ? "json" : undefined)
     );
     this.#places = fields.slice(own).map(({ id }) => byField.get(id)?.i ?? -1);
   }
@@ -56,34 +69,42 @@ export class ChangeColumns {
    * @param other its table, when it is one that nobody knows
    */
   add(row: ChangeRow, other?: OtherTable): void {
-    const values: Value[] = [
-      row.op,
-      row.rowId,
-      row.clientId,
-      row.hlc,
-      row.seq,
-      row.slice,
-      row.mutationId,
-      row.deltaId,
-      new Date(row.committedMs).toISOString(),
-      row.schemaVersion,
-      row.changed,
-      row.raw,
-      row.effect,
-      ...other === undefined ? [] : [other.name, other.number],
-    ];
-    for (const place of this.#places) values.push(place < 0 ? null : row.values[place] ?? null);
-    for (const [i, builder] of this.#builders.entries()) {
-      const misfit = builder.append(values[i] ?? null);
-      if (misfit === undefined) continue;
-      throw new TypeError(`The column ${this.#fields[i]?.name} of a table of changes ${misfit}`);
+    this.#at = 0;
+    this.#put(row.op);
+    this.#put(row.rowId);
+    this.#put(row.clientId);
+    this.#put(row.hlc);
+    this.#put(row.seq);
+    this.#put(row.slice);
+    this.#put(row.mutationId);
+    this.#put(row.deltaId);
+    this.#put(row.committedMs * MICROS);
+    this.#put(row.schemaVersion);
+    this.#put(row.changed);
+    this.#put(row.raw);
+    this.#put(row.effect);
+    if (other !== undefined) {
+      this.#put(other.name);
+      this.#put(other.number);
     }
+    for (const place of this.#places) this.#put(place < 0 ? null : row.values[place] ?? null);
     this.#length++;
+  }
+
+  #put(value: Value): void {
+    const at = this.#at++;
+    const misfit = this.#builders[at]?.append(value);
+    if (misfit === undefined) return;
+    throw new TypeError(`The column ${this.#fields[at]?.name} of a table of changes ${misfit}`);
   }
 
   /** Gives the rows. */
   finish(): ColumnBatch {
-    const columns = this.#builders.map((builder) => builder.finish());
+    // Times are microseconds already, in buffers like those of longs.
+    const columns = this.#builders.map((builder, i) => ({
+      ...builder.finish(),
+      type: this.#fields[i]?.type ?? builder.type,
+    }));
     const length = this.#length;
     this.#length = 0;
     return { fields: this.#fields, length, columns };
