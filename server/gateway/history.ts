@@ -325,12 +325,16 @@ function decoded(
   const { payload, ...rest } = entry;
   const schemaVersion = logVersion(payload);
   const version = catalog.logged(schemaVersion);
+  // Deltas of one payload share their shapes.
+  const numbers = new Map<Delta["shape"], readonly number[] | undefined>();
   const changes = readLogPayload(payload).map(({ delta, outcome }): HistoryChange => {
     const hlc = delta.hlc ?? ZERO_HLC;
     const deltaId = delta.deltaId ?? deltaIdOf(rest.clientId, delta, hlc, hash);
     const stamped = { ...delta, hlc, deltaId };
     if (version === undefined) return { delta: stamped, effect: undefined };
-    const columnIds = numbersOf(version, stamped.shape);
+    const { shape } = delta;
+    if (!numbers.has(shape)) numbers.set(shape, numbersOf(version, shape));
+    const columnIds = numbers.get(shape);
     return {
       delta: stamped,
       effect: changedCells(version, stamped, rest.clientId, outcome),

@@ -15,12 +15,13 @@ import {
 } from "../../adapter.ts";
 import { comparePlaces, nameOfKey } from "../../place.ts";
 import type { LoadedTable } from "../catalog/catalog.ts";
+import type { TableMetadata } from "../iceberg/metadata.ts";
 import { appendFiles, emptySnapshot } from "../iceberg/snapshot.ts";
 import { type ChangesLayout, encodeChange, encodeRow } from "./changes.ts";
 import { type FileRow, writeChanges } from "./data_files.ts";
 import { atMost, commitTo, type Lake } from "./lake.ts";
 import { CHANGE_FIELDS, OTHER_FIELDS } from "./layout.ts";
-import { positionOf, PROPERTY, summaryOf } from "./properties.ts";
+import { positionOf, PROPERTY, summaryOf, unsettledKeys } from "./properties.ts";
 import { BY_DAY, readyPosition } from "./ready.ts";
 import { rewindTable } from "./rewind_table.ts";
 import { isAhead, isOfLostHistory, kept, partAfter } from "./standing.ts";
@@ -191,9 +192,11 @@ async function writeShare(
   const files = lacking.length === 0 && rows.length === 0
     ? []
     : await writeChanges(lake, metadata, table.layout, fileRows(table, lacking, rows, to, lake));
-  const unsettled = table.layout === undefined
-    ? {}
-    : await writeUnsettled(lake, metadata, settlingOf(lacking, rows));
+  const unsettled = table.layout === undefined ? {} : await writeUnsettled(
+    lake,
+    metadata,
+    hasUnsettled(metadata, lacking, rows) ? settlingOf(lacking, rows) : new Map(),
+  );
   const after = partAfter(part, to);
   const options = { nowMs: lake.now(), summary: summaryOf(after, own) };
   table.loaded = await commitTo(lake, table.loaded, async (base) => ({
@@ -245,6 +248,16 @@ export function unknownTable(number: number | null): ChangesLayout {
     newest: undefined,
     version: 0,
   };
+}
+
+/** Whether there are unsettled rows, before or in what is written: mostly there are none. */
+function hasUnsettled(
+  metadata: TableMetadata,
+  changes: readonly Change[],
+  rows: readonly SetRow[],
+): boolean {
+  return unsettledKeys(metadata).length > 0 || rows.some(({ isUnsettled }) => isUnsettled) ||
+    changes.some(({ unsettles }) => unsettles !== undefined);
 }
 
 function settlingOf(changes: readonly Change[], rows: readonly SetRow[]): Settling {
