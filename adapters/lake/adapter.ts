@@ -22,7 +22,6 @@ import { Turns } from "../lifecycle/turns.ts";
 import { moved } from "../moved.ts";
 import { samePosition } from "../place.ts";
 import { forgetDays, forgottenSeqOf } from "./flush/forget.ts";
-import { JsonLake } from "./flush/json_adapter.ts";
 import { type Lake, lakeError } from "./flush/lake.ts";
 import { positionOf } from "./flush/properties.ts";
 import { readySchema } from "./flush/ready.ts";
@@ -72,10 +71,7 @@ const FLUSH: Partial<FlushSettings> = {
  * ```
  */
 export function lakeAdapter(options: LakeOptions): DatabaseAdapter {
-  const { name = "lake", store, namespace, now = Date.now } = options;
-  return options.flushFormat === "json"
-    ? new JsonLake({ name, store, namespace, flushSettings: JSON_FLUSH, now })
-    : new LakeAdapter(options);
+  return new LakeAdapter(options);
 }
 
 class LakeAdapter implements DatabaseAdapter {

@@ -22,10 +22,6 @@ export interface LakeOptions {
   readonly catalog?: Catalog | ((files: LakeFiles) => Catalog | Promise<Catalog>);
   /** What the tables are under: a namespace for each gateway. */
   readonly namespace: string;
-  /**
-   * `json` writes each flush as one object of gzipped JSON, and no tables; `iceberg` unless given.
-   */
-  readonly flushFormat?: "iceberg" | "json";
   /** Writes files; parquet-wasm unless given. It is closed with the lake. */
   readonly writer?: ParquetWriter;
   /** Reads files; parquet-wasm unless given. It is closed with the lake. */

@@ -1,64 +1,88 @@
 /**
- * A lake of JSON that is read back as its objects say: what each of them did is done again, in order.
+ * A lake of JSON that is read back as its documentation says: its objects in their order, what was
+ * given up left out, and rows from the last filling on.
  *
  * @module
  */
 
 import {
   type Capabilities,
+  type Change,
   type DatabaseAdapter,
   type DeltaPage,
   type DestinationKey,
+  type FlushPosition,
   type LatestState,
   memoryAdapter,
   MemoryData,
   type ObjectStore,
   type Place,
+  type RowEffect,
 } from "@lakesync/adapters";
-import { lakeAdapter } from "@lakesync/adapters/lake";
 import { DelegateAdapter } from "../../adapters/delegate.ts";
-import { envelopeKey } from "../../adapters/lake/flush/json_adapter.ts";
-import { changeOf, effectOf, readEnvelope } from "../../adapters/lake/flush/json_envelope.ts";
-import { LOCATION } from "./testing_lake.ts";
+import { jsonLakeAdapter } from "../../adapters/lake/json/adapter.ts";
+import {
+  changeOf,
+  type Envelope,
+  rowOf,
+  unpackEnvelope,
+} from "../../adapters/lake/json/envelope.ts";
 
-/** A lake of JSON over objects. */
-export function jsonOver(store: ObjectStore, now: () => number = Date.now): DatabaseAdapter {
-  const [location, namespace] = [LOCATION, "main"];
-  return lakeAdapter({ store, location, namespace, flushFormat: "json", now });
+/** What was written at a place: rows that were set, or a change. */
+type Entry =
+  | { readonly at: FlushPosition; readonly rows: readonly RowEffect[] }
+  | { readonly at: FlushPosition; readonly change: Change };
+
+/** What the objects say, in their order. */
+export async function readEnvelopes(store: ObjectStore): Promise<readonly Envelope[]> {
+  const keys: string[] = [];
+  for await (const { key } of store.listObjects("main/changes")) keys.push(key);
+  const all: Envelope[] = [];
+  for (const key of keys.sort()) {
+    const bytes = await store.getObject(key);
+    if (bytes !== undefined) all.push(await unpackEnvelope(bytes));
+  }
+  return all;
 }
 
-/** Does again what the objects say, from the first to the last. */
-async function replayed(store: ObjectStore): Promise<MemoryData> {
+function replayed(entries: readonly Entry[], position: FlushPosition | undefined): MemoryData {
   const data = new MemoryData();
-  for (let number = 1;; number++) {
-    const bytes = await store.getObject(envelopeKey("main", number));
-    if (bytes === undefined) return data;
-    const { kind, from, position, rows = [], changes = [] } = await readEnvelope(bytes);
-    if (position === null || kind === "schema") continue;
-    const move = { from: from ?? undefined, to: position };
-    if (kind === "rewind") data.rewind(move);
-    else if (kind === "refill") data.refill(move);
-    else {
-      data.insert({
-        ...move,
-        rows: rows.map(effectOf),
-        changes: changes.map(changeOf),
-        isWhole: position.slice === undefined,
-      });
-    }
+  for (const entry of entries) {
+    const [rows, changes] = "rows" in entry ? [entry.rows, []] : [[], [entry.change]];
+    data.insert({ from: data.position, to: entry.at, rows, changes, isWhole: true });
   }
+  data.position = position;
+  return data;
+}
+
+async function read(store: ObjectStore): Promise<{ changes: MemoryData; rows: MemoryData }> {
+  let entries: Entry[] = [];
+  let from = 0;
+  let position: FlushPosition | undefined;
+  for (const { kind, position: at, rows, deltas } of await readEnvelopes(store)) {
+    position = at;
+    if (kind === "rewind") entries = entries.filter((entry) => entry.at.seq <= at.seq);
+    if (kind === "refill") from = entries.length;
+    if (rows.length > 0) entries.push({ at, rows: rows.map(rowOf) });
+    for (const delta of deltas) {
+      const { seq, slice } = delta;
+      entries.push({ at: { seq, slice, lives: [], writer: "" }, change: changeOf(delta) });
+    }
+    from = Math.min(from, entries.length);
+  }
+  return {
+    changes: replayed(entries, position),
+    rows: replayed(entries.slice(from), position),
+  };
 }
 
 /** A lake of JSON that can be read. */
-export class ReadJson extends DelegateAdapter {
+export class ReadJsonLake extends DelegateAdapter {
   readonly #store: ObjectStore;
 
-  /**
-   * @param inner the lake
-   * @param store its objects
-   */
-  constructor(inner: DatabaseAdapter, store: ObjectStore) {
-    super("lake of JSON", inner);
+  /** @param store its objects */
+  constructor(store: ObjectStore) {
+    super("lake", jsonLakeAdapter({ store, namespace: "main" }));
     this.#store = store;
   }
 
@@ -67,19 +91,22 @@ export class ReadJson extends DelegateAdapter {
   }
 
   override async queryDeltasSince(after: Place, limit: number): Promise<DeltaPage> {
-    return await memoryAdapter("read", await replayed(this.#store)).queryDeltasSince(after, limit);
+    const { changes } = await read(this.#store);
+    return await memoryAdapter("read", changes).queryDeltasSince(after, limit);
   }
 
   override async getLatestState(
     keys: readonly DestinationKey[],
   ): Promise<readonly (LatestState | undefined)[]> {
-    return await memoryAdapter("read", await replayed(this.#store)).getLatestState(keys);
+    const { rows } = await read(this.#store);
+    return await memoryAdapter("read", rows).getLatestState(keys);
   }
 
   override async scanState(
     after: DestinationKey | undefined,
     limit: number,
   ): Promise<readonly LatestState[]> {
-    return await memoryAdapter("read", await replayed(this.#store)).scanState(after, limit);
+    const { rows } = await read(this.#store);
+    return await memoryAdapter("read", rows).scanState(after, limit);
   }
 }
