@@ -5,15 +5,12 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
-import type { GetObjectCommandOutput, S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
+import type { GetObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { type ObjectHead, ObjectStoreError } from "./object_store.ts";
 import { type Attempt, S3Calls } from "./s3_calls.ts";
+import { openClient, type Sdk } from "./s3_client.ts";
 import { S3Failure } from "./s3_failure.ts";
 import type { S3Settings } from "./s3_options.ts";
-
-/** The client, which is loaded when a bucket is opened and not before. */
-export type Sdk = typeof import("@aws-sdk/client-s3");
 
 /** What is known of an object without reading it. */
 export interface S3Head {
@@ -29,49 +26,6 @@ export interface S3Bytes {
   readonly whole: boolean;
 }
 
-const DEFAULT_REGION = "us-east-1";
-const AGENT = "lakesync";
-
-/** What the client would look up in variables and files of the user's. */
-const NOTHING_LOOKED_UP: S3ClientConfig = {
-  defaultsMode: "standard",
-  retryMode: "standard",
-  authSchemePreference: [],
-  sigv4aSigningRegionSet: [],
-  disableClockSkewCorrection: false,
-  disableS3ExpressSessionAuth: false,
-  useArnRegion: false,
-  useDualstackEndpoint: false,
-  useFipsEndpoint: false,
-  userAgentAppId: AGENT,
-};
-
-function clientConfig(settings: S3Settings): S3ClientConfig {
-  const { endpoint, accessKeyId, secretAccessKey, sessionToken } = settings;
-  const region = settings.region ?? (endpoint === undefined ? undefined : DEFAULT_REGION);
-  const credentials = accessKeyId === undefined || secretAccessKey === undefined
-    ? undefined
-    : { accessKeyId, secretAccessKey, ...sessionToken !== undefined && { sessionToken } };
-  return {
-    ...credentials && { credentials, ...region !== undefined && NOTHING_LOOKED_UP },
-    ...endpoint !== undefined && { endpoint },
-    ...region !== undefined && { region },
-    forcePathStyle: settings.pathStyle,
-    maxAttempts: 1,
-    // Older storages refuse the checksums that are sent otherwise.
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    // Not every runtime and proxy knows it, and waiting for it costs a round trip.
-    expectContinueHeader: false,
-    defaultUserAgentProvider: () => Promise.resolve([[AGENT]]),
-    requestHandler: {
-      connectionTimeout: settings.connectTimeoutMs,
-      httpAgent: { maxSockets: settings.connections },
-      httpsAgent: { maxSockets: settings.connections },
-    },
-  };
-}
-
 /** When an object was kept. One whose age the storage does not tell is never old. */
 function keptAt(at: Date | undefined): number {
   return at?.getTime() ?? Date.now();
@@ -84,7 +38,9 @@ function isParts(body: unknown): body is AsyncIterable<Uint8Array> {
 /** Reads an answer to its end. One that ends early is no answer. */
 async function readBody(answer: GetObjectCommandOutput, touch: () => void): Promise<Uint8Array> {
   const { Body: body, ContentLength: length } = answer;
-  if (!isParts(body) || length === undefined) throw new Error("The answer has no body or length");
+  if (!isParts(body)) throw new Error("The answer has no body");
+  // Some proxies take the length away, and then the encoding tells of the end.
+  if (length === undefined) return await joined(body, touch);
   const bytes = new Uint8Array(length);
   let at = 0;
   for await (const part of body) {
@@ -94,6 +50,23 @@ async function readBody(answer: GetObjectCommandOutput, touch: () => void): Prom
     at += part.length;
   }
   if (at < length) throw new Error("The answer ended early");
+  return bytes;
+}
+
+async function joined(body: AsyncIterable<Uint8Array>, touch: () => void): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of body) {
+    touch();
+    parts.push(part);
+    length += part.length;
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
   return bytes;
 }
 
@@ -113,20 +86,9 @@ export class S3Bucket {
    */
   constructor(sdk: Sdk, settings: S3Settings) {
     this.#sdk = sdk;
-    this.#client = new sdk.S3Client(clientConfig(settings));
+    this.#client = openClient(sdk, settings);
     this.#bucket = settings.bucket;
     this.calls = new S3Calls(settings);
-    // Some storages know only this checksum of a request to delete, AWS knows both.
-    this.#client.middlewareStack.add(
-      (next, { commandName }) => (args) => {
-        const { request } = args;
-        if (commandName === "DeleteObjectsCommand" && isRequest(request)) {
-          request.headers["content-md5"] = createHash("md5").update(request.body).digest("base64");
-        }
-        return next(args);
-      },
-      { step: "build", name: "lakesyncContentMd5" },
-    );
   }
 
   /**
@@ -323,14 +285,4 @@ export class S3Bucket {
       throw error;
     }
   }
-}
-
-interface Request {
-  readonly headers: Record<string, string>;
-  readonly body: string | Uint8Array;
-}
-
-function isRequest(request: unknown): request is Request {
-  return typeof request === "object" && request !== null && "headers" in request &&
-    "body" in request && (typeof request.body === "string" || request.body instanceof Uint8Array);
 }

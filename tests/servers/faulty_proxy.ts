@@ -24,6 +24,8 @@ export type Fault =
   | "answer lost"
   /** It is forwarded, and the connection is reset in the middle of the answer's body. */
   | "answer cut"
+  /** It is forwarded and answered in chunks, without the length of the body. */
+  | "chunked"
   /** It is forwarded, and the proxy answers 500. */
   | "answer spoiled"
   /** It is forwarded, and nothing is ever answered. */
@@ -133,6 +135,11 @@ export class FaultyProxy implements AsyncDisposable {
     if (fault === "twice") await forward();
     const answer = await forward();
     switch (fault) {
+      case "chunked": {
+        const { "content-length": _, ...headers } = answer.headers;
+        response.writeHead(answer.status, headers).end(answer.body);
+        return;
+      }
       case "silent":
         return;
       case "answer lost":
