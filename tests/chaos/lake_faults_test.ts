@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { jsonLakeAdapter } from "@lakesync/adapters/lake";
 import fc from "fast-check";
 import type { MemoryData } from "@lakesync/adapters";
 import { foldedLake, lakeOver, lakeRows, ReadLake } from "../conformance/testing_lake.ts";
+import { ReadJsonLake } from "../conformance/testing_json_lake.ts";
 import { Bed, type Build } from "../conformance/testing_bed.ts";
 import { type Event, life } from "../conformance/testing_lives.ts";
 
@@ -21,7 +23,11 @@ async function check(bed: Bed): Promise<void> {
   assert.deepEqual(shown(written), shown(rows), "in the order in which they were written");
 }
 
-async function play(bed: Bed, events: readonly Event[]): Promise<void> {
+async function play(
+  bed: Bed,
+  events: readonly Event[],
+  check: (bed: Bed) => Promise<void>,
+): Promise<void> {
   for (const event of events) {
     if (event.kind === "commit") bed.commit(...event.slices);
     else if (event.kind === "pass") await bed.pass(2 * event.ms);
@@ -36,8 +42,23 @@ async function play(bed: Bed, events: readonly Event[]): Promise<void> {
 
 Deno.test("G10: whatever fails and ends, a lake holds in the end what the log holds", async () => {
   await fc.assert(
-    fc.asyncProperty(life, ([seed, events]) => play(new Bed(seed, lake, BAD), events)),
+    fc.asyncProperty(life, ([seed, events]) => play(new Bed(seed, lake, BAD), events, check)),
     { numRuns: 100 },
+  );
+});
+
+const json: Build = ({ objects, env }) =>
+  jsonLakeAdapter({ store: objects, namespace: "main", now: env.now });
+
+Deno.test("G10: whatever fails and ends, a lake of JSON holds in the end what the log holds", async () => {
+  const odds = { lost: 0.05, answerLost: 0.05, late: 0.05 };
+  await fc.assert(
+    fc.asyncProperty(
+      life,
+      ([seed, events]) =>
+        play(new Bed(seed, json, odds), events, (bed) => bed.check(new ReadJsonLake(bed.objects))),
+    ),
+    { numRuns: 200 },
   );
 });
 
