@@ -11,7 +11,6 @@ import { signToken } from "./auth/token.ts";
 import { type Command, configPath, parseCommand, type TokenConfig } from "./config.ts";
 import { loadConfig } from "./config_file.ts";
 import { HELP } from "./help.ts";
-import { maintainLakes } from "./lake_command.ts";
 import { migrate, migrationLines } from "./migrate_command.ts";
 import type { RulesCheckConfig } from "./rules_arguments.ts";
 import { checkRules, explainRules } from "./rules_command.ts";
@@ -85,9 +84,12 @@ async function run(args: readonly string[]): Promise<number> {
         }),
       ));
       return 0;
-    case "lake maintain":
-      print(...await maintainLakes(command));
-      return 0;
+    case "lake maintain": {
+      const { maintainLakes } = await import("./lake_command.ts");
+      const { lines, isDone } = await maintainLakes(command);
+      print(...lines);
+      return isDone ? 0 : 1;
+    }
     case "query": {
       const { runQuery } = await import("./query_command.ts");
       await runQuery(command, note);
