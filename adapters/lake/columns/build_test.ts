@@ -36,6 +36,7 @@ Deno.test("columnBuilder grows, counts its bytes and begins anew", () => {
       const column = builder.finish();
       assert.equal(builder.length, 0);
       assert.equal(builder.byteLength, 0);
+      assert.equal(column.validity === undefined, !values.includes(null));
       assert.deepStrictEqual(valuesOf(column, kind.from), values);
     }
   }

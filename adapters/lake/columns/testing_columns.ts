@@ -99,7 +99,18 @@ export const KINDS: readonly Kind[] = [
   },
   {
     type: "string",
-    edges: ["", "a", "é", "😀", "\ufeffa", "\u{10ffff}", "\uffff", "\0", "x".repeat(5_000)],
+    edges: [
+      "",
+      "a",
+      "é",
+      "😀",
+      "\ufeffa",
+      "\u{10ffff}",
+      "\uffff",
+      "\0",
+      "x".repeat(5_000),
+      "é".repeat(5_000),
+    ],
     any: text(),
   },
   {

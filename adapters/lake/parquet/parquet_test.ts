@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Worker } from "node:worker_threads";
 import { LakeSyncError, type Value } from "@lakesync/core";
 import { columnOf, valuesOf } from "../columns/testing_columns.ts";
 import type { LakeField, LakeType } from "../iceberg/schema.ts";
@@ -73,6 +74,8 @@ for (const thread of [false, true]) {
     const reader = openParquetReader({ thread });
     const broken = { ...batchOf([1, "int", [1, 2, 3]]), length: 2 ** 20 };
     await assert.rejects(writer.write(broken, OPTIONS), isAdapterError);
+    const long = batchOf([1, "string", Array(40).fill("x".repeat(500_000))]);
+    await assert.rejects(writer.write({ ...long, length: 60 }, OPTIONS), isAdapterError);
     const { bytes } = await writer.write(batchOf([1, "int", [1, 2, 3]]), OPTIONS);
     await assert.rejects(reader.read(bytes.subarray(0, 20), [field(1, "int")]), isAdapterError);
     await assert.rejects(reader.read(new Uint8Array(), [field(1, "int")]), isAdapterError);
@@ -104,14 +107,32 @@ Deno.test("a Parquet thread does what was asked at once in order, then closes", 
   assert.deepStrictEqual((await Promise.all(files)).map(({ rows }) => rows), [3, 1, 2]);
 });
 
-Deno.test("a Parquet thread is replaced when it holds on to too much memory", async () => {
-  const writer = openParquetWriter({ maxHeldBytes: 1 });
-  for (let i = 0; i < 3; i++) {
-    const { bytes } = await writer.write(batchOf([1, "int", [i]]), OPTIONS);
-    assert.equal(bytes.length > 0, true);
+/** Runs work and gives how many threads it ended. */
+async function endedThreads(work: () => Promise<void>): Promise<number> {
+  const { terminate } = Worker.prototype;
+  let ended = 0;
+  Worker.prototype.terminate = function () {
+    ended++;
+    return terminate.call(this);
+  };
+  try {
+    await work();
+  } finally {
+    Worker.prototype.terminate = terminate;
   }
-  await writer.close();
-});
+  return ended;
+}
+
+for (const [maxHeldBytes, expected] of [[1, 3], [2 ** 30, 1]] as const) {
+  Deno.test(`a Parquet writer that may hold ${maxHeldBytes} bytes ends ${expected} threads`, async () => {
+    const ended = await endedThreads(async () => {
+      const writer = openParquetWriter({ maxHeldBytes });
+      for (let i = 0; i < 3; i++) await writer.write(batchOf([1, "int", [i]]), OPTIONS);
+      await writer.close();
+    });
+    assert.equal(ended, expected);
+  });
+}
 
 Deno.test("a Parquet writer takes the buffers of a batch and a reader leaves the file", async () => {
   const writer = openParquetWriter();
