@@ -67,10 +67,10 @@ export interface ObjectStore {
 }
 
 /**
- * Why a store failed: `unreachable`: it is not there, overloaded or failing, so try again later; a
- * write may have been done or may be done yet. `refused`: it does not allow what was asked, and no
- * retry will help. `unknown`: an object may have been created or may be yet. `closed`: the store was
- * closed here.
+ * Why a store failed: `unreachable`: it is not there, overloaded or failing, so try again later; an
+ * object may have been put or deleted all the same, or may be yet, but none was created. `refused`:
+ * it does not allow what was asked, and no retry will help. `unknown`: an object may have been
+ * created or may be yet. `closed`: the store was closed here.
  */
 export type ObjectStoreFailure = "unreachable" | "refused" | "unknown" | "closed";
 

@@ -24,8 +24,8 @@ export type S3Verdict =
   | "closed"
   | "abandoned";
 
-/** Verdicts after which another attempt may succeed. */
-const AGAIN: readonly S3Verdict[] = ["unsent", "conflict", "doubt"];
+/** Verdicts after which another attempt may succeed: an object that exists may be deleted. */
+const AGAIN: readonly S3Verdict[] = ["unsent", "conflict", "doubt", "exists"];
 
 /** A request failed. */
 export class S3Failure extends ObjectStoreError {

@@ -6,6 +6,7 @@
  */
 
 import { atOnce } from "../../at_once.ts";
+import { ObjectStoreError } from "../../object-store/object_store.ts";
 import { formatJson } from "../iceberg/json.ts";
 import type { LakeFiles } from "../iceberg/lake_files.ts";
 import {
@@ -36,8 +37,19 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
+/** Of an object that a store refused to create, or could not, it is known that it was not created. */
+function isUndone(error: unknown): error is ObjectStoreError {
+  return error instanceof ObjectStoreError && ["refused", "unreachable"].includes(error.failure);
+}
+
+function storeFailed(error: ObjectStoreError): CatalogError {
+  const failure = error.failure === "refused" ? "refused" : "unreachable";
+  return new CatalogError(failure, error.message, { cause: error });
+}
+
 function unreachable(error: unknown): never {
   if (error instanceof CatalogError || error instanceof MetadataError) throw error;
+  if (error instanceof ObjectStoreError) throw storeFailed(error);
   throw new CatalogError("unreachable", "The object store does not answer", { cause: error });
 }
 
@@ -172,6 +184,7 @@ class ObjectCatalog implements Catalog {
    */
   async #create(key: string, bytes: Uint8Array): Promise<boolean> {
     const { store } = this.#lake;
+    let doubt = false;
     for (let attempt = 1;; attempt++) {
       try {
         // Ours may be there from an attempt that was not answered.
@@ -180,7 +193,9 @@ class ObjectCatalog implements Catalog {
         if (found !== undefined) return sameBytes(found, bytes);
         throw new Error("The metadata is there and is not there");
       } catch (error) {
+        doubt ||= !isUndone(error);
         if (attempt < ATTEMPTS) continue;
+        if (!doubt && isUndone(error)) throw storeFailed(error);
         const message = "It is not known whether the commit has come into force";
         throw new CatalogError("unknown", message, { cause: error });
       }

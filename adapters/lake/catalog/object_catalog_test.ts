@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { memoryObjects } from "../../object-store/memory.ts";
-import type { ObjectStore } from "../../object-store/object_store.ts";
+import { type ObjectStore, ObjectStoreError } from "../../object-store/object_store.ts";
 import { parseMetadata, type TableMetadata } from "../iceberg/metadata.ts";
 import { newTableMetadata } from "../iceberg/new_table.ts";
 import { SCHEMA } from "../iceberg/testing_tables.ts";
@@ -83,6 +83,28 @@ Deno.test("objectCatalog creates, loads, commits and lists tables", async () => 
   assert.deepEqual(await catalog.rename(table, { ...table, name: "z" }), table);
   await catalog.close();
   assert.equal(await textAt(store, "gw/to+20do/metadata/version-hint.text"), "2");
+});
+
+Deno.test("objectCatalog tells a store that refuses from one whose outcome is open", async () => {
+  const store = memoryObjects();
+  const created = await objectCatalog({ store, location }).create(table, firstOf());
+  const outcome = async (...failures: ("refused" | "unreachable" | "unknown")[]) => {
+    const createObject = () =>
+      Promise.reject(new ObjectStoreError(failures.shift() ?? "refused", "No"));
+    const catalog = objectCatalog({ store: storeWith(store, { createObject }), location });
+    return await failureOf(catalog.commit(created, setting({ a: "1" })));
+  };
+  assert.equal(await outcome("refused", "refused"), "refused");
+  assert.equal(await outcome("unreachable", "unreachable"), "unreachable");
+  assert.equal(await outcome("unknown", "refused"), "unknown");
+  assert.equal(await outcome("refused", "unknown"), "unknown");
+  for (const failure of ["refused", "unreachable"] as const) {
+    const listObjects = () => {
+      throw new ObjectStoreError(failure, "No");
+    };
+    const catalog = objectCatalog({ store: storeWith(store, { listObjects }), location });
+    assert.equal(await failureOf(catalog.load(table)), failure);
+  }
 });
 
 Deno.test("objectCatalog believes no hint", async () => {

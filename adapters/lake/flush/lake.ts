@@ -5,6 +5,7 @@
  */
 
 import { DestinationError, type RetryKind } from "../../adapter.ts";
+import { ObjectStoreError } from "../../object-store/object_store.ts";
 import {
   type Catalog,
   CatalogError,
@@ -52,7 +53,8 @@ export function lakeError(error: unknown): DestinationError {
   if (error instanceof CatalogError) {
     return new DestinationError(RETRY[error.failure], message, { cause: error });
   }
-  const retry = error instanceof MetadataError ? "stop" : "later";
+  const isRefused = error instanceof ObjectStoreError && error.failure === "refused";
+  const retry = error instanceof MetadataError || isRefused ? "stop" : "later";
   return new DestinationError(retry, message, { cause: error });
 }
 
