@@ -17,6 +17,7 @@ import {
 } from "../adapter.ts";
 import { cutBatch } from "./batch.ts";
 import { closed, lacking, silent, taken } from "./errors.ts";
+import { ReadAhead } from "./read_ahead.ts";
 import type { FlushState, FlushStatus } from "./status.ts";
 import { isOfAnother, partedAfter, positionAt } from "./resume.ts";
 import { backoffMs, DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
@@ -62,6 +63,7 @@ export class Flusher {
   readonly #destination: Destination;
   readonly #env: FlushEnvironment;
   readonly #settings: FlushSettings;
+  readonly #ahead: ReadAhead;
   readonly #wake = new Signal();
   readonly #waiters = new Waiters();
   readonly #stops: readonly (() => void)[];
@@ -96,6 +98,7 @@ export class Flusher {
    */
   constructor({ source, destination, env, settings }: FlusherOptions) {
     this.#source = source;
+    this.#ahead = new ReadAhead(source);
     this.#destination = destination;
     this.#env = env;
     this.#settings = { ...DEFAULT_FLUSH, ...destination.flushSettings, ...settings };
@@ -172,6 +175,7 @@ export class Flusher {
         await this.#failed(error);
       }
     }
+    await this.#ahead.take(undefined);
   }
 
   #enter(state: FlushState): void {
@@ -229,14 +233,15 @@ export class Flusher {
   /** Moves the destination on by one batch; tells whether there may be more. */
   async #step(): Promise<boolean> {
     if (this.#state !== "gap") this.#enter("flushing");
-    const before = await this.#source.head();
+    const ahead = await this.#ahead.take(this.#isKnown ? this.#position : undefined);
+    const before = ahead?.before ?? await this.#source.head();
     // It may be lower than it was, after the source went back.
-    this.#headSeq = before.seq;
+    if (ahead === undefined) this.#headSeq = before.seq;
     const from = await this.#known(before.lives);
     const settling = await this.#settling(from);
     const { maxChanges, maxBytes } = this.#settings;
     const limit = { changes: maxChanges, bytes: maxBytes };
-    const page = await this.#source.read(from, limit);
+    const page = ahead?.page ?? await this.#source.read(from, limit);
     const { entries, trimmed, throughSeq } = page;
     // A life that began meanwhile may show that the destination has followed another history, so
     // what was read is judged by the lives of after the reading. What is beyond its head the source
@@ -279,6 +284,7 @@ export class Flusher {
     const to = this.#at(lives, end, filled === undefined ? held : { ...held, filled });
     const rows = isSettling ? settling.rows : [];
     const changes = cut.entries.flatMap(({ changes }) => changes);
+    if (wholeSeq(to) < throughSeq || throughSeq < this.#headSeq) this.#ahead.begin(to, limit);
     await this.#insert({ from, to, rows, changes, isWhole: to.slice === undefined });
     if (changes.some(({ unsettles }) => unsettles !== undefined)) this.#isSettled = false;
     this.#arrived(wholeSeq(to));
