@@ -110,7 +110,7 @@ class Lifecycle extends DelegateAdapter implements LifecycleAdapter {
     this.#env = env;
     this.#source = adapterSource(hot);
     this.#flusher = new Flusher({
-      source: { ...this.#source, ...this.#guarded() },
+      source: this.#guarded(),
       destination: cold,
       env,
       settings: { everyMs: FOLLOW_EVERY_MS, ...settings },
@@ -225,9 +225,11 @@ class Lifecycle extends DelegateAdapter implements LifecycleAdapter {
   }
 
   /** What the cold adapter follows: it must not be filled from less than everything. */
-  #guarded(): Pick<AdapterSource, "read" | "schema"> {
+  #guarded(): AdapterSource {
     const source = this.#source;
     return {
+      ...source,
+      // The spread has the schema of this moment only.
       get schema() {
         return source.schema;
       },

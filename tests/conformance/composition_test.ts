@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { compositeAdapter, fanOutAdapter, lifecycleAdapter } from "@lakesync/adapters";
 import fc from "fast-check";
 import { Bed, type Build } from "./testing_bed.ts";
@@ -104,3 +105,15 @@ for (const [name, build] of BUILDS) {
     }
   });
 }
+
+Deno.test("what follows another adapter is made ready for the schema before its first change", async () => {
+  for (const [name, build] of [["fan-out", fanOut], ["lifecycle", lifecycle]] as const) {
+    const bed = new Bed(1, build, { lost: 0, answerLost: 0 });
+    bed.commit([{ table: "todos", rowId: "t1", cells: { n: 1 } }]);
+    await bed.pass(5_000);
+    const versions = [...bed.data].map(([name, { schema }]) => [name, schema?.version]);
+    assert.ok(versions.length > 1);
+    assert.deepEqual(versions, versions.map(([name]) => [name, bed.source.schema.version]), name);
+    await bed.close();
+  }
+});
