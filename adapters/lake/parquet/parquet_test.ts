@@ -75,7 +75,7 @@ for (const thread of [false, true]) {
     const broken = { ...batchOf([1, "int", [1, 2, 3]]), length: 2 ** 20 };
     await assert.rejects(writer.write(broken, OPTIONS), isAdapterError);
     const long = batchOf([1, "string", Array(40).fill("x".repeat(500_000))]);
-    await assert.rejects(writer.write({ ...long, length: 60 }, OPTIONS), isAdapterError);
+    await assert.rejects(writer.write({ ...long, length: 45 }, OPTIONS), isAdapterError);
     const { bytes } = await writer.write(batchOf([1, "int", [1, 2, 3]]), OPTIONS);
     await assert.rejects(reader.read(bytes.subarray(0, 20), [field(1, "int")]), isAdapterError);
     await assert.rejects(reader.read(new Uint8Array(), [field(1, "int")]), isAdapterError);
