@@ -109,8 +109,11 @@ export async function migrate(
  *
  * @param result the figures
  */
-export function migrationLines({ position, tables, changes, floor }: MigrationResult): string[] {
+export function migrationLines(
+  { position, isCompared, tables, changes, floor }: MigrationResult,
+): string[] {
   return [
+    ...isCompared ? [] : ["the new one cannot be read back, so the two were not compared"],
     ...Object.entries(tables).map(([name, { rows, checksum }]) =>
       `${name}: ${rows} rows, checksum ${checksum} on both sides`
     ),

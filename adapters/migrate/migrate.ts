@@ -58,7 +58,9 @@ export interface MigrationOptions {
 export interface MigrationResult {
   /** Where the new adapter stands: a flusher goes on with it from there. */
   readonly position: FlushPosition | undefined;
-  /** What both hold, by the table's name. */
+  /** Whether both were compared; not where the new adapter cannot be read back. */
+  readonly isCompared: boolean;
+  /** What both hold, by the table's name; nothing when they were not compared. */
   readonly tables: Readonly<Record<string, TableFigures>>;
   /** The rows that differ, as `table rowId`; none when all is well. */
   readonly different: readonly string[];
@@ -92,12 +94,13 @@ export class MigrationError extends DestinationError {
 }
 
 /**
- * Migrates, and compares in the end. Neither adapter is closed.
+ * Migrates, and compares in the end where the new adapter can be read. Neither adapter is closed.
  *
  * @param options what and how
  * @returns the figures
  * @throws {MigrationError} when the two differ in the end
- * @throws {DestinationError} `stop` when the new adapter holds something else
+ * @throws {DestinationError} `stop` when the new adapter holds something else, or the old one cannot
+ * be read
  *
  * @example
  * ```ts
@@ -131,6 +134,7 @@ export async function migrateAdapter(options: MigrationOptions): Promise<Migrati
   signal?.addEventListener("abort", end);
   try {
     await flusher.flushNow();
+    if (!to.capabilities.readable) return await unread(to, counted);
     report("comparing");
     const schema = await from.schema();
     const names = new Map(schema?.tables.map(({ id, table }) => [id, table.name]));
@@ -148,6 +152,7 @@ export async function migrateAdapter(options: MigrationOptions): Promise<Migrati
     const position = await to.position();
     const result: MigrationResult = {
       position,
+      isCompared: true,
       tables: Object.fromEntries(
         [...names].map(([id, name]) => [name, figures.get(id) ?? NO_ROWS]),
       ),
@@ -169,8 +174,28 @@ export async function migrateAdapter(options: MigrationOptions): Promise<Migrati
 
 const NO_ROWS: TableFigures = { rows: 0, hidden: 0, checksum: "0".repeat(32) };
 
+/** The result where the new adapter cannot be read back. */
+async function unread(
+  to: DatabaseAdapter,
+  { changes, rows }: Pick<MigrationResult, "changes" | "rows">,
+): Promise<MigrationResult> {
+  const position = await to.position();
+  return {
+    position,
+    isCompared: false,
+    tables: {},
+    different: [],
+    changes,
+    rows,
+    floor: position?.floor ?? 0,
+  };
+}
+
 /** Refuses what holds something else, and lets an empty one begin where the old one begins. */
 async function begin(from: DatabaseAdapter, to: DatabaseAdapter): Promise<void> {
+  if (!from.capabilities.readable) {
+    throw new DestinationError("stop", `${from.name} cannot be read back, nothing comes out of it`);
+  }
   const [old, own] = await Promise.all([from.position(), to.position()]);
   if (own !== undefined) {
     if (own.seq === 0 || (old !== undefined && partedAfter(old.lives, own) > 0)) return;

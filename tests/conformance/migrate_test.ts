@@ -3,9 +3,13 @@ import {
   type DatabaseAdapter,
   DestinationError,
   memoryAdapter,
+  memoryObjects,
   migrateAdapter,
+  type ObjectStore,
 } from "@lakesync/adapters";
 import { allChanges, allRows } from "./expect.ts";
+import { ReadJsonLake } from "./testing_json_lake.ts";
+import { lakeOver } from "./testing_lake.ts";
 import { TestLog } from "./testing_log.ts";
 
 async function filled(adapter: DatabaseAdapter): Promise<TestLog> {
@@ -78,6 +82,19 @@ Deno.test("migrateAdapter brings some tables only", async () => {
   const rows = (await allRows(from)).filter(({ key }) => key.table === 1);
   assert.deepEqual((await content(to)).length, rows.length);
   assert.equal((await allChanges(to)).length, 40);
+});
+
+Deno.test("migrateAdapter brings everything to a lake, which it cannot compare, and nothing out of it", async () => {
+  for (const open of [lakeOver, (store: ObjectStore) => new ReadJsonLake(store).unread]) {
+    const [from, store] = [memoryAdapter("old"), memoryObjects()];
+    const to = open(store);
+    await filled(from);
+    const result = await migrateAdapter({ from, to, batchSize: 7 });
+    assert.deepEqual([result.isCompared, result.tables, result.changes], [false, {}, 80]);
+    assert.equal(result.position?.seq, 40);
+    await assert.rejects(migrateAdapter({ from: to, to: memoryAdapter("new") }), /cannot be read/);
+    await to.close();
+  }
 });
 
 Deno.test("migrateAdapter tells of rows that differ, and refuses what is not its own", async () => {

@@ -86,6 +86,11 @@ export class ReadJsonLake extends DelegateAdapter {
     this.#store = store;
   }
 
+  /** The same, as it is. */
+  get unread(): DatabaseAdapter {
+    return this.inner;
+  }
+
   override get capabilities(): Capabilities {
     return { ...this.inner.capabilities, readable: true };
   }
