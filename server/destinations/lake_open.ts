@@ -120,8 +120,13 @@ export function workOf({ mergeEveryMs, retentionDays }: LakeSpec): LakeWork {
 }
 
 function thinnedTo(dailyMs: number): MaintenanceSettings["thinning"] {
-  const { allMs, hourlyMs } = DEFAULT_MAINTENANCE.thinning;
-  return { allMs: Math.min(allMs, dailyMs), hourlyMs: Math.min(hourlyMs, dailyMs), dailyMs };
+  const { allMs, oftenMs, hourlyMs } = DEFAULT_MAINTENANCE.thinning;
+  return {
+    allMs: Math.min(allMs, dailyMs),
+    oftenMs: Math.min(oftenMs, dailyMs),
+    hourlyMs: Math.min(hourlyMs, dailyMs),
+    dailyMs,
+  };
 }
 
 /** A lake with all that is open for it. */

@@ -80,6 +80,27 @@ Deno.test("parseDestinations says where a lake is wrong, and no secret", () => {
   }
 });
 
+Deno.test("parseDestinations takes a lake where nobody reads it back", () => {
+  const [lake, memory] = [{ type: "lake" }, { type: "memory" }];
+  const composite = { type: "composite", routes: { todos: lake }, default: memory };
+  const parse = (a: object) => parseDestinations({ a }, "d");
+  parse(composite);
+  parse({ type: "fanout", primary: memory, secondaries: [lake, composite] });
+  const fanout = { type: "fanout", primary: memory, secondaries: [lake] };
+  parse({ type: "fanout", primary: fanout, secondaries: [memory] });
+  parse({ type: "lifecycle", hot: fanout, cold: memory, hotDays: 1 });
+  for (
+    const [wrong, place] of [
+      [{ type: "fanout", primary: lake, secondaries: [memory] }, "d\\.a\\.primary"],
+      [{ type: "fanout", primary: composite, secondaries: [memory] }, "d\\.a\\.primary"],
+      [{ type: "lifecycle", hot: lake, cold: memory, hotDays: 1 }, "d\\.a\\.hot"],
+      [{ type: "lifecycle", hot: memory, cold: lake, hotDays: 1 }, "d\\.a\\.cold"],
+    ] as const
+  ) {
+    assert.throws(() => parse(wrong), new RegExp(`${place} cannot be a lake`));
+  }
+});
+
 Deno.test("destinationAt reads folders and buckets", () => {
   assert.deepEqual(destinationAt("lake"), { type: "lake" });
   assert.deepEqual(destinationAt("file:///lakes/my%20lake/{gateway}"), {
@@ -133,14 +154,18 @@ Deno.test("completeLakes gives a lake its folder, wherever it is composed into",
   const spec = {
     type: "composite",
     routes: { a: { type: "fanout", primary: { type: "memory" }, secondaries: [{ type: "lake" }] } },
-    default: { type: "lifecycle", hot: { type: "memory" }, cold: { type: "lake" }, hotDays: 1 },
+    default: { type: "lifecycle", hot: { type: "lake" }, cold: { type: "lake" }, hotDays: 1 },
     flush: { everyMs: 1 },
   } as const;
   assert.deepEqual(completeAll({ spec }, defaults()), {
     spec: {
       ...spec,
       routes: { a: { ...spec.routes.a, secondaries: [{ type: "lake", store }] } },
-      default: { ...spec.default, cold: { type: "lake", store } },
+      default: {
+        ...spec.default,
+        hot: { type: "lake", store },
+        cold: { type: "lake", store },
+      },
     },
   });
 });

@@ -78,6 +78,27 @@ const FLUSH: Fields = {
   maxLagMs: whole(1),
 };
 
+/** Whether reading what a specification says means reading a lake, which cannot be read back. */
+function readsLake(spec: unknown): boolean {
+  if (!isRecord(spec)) return false;
+  if (spec.type === "fanout") return readsLake(spec.primary);
+  if (spec.type !== "composite" || !isRecord(spec.routes)) return spec.type === "lake";
+  return [...Object.values(spec.routes), spec.default].some(readsLake);
+}
+
+/** Refuses a lake where others follow or read what is there. */
+function readable(...keys: readonly string[]): NonNullable<Kind["together"]> {
+  return (value, place) => {
+    for (const key of keys) {
+      if (!readsLake(value[key])) continue;
+      throw new UsageError(
+        `${place}.${key} cannot be a lake, which is written and not read back; ` +
+          "it can be one of the secondaries of a fanout",
+      );
+    }
+  };
+}
+
 const KINDS: Readonly<Record<string, Kind>> = {
   postgres: {
     needed: { url: address("postgres:", "postgresql:") },
@@ -87,10 +108,14 @@ const KINDS: Readonly<Record<string, Kind>> = {
   lake: LAKE,
   memory: {},
   composite: { needed: { routes, default: adapter } },
-  fanout: { needed: { primary: adapter, secondaries: adapters } },
+  fanout: {
+    needed: { primary: adapter, secondaries: adapters },
+    together: readable("primary"),
+  },
   lifecycle: {
     needed: { hot: adapter, cold: adapter, hotDays: days },
     optional: { rows: of("boolean") },
+    together: readable("hot", "cold"),
   },
   custom: { needed: { open: of("function") } },
 };
