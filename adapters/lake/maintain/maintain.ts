@@ -18,7 +18,7 @@ import { commitRebased } from "./commit.ts";
 import { compactChanges, type Compacted, NOT_COMPACTED } from "./compact_changes.ts";
 import { compactRows, DEFAULT_ROW_COMPACTION, type RowCompactionSettings } from "./compact_rows.ts";
 import { type CompactionSettings, DEFAULT_COMPACTION } from "./compaction_plan.ts";
-import { type Expired, expireSnapshots } from "./expire.ts";
+import { deleteExpired, expireSnapshots } from "./expire.ts";
 import { ORPHAN_MS, removeOrphans } from "./orphans.ts";
 import { Reach } from "./reach.ts";
 import { DEFAULT_THINNING, type Thinning } from "./thinning.ts";
@@ -62,7 +62,7 @@ export interface TableMaintenance {
   readonly manifests: number;
   /** Snapshots that went. */
   readonly snapshots: number;
-  /** Objects that went with them. */
+  /** Objects that only snapshots named which went earlier. */
   readonly objects: number;
   /** Metadata objects that went. */
   readonly metadata: number;
@@ -128,19 +128,21 @@ async function maintainTable(
   compact: () => Promise<Compacted>,
 ): Promise<TableMaintenance> {
   let compacted = NOT_COMPACTED;
-  let expired: Expired = { snapshots: 0, objects: 0 };
-  let [manifests, metadata, orphans]: [number, number, number] = [0, 0, 0];
+  let [manifests, snapshots, objects] = [0, 0, 0];
+  let [metadata, orphans] = [0, 0];
   let failure: unknown;
   try {
     compacted = await compact();
     manifests = await mergeManifestsOf(lake, name, settings.maxManifests);
-    expired = await expireSnapshots(lake, name, reach, settings.thinning);
+    const expiry = { thinning: settings.thinning, atLeast: 1 };
+    snapshots = await expireSnapshots(lake, name, reach, expiry);
+    objects = await deleteExpired(lake, name, reach);
     metadata = await deleteOldMetadata(lake.store, name, lake.now());
     if (settings.orphans) orphans = await removeOrphans(lake, name, reach, settings.orphanMs);
   } catch (error) {
     failure = error;
   }
-  return { table: name.name, compacted, manifests, ...expired, metadata, orphans, failure };
+  return { table: name.name, compacted, manifests, snapshots, objects, metadata, orphans, failure };
 }
 
 async function compactRowsOften(

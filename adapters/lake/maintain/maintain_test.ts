@@ -118,6 +118,8 @@ Deno.test("a flusher goes on although maintenance removed the snapshot that it k
   await mergeLake(test.lake);
   await maintain(test.lake, EAGER);
   nowMs += 2 * HOUR_MS;
+  await maintain(test.lake, EAGER);
+  nowMs += 2 * HOUR_MS;
   assert.ok((await maintain(test.lake, EAGER)).tables.some(({ objects }) => objects > 0));
   await gateway.flush([inserts(2, 1)], false);
   await mergeLake(test.lake);
@@ -145,9 +147,12 @@ Deno.test("maintain leaves few files and snapshots, and of what it replaced noth
   await lake.store.putObject("main/tasks/data/left-behind.parquet", new Uint8Array(1));
   await lake.store.putObject("main/tasks/metadata/left-behind.avro", new Uint8Array(1));
   nowMs += 2 * 24 * HOUR_MS;
+  const first = await maintain(lake);
+  assert.ok(first.tables.every(({ snapshots }) => snapshots > 0));
+  nowMs += HOUR_MS;
   const kept = await maintain(lake);
   assert.ok((await keysOf(lake)).includes("main/tasks/data/left-behind.parquet"));
-  assert.ok(kept.tables.every(({ snapshots, objects }) => snapshots > 0 && objects > 0));
+  assert.ok(kept.tables.every(({ objects }) => objects > 0));
   assert.deepEqual((await shapeOf(lake)).map(([, snapshots]) => snapshots), [1, 1]);
   nowMs += 2 * 24 * HOUR_MS;
   await lake.store.putObject("main/tasks/data/just-written.parquet", new Uint8Array(1));

@@ -7,8 +7,8 @@
 
 import type { TableName } from "../catalog/catalog.ts";
 import type { Lake } from "../flush/lake.ts";
-import type { TableMetadata } from "../iceberg/metadata.ts";
-import { locationsIn, type Reach } from "./reach.ts";
+import { namedKeys, readExpired } from "./expire.ts";
+import type { Reach } from "./reach.ts";
 
 /** Orphans are removed when they are older than this, in milliseconds. */
 export const ORPHAN_MS: number = 3 * 86_400_000;
@@ -47,7 +47,10 @@ export async function removeOrphans(
   const now = await lake.catalog.load(name);
   if (now === undefined || now.metadata["table-uuid"] !== table.metadata["table-uuid"]) return 0;
   const named = await namedKeys(lake, now.metadata, reach);
-  const orphans = old.filter((key) => !named.has(key));
+  const expired = await readExpired(lake, now.metadata);
+  // Who reads a snapshot that went may still need these.
+  const awaited = new Set([...expired].flatMap(([list, keys]) => [list, ...keys]));
+  const orphans = old.filter((key) => !named.has(key) && !awaited.has(key));
   await lake.store.deleteObjects(orphans);
   return orphans.length;
 }
@@ -55,16 +58,4 @@ export async function removeOrphans(
 /** The catalog looks after its own objects. */
 function isCollectable(key: string): boolean {
   return !key.endsWith(".metadata.json") && !key.endsWith("version-hint.text");
-}
-
-async function namedKeys(
-  lake: Lake,
-  metadata: TableMetadata,
-  reach: Reach,
-): Promise<ReadonlySet<string | undefined>> {
-  const { snapshots = [], properties } = metadata;
-  const summaries = snapshots.map(({ summary }) => summary);
-  const named = new Set(locationsIn(lake, [properties, ...summaries]));
-  await reach.addNamed(lake, metadata, snapshots, named);
-  return new Set([...named].map((location) => lake.location.keyOf(location)));
 }

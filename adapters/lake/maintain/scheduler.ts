@@ -13,12 +13,17 @@ import { type LakeTables, loadTables } from "../flush/tables.ts";
 import { DEFAULT_MERGE, type MergeSettings } from "../table/merge.ts";
 import { mergeOne } from "../table/merge_lake.ts";
 import {
+  DEFAULT_MAINTENANCE,
   isHarmless,
   maintain,
   type MaintenanceReport,
   type MaintenanceSettings,
 } from "./maintain.ts";
+import { expireSnapshots } from "./expire.ts";
 import { Reach } from "./reach.ts";
+
+/** So many snapshots that are not to be kept go without waiting for the next maintenance. */
+const MANY_SNAPSHOTS = 20;
 
 /** When a lake is merged and kept in shape. */
 export interface LakeSchedule {
@@ -163,6 +168,7 @@ export class LakeKeeper {
     const tables = await loadTables(this.#lake);
     this.#look(tables);
     await this.#mergeAll(tables);
+    await this.#expire(tables);
     const nowMs = this.#env.now();
     if (nowMs < this.#maintainAtMs || this.#isClosed) return;
     const orphans = nowMs >= this.#orphansAtMs;
@@ -229,6 +235,17 @@ export class LakeKeeper {
     if (this.#isClosed) return;
     this.#behindSinceMs = undefined;
     this.#status = { ...this.#status, mergeLagCommits: 0 };
+  }
+
+  /** Lets snapshots go when there are many: they are written anew with every commit. */
+  async #expire({ main, changes, rows }: LakeTables): Promise<void> {
+    const { thinning } = { ...DEFAULT_MAINTENANCE, ...this.#maintenance };
+    const loaded = [...changes.values()].map(({ loaded }) => loaded);
+    for (const { table } of [...loaded, ...rows.values(), ...main === undefined ? [] : [main]]) {
+      if (this.#isClosed) return;
+      const expiry = { thinning, atLeast: MANY_SNAPSHOTS };
+      await expireSnapshots(this.#lake, table, this.#reach, expiry);
+    }
   }
 
   /** Looks at how far rows are behind, and at what the tables have. */

@@ -1,6 +1,6 @@
 /**
  * Which snapshots of a table are kept: all that are young, then fewer and fewer. Any moment is
- * answered from the changes all the same, so this bounds metadata and costs no history. Pure.
+ * answered from the changes all the same, so this bounds metadata, which is written anew with every commit, and costs no history. Pure.
  *
  * @module
  */
@@ -11,32 +11,34 @@ export interface Dated<Id> {
   readonly id: Id;
   /** When it was made, in milliseconds since 1970. */
   readonly atMs: number;
-  /** When the next one took its place; undefined when none did. */
-  readonly untilMs?: number | undefined;
 }
 
 /** For how long snapshots are kept how densely. */
 export interface Thinning {
-  /** All that were the newest within so long, in milliseconds, are kept: readers may be at them. */
+  /** All that are younger than this, in milliseconds, are kept. */
   readonly allMs: number;
+  /** One in ten minutes of those that are younger than this, in milliseconds. */
+  readonly oftenMs: number;
   /** One an hour of those that are younger than this, in milliseconds. */
   readonly hourlyMs: number;
   /** One a day of those that are younger than this, in milliseconds. */
   readonly dailyMs: number;
 }
 
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** What holds unless configured otherwise: an hour, a day, 30 days. */
+/** What holds unless configured otherwise: five minutes, an hour, a day, 30 days. */
 export const DEFAULT_THINNING: Thinning = {
-  allMs: HOUR_MS,
+  allMs: 5 * MINUTE_MS,
+  oftenMs: HOUR_MS,
   hourlyMs: DAY_MS,
   dailyMs: 30 * DAY_MS,
 };
 
 /**
- * Chooses snapshots that go. Of an hour and of a day the last one stays; asked again of what
+ * Chooses snapshots that go. Of ten minutes, an hour and a day the last one stays; asked again of what
  * stays, it chooses none.
  *
  * @param snapshots the snapshots of one branch, in any order
@@ -59,8 +61,8 @@ export function expired<Id>(
     if (other === undefined || snapshot.atMs >= other.atMs) last.set(slot, snapshot);
   }
   return snapshots
-    .filter(({ id, atMs, untilMs = nowMs }) => {
-      if (pinned.has(id) || nowMs - untilMs < thinning.allMs) return false;
+    .filter(({ id, atMs }) => {
+      if (pinned.has(id) || nowMs - atMs < thinning.allMs) return false;
       const slot = slotOf(atMs, nowMs, thinning);
       return slot === undefined || last.get(slot)?.id !== id;
     })
@@ -68,8 +70,10 @@ export function expired<Id>(
 }
 
 /** Of the snapshots with the same slot one is kept; undefined when none is. */
-function slotOf(atMs: number, nowMs: number, { hourlyMs, dailyMs }: Thinning): string | undefined {
+function slotOf(atMs: number, nowMs: number, thinning: Thinning): string | undefined {
+  const { oftenMs, hourlyMs, dailyMs } = thinning;
   const age = nowMs - atMs;
+  if (age < oftenMs) return `minutes ${Math.floor(atMs / (10 * MINUTE_MS))}`;
   if (age < hourlyMs) return `hour ${Math.floor(atMs / HOUR_MS)}`;
   return age < dailyMs ? `day ${Math.floor(atMs / DAY_MS)}` : undefined;
 }
