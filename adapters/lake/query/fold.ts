@@ -17,6 +17,8 @@ export interface FoldSources {
   readonly rows: string | undefined;
   /** Rows that readers did not see, with their cells; undefined when there were none. */
   readonly hidden: string | undefined;
+  /** Whether so many rows have changed that the others need no road of their own; else they have. */
+  readonly isMostlyChanged?: boolean;
   /** Changes since, with the fields of a table of changes and their place in the file. */
   readonly changes: string;
 }
@@ -33,10 +35,17 @@ const NO_EFFECT = `(_effect IS NOT NULL AND _op <> 'SET' AND
 export const PLACE: string = `(_seq::HUGEINT * 18446744073709551616 +
   (COALESCE(_slice, 2147483647)::BIGINT * 4294967296 + ${FILE_ROW}))`;
 
-const NUMBERS = `from_json(json_extract(_effect, '$.numbers'), '["INTEGER"]')`;
-const LOST = `from_json(json_extract(_effect, '$.lost'), '["INTEGER"]')`;
-const REPLACES = "COALESCE((_effect ->> '$.replaces')::BOOLEAN, _op <> 'UPDATE')";
-const VISIBLE = "COALESCE((_effect ->> '$.visible')::BOOLEAN, _op <> 'DELETE')";
+/** What a change's JSON says, read once for all columns; null where there is none. */
+const READ: readonly string[] = [
+  `from_json(json_extract(_effect, '$.numbers'), '["INTEGER"]') AS lakesync_numbers`,
+  `from_json(json_extract(_effect, '$.lost'), '["INTEGER"]') AS lakesync_lost`,
+  "json_extract(_effect, '$.cells') AS lakesync_cells",
+  "(_effect ->> '$.replaces')::BOOLEAN AS lakesync_replaces",
+  "(_effect ->> '$.visible')::BOOLEAN AS lakesync_visible",
+];
+
+const REPLACES = "COALESCE(lakesync_replaces, _op <> 'UPDATE')";
+const VISIBLE = "COALESCE(lakesync_visible, _op <> 'DELETE')";
 
 /** A column on its way through the fold. */
 interface FoldColumn {
@@ -60,44 +69,63 @@ interface FoldColumn {
  * @param sources what they are made of
  * @returns a query with the table's columns, one for each column of the schema
  */
-export function foldSql(table: LakeTable, { rows, hidden, changes }: FoldSources): string {
-  const keys = table.columns.filter(({ isKey }) => isKey);
-  const keyList = keys.map(({ field }) => nameSql(field.name)).join(", ");
+export function foldSql(table: LakeTable, sources: FoldSources): string {
+  const { rows, isMostlyChanged = false } = sources;
   const columns = table.columns.filter(({ isKey }) => !isKey)
     .map((column, i) => foldColumn(table, column, i));
-  const given = columns.map(({ given, isSet, as, set }) => `${given} AS ${as}, ${isSet} AS ${set}`);
-  const kept = columns.map(({ value, as, set }) => `${value} AS ${as}, true AS ${set}`);
-  const select = (...items: readonly string[]) => ["SELECT " + keyList, ...items].join(", ");
-  const parts = [
-    `${
-      select(
-        `${PLACE} AS place`,
-        `CASE WHEN ${PLAIN} THEN _op <> 'DELETE' ELSE ${VISIBLE} END AS v`,
-        ...given,
-      )
-    }
-      FROM (${changes}) WHERE NOT ${NO_EFFECT}`,
-  ];
-  const changed =
-    `(SELECT DISTINCT ${keyList} FROM (${changes}) WHERE NOT ${NO_EFFECT}) AS changed`;
-  const using = `USING (${keyList})`;
-  for (const [before, isVisible] of [[rows, true], [hidden, false]] as const) {
-    if (before === undefined) continue;
-    parts.push(`${select("-1::HUGEINT", `${isVisible}`, ...kept)}
-      FROM (${before}) SEMI JOIN ${changed} ${using}`);
-  }
-  const last = columns.map(({ as, set }) => `arg_max_null(${as}, place) FILTER (${set}) AS ${as}`);
-  const folded = `${select("arg_max(v, place) AS v", ...last)}
-    FROM (${parts.join(" UNION ALL ")}) GROUP BY ${keyList}`;
   const shown = table.columns.map((column) =>
     columns.find(({ name }) => name === column.field.name)?.as ?? nameSql(column.field.name)
   );
-  const named = (list: readonly string[]) =>
-    list.map((sql, i) => `${sql} AS ${nameSql(table.columns[i]?.field.name ?? "")}`).join(", ");
-  const made = `SELECT ${named(shown)} FROM (${folded}) WHERE v`;
-  if (rows === undefined) return made;
-  const same = table.columns.map((column) => valueSql(column));
-  return `SELECT ${named(same)} FROM (${rows}) ANTI JOIN ${changed} ${using} UNION ALL ${made}`;
+  const made = `SELECT ${named(table, shown)} FROM (${
+    foldedSql(table, columns, sources)
+  }) WHERE lakesync_v`;
+  if (rows === undefined || isMostlyChanged) return made;
+  const same = `SELECT ${named(table, table.columns.map(valueSql))} FROM (${rows})`;
+  return `${same} ANTI JOIN ${changedSql(table, sources)} UNION ALL ${made}`;
+}
+
+/** The final image of each row that has changed, and whether readers see it: `lakesync_v`. */
+function foldedSql(
+  table: LakeTable,
+  columns: readonly FoldColumn[],
+  sources: FoldSources,
+): string {
+  const { rows, hidden, changes, isMostlyChanged = false } = sources;
+  const keys = keysSql(table);
+  const given = columns.map(({ given, isSet, as, set }) => `${given} AS ${as}, ${isSet} AS ${set}`);
+  const kept = columns.map(({ value, as, set }) => `${value} AS ${as}, true AS ${set}`);
+  const visible = `CASE WHEN ${PLAIN} THEN _op <> 'DELETE' ELSE ${VISIBLE} END AS lakesync_v`;
+  const parts = [
+    `SELECT ${[keys, `${PLACE} AS lakesync_place`, visible, ...given].join(", ")}
+      FROM (SELECT *, ${READ.join(", ")} FROM (${changes}) WHERE NOT ${NO_EFFECT})`,
+  ];
+  for (const [before, isVisible] of [[rows, true], [hidden, false]] as const) {
+    if (before === undefined) continue;
+    const only = isMostlyChanged ? "" : `SEMI JOIN ${changedSql(table, sources)}`;
+    parts.push(`SELECT ${[keys, "-1::HUGEINT", `${isVisible}`, ...kept].join(", ")}
+      FROM (${before}) ${only}`);
+  }
+  const last = columns.map(({ as, set }) =>
+    `arg_max_null(${as}, lakesync_place) FILTER (${set}) AS ${as}`
+  );
+  return `SELECT ${[keys, "arg_max(lakesync_v, lakesync_place) AS lakesync_v", ...last].join(", ")}
+    FROM (${parts.join(" UNION ALL ")}) GROUP BY ${keys}`;
+}
+
+/** What to join with to tell the rows that have changed from the others. */
+function changedSql(table: LakeTable, { changes }: FoldSources): string {
+  const keys = keysSql(table);
+  return `(SELECT DISTINCT ${keys} FROM (${changes}) WHERE NOT ${NO_EFFECT}) AS changed
+    USING (${keys})`;
+}
+
+function keysSql({ columns }: LakeTable): string {
+  return columns.filter(({ isKey }) => isKey).map(({ field }) => nameSql(field.name)).join(", ");
+}
+
+/** Expressions under the names of a table's columns. */
+function named({ columns }: LakeTable, list: readonly string[]): string {
+  return list.map((sql, i) => `${sql} AS ${nameSql(columns[i]?.field.name ?? "")}`).join(", ");
 }
 
 /**
@@ -135,16 +163,16 @@ function foldColumn(table: LakeTable, column: LakeColumn, i: number): FoldColumn
   const names = [...table.names].filter(([, other]) => other === number).map(([name]) => name);
   const known = [...names, `#${number}`];
   const isNamed = `(${known.map((name) => `contains(_changed, '"${name}"')`).join(" OR ")})`;
-  const isWritten = `CASE WHEN ${NUMBERS} IS NULL THEN ${isNamed}
-    ELSE list_contains(${NUMBERS}, ${number}) END AND COALESCE(NOT list_contains(${LOST}, ${number}), true)`;
-  const cells = `json_extract(_effect, '$.cells[*][2]."${number}"')`;
-  const hasCell = `COALESCE(len(${cells}), 0) > 0`;
+  const isWritten = `CASE WHEN lakesync_numbers IS NULL THEN ${isNamed}
+    ELSE list_contains(lakesync_numbers, ${number}) END AND COALESCE(NOT list_contains(lakesync_lost, ${number}), true)`;
+  const found = `json_extract(lakesync_cells, '$[*][2]."${number}"')`;
+  const hasCell = `(lakesync_cells IS NOT NULL AND len(${found}) > 0)`;
   const value = valueSql(column);
   const json = (sql: string) => fromJsonSql(sql, field.type, field.from);
   const isSet = `CASE WHEN ${PLAIN} THEN _op <> 'UPDATE' OR ${isNamed}
     ELSE ${REPLACES} OR ${hasCell} OR (${isWritten}) END`;
-  const given = `CASE WHEN ${PLAIN} THEN ${value} WHEN ${hasCell} THEN ${json(`${cells}[1]`)}
+  const given = `CASE WHEN ${PLAIN} THEN ${value} WHEN ${hasCell} THEN ${json(`${found}[1]`)}
     WHEN ${isWritten} THEN ${value}
     ELSE NULL::${typeSql(field.type)} END`;
-  return { value, given, isSet, as: `c${i}`, set: `s${i}`, name: field.name };
+  return { value, given, isSet, as: `lakesync_c${i}`, set: `lakesync_s${i}`, name: field.name };
 }

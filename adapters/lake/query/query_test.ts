@@ -10,6 +10,7 @@ import { mergeLake } from "../table/merge_lake.ts";
 import { TestGateway } from "../table/testing_gateway.ts";
 import { changes, type GivenChange, numbered, TABLE } from "../table/testing_history.ts";
 import { openTestLake, type TestLake } from "../table/testing_lake.ts";
+import { SMALL } from "../table/testing_steps.ts";
 import { type LakeQueryOptions, openLakeQuery, QueryError } from "./mod.ts";
 import type { LakeQuery } from "./query.ts";
 import { askRows, TestLog } from "./testing_log.ts";
@@ -65,7 +66,7 @@ Deno.test("G10: each moment is answered exactly, however far it is flushed and m
           for (const { changes, isFlushed, isMerged } of steps) {
             log.commit(changes);
             if (isFlushed && isTold) await log.flush();
-            if (isMerged) await mergeLake(lake.lake);
+            if (isMerged) await mergeLake(lake.lake, SMALL);
             assert.deepEqual(await askRows(query), log.rowsAfter(log.seq));
           }
         };
@@ -82,7 +83,7 @@ Deno.test("G10: each moment is answered exactly, however far it is flushed and m
           await query.close();
         }
       })),
-    { numRuns: 6 },
+    { numRuns: 8 },
   );
 });
 
@@ -106,7 +107,7 @@ Deno.test("G10: after restores and refills the rows are the gateway's, large com
           if (what === "slices") await gateway.flushSlices([given.slice(0, 2), given.slice(2)]);
           if (what === "rewind") await gateway.rewind(2);
           if (what === "refill") await gateway.refill(given);
-          if (what === "merge") await mergeLake(test.lake);
+          if (what === "merge") await mergeLake(test.lake, SMALL);
         }
         await gateway.settle();
         const byId = [...gateway.visible].sort(([a], [b]) => a < b ? -1 : 1);

@@ -19,18 +19,29 @@ export interface ReadableFile {
   readonly deletes: readonly string[];
 }
 
-/** The name of the column with a row's place in its file. */
-export const FILE_ROW = "file_row_number";
+/** The name of the column with a row's place in its file. No column of a schema is called so. */
+export const FILE_ROW = "lakesync_file_row";
+
+/** DuckDB's name of it. */
+const ROW_NUMBER = "file_row_number";
+
+const DELETED_PATH = 2_147_483_546;
+const DELETED_ROW = 2_147_483_545;
 
 /** The columns of position deletes. */
 const DELETE_FIELDS: readonly LakeField[] = [
-  { id: 2_147_483_546, name: "file_path", type: "string", required: true },
-  { id: 2_147_483_545, name: "pos", type: "long", required: true },
+  { id: DELETED_PATH, name: "file_path", type: "string", required: true },
+  { id: DELETED_ROW, name: "pos", type: "long", required: true },
 ];
 
+/** What a column is called while it is read: a user's may be called like one of DuckDB's own. */
+function readName(id: number): string {
+  return `lakesync_${id}`;
+}
+
 function mapSql(fields: readonly LakeField[]): string {
-  const entries = fields.map(({ id, name, type }) =>
-    `${id}: {name: ${textSql(name)}, type: ${textSql(typeSql(type))}, default_value: NULL}`
+  const entries = fields.map(({ id, type }) =>
+    `${id}: {name: '${readName(id)}', type: ${textSql(typeSql(type))}, default_value: NULL}`
   );
   return `MAP {${entries.join(", ")}}`;
 }
@@ -51,12 +62,13 @@ function readSql(
  * @returns a query with these columns, and {@linkcode FILE_ROW}
  */
 export function relationSql(fields: readonly LakeField[], files: readonly ReadableFile[]): string {
-  const columns = [...fields.map(({ name }) => nameSql(name)), FILE_ROW].join(", ");
+  const read = fields.map(({ id, name }) => `${readName(id)} AS ${nameSql(name)}`);
+  const columns = [...read, `${ROW_NUMBER} AS ${FILE_ROW}`].join(", ");
   const whole = files.filter(({ deletes }) => deletes.length === 0);
   const parts: string[] = [];
   if (whole.length > 0) {
-    const read = readSql(fields, whole.map(({ path }) => path), ", file_row_number = true");
-    parts.push(`SELECT ${columns} FROM ${read}`);
+    const files = readSql(fields, whole.map(({ path }) => path), ", file_row_number = true");
+    parts.push(`SELECT ${columns} FROM ${files}`);
   }
   const torn = files.filter(({ deletes }) => deletes.length > 0);
   if (torn.length > 0) parts.push(tornSql(fields, columns, torn));
@@ -77,6 +89,8 @@ function tornSql(
   const deletes = readSql(DELETE_FIELDS, [...new Set(files.flatMap(({ deletes }) => deletes))]);
   return `SELECT ${columns} FROM ${read} AS kept WHERE NOT EXISTS (
     SELECT 1 FROM ${deletes} AS gone
-    JOIN (VALUES ${places.join(", ")}) AS named(path, location) ON gone.file_path = named.location
-    WHERE named.path = kept.lakesync_file AND gone.pos = kept.${FILE_ROW})`;
+    JOIN (VALUES ${places.join(", ")}) AS named(path, location) ON gone.${
+    readName(DELETED_PATH)
+  } = named.location
+    WHERE named.path = kept.lakesync_file AND gone.${readName(DELETED_ROW)} = kept.${ROW_NUMBER})`;
 }

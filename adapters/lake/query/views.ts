@@ -154,18 +154,29 @@ function tailSql(
   return `SELECT * FROM (${relationSql(fields, files)}) WHERE ${where}`;
 }
 
+/** Changes, and about how many they are in the lake. */
+type PlannedChanges = Omit<PlannedView, "name"> & { readonly records: number };
+
+/** Where changes are more than this part of the rows, all rows take the road of those that changed. */
+const PART_CHANGED = 4;
+
+function recordsOf({ tasks }: PlannedFiles): number {
+  return tasks.reduce((sum, { entry }) => sum + entry.dataFile.recordCount, 0);
+}
+
 /** Changes of the lake up to its commit, and after it those of the gateway. */
 async function changesQuery(
   lake: LakeFiles,
   { changes, layout, tail }: QueryTable,
   { state, seq }: Moment,
   after: { readonly seq: number; readonly where: string },
-): Promise<Omit<PlannedView, "name">> {
+): Promise<PlannedChanges> {
   const { fields } = changesSchema(layout);
   const ofLake = Math.min(seq, state.seq);
   const planned = await filesOf(lake, changes, fields, { range: [after.seq, ofLake] });
   return {
     needs: needsOf(planned),
+    records: recordsOf(planned),
     sql: (paths) => {
       const inLake = filesSql(planned, paths, `_seq <= ${ofLake} AND ${after.where}`);
       if (tail.length === 0 || seq <= state.seq) return inLake;
@@ -244,6 +255,8 @@ export async function rowsView(
   const shown = base && await filesOf(lake, table.rows, fields, base);
   const changes = await changesQuery(lake, table, moment, afterOf(base, moment));
   const hidden = base?.snapshot.summary[HIDDEN];
+  const isMostlyChanged = shown !== undefined &&
+    PART_CHANGED * changes.records > recordsOf(shown);
   return {
     name: table.name,
     needs: [
@@ -258,6 +271,7 @@ export async function rowsView(
           ? undefined
           : tailSql(fields, [paths.get(hidden) ?? ""], "true"),
         changes: changes.sql(paths),
+        isMostlyChanged,
       }),
   };
 }
