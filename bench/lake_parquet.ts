@@ -151,7 +151,7 @@ async function benchSize(changes: readonly Change[]): Promise<void> {
     spread((figures.get(`${name} ms`) ?? []).map((ms) => changes.length / (ms / 1_000)));
   const count = changes.length.toLocaleString("en-US");
   console.log(
-    `\nParquet files of ${count} changes, ${FIELDS.length} columns, ` +
+    `  Files of ${count} changes, ${FIELDS.length} columns, ` +
       `${(size / changes.length).toFixed(0)} bytes a row`,
   );
   for (
@@ -167,7 +167,7 @@ async function benchSize(changes: readonly Change[]): Promise<void> {
     ] as const
   ) {
     console.log(
-      `  ${what}: ${show(rates(name))} rows/s, ${show(of(`${name} ms`), 1)} ms; ` +
+      `    ${what}: ${show(rates(name))} rows/s, ${show(of(`${name} ms`), 1)} ms; ` +
         `the caller's thread was held for ${show(of(`${name} stall`), 1)} ms`,
     );
   }
@@ -199,6 +199,7 @@ async function benchMemory(changes: readonly Change[]): Promise<void> {
 
 /** Measures the writer and the reader alone. */
 export async function benchLakeParquet(): Promise<void> {
-  for (const size of SIZES) await benchSize(makeChanges(size));
+  console.log("\nParquet files of a table of changes");
   await benchMemory(makeChanges(SIZES[0] ?? 0));
+  for (const size of SIZES) await benchSize(makeChanges(size));
 }

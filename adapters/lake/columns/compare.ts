@@ -139,8 +139,9 @@ export function extremesOf(column: Column): Extremes | undefined {
   for (let i = 0; i < length; i++) {
     if (isNull(column, i) || Number.isNaN(doubles?.[i])) continue;
     if (min < 0) min = max = i;
-    else if (compare(i, min) < 0) min = i;
-    else if (compare(i, max) > 0) max = i;
+    const order = compare(i, min);
+    if (order < 0) min = i;
+    else if (order > 0 && compare(i, max) > 0) max = i;
   }
   return min < 0 ? undefined : { min, max };
 }
