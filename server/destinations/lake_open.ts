@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type DatabaseAdapter, DelegateAdapter } from "@lakesync/adapters";
+import { type DatabaseAdapter, DelegateAdapter, type FlushBatch } from "@lakesync/adapters";
 import {
   jsonLakeAdapter,
   lakeAdapter,
@@ -129,21 +129,39 @@ function thinnedTo(dailyMs: number): MaintenanceSettings["thinning"] {
   };
 }
 
+/** What a server does for a lake while it is open. */
+interface Service {
+  /** Merges soon. */
+  hurry(): void;
+  /** Ends it. */
+  close(): Promise<void>;
+}
+
 /** A lake with all that is open for it. */
 class ServedLake extends DelegateAdapter {
-  readonly #end: () => Promise<void>;
+  readonly #parts: LakeParts;
+  readonly #service: Service | undefined;
+  #isNew = true;
 
-  /**
-   * @param inner what writes to it
-   * @param end ends what is beside that, once it is closed or before
-   */
-  constructor(inner: DatabaseAdapter, end: (inner: () => Promise<void>) => Promise<void>) {
+  constructor(inner: DatabaseAdapter, parts: LakeParts, service: Service | undefined) {
     super(inner.name, inner);
-    this.#end = () => end(() => inner.close());
+    this.#parts = parts;
+    this.#service = service;
   }
 
-  override close(): Promise<void> {
-    return this.#end();
+  /** Who looks for the first rows is not to wait for the next merge. */
+  override async insertDeltas(batch: FlushBatch): Promise<void> {
+    await super.insertDeltas(batch);
+    if (this.#isNew && batch.changes.length + batch.rows.length > 0) {
+      this.#isNew = false;
+      this.#service?.hurry();
+    }
+  }
+
+  override async close(): Promise<void> {
+    await this.#service?.close();
+    await super.close();
+    await this.#parts.close();
   }
 }
 
@@ -163,24 +181,22 @@ export function openLake(
   const parts = openLakeParts(spec, gatewayId);
   const { store, location, catalog, namespace } = parts;
   const isJson = spec.flushFormat === "json";
-  const stop = serving === undefined || isJson ? undefined : serve(spec, context, parts, serving);
+  const service = serving === undefined || isJson
+    ? undefined
+    : serve(spec, context, parts, serving);
   const adapter = isJson
     ? jsonLakeAdapter({ name, store, namespace })
     : lakeAdapter({ name, store, location, catalog, namespace });
-  return new ServedLake(adapter, async (close) => {
-    await stop?.();
-    await close();
-    await parts.close();
-  });
+  return new ServedLake(adapter, parts, service);
 }
 
-/** Keeps a lake in shape and shows it; gives what ends that. */
+/** Keeps a lake in shape and shows it. */
 function serve(
   spec: LakeSpec,
   { name, gatewayId }: DestinationContext,
   parts: LakeParts,
   { env, lakes }: Serving,
-): () => Promise<void> {
+): Service {
   const { catalog, namespace, reading } = parts;
   const workshop = openWorkshop(parts);
   const keeper = new LakeKeeper(workshop.lake, env, workOf(spec));
@@ -188,9 +204,12 @@ function serve(
   const write = formatJson;
   const hide = lakes.add({ name, gatewayId, namespace, catalog, reading, status, write });
   keeper.start();
-  return async () => {
-    hide();
-    await keeper.close();
-    await workshop.close();
+  return {
+    hurry: () => keeper.hurry(),
+    close: async () => {
+      hide();
+      await keeper.close();
+      await workshop.close();
+    },
   };
 }
