@@ -18,9 +18,9 @@ import {
 } from "../adapter.ts";
 import { atOnce } from "../at_once.ts";
 import type { FlushStatus } from "../flush/status.ts";
-import { comparePlaces, samePosition } from "../place.ts";
+import { samePosition } from "../place.ts";
 import { mergePages, mergeRows, scanOwn } from "./merge.ts";
-import { backBefore, claimOf, commonPosition, keepingFloor, shareOf } from "./position.ts";
+import { backBefore, claimOf, commonPosition, keepingFloor, reaches, shareOf } from "./position.ts";
 import { Routes } from "./routes.ts";
 
 /** What a composite is made of. */
@@ -121,9 +121,7 @@ class CompositeAdapter implements DatabaseAdapter {
   /** Those that are at or after the place go back to it; what is before it stays. */
   rewind(move: Move): Promise<void> {
     return this.#moveAll(move, async (child, own) => {
-      if (own.from === undefined || comparePlaces(own.from, own.to) >= 0) {
-        return await child.rewind(own);
-      }
+      if (own.from === undefined || reaches(own.from, own.to)) return await child.rewind(own);
       const claim = claimOf(own.from, own.to.writer);
       if (claim !== undefined) await child.insertDeltas(claim);
     });

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Change, FlushBatch, FlushPosition } from "../adapter.ts";
+import type { Change, FlushBatch, FlushPosition, Place } from "../adapter.ts";
 import { partedAfter, positionAt } from "../flush/resume.ts";
 import { comparePlaces } from "../place.ts";
 
@@ -65,6 +65,16 @@ export function keepingFloor(
   const { ahead: _, ...place } = to;
   const floor = own?.floor ?? 0;
   return floor > Math.max(from?.floor ?? 0, to.floor ?? 0) ? { ...place, floor } : place;
+}
+
+/**
+ * Whether one of several stands at a place or after it, or has parts of its own that do.
+ *
+ * @param own where it stands
+ * @param place the place
+ */
+export function reaches({ ahead = [], ...own }: FlushPosition, place: Place): boolean {
+  return comparePlaces(own, place) >= 0 || ahead.some(({ seq }) => seq > place.seq);
 }
 
 /**

@@ -7,6 +7,15 @@ import { life, live } from "./testing_lives.ts";
 const composite: Build = ({ database }) =>
   compositeAdapter({ routes: { lists: database("lists") }, default: database("others") });
 
+const compositeOfComposites: Build = ({ database }) =>
+  compositeAdapter({
+    routes: { none: database("none") },
+    default: compositeAdapter({
+      routes: { lists: database("lists") },
+      default: database("others"),
+    }),
+  });
+
 const fanOut: Build = ({ database, ...world }) =>
   fanOutAdapter({
     primary: database("primary"),
@@ -55,6 +64,7 @@ const nested: Build = (parts) => {
 const BUILDS: readonly (readonly [name: string, build: Build])[] = [
   ["a database", ({ database }) => database("alone")],
   ["a composite", composite],
+  ["a composite of composites", compositeOfComposites],
   ["a fan-out", fanOut],
   ["a fan-out of composites", fanOutOfComposites],
   ["a composite of fan-outs", compositeOfFanOuts],
