@@ -14,6 +14,7 @@ import {
   startServer,
 } from "@lakesync/server";
 import { until } from "../e2e/wait.ts";
+import { startRestCatalog } from "../servers/rest_catalog.ts";
 import { startS3 } from "../servers/s3.ts";
 import type { Question } from "./readers.ts";
 import { lakeTest, useReaders } from "./tests.ts";
@@ -115,4 +116,22 @@ lakeTest("readers find a gateway's tables in a bucket by its catalog", { s3: tru
   const bucket = await server.createBucket();
   const store = { type: "s3", bucket, prefix: "apps/{gateway}", ...access } as const;
   await assertServed({ type: "lake", store, mergeEveryMs: 50 }, access);
+});
+
+lakeTest("readers find tables that a REST catalog keeps by a gateway's too", {}, async (tools) => {
+  await using catalog = await startRestCatalog(tools);
+  const folder = await Deno.makeTempDir();
+  try {
+    await assertServed({
+      type: "lake",
+      store: { type: "fs", folder },
+      catalog: { type: "rest", uri: catalog.uri },
+      namespace: "app_{gateway}",
+      mergeEveryMs: 50,
+    });
+    const table = { kind: "rest", uri: catalog.uri, namespace: "app_shop", name: "todos" } as const;
+    assert.equal(await readers.get("pyiceberg").count({ table }), TITLES.length);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
