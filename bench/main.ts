@@ -1,5 +1,5 @@
 /**
- * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules] [flush] [lake-parquet] [sizes]`.
+ * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules] [flush] [lake-parquet] [lake-day] [sizes]`.
  *
  * @module
  */
@@ -9,6 +9,7 @@ import { benchBootstrap } from "./bootstrap.ts";
 import { benchClientStep } from "./client_step.ts";
 import { benchFlush } from "./flush.ts";
 import { benchFlushMysql } from "./flush_mysql.ts";
+import { benchLakeDay } from "./lake_day.ts";
 import { benchLakeParquet } from "./lake_parquet.ts";
 import { benchLatency } from "./latency.ts";
 import { benchPull } from "./pull.ts";
@@ -30,6 +31,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
     await benchFlushMysql();
   },
   "lake-parquet": benchLakeParquet,
+  "lake-day": benchLakeDay,
   sizes: benchSizes,
 };
 

@@ -40,8 +40,8 @@ export interface RowCompactionSettings {
 /** What holds unless configured otherwise. */
 export const DEFAULT_ROW_COMPACTION: RowCompactionSettings = {
   targetBytes: 24 * 1024 * 1024,
-  smallBytes: 1024 * 1024,
-  fanIn: 4,
+  smallBytes: 8 * 1024 * 1024,
+  fanIn: 2,
   maxGone: 0.05,
 };
 

@@ -31,7 +31,7 @@ export interface CompactionSettings {
 export const DEFAULT_COMPACTION: CompactionSettings = {
   targetBytes: 64 * 1024 * 1024,
   smallBytes: 4 * 1024 * 1024,
-  minSmall: 6,
+  minSmall: 4,
   fanIn: 4,
 };
 

@@ -48,6 +48,8 @@ export interface TableShape {
   readonly manifestBytes: number;
   /** Snapshots that are kept. */
   readonly snapshots: number;
+  /** Bytes of the newest metadata object were none of them kept but the newest. */
+  readonly bareBytes: number;
   /** Objects under its folder. */
   readonly objects: number;
   /** The fastest of some full scans by this process, in milliseconds. */
@@ -174,18 +176,15 @@ export async function lakeDay(day: LakeDay): Promise<LakeDayResult> {
   return { flushes, flushMs, keepMs, compactedBytes, end, fresh };
 }
 
-/** Puts all together that can be, and lets everything go that is not the newest. */
+/** Puts all together that can be; of snapshots those are kept that are kept anyway. */
 async function putTogether(lake: Lake): Promise<void> {
   const target = 64 * 1024 * 1024;
-  const later = { ...lake, now: () => lake.now() + 2 * 3_600_000 };
   for (let passes = 0; passes < 3; passes++) {
-    const { failure } = await maintain(later, {
+    const { failure } = await maintain(lake, {
       changes: { targetBytes: target, smallBytes: target, minSmall: 2, fanIn: 2 },
       rows: { targetBytes: target, smallBytes: target, fanIn: 2, maxGone: 0 },
       maxManifests: 1,
       maxSteps: 100,
-      thinning: { allMs: 0, oftenMs: 0, hourlyMs: 0, dailyMs: 0 },
-      orphanMs: 0,
     });
     if (failure !== undefined) throw failure;
   }
@@ -219,6 +218,7 @@ async function shapeOf(lake: Lake, table: LoadedTable): Promise<TableShape> {
     metadataBytes: manifestBytes + (await readAt(lake, metadataLocation)).length,
     manifestBytes,
     snapshots: metadata.snapshots?.length ?? 0,
+    bareBytes: JSON.stringify({ ...metadata, snapshots: [snapshot], "snapshot-log": [] }).length,
     objects: await count(lake.store, folder),
     scanMs: Math.min(...scans.map(({ ms }) => ms)),
   };
