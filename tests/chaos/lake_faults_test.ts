@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { jsonLakeAdapter } from "@lakesync/adapters/lake";
 import fc from "fast-check";
-import type { MemoryData } from "@lakesync/adapters";
+import {
+  compositeAdapter,
+  fanOutAdapter,
+  memoryAdapter,
+  type MemoryData,
+} from "@lakesync/adapters";
 import { foldedLake, lakeOver, lakeRows, ReadLake } from "../conformance/testing_lake.ts";
 import { ReadJsonLake } from "../conformance/testing_json_lake.ts";
 import { Bed, type Build } from "../conformance/testing_bed.ts";
@@ -43,6 +48,44 @@ async function play(
 Deno.test("G10: whatever fails and ends, a lake holds in the end what the log holds", async () => {
   await fc.assert(
     fc.asyncProperty(life, ([seed, events]) => play(new Bed(seed, lake, BAD), events, check)),
+    { numRuns: 100 },
+  );
+});
+
+const besideDatabase: Build = ({ database, objects, env }) =>
+  compositeAdapter({
+    routes: { lists: database("lists") },
+    default: lakeOver(objects, env.now),
+  });
+
+Deno.test("G10: whatever fails and ends, a lake beside a database holds in the end what the log holds", async () => {
+  const checkBoth = (bed: Bed) =>
+    bed.check(compositeAdapter({
+      routes: { lists: memoryAdapter("lists", bed.data.get("lists")) },
+      default: new ReadLake(lakeOver(bed.objects), bed.objects),
+    }));
+  await fc.assert(
+    fc.asyncProperty(
+      life,
+      ([seed, events]) => play(new Bed(seed, besideDatabase, BAD), events, checkBoth),
+    ),
+    { numRuns: 100 },
+  );
+});
+
+const behindDatabase: Build = ({ database, objects, ...world }) =>
+  fanOutAdapter({
+    primary: database("primary"),
+    secondaries: [lakeOver(objects, world.env.now)],
+    ...world,
+  });
+
+Deno.test("G10: whatever fails and ends, a lake that follows a database holds in the end what that holds", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      life,
+      ([seed, events]) => play(new Bed(seed, behindDatabase, BAD), events, check),
+    ),
     { numRuns: 100 },
   );
 });
