@@ -1,5 +1,5 @@
 /**
- * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules] [flush] [lake-parquet] [lake-day] [sizes]`.
+ * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules] [flush] [lake-parquet] [lake-query] [lake-day] [sizes]`.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import { benchFlush } from "./flush.ts";
 import { benchFlushMysql } from "./flush_mysql.ts";
 import { benchLakeDay } from "./lake_day.ts";
 import { benchLakeParquet } from "./lake_parquet.ts";
+import { benchLakeQuery } from "./lake_query.ts";
 import { benchLatency } from "./latency.ts";
 import { benchPull } from "./pull.ts";
 import { benchPush } from "./push.ts";
@@ -31,6 +32,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
     await benchFlushMysql();
   },
   "lake-parquet": benchLakeParquet,
+  "lake-query": benchLakeQuery,
   "lake-day": benchLakeDay,
   sizes: benchSizes,
 };
