@@ -7,7 +7,18 @@ import {
   memoryAdapter,
   type MemoryData,
 } from "@lakesync/adapters";
-import { foldedLake, lakeOver, lakeRows, ReadLake } from "../conformance/testing_lake.ts";
+import { CatalogError } from "../../adapters/lake/catalog/catalog.ts";
+import { loadTables } from "../../adapters/lake/flush/tables.ts";
+import { mergeLake } from "../../adapters/lake/table/merge_lake.ts";
+import { seenRows } from "../../adapters/lake/table/testing_lake.ts";
+import {
+  foldedLake,
+  lakeOver,
+  lakeRows,
+  PLACE,
+  readingLake,
+  ReadLake,
+} from "../conformance/testing_lake.ts";
 import { ReadJsonLake } from "../conformance/testing_json_lake.ts";
 import { Bed, type Build } from "../conformance/testing_bed.ts";
 import { type Event, life } from "../conformance/testing_lives.ts";
@@ -32,11 +43,14 @@ async function play(
   bed: Bed,
   events: readonly Event[],
   check: (bed: Bed) => Promise<void>,
+  afterPass: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   for (const event of events) {
     if (event.kind === "commit") bed.commit(...event.slices);
-    else if (event.kind === "pass") await bed.pass(2 * event.ms);
-    else if (event.kind === "restore") bed.restore(event.by);
+    else if (event.kind === "pass") {
+      await bed.pass(2 * event.ms);
+      await afterPass();
+    } else if (event.kind === "restore") bed.restore(event.by);
     else if (event.kind === "trim") bed.source.trim(bed.source.seq - event.keep);
     else bed.start();
   }
@@ -48,6 +62,45 @@ async function play(
 Deno.test("G10: whatever fails and ends, a lake holds in the end what the log holds", async () => {
   await fc.assert(
     fc.asyncProperty(life, ([seed, events]) => play(new Bed(seed, lake, BAD), events, check)),
+    { numRuns: 100 },
+  );
+});
+
+/** The rows that a merge makes, and those that it is to make, without nulls. */
+async function checkMerged(bed: Bed): Promise<void> {
+  const merging = readingLake(bed.objects, PLACE);
+  await mergeLake(merging);
+  for (const { id } of bed.source.schema.tables) {
+    const expected = bed.source.rowsNow.filter(({ key, isVisible }) =>
+      key.table === id && isVisible
+    )
+      .map(({ key, cells }) =>
+        [
+          key.rowId,
+          new Map(cells.flatMap(([number, value]) => value === null ? [] : [[number, value]])),
+        ] as const
+      );
+    const isThere = (await loadTables(merging)).rows.has(id);
+    const seen = isThere ? await seenRows(merging, id) : new Map();
+    assert.deepEqual(seen, new Map(expected), "rows that were merged");
+  }
+}
+
+Deno.test("G10: whatever fails and ends, and whenever it is merged, a lake has the log's rows in the end", async () => {
+  await fc.assert(
+    fc.asyncProperty(life, async ([seed, events]) => {
+      const bed = new Bed(seed, lake, BAD);
+      const mergeNow = async () => {
+        // A flush may commit between the reading and the commit of a merge.
+        await mergeLake(readingLake(bed.objects, PLACE)).catch((error: unknown) =>
+          assert.ok(error instanceof CatalogError)
+        );
+      };
+      await play(bed, events, async () => {
+        await check(bed);
+        await checkMerged(bed);
+      }, mergeNow);
+    }),
     { numRuns: 100 },
   );
 });

@@ -59,7 +59,8 @@ export interface LakePlace {
   readonly namespace: string;
 }
 
-const PLACE: LakePlace = { location: LOCATION, namespace: "main" };
+/** Where tests' lakes are. */
+export const PLACE: LakePlace = { location: LOCATION, namespace: "main" };
 
 /** What reads a lake's objects. */
 export function readingLake(store: ObjectStore, { location, namespace }: LakePlace): Lake {
