@@ -12,6 +12,7 @@ import {
   forEachCell,
   type RowChange,
   rowHash,
+  type RowState,
   type Value,
   ZERO_HLC,
 } from "@lakesync/core";
@@ -52,13 +53,24 @@ export class ChunkRows {
 
   /** A row that is in the bucket; undefined when the schema version does not know its table. */
   change(row: ScannedRow): RowChange | undefined {
+    return this.changeOf(row, readRecord(row.data).state);
+  }
+
+  /**
+   * A row that is in the bucket.
+   *
+   * @param row the row
+   * @param state its cells
+   * @returns undefined when the schema version does not know its table
+   */
+  changeOf(row: RowKey, state: RowState): RowChange | undefined {
     const names = this.#names.tableById(row.table);
     if (names === undefined) return undefined;
     const shown = this.#columns(row.table);
     const columns: string[] = [];
     const values: Value[] = [];
     let key = `${row.table}`;
-    forEachCell(readRecord(row.data).state, (id, value) => {
+    forEachCell(state, (id, value) => {
       const column = names.columns[id];
       if (column === undefined || !(shown?.has(id) ?? true)) return;
       columns.push(column.name);
@@ -71,6 +83,23 @@ export class ChunkRows {
       this.#shapes.set(key, shape);
     }
     return { shape, rowId: row.rowId, values };
+  }
+
+  /**
+   * The numbers of the columns whose cells the bucket's rows come with, by table; tables that the
+   * schema version does not know are left out.
+   */
+  columns(): ReadonlyMap<number, ReadonlySet<number>> {
+    const all = new Map<number, ReadonlySet<number>>();
+    for (const name of this.#placed.family.tables.keys()) {
+      const id = this.#catalog.table(name)?.id;
+      const names = id === undefined ? undefined : this.#names.tableById(id);
+      if (id === undefined || names === undefined) continue;
+      const shown = this.#columns(id);
+      const known = names.columns.flatMap((column) => column === undefined ? [] : [column.id]);
+      all.set(id, new Set(known.filter((number) => shown?.has(number) ?? true)));
+    }
+    return all;
   }
 
   #columns(table: number): ReadonlySet<number> | undefined {

@@ -7,11 +7,18 @@
 
 import type { CursorSeal } from "./cursor_seal.ts";
 import { LakeSyncError } from "@lakesync/core";
-import type { BucketRecord, Store } from "../store/store.ts";
+import type { BucketRecord, ReadView, Store } from "../store/store.ts";
 import type { Catalog, CatalogVersion } from "./catalog.ts";
-import { buildSnapshot, readChanges } from "./checkpoint_build.ts";
+import {
+  type BuildContext,
+  buildFromRows,
+  buildSnapshot,
+  readChanges,
+} from "./checkpoint_build.ts";
 import { ChunkRows } from "./checkpoint_chunk.ts";
+import type { RowPlan } from "./checkpoint_rows.ts";
 import type { CheckpointSettings } from "./checkpoint_settings.ts";
+import { RowFinder } from "./checkpoint_source.ts";
 import {
   objectsOf,
   readManifest,
@@ -36,6 +43,12 @@ export interface CheckpointFacts extends Past {
   readonly seal: CursorSeal;
   /** The last commit of the data as it was read. */
   readonly headSeq: number;
+  /**
+   * Tells of the past as it is known in a later read.
+   *
+   * @throws {RulesChanged} when other rules were put in force before it
+   */
+  readonly past: (view: ReadView) => Promise<Past>;
 }
 
 /** A bucket that is served by chunks. */
@@ -51,6 +64,8 @@ interface Entry {
   current: Snapshot;
   /** What is to replace it. */
   next?: Snapshot;
+  /** Whether it is being replaced. */
+  isRenewed: boolean;
   /** Before this time nothing is to replace it, in milliseconds since 1970. */
   retryMs: number;
 }
@@ -76,7 +91,10 @@ function draining(): LakeSyncError {
 /** Keeps the snapshots of one gateway. */
 export class CheckpointHouse {
   readonly #context: HouseContext;
+  readonly #finder: RowFinder;
   readonly #entries = new Map<string, Entry>();
+  /** Entries that are being made, by those who came first. */
+  readonly #entering = new Map<string, Promise<Entry>>();
   readonly #replaced = new Map<Snapshot, number>();
   readonly #work = new Set<Promise<void>>();
   #loading: Promise<void> | undefined;
@@ -86,6 +104,7 @@ export class CheckpointHouse {
 
   constructor(context: HouseContext) {
     this.#context = context;
+    this.#finder = new RowFinder(context);
   }
 
   /** Whether something is built or read. */
@@ -127,18 +146,54 @@ export class CheckpointHouse {
     await this.#loaded(facts);
     this.#dropUnserved(facts);
     const { record } = bucket;
-    const key = entryKey(record.bucket, names.schema.version);
-    let entry = this.#entries.get(key);
-    if (entry === undefined || !this.#usable(entry.current, record, facts)) {
-      if (entry !== undefined) this.#drop(key, entry);
-      entry = { current: this.#begin(bucket, headSeq, names), retryMs: 0 };
-      this.#entries.set(key, entry);
-      this.#build(entry.current, bucket, names, facts);
-    }
+    const entry = await this.#entry(bucket, headSeq, names, facts);
     const { current } = entry;
     await this.#clean(current, record);
     this.#renew(entry, bucket, headSeq, names, facts);
     return current;
+  }
+
+  /** The entry of a bucket; of several callers at once the first one makes it. */
+  async #entry(
+    bucket: ChunkedBucket,
+    headSeq: number,
+    names: CatalogVersion,
+    facts: CheckpointFacts,
+  ): Promise<Entry> {
+    const { record } = bucket;
+    const key = entryKey(record.bucket, names.schema.version);
+    for (;;) {
+      const entering = this.#entering.get(key);
+      if (entering !== undefined) {
+        await entering.catch(() => {});
+        continue;
+      }
+      const entry = this.#entries.get(key);
+      if (entry !== undefined && this.#usable(entry.current, record, facts)) return entry;
+      if (entry !== undefined) this.#drop(key, entry);
+      const entered = this.#enter(key, bucket, headSeq, names, facts)
+        .finally(() => this.#entering.delete(key));
+      this.#entering.set(key, entered);
+      return await this.#track(entered);
+    }
+  }
+
+  async #enter(
+    key: string,
+    bucket: ChunkedBucket,
+    headSeq: number,
+    names: CatalogVersion,
+    facts: CheckpointFacts,
+  ): Promise<Entry> {
+    const plan = await this.#finder.find(bucket, names, facts);
+    const entry = {
+      current: this.#begin(bucket, headSeq, names, plan),
+      isRenewed: false,
+      retryMs: 0,
+    };
+    this.#entries.set(key, entry);
+    void this.#build(entry.current, bucket, names, facts, plan);
+    return entry;
   }
 
   /** Finds the snapshot that a stream was broken off from, and cleans it; undefined when it is gone. */
@@ -198,14 +253,20 @@ export class CheckpointHouse {
     return snapshot.cleanThrough >= horizonSeq || record.seq <= snapshot.cleanThrough;
   }
 
-  #begin({ record }: ChunkedBucket, headSeq: number, names: CatalogVersion): Snapshot {
+  #begin(
+    { record }: ChunkedBucket,
+    headSeq: number,
+    names: CatalogVersion,
+    plan: RowPlan | undefined,
+  ): Snapshot {
     if (this.#closed) throw draining();
     const { bucket, id: bucketId, rows } = record;
     const { version } = names.schema;
     const id = this.#context.env.randomId();
     return new Snapshot(
-      { id, bucket, bucketId, version, seq: headSeq, rows },
+      { id, bucket, bucketId, version, seq: plan?.rows.seq ?? headSeq, rows },
       this.#snapshotContext(id, names),
+      plan && { ...plan, changed: plan.moved.size },
     );
   }
 
@@ -229,6 +290,7 @@ export class CheckpointHouse {
     { placed }: ChunkedBucket,
     names: CatalogVersion,
     facts: CheckpointFacts,
+    plan: RowPlan | undefined,
   ): Promise<void> {
     const { store, settings, env } = this.#context;
     const check = () => {
@@ -238,7 +300,10 @@ export class CheckpointHouse {
     const work = settings.builds.run(async () => {
       const rows = new ChunkRows(facts.catalog, names, placed);
       const { nextTurn } = env;
-      await buildSnapshot(snapshot, { store, settings, rows, nextTurn, check });
+      const context = { store, settings, rows, nextTurn, check };
+      const isBuilt = plan !== undefined &&
+        await this.#buildFrom(plan, snapshot, placed, facts, context);
+      if (!isBuilt) await buildSnapshot(snapshot, context);
       check();
       snapshot.finish();
       await snapshot.keep(facts.lifeAt);
@@ -253,10 +318,30 @@ export class CheckpointHouse {
     return this.#track(work);
   }
 
-  #track(work: Promise<void>): Promise<void> {
-    const tracked = work.finally(() => this.#work.delete(tracked));
-    this.#work.add(tracked);
-    return tracked;
+  /** Builds a snapshot of rows from elsewhere; where that fails it can be built of our own. */
+  async #buildFrom(
+    plan: RowPlan,
+    snapshot: Snapshot,
+    placed: PlacedFamily,
+    { catalog }: CheckpointFacts,
+    context: BuildContext,
+  ): Promise<boolean> {
+    const { bucketId } = snapshot.facts;
+    try {
+      if (await buildFromRows(snapshot, { plan, catalog, placed }, context)) return true;
+      this.#finder.refuse(bucketId, new Error("They are not the rows that the gateway has"));
+    } catch (error) {
+      context.check();
+      this.#finder.refuse(bucketId, error);
+    }
+    await snapshot.restart();
+    return false;
+  }
+
+  #track<T>(work: Promise<T>): Promise<T> {
+    const settled = work.then(() => {}, () => {}).finally(() => this.#work.delete(settled));
+    this.#work.add(settled);
+    return work;
   }
 
   /** Begins to replace a snapshot of which too much has left or changed. */
@@ -269,21 +354,37 @@ export class CheckpointHouse {
   ): void {
     const { settings, env } = this.#context;
     const { current } = entry;
-    if (!current.done || entry.next !== undefined || env.now() < entry.retryMs) return;
+    if (!current.done || entry.isRenewed || env.now() < entry.retryMs) return;
     if (current.changed <= settings.staleShare * current.facts.rows) return;
-    const next = this.#begin(bucket, headSeq, names);
+    entry.isRenewed = true;
+    void this.#track(this.#replaceCurrent(entry, bucket, headSeq, names, facts))
+      .catch((error) => {
+        if (!this.#closed) env.onError?.("A checkpoint's chunks could not be replaced", error);
+      })
+      .finally(() => entry.isRenewed = false);
+  }
+
+  async #replaceCurrent(
+    entry: Entry,
+    bucket: ChunkedBucket,
+    headSeq: number,
+    names: CatalogVersion,
+    facts: CheckpointFacts,
+  ): Promise<void> {
+    const { current } = entry;
+    const plan = await this.#finder.find(bucket, names, facts);
+    const next = this.#begin(bucket, headSeq, names, plan);
     entry.next = next;
-    void this.#build(next, bucket, names, facts).then(() => {
-      delete entry.next;
-      const held = this.#entries.get(entryKey(next.facts.bucket, next.facts.version)) === entry;
-      if (next.failed || !next.done) {
-        entry.retryMs = env.now() + RETRY_MS;
-        return;
-      }
-      if (!held) return this.#replace(next);
-      this.#replace(current);
-      entry.current = next;
-    });
+    await this.#build(next, bucket, names, facts, plan);
+    delete entry.next;
+    const held = this.#entries.get(entryKey(next.facts.bucket, next.facts.version)) === entry;
+    if (next.failed || !next.done) {
+      entry.retryMs = this.#context.env.now() + RETRY_MS;
+      return;
+    }
+    if (!held) return this.#replace(next);
+    this.#replace(current);
+    entry.current = next;
   }
 
   /** Keeps a snapshot for streams that resume, and no longer. */
@@ -314,7 +415,7 @@ export class CheckpointHouse {
     if (this.#closed) return;
     this.#cancelSweep ??= env.setTimer(settings.keepReplacedMs, () => {
       this.#cancelSweep = undefined;
-      this.#track(this.settle());
+      void this.#track(this.settle());
     });
   }
 
@@ -369,7 +470,7 @@ export class CheckpointHouse {
       const key = entryKey(snapshot.facts.bucket, snapshot.facts.version);
       const older = this.#entries.get(key)?.current;
       if (older !== undefined) this.#replace(older);
-      this.#entries.set(key, { current: snapshot, retryMs: 0 });
+      this.#entries.set(key, { current: snapshot, isRenewed: false, retryMs: 0 });
     }
   }
 

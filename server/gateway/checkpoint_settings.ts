@@ -5,6 +5,7 @@
  */
 
 import type { ObjectStore } from "@lakesync/adapters/object-store";
+import type { RowSource } from "./checkpoint_rows.ts";
 
 /** At most so many pieces of work at once; others wait in the order they came. */
 export class Slots {
@@ -52,6 +53,8 @@ export interface CheckpointSettings {
   readonly keepReplacedMs: number;
   /** A longer stream is broken off, so that what is granted is judged anew, in milliseconds. */
   readonly maxStreamMs: number;
+  /** Where the rows of a gateway may be read instead of in its store; nowhere unless given. */
+  readonly rowsOf?: (gatewayId: string) => RowSource | undefined;
 }
 
 /**

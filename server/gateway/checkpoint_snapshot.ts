@@ -84,6 +84,16 @@ export interface SnapshotContext {
   readonly nextRevision: (revision: number) => number;
 }
 
+/** How a snapshot begins that is made of rows from elsewhere. */
+export interface SnapshotStart {
+  /** The head at which the bucket's index was read for it; no chunk has a row that left by then. */
+  readonly headSeq: number;
+  /** The last commit by then through which a row left; the snapshot's seq if none did. */
+  readonly goneSeq: number;
+  /** How many rows have left or changed since the snapshot's seq. */
+  readonly changed: number;
+}
+
 const MANIFEST = "manifest.json";
 
 /** Chunks of a bucket. */
@@ -105,16 +115,27 @@ export class Snapshot {
   #keptThrough = -1;
   #keeping: Promise<void> = Promise.resolve();
   readonly #obsolete: string[] = [];
+  /** Whether chunks that are there are kept back. */
+  #isHeld: boolean;
   /** Streams that read it. */
   readers = 0;
 
-  /** Begins a snapshot that is to be built. */
-  constructor(facts: SnapshotFacts, context: SnapshotContext) {
+  /**
+   * Begins a snapshot that is to be built.
+   *
+   * @param facts what it is of
+   * @param context what it stands on
+   * @param start given where its rows come from elsewhere: no chunk is read until all are there, or
+   * until it is begun anew
+   */
+  constructor(facts: SnapshotFacts, context: SnapshotContext, start?: SnapshotStart) {
     this.facts = facts;
     this.#context = context;
-    this.#cleanThrough = facts.seq;
-    this.#goneSeq = facts.seq;
-    this.#readThrough = facts.seq;
+    this.#cleanThrough = start?.headSeq ?? facts.seq;
+    this.#goneSeq = start?.goneSeq ?? facts.seq;
+    this.#readThrough = start?.headSeq ?? facts.seq;
+    this.#changed = start?.changed ?? 0;
+    this.#isHeld = start !== undefined;
   }
 
   /** Takes up a snapshot that was built before. */
@@ -204,9 +225,21 @@ export class Snapshot {
     this.#move();
   }
 
+  /** Forgets the chunks, none of which was read, and from then on keeps none back. */
+  async restart(): Promise<void> {
+    const before = this.#cleaning;
+    const restarted = before.catch(() => {}).then(() => {
+      this.#chunks.length = 0;
+      this.#isHeld = false;
+    });
+    this.#cleaning = restarted;
+    await restarted;
+  }
+
   /** Says that all chunks are there. */
   finish(): void {
     this.#done = true;
+    this.#isHeld = false;
     this.#left = undefined;
     this.#move();
   }
@@ -262,7 +295,7 @@ export class Snapshot {
 
   /** Whether there is a chunk of that number; waits until that is known. */
   async has(number: number): Promise<boolean> {
-    while (number >= this.#chunks.length) {
+    while (this.#isHeld || number >= this.#chunks.length) {
       if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#done) return false;
       await this.#moved.promise;
