@@ -28,6 +28,8 @@ export class DelegateAdapter implements DatabaseAdapter {
   protected readonly inner: DatabaseAdapter;
 
   /**
+   * Stands before another adapter.
+   *
    * @param name its name, for status and log
    * @param inner the other one
    */

@@ -14,7 +14,7 @@ import {
 import type { Catalog } from "@lakesync/adapters/lake/catalog";
 import { objectCatalog } from "@lakesync/adapters/lake/catalog/object";
 import { restCatalog } from "@lakesync/adapters/lake/catalog/rest";
-import { formatJson } from "@lakesync/adapters/lake/json";
+import { formatJson } from "@lakesync/adapters/lake/iceberg";
 import {
   DEFAULT_MAINTENANCE,
   type Lake,

@@ -14,7 +14,12 @@ export {
   type Refill,
   type TablePair,
 } from "../table/merge.ts";
-export { mergeLake, mergeOne, refillOf } from "../table/merge_lake.ts";
+export { mergeLake } from "../table/merge_lake.ts";
+export type { RewriteSettings } from "../table/rewrite_plan.ts";
+export type { RowFileSettings } from "../table/rewrite_rows.ts";
+export type { Compacted } from "./compact_changes.ts";
+export type { RowCompactionSettings } from "./compact_rows.ts";
+export type { CompactionSettings } from "./compaction_plan.ts";
 export {
   DEFAULT_MAINTENANCE,
   maintain,
@@ -22,6 +27,7 @@ export {
   type MaintenanceSettings,
   type TableMaintenance,
 } from "./maintain.ts";
+export { Reach } from "./reach.ts";
 export {
   DEFAULT_SCHEDULE,
   LakeKeeper,
@@ -30,3 +36,4 @@ export {
   type LakeTableStatus,
   type LakeWork,
 } from "./scheduler.ts";
+export type { Thinning } from "./thinning.ts";
