@@ -90,13 +90,16 @@ export const LAKE: Kind = {
     store: LAKE_STORE,
     catalog: (value, place) => checkKind(value, place, CATALOGS),
     namespace: named(/^\w[\w-]{0,127}$/, "letters, digits, _ and -, and {gateway}"),
-    mergeEveryMs: whole(0),
+    mergeEveryMs: whole(1),
     retentionDays: days,
+    checkpoints: of("boolean"),
     flushFormat: oneOf("iceberg", "json"),
   },
-  together: ({ flushFormat, catalog, mergeEveryMs }, place) => {
+  together: ({ flushFormat, catalog, mergeEveryMs, checkpoints }, place) => {
     if (flushFormat !== "json") return;
-    if (catalog === undefined && mergeEveryMs === undefined) return;
-    throw new UsageError(`${place}.flushFormat json has no tables, so no catalog and no merge`);
+    if (catalog === undefined && mergeEveryMs === undefined && checkpoints === undefined) return;
+    throw new UsageError(
+      `${place}.flushFormat json has no tables, so no catalog, no merge and no checkpoints`,
+    );
   },
 };

@@ -23,6 +23,7 @@ import {
   type MaintenanceSettings,
 } from "@lakesync/adapters/lake/maintain";
 import { openParquetReader, openParquetWriter } from "@lakesync/adapters/lake/parquet";
+import { openRows } from "@lakesync/adapters/lake/rows";
 import type { ObjectStore } from "@lakesync/adapters/object-store";
 import { DENO_ENVIRONMENT } from "../environment.ts";
 import { lakePlace } from "./lake_store.ts";
@@ -202,7 +203,11 @@ function serve(
   const keeper = new LakeKeeper(workshop.lake, env, workOf(spec));
   const status = () => keeper.status;
   const write = formatJson;
-  const hide = lakes.add({ name, gatewayId, namespace, catalog, reading, status, write });
+  const rows = { open: (tables: readonly number[]) => openRows(workshop.lake, tables) };
+  const hide = lakes.add({
+    ...{ name, gatewayId, namespace, catalog, reading, status, write },
+    ...(spec.checkpoints === true ? { rows } : {}),
+  });
   keeper.start();
   return {
     hurry: () => keeper.hurry(),

@@ -62,7 +62,7 @@ const WRONG: readonly (readonly [object, RegExp])[] = [
   ],
   [{ namespace: "a.b" }, /^d\.a\.namespace must be letters/],
   [{ namespace: "{tenant}" }, /^d\.a\.namespace must be letters/],
-  [{ mergeEveryMs: -1 }, /^d\.a\.mergeEveryMs must be a whole number from 0/],
+  [{ mergeEveryMs: 0 }, /^d\.a\.mergeEveryMs must be a whole number from 1/],
   [{ retentionDays: 0 }, /^d\.a\.retentionDays must be a number of days/],
   [{ flushFormat: "csv" }, /^d\.a\.flushFormat must be one of iceberg, json/],
   [{ flushFormat: "json", catalog: rest }, /^d\.a\.flushFormat json has no tables/],

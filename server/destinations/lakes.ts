@@ -8,6 +8,7 @@
 import type { Catalog, LoadedTable } from "@lakesync/adapters/lake/catalog";
 import type { FlushEnvironment } from "@lakesync/adapters/flush";
 import type { LakeStatus } from "@lakesync/adapters/lake/maintain";
+import type { RowSource } from "../gateway/checkpoint_rows.ts";
 
 /** A lake that a gateway flushes to. */
 export interface OpenLake {
@@ -25,6 +26,8 @@ export interface OpenLake {
   readonly status: () => LakeStatus;
   /** Writes metadata as JSON. */
   readonly write: (metadata: LoadedTable["metadata"]) => string;
+  /** Its rows, where checkpoints are to be made of them. */
+  readonly rows?: RowSource;
 }
 
 /** The lakes that are open. */
@@ -45,6 +48,14 @@ export class Lakes {
   /** All of them. */
   all(): readonly OpenLake[] {
     return [...this.#lakes];
+  }
+
+  /** Where the rows of a gateway are that checkpoints are to be made of. */
+  rowsOf(gatewayId: string): RowSource | undefined {
+    for (const lake of this.#lakes) {
+      if (lake.gatewayId === gatewayId && lake.rows !== undefined) return lake.rows;
+    }
+    return undefined;
   }
 }
 

@@ -142,6 +142,8 @@ export interface LakeSpec {
   readonly mergeEveryMs?: number;
   /** How long the tables can be read as they were, in days; 30 unless given. */
   readonly retentionDays?: number;
+  /** Whether first pulls read rows of large buckets here and not in the gateway; false unless given. */
+  readonly checkpoints?: boolean;
   /** `json` writes changes as gzipped JSON and no tables; `iceberg` unless given. */
   readonly flushFormat?: "iceberg" | "json";
 }
