@@ -8,9 +8,12 @@
 import type { LakeTools } from "./tools.ts";
 
 /** The programs that read. */
-export type ReaderName = "pyiceberg" | "duckdb" | "spark";
+export type ReaderName = "pyiceberg" | "duckdb" | "spark" | "clickhouse";
 
-/** All programs that read. */
+/**
+ * The programs that read whatever there is, wherever it is. ClickHouse is not among them: its times
+ * are of 1900 to 2299, bytes are texts to it, and by a REST catalog it reads buckets alone.
+ */
 export const READERS: readonly ReaderName[] = ["pyiceberg", "duckdb", "spark"];
 
 /** Where a table is found. */
@@ -75,6 +78,11 @@ export interface Reader extends AsyncDisposable {
   run(question: Question, statements: readonly string[]): Promise<void>;
   /** Has Spark answer a query with the one value of its first row, as a text. */
   value(question: Question, query: string): Promise<string>;
+}
+
+/** Whether a program can read a table where it is. */
+export function canRead(name: ReaderName, { table, s3 }: Question): boolean {
+  return name !== "clickhouse" || table.kind === "files" || s3 !== undefined;
 }
 
 /** A row in the form of {@linkcode TableRows}. */
@@ -160,6 +168,8 @@ class Process implements Reader {
     // test is to end with nothing under way.
     this.#child = new Deno.Command("sh", {
       args: ["-c", 'exec "$@" 2>"$0"', `${folder}/log`, ...command],
+      // ClickHouse reads what is in its working folder.
+      cwd: "/",
       env: { LC_ALL: "C.UTF-8", TZ: "UTC", PYTHONWARNINGS: "ignore" },
       stdin: "piped",
       stdout: "piped",

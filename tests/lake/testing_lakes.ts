@@ -13,7 +13,10 @@ import type { ObjectStore } from "@lakesync/adapters/object-store";
 import { openFileObjects } from "@lakesync/adapters/object-store/fs";
 import { openS3Objects } from "@lakesync/adapters/object-store/s3";
 import type { Lake } from "../../adapters/lake/flush/lake.ts";
+import { maintain } from "../../adapters/lake/maintain/maintain.ts";
 import { openParquetReader, openParquetWriter } from "../../adapters/lake/parquet/mod.ts";
+import { DEFAULT_MERGE } from "../../adapters/lake/table/merge.ts";
+import { mergeLake } from "../../adapters/lake/table/merge_lake.ts";
 import { startRestCatalog } from "../servers/rest_catalog.ts";
 import { type S3Access, startS3 } from "../servers/s3.ts";
 import type { Question } from "./readers.ts";
@@ -109,6 +112,26 @@ export function siteTest(
       await run(await openSite(tools, site, stack));
     });
   }
+}
+
+/**
+ * Merges and keeps a lake in shape as if its tables were large: files of a few rows, rows that go by
+ * their places, and everything put together again soon. What is kept for readers is as usual.
+ *
+ * @param lake the lake
+ * @param also whether more is done than to merge
+ */
+export async function tend(lake: Lake, also: boolean): Promise<void> {
+  const targetBytes = 20_000;
+  await mergeLake(lake, { ...DEFAULT_MERGE, targetBytes, smallBytes: 0, maxGone: 0.7 });
+  if (!also) return;
+  const levels = { targetBytes, smallBytes: 1_000, fanIn: 2 };
+  const { failure } = await maintain(lake, {
+    changes: { ...levels, minSmall: 2 },
+    rows: { ...levels, maxGone: 0.3 },
+    maxManifests: 2,
+  });
+  if (failure !== undefined) throw failure;
 }
 
 /** What works on the tables of a lake beside the adapter; to be closed. */

@@ -102,12 +102,14 @@ export class Workload {
    *
    * @param commits how many
    * @param size how many changes each has
+   * @param sending is called when all is known and nothing is sent
    */
-  async flush(commits: number, size: number): Promise<void> {
+  async flush(commits: number, size: number, sending: () => void = () => {}): Promise<void> {
     const changes = Array.from({ length: commits }, () => {
       const written = Array.from({ length: size }, () => this.#write());
       return this.#log.commit(...written);
     });
+    sending();
     await this.#log.insert(changes.flat());
   }
 

@@ -6,7 +6,14 @@
  */
 
 import { findS3 } from "../servers/s3.ts";
-import { type Reader, type ReaderName, READERS, startReader } from "./readers.ts";
+import {
+  canRead,
+  type Question,
+  type Reader,
+  type ReaderName,
+  READERS,
+  startReader,
+} from "./readers.ts";
 import { findLakeTools, type LakeTools } from "./tools.ts";
 
 const found = await findLakeTools();
@@ -36,8 +43,8 @@ export function lakeTools(): LakeTools | undefined {
 export interface Readers {
   /** One of them. */
   get(name: ReaderName): Reader;
-  /** All of them. */
-  all(): readonly Reader[];
+  /** All of them; of a question, those that can read what it asks for. */
+  all(question?: Question): readonly Reader[];
 }
 
 /**
@@ -64,7 +71,8 @@ export function useReaders(names: readonly ReaderName[] = READERS): Readers {
   };
   return {
     get,
-    all: () => names.map(get),
+    all: (question) =>
+      names.filter((name) => question === undefined || canRead(name, question)).map(get),
   };
 }
 

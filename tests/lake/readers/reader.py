@@ -1,7 +1,7 @@
-"""Answers questions about Iceberg tables by PyIceberg or by DuckDB, one JSON line for each line on
-the standard input. The forms of both are in readers.ts.
+"""Answers questions about Iceberg tables by PyIceberg, DuckDB or ClickHouse, one JSON line for each
+line on the standard input. The forms of both are in readers.ts.
 
-    python reader.py pyiceberg|duckdb <folder of DuckDB's extensions>
+    python reader.py pyiceberg|duckdb|clickhouse <folder of DuckDB's extensions>
 """
 
 import json
@@ -10,6 +10,7 @@ import struct
 import sys
 
 import pyarrow
+import pyarrow.ipc
 import pyarrow.types as kinds
 
 
@@ -170,8 +171,74 @@ class DuckDB:
         return {"columns": columns, "rows": rows_of(answer.to_arrow_table())}
 
 
+CLICKHOUSE_TYPES = {
+    "Bool": "boolean",
+    "Int32": "int",
+    "Int64": "long",
+    "Float64": "double",
+    "Date32": "date",
+    "DateTime64(6, 'UTC')": "timestamptz",
+    "String": "string",
+}
+
+
+class ClickHouse:
+    def __init__(self):
+        from chdb.session import Session
+
+        self.session = Session()
+        self.session.query("SET allow_database_iceberg = 1")
+
+    def source(self, question):
+        table, s3 = question["table"], question.get("s3")
+        if table["kind"] == "files":
+            place = f'{table["warehouse"]}/{table["namespace"]}/{table["name"]}/'
+            if s3 is None:
+                return f"icebergLocal({literal(place.removeprefix('file://'))})"
+            url = f'{s3["endpoint"]}/{place.removeprefix("s3://")}'
+            keys = f'{literal(s3["accessKeyId"])}, {literal(s3["secretAccessKey"])}'
+            return f"icebergS3({literal(url)}, {keys})"
+        settings = ["catalog_type = 'rest'", "warehouse = 'lake'"]
+        if "token" in table:
+            settings.append(f"auth_header = {literal('Authorization: Bearer ' + table['token'])}")
+        access = ""
+        if s3 is not None:
+            access = f', {literal(s3["accessKeyId"])}, {literal(s3["secretAccessKey"])}'
+            settings.append(f'storage_endpoint = {literal(s3["endpoint"])}')
+        self.session.query("DROP DATABASE IF EXISTS lake")
+        self.session.query(
+            f"CREATE DATABASE lake ENGINE = DataLakeCatalog({literal(table['uri'] + '/v1')}{access})"
+            f" SETTINGS {', '.join(settings)}"
+        )
+        return f'lake.`{table["namespace"]}.{table["name"]}`'
+
+    def answer(self, question):
+        source, settings = self.source(question), ["output_format_arrow_string_as_string = 1"]
+        if "snapshotId" in question:
+            settings.append(f'iceberg_snapshot_id = {question["snapshotId"]}')
+        if "timestampMs" in question:
+            settings.append(f'iceberg_timestamp_ms = {question["timestampMs"]}')
+        end = f"SETTINGS {', '.join(settings)}"
+        if question.get("count"):
+            count = self.session.query(f"SELECT count() FROM {source} {end}", "CSV")
+            return {"count": int(count.bytes())}
+        told = self.session.query(f"DESCRIBE (SELECT * FROM {source}) {end}", "JSONCompact").bytes()
+        columns = []
+        for name, kind, *_ in json.loads(told)["data"]:
+            kind = kind.removeprefix("Nullable(").removesuffix(")") if "Nullable" in kind else kind
+            columns.append([name, CLICKHOUSE_TYPES.get(kind, kind.lower())])
+        answer = self.session.query(f"SELECT * FROM {source} {end}", "Arrow").bytes()
+        return {"columns": columns, "rows": rows_of(pyarrow.ipc.open_file(answer).read_all())}
+
+
+def start(name, extensions):
+    if name == "duckdb":
+        return DuckDB(extensions)
+    return ClickHouse() if name == "clickhouse" else PyIceberg()
+
+
 def main():
-    reader = DuckDB(sys.argv[2]) if sys.argv[1] == "duckdb" else PyIceberg()
+    reader = start(sys.argv[1], sys.argv[2])
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         question = json.loads(line)
