@@ -128,8 +128,11 @@ export async function startServer(
 ): Promise<RunningServer> {
   const { stores, hostname = "127.0.0.1", port = 8787, openAccess = false } = options;
   const { objects = memoryObjects(), checkpointMinRows: minRows } = options;
-  const checkpoints = checkpointSettings(objects, minRows === undefined ? {} : { minRows });
   const lakes = new Lakes();
+  const checkpoints = checkpointSettings(objects, {
+    ...(minRows === undefined ? {} : { minRows }),
+    rowsOf: (gatewayId) => lakes.rowsOf(gatewayId),
+  });
   const destinations = await openDestinations(options, lakes);
   const retention = { ...DEFAULT_RETENTION, ...options.retention };
   const gateways = openGateways(
