@@ -12,7 +12,7 @@ import {
   RULES,
   type Write,
 } from "./testing_checkpoint.ts";
-import type { CopiedRows } from "./testing_rows.ts";
+import type { CopyingSource } from "./testing_rows.ts";
 
 const LISTS = ["a", "b", "c"];
 const USERS = ["ann", "bob"];
@@ -163,7 +163,7 @@ export async function checkSteps(
   world: CheckpointWorld,
   steps: readonly Step[],
   limit: number,
-  source?: CopiedRows,
+  source?: CopyingSource,
 ): Promise<Shown> {
   let resumed = 0;
   const model = new Model();

@@ -22,8 +22,22 @@ interface Copy {
 
 const NOTHING: Copy = { rows: new Map(), seq: 0, through: 0, places: [] };
 
+/** A source that follows a gateway when it is told to. */
+export interface CopyingSource extends RowSource {
+  /** Called before each page; set anew by tests. */
+  onPage: () => Promise<void>;
+  /** How many rows were read. */
+  readonly reads: number;
+  /**
+   * Follows the gateway to where it is now.
+   *
+   * @param isNewer of which rows, where the source can tell; else in part
+   */
+  copy(isNewer?: (rowId: string) => boolean): Promise<void>;
+}
+
 /** Copied rows. */
-export class CopiedRows implements RowSource {
+export class CopiedRows implements CopyingSource {
   #copy: Copy = NOTHING;
   /** How many rows were read. */
   reads = 0;
@@ -94,12 +108,12 @@ export class CopiedRows implements RowSource {
   }
 }
 
-/** A world whose snapshots may be made of copied rows. */
-export interface RowsWorld extends AsyncDisposable {
+/** A world whose snapshots may be made of rows from elsewhere. */
+export interface RowsWorld<Source extends RowSource = CopiedRows> extends AsyncDisposable {
   /** The world. */
   readonly world: CheckpointWorld;
   /** The source of rows. */
-  readonly source: CopiedRows;
+  readonly source: Source;
   /** What the gateway was told of that went wrong. */
   readonly failures: string[];
   /** How many rows the store has read. */
@@ -107,13 +121,28 @@ export interface RowsWorld extends AsyncDisposable {
 }
 
 /** Opens a world with a source that has nothing yet. */
-export async function openRowsWorld(
+export function openRowsWorld(
   settings: Partial<CheckpointSettings> = {},
   stores: StoreFactory = memoryStores(),
 ): Promise<RowsWorld> {
+  return openWorldWith((gateway) => new CopiedRows(gateway), settings, stores);
+}
+
+/**
+ * Opens a world with a source.
+ *
+ * @param open makes the source; it is given what gives the gateway, once that is open
+ * @param settings of checkpoints
+ * @param stores keep the data
+ */
+export async function openWorldWith<Source extends RowSource>(
+  open: (gateway: () => Gateway) => Source,
+  settings: Partial<CheckpointSettings> = {},
+  stores: StoreFactory = memoryStores(),
+): Promise<RowsWorld<Source>> {
   const failures: string[] = [];
   const held: { world?: CheckpointWorld; store?: Store } = {};
-  const source = new CopiedRows(() => {
+  const source = open(() => {
     if (held.world === undefined) throw new Error("The world is not open yet");
     return held.world.gateway;
   });
