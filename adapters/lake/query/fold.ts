@@ -161,18 +161,18 @@ function dateTextSql(sql: string): string {
 function foldColumn(table: LakeTable, column: LakeColumn, i: number): FoldColumn {
   const { number, field } = column;
   const names = [...table.names].filter(([, other]) => other === number).map(([name]) => name);
-  const known = [...names, `#${number}`];
-  const isNamed = `(${known.map((name) => `contains(_changed, '"${name}"')`).join(" OR ")})`;
-  const isWritten = `CASE WHEN lakesync_numbers IS NULL THEN ${isNamed}
-    ELSE list_contains(lakesync_numbers, ${number}) END AND COALESCE(NOT list_contains(lakesync_lost, ${number}), true)`;
+  const named = names.map((name) => `contains(_changed, '"${name}"')`);
+  const isNamed = (op: string) => `(${[op, ...named].join(" OR ")})`;
+  const isWritten = `CASE WHEN lakesync_numbers IS NULL THEN ${isNamed("_op = 'SET'")}
+    ELSE list_contains(lakesync_numbers, ${number}) END
+    AND COALESCE(NOT list_contains(lakesync_lost, ${number}), true)`;
   const found = `json_extract(lakesync_cells, '$[*][2]."${number}"')`;
   const hasCell = `(lakesync_cells IS NOT NULL AND len(${found}) > 0)`;
   const value = valueSql(column);
-  const json = (sql: string) => fromJsonSql(sql, field.type, field.from);
-  const isSet = `CASE WHEN ${PLAIN} THEN _op <> 'UPDATE' OR ${isNamed}
+  const json = fromJsonSql(`${found}[1]`, field.type, field.from);
+  const isSet = `CASE WHEN ${PLAIN} THEN ${isNamed("_op <> 'UPDATE'")}
     ELSE ${REPLACES} OR ${hasCell} OR (${isWritten}) END`;
-  const given = `CASE WHEN ${PLAIN} THEN ${value} WHEN ${hasCell} THEN ${json(`${found}[1]`)}
-    WHEN ${isWritten} THEN ${value}
-    ELSE NULL::${typeSql(field.type)} END`;
+  const given = `CASE WHEN ${PLAIN} THEN ${value} WHEN ${hasCell} THEN ${json}
+    WHEN ${isWritten} THEN ${value} ELSE NULL::${typeSql(field.type)} END`;
   return { value, given, isSet, as: `lakesync_c${i}`, set: `lakesync_s${i}`, name: field.name };
 }
