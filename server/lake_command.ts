@@ -10,7 +10,8 @@ import {
   mergeLake,
   type TableMaintenance,
 } from "@lakesync/adapters/lake/maintain";
-import { openLakeParts, openWorkshop, workOf } from "./destinations/lake_open.ts";
+import { openLakeParts, workable, workOf } from "./destinations/lake_open.ts";
+import { LakeThreads } from "./destinations/lake_threads.ts";
 import type { LakeSpec } from "./destinations/spec.ts";
 import type { LakeMaintainConfig } from "./lake_arguments.ts";
 import { type FolderLock, lockFolder } from "./store/lock.ts";
@@ -74,11 +75,11 @@ async function maintainOne(name: string, spec: LakeSpec, gw: string): Promise<Ma
     return { lines: [`${name}: has no tables, so nothing to do`], isDone: true };
   }
   const parts = openLakeParts(spec, gw);
-  const workshop = openWorkshop(parts);
+  const tools = new LakeThreads().lend();
   try {
-    return await work(name, workshop.lake, spec);
+    return await work(name, workable(parts, tools), spec);
   } finally {
-    await workshop.close();
+    await tools.close();
     await parts.close();
   }
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { openLakeParts } from "./destinations/lake_open.ts";
 import type { LakeSpec } from "./destinations/spec.ts";
 import { maintainLakes } from "./lake_command.ts";
 import { startServer } from "./server.ts";
@@ -68,7 +69,12 @@ Deno.test("lake maintain merges what was flushed, and says what it did", () =>
     } as const;
     const first = await maintainLakes(config);
     assert.equal(first.isDone, true);
-    assert.deepEqual(first.lines[0], "big: 3 changes merged into rows");
+    // The gateway itself has merged the first rows at once.
+    assert.match(first.lines[0] ?? "", /^big: [0-2] changes merged into rows$/);
+    const parts = openLakeParts(lake, "default");
+    const rows = await parts.catalog.load({ namespace: "default", name: "todos" });
+    await parts.close();
+    assert.equal(rows?.snapshot?.summary["total-records"], "3");
     assert.match(first.lines.join("\n"), /^big todos: /m);
     const again = await maintainLakes(config);
     assert.deepEqual(again.lines[0], "big: 0 changes merged into rows");

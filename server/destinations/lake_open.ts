@@ -22,11 +22,11 @@ import {
   type LakeWork,
   type MaintenanceSettings,
 } from "@lakesync/adapters/lake/maintain";
-import { openParquetReader, openParquetWriter } from "@lakesync/adapters/lake/parquet";
 import { openRows } from "@lakesync/adapters/lake/rows";
 import type { ObjectStore } from "@lakesync/adapters/object-store";
 import { DENO_ENVIRONMENT } from "../environment.ts";
 import { lakePlace } from "./lake_store.ts";
+import type { LakeTools, ServerThreads } from "./lake_threads.ts";
 import type { Serving } from "./lakes.ts";
 import type { DestinationContext, LakeSpec } from "./spec.ts";
 
@@ -81,29 +81,18 @@ function restOf({ catalog }: LakeSpec, named: (text: string) => string): Catalog
   });
 }
 
-/** A lake that can be worked on, beside the flush and with threads of its own. */
-export interface Workshop {
-  /** The lake. */
-  readonly lake: Lake;
-  /** Gives back the threads; the parts stay open. */
-  close(): Promise<void>;
-}
-
 /**
- * Makes ready to work on a lake's tables.
+ * A lake whose tables can be worked on.
  *
  * @param parts the lake
+ * @param tools what writes and reads its files
  */
-export function openWorkshop({ store, location, catalog, namespace }: LakeParts): Workshop {
-  const [writer, reader] = [openParquetWriter(), openParquetReader()];
+export function workable(
+  { store, location, catalog, namespace }: LakeParts,
+  { writer, reader }: LakeTools,
+): Lake {
   const { now, nextTurn } = DENO_ENVIRONMENT;
-  return {
-    lake: { store, location, catalog, namespace, writer, reader, now, nextTurn },
-    close: async () => {
-      await writer.close();
-      await reader.close();
-    },
-  };
+  return { store, location, catalog, namespace, writer, reader, now, nextTurn };
 }
 
 /**
@@ -141,12 +130,19 @@ interface Service {
 /** A lake with all that is open for it. */
 class ServedLake extends DelegateAdapter {
   readonly #parts: LakeParts;
+  readonly #tools: LakeTools;
   readonly #service: Service | undefined;
   #isNew = true;
 
-  constructor(inner: DatabaseAdapter, parts: LakeParts, service: Service | undefined) {
+  constructor(
+    inner: DatabaseAdapter,
+    parts: LakeParts,
+    tools: LakeTools,
+    service: Service | undefined,
+  ) {
     super(inner.name, inner);
     this.#parts = parts;
+    this.#tools = tools;
     this.#service = service;
   }
 
@@ -162,6 +158,7 @@ class ServedLake extends DelegateAdapter {
   override async close(): Promise<void> {
     await this.#service?.close();
     await super.close();
+    await this.#tools.close();
     await this.#parts.close();
   }
 }
@@ -171,11 +168,13 @@ class ServedLake extends DelegateAdapter {
  *
  * @param spec what the configuration says
  * @param context what it is for
+ * @param threads what writes and reads files
  * @param serving what a server has for it; it is only written to without
  */
 export function openLake(
   spec: LakeSpec,
   context: DestinationContext,
+  threads: ServerThreads,
   serving?: Serving,
 ): DatabaseAdapter {
   const { name, gatewayId } = context;
@@ -184,11 +183,13 @@ export function openLake(
   const isJson = spec.flushFormat === "json";
   const service = serving === undefined || isJson
     ? undefined
-    : serve(spec, context, parts, serving);
+    : serve(spec, context, parts, threads.upkeep.lend(), serving);
+  const tools = threads.flush.lend();
+  const { writer, reader } = tools;
   const adapter = isJson
     ? jsonLakeAdapter({ name, store, namespace })
-    : lakeAdapter({ name, store, location, catalog, namespace });
-  return new ServedLake(adapter, parts, service);
+    : lakeAdapter({ name, store, location, catalog, namespace, writer, reader });
+  return new ServedLake(adapter, parts, tools, service);
 }
 
 /** Keeps a lake in shape and shows it. */
@@ -196,14 +197,15 @@ function serve(
   spec: LakeSpec,
   { name, gatewayId }: DestinationContext,
   parts: LakeParts,
+  tools: LakeTools,
   { env, lakes }: Serving,
 ): Service {
   const { catalog, namespace, reading } = parts;
-  const workshop = openWorkshop(parts);
-  const keeper = new LakeKeeper(workshop.lake, env, workOf(spec));
+  const lake = workable(parts, tools);
+  const keeper = new LakeKeeper(lake, env, workOf(spec));
   const status = () => keeper.status;
   const write = formatJson;
-  const rows = { open: (tables: readonly number[]) => openRows(workshop.lake, tables) };
+  const rows = { open: (tables: readonly number[]) => openRows(lake, tables) };
   const hide = lakes.add({
     ...{ name, gatewayId, namespace, catalog, reading, status, write },
     ...(spec.checkpoints === true ? { rows } : {}),
@@ -214,7 +216,7 @@ function serve(
     close: async () => {
       hide();
       await keeper.close();
-      await workshop.close();
+      await tools.close();
     },
   };
 }

@@ -54,7 +54,9 @@ async function loadMysql(): Promise<Open<MysqlSpec>> {
 
 async function loadLake(serving: Serving | undefined): Promise<Open<LakeSpec>> {
   const { openLake } = await import("./lake_open.ts");
-  return (spec, context) => openLake(spec, context, serving);
+  const { LakeThreads } = await import("./lake_threads.ts");
+  const threads = { flush: new LakeThreads(), upkeep: new LakeThreads() };
+  return (spec, context) => openLake(spec, context, threads, serving);
 }
 
 async function loadDrivers(
