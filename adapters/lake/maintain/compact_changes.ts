@@ -7,7 +7,7 @@
  */
 
 import type { LoadedTable } from "../catalog/catalog.ts";
-import { concat } from "../columns/mod.ts";
+import { type Column, concat } from "../columns/mod.ts";
 import { writeFile } from "../flush/data_files.ts";
 import type { Lake } from "../flush/lake.ts";
 import { CHANGE_FIELDS, changesSchema, OTHER_FIELDS, parseTable, SEQ } from "../flush/layout.ts";
@@ -108,7 +108,11 @@ async function compactRun(
     batches.push(await readFields(lake, dataFile, fields));
     await lake.nextTurn();
   }
-  const columns = fields.map((_, i) => concat(batches.flatMap((batch) => batch.columns[i] ?? [])));
+  const columns: Column[] = [];
+  for (const i of fields.keys()) {
+    columns.push(concat(batches.flatMap((batch) => batch.columns[i] ?? [])));
+    await lake.nextTurn();
+  }
   const length = batches.reduce((sum, batch) => sum + batch.length, 0);
   batches.length = 0;
   const day = Number(first.dataFile.partition[0]);

@@ -6,7 +6,7 @@
  */
 
 import type { LoadedTable } from "../catalog/catalog.ts";
-import { gather } from "../columns/mod.ts";
+import { type Column, gather } from "../columns/mod.ts";
 import type { Lake } from "../flush/lake.ts";
 import { type LakeTable, parseTable } from "../flush/layout.ts";
 import { PROPERTY } from "../flush/properties.ts";
@@ -18,8 +18,9 @@ import type { ColumnBatch } from "../parquet/parquet.ts";
 import { keysOf } from "../table/find_rows.ts";
 import { type LiveFile, liveFiles, readFields, readGone } from "../table/live_files.ts";
 import { commitPlan } from "../table/merge.ts";
+import { mergeInTurns, Pace } from "../table/pace.ts";
 import { rowsPerFile } from "../table/rewrite_plan.ts";
-import { compareRowKeys } from "../table/row_key.ts";
+import { compareRowKeys, type RowKey } from "../table/row_key.ts";
 import { writeRows } from "../table/write_file.ts";
 import { carriedSummary } from "./commit.ts";
 import { type Compacted, NOT_COMPACTED } from "./compact_changes.ts";
@@ -112,6 +113,13 @@ export async function compactRows(
   return { files: removed.length, into: added.length, bytes };
 }
 
+/** A row of one of the files. */
+interface Placed {
+  readonly batch: number;
+  readonly row: number;
+  readonly key: RowKey;
+}
+
 async function writeTogether(
   lake: Lake,
   { metadata }: LoadedTable,
@@ -120,18 +128,20 @@ async function writeTogether(
   { targetBytes }: RowCompactionSettings,
 ): Promise<readonly DataFile[]> {
   const { fields } = fromTableSchema(currentSchema(metadata));
+  const pace = new Pace(lake.nextTurn);
   const batches: ColumnBatch[] = [];
-  const rows = [];
+  let rows: readonly Placed[] = [];
   for (const [batch, file] of files.entries()) {
     const read = await readFields(lake, file.entry.dataFile, fields);
     const gone = await readGone(lake, file);
-    for (const [row, key] of keysOf(layout, read).entries()) {
-      if (!gone.has(row)) rows.push({ batch, row, key });
+    const own: Placed[] = [];
+    for (const [row, key] of (await keysOf(layout, read, pace)).entries()) {
+      if (!gone.has(row)) own.push({ batch, row, key });
+      if (pace.isOver()) await pace.rest();
     }
+    rows = await mergeInTurns(rows, own, (a, b) => compareRowKeys(a.key, b.key), pace);
     batches.push(read);
-    await lake.nextTurn();
   }
-  rows.sort((a, b) => compareRowKeys(a.key, b.key));
   const known = files.map(({ entry: { dataFile } }) => ({
     bytes: dataFile.fileSizeInBytes,
     rows: dataFile.recordCount,
@@ -142,11 +152,12 @@ async function writeTogether(
   for (let from = 0; from < rows.length; from += each) {
     const part = rows.slice(from, from + each);
     const picks = { batches: part.map(({ batch }) => batch), rows: part.map(({ row }) => row) };
-    const columns = fields.map((_, i) =>
-      gather(batches.flatMap((batch) => batch.columns[i] ?? []), picks)
-    );
+    const columns: Column[] = [];
+    for (const i of fields.keys()) {
+      columns.push(gather(batches.flatMap((batch) => batch.columns[i] ?? []), picks));
+      await pace.rest();
+    }
     added.push(await writeRows(lake, metadata, { fields, length: part.length, columns }));
-    await lake.nextTurn();
   }
   return added;
 }

@@ -23,6 +23,7 @@ import { canonicalValue } from "../flush/values.ts";
 import type { LakeField } from "../iceberg/schema.ts";
 import type { ColumnBatch } from "../parquet/parquet.ts";
 import { NOTHING, RowImages } from "./fold.ts";
+import type { Pace } from "./pace.ts";
 
 /** LakeSync's own columns that the fold reads. */
 export const FOLD_COLUMNS: readonly string[] = [
@@ -121,11 +122,13 @@ export class ChangeFold {
    * Applies the rows of one commit.
    *
    * @param batches its files: rows with the fields of {@linkcode foldFields}
+   * @param pace lets others have their turn
    * @param refill the commit at which rows were filled anew: what is before it is left out
    */
-  apply(batches: readonly ColumnBatch[], refill: number = 0): void {
+  async apply(batches: readonly ColumnBatch[], pace: Pace, refill: number = 0): Promise<void> {
     const opened = batches.map((batch) => this.#open(batch));
     for (const { batch, row } of inOrder(opened)) {
+      if (pace.isOver()) await pace.rest();
       const { values, start, texts, seqs } = batch;
       const read = texts(row);
       const isBefore = read.op === "SET" ? seqs(row) < refill : seqs(row) <= refill;

@@ -9,6 +9,7 @@ import { canonicalValue } from "../flush/values.ts";
 import type { LakeField } from "../iceberg/schema.ts";
 import type { ColumnBatch } from "../parquet/parquet.ts";
 import { cellColumns, ChangeFold, FOLD_COLUMNS, foldFields } from "./apply_changes.ts";
+import { Pace } from "./pace.ts";
 import { BEFORE, NOTHING } from "./fold.ts";
 import { changes, destinationSchema, NUMBERS, placed } from "./testing_history.ts";
 
@@ -49,20 +50,21 @@ function batchOf(given: ReturnType<typeof placed>[]): ColumnBatch {
   };
 }
 
-Deno.test("G10: changes fold to the rows that databases have of them, values in whatever form", () => {
+Deno.test("G10: changes fold to the rows that databases have of them, values in whatever form", async () => {
   const given = fc.array(
     fc.array(
       fc.oneof(changes(1).map((c) => [c, 1] as const), changes(2).map((c) => [c, 2] as const)),
     ),
     { maxLength: 4 },
   );
-  fc.assert(
-    fc.property(given, (batches) => {
+  await fc.assert(
+    fc.asyncProperty(given, async (batches) => {
       const all = batches.map((batch, i) =>
         batch.map(([change, version], n) => placed(change, i + 1, n, version))
       );
+      const pace = new Pace(() => Promise.resolve());
       const fold = new ChangeFold(LAYOUT);
-      for (const batch of all) fold.apply([batchOf(batch)]);
+      for (const batch of all) await fold.apply([batchOf(batch)], pace);
       const sources = fold.sources();
       const position = { seq: 1, lives: [], writer: "" };
       const expected = mergeImages(

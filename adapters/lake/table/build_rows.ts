@@ -11,6 +11,7 @@ import type { LakeField } from "../iceberg/schema.ts";
 import type { ColumnBatch } from "../parquet/parquet.ts";
 import { cellColumns, type ChangeFold } from "./apply_changes.ts";
 import { BEFORE, type RowImages } from "./fold.ts";
+import type { Pace } from "./pace.ts";
 import { columnValueOf, keyOfRowId, type RowKey } from "./row_key.ts";
 
 /** A place that there is not. */
@@ -41,19 +42,24 @@ export interface RowPicks {
  *
  * @param table the table
  * @param fold what was folded
+ * @param pace lets others have their turn
  */
-export function foldedChanges(table: LakeTable, fold: ChangeFold): FoldedChanges {
+export async function foldedChanges(
+  table: LakeTable,
+  fold: ChangeFold,
+  pace: Pace,
+): Promise<FoldedChanges> {
   const { images } = fold;
   const fields = keyFields(table);
-  const keys = images.rowIds.map((rowId) => keyOfRowId(fields, rowId));
-  const keyColumns = fields.map(({ type }, i) => {
-    const builder = columnBuilder(type);
-    for (const key of keys) {
-      const value = key[i];
-      builder.append(value === undefined ? null : columnValueOf(value));
-    }
-    return builder.finish();
-  });
+  const builders = fields.map(({ type }) => columnBuilder(type));
+  const keys: RowKey[] = [];
+  for (const rowId of images.rowIds) {
+    const key = keyOfRowId(fields, rowId);
+    keys.push(key);
+    for (const [i, value] of key.entries()) builders[i]?.append(columnValueOf(value));
+    if (pace.isOver()) await pace.rest();
+  }
+  const keyColumns = builders.map((builder) => builder.finish());
   return { images, sources: fold.sources(), keys, keyColumns };
 }
 
@@ -65,25 +71,32 @@ export function foldedChanges(table: LakeTable, fold: ChangeFold): FoldedChanges
  * @param base rows as they were, with those fields
  * @param folded what changed
  * @param picks which rows
+ * @param pace lets others have their turn
  */
-export function buildRows(
+export async function buildRows(
   table: LakeTable,
   fields: readonly LakeField[],
   base: ColumnBatch | undefined,
   folded: FoldedChanges,
   picks: RowPicks,
-): ColumnBatch {
+  pace: Pace,
+): Promise<ColumnBatch> {
   const length = picks.bases.length;
   const baseColumns = new Map(base?.fields.map(({ id }, i) => [id, base.columns[i]]));
   const sourceOf = sourcesById(table, folded);
-  const columns = fields.map(({ id, type }) => {
+  const columns: Column[] = [];
+  for (const { id, type } of fields) {
     const before = baseColumns.get(id) ?? nullColumn(type, 0);
     const source = sourceOf.get(id);
-    if (source === undefined) return nullColumn(type, length);
+    if (source === undefined) {
+      columns.push(nullColumn(type, length));
+      continue;
+    }
     const [first, second] = source.columns;
     const from = [before, first ?? nullColumn(type, 0), second ?? nullColumn(type, 0)];
-    return gather(from, pickCells(picks, folded.images, source));
-  });
+    columns.push(gather(from, pickCells(picks, folded.images, source)));
+    await pace.rest();
+  }
   return { fields, length, columns };
 }
 

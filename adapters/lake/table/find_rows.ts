@@ -10,11 +10,12 @@ import type { DataFile } from "../iceberg/manifest.ts";
 import { decodeValue, type SingleValue } from "../iceberg/single_value.ts";
 import type { ColumnBatch } from "../parquet/parquet.ts";
 import { type FoldedChanges, keyFields, NONE } from "./build_rows.ts";
+import { type Pace, sortInTurns } from "./pace.ts";
 import { type FileReading, type LiveFile, readFields, readGone } from "./live_files.ts";
 import {
   compareKeyValues,
   compareRowKeys,
-  keysOfColumns,
+  keyReader,
   type KeyValue,
   rowIdOfKey,
   type RowKey,
@@ -36,12 +37,14 @@ export interface TouchedRows {
  * Orders images by their keys.
  *
  * @param folded the images
+ * @param pace lets others have their turn
  */
-export function byKey({ keys }: Pick<FoldedChanges, "keys">): readonly number[] {
-  return keys.map((_, image) => image).sort((a, b) => {
-    const [x, y] = [keys[a], keys[b]];
-    return x === undefined || y === undefined ? 0 : compareRowKeys(x, y);
-  });
+export function byKey(
+  { keys }: Pick<FoldedChanges, "keys">,
+  pace: Pace,
+): Promise<readonly number[]> {
+  const compare = (a: number, b: number) => compareRowKeys(keys[a] ?? [], keys[b] ?? []);
+  return sortInTurns(keys.map((_, image) => image), compare, pace);
 }
 
 /**
@@ -52,6 +55,7 @@ export function byKey({ keys }: Pick<FoldedChanges, "keys">): readonly number[] 
  * @param files its files
  * @param folded the images
  * @param sorted their order, by {@linkcode byKey}
+ * @param pace lets others have their turn
  * @returns the files that have one, in the order given
  */
 export async function findRows(
@@ -60,16 +64,17 @@ export async function findRows(
   files: readonly LiveFile[],
   folded: FoldedChanges,
   sorted: readonly number[],
+  pace: Pace,
 ): Promise<readonly TouchedRows[]> {
   const fields = keyFields(table);
   const touched: TouchedRows[] = [];
   for (const file of files) {
     if (!mayHave(file.entry.dataFile, fields[0], folded, sorted)) continue;
     const batch = await readFields(lake, file.entry.dataFile, fields);
-    const keys = keysOf(table, batch);
+    const keys = await keysOf(table, batch, pace);
     const [low, high] = [keys[0], keys.at(-1)];
     if (low === undefined || high === undefined) continue;
-    const all = imagesOf(keys, folded);
+    const all = await imagesOf(keys, folded, pace);
     if (all.size === 0) continue;
     const gone = await readGone(lake, file);
     const hits = new Map([...all].filter(([row]) => !gone.has(row)));
@@ -83,11 +88,22 @@ export async function findRows(
  *
  * @param table the table
  * @param batch rows that have the key's columns
+ * @param pace lets others have their turn
  */
-export function keysOf(table: LakeTable, batch: ColumnBatch): readonly RowKey[] {
+export async function keysOf(
+  table: LakeTable,
+  batch: ColumnBatch,
+  pace: Pace,
+): Promise<readonly RowKey[]> {
   const byId = new Map(batch.fields.map(({ id }, i) => [id, batch.columns[i]]));
   const columns = keyFields(table).flatMap(({ id }) => byId.get(id) ?? []);
-  return keysOfColumns(columns, batch.length);
+  const read = keyReader(columns);
+  const keys: RowKey[] = [];
+  for (let row = 0; row < batch.length; row++) {
+    keys.push(read(row));
+    if (pace.isOver()) await pace.rest();
+  }
+  return keys;
 }
 
 /**
@@ -95,16 +111,19 @@ export function keysOf(table: LakeTable, batch: ColumnBatch): readonly RowKey[] 
  *
  * @param keys the keys of the rows
  * @param folded the images
+ * @param pace lets others have their turn
  * @returns images by places of rows, ascending
  */
-export function imagesOf(
+export async function imagesOf(
   keys: readonly RowKey[],
   { images }: Pick<FoldedChanges, "images">,
-): ReadonlyMap<number, number> {
+  pace: Pace,
+): Promise<ReadonlyMap<number, number>> {
   const found = new Map<number, number>();
   for (const [row, key] of keys.entries()) {
     const image = images.find(rowIdOfKey(key));
     if (image !== undefined) found.set(row, image);
+    if (pace.isOver()) await pace.rest();
   }
   return found;
 }

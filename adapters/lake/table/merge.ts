@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { FlushPosition, Place } from "../../adapter.ts";
 import { CatalogError, type LoadedTable } from "../catalog/catalog.ts";
 import type { Lake } from "../flush/lake.ts";
 import { type LakeTable, parseTable, SEQ } from "../flush/layout.ts";
@@ -23,6 +24,7 @@ import type { TableUpdate } from "../iceberg/updates.ts";
 import { ChangeFold, foldFields } from "./apply_changes.ts";
 import { foldedChanges } from "./build_rows.ts";
 import { type LiveFile, liveFiles, readFields } from "./live_files.ts";
+import { Pace } from "./pace.ts";
 import {
   DEFAULT_ROW_FILES,
   rewriteRows,
@@ -128,6 +130,7 @@ async function merge(
   const nothing = { changes: 0, rows: 0, isBehind: false, table: rows };
   if (table === undefined) return { ...nothing, isBehind: pending.length > 0 };
   if (pending.length === 0 && !isMoved && branch.isStarted) return nothing;
+  const pace = new Pace(lake.nextTurn);
   const fold = new ChangeFold(table);
   const fields = foldFields(table);
   let commits = 0;
@@ -135,7 +138,7 @@ async function merge(
     if (fold.length >= settings.maxChanges) break;
     const batches = [];
     for (const file of files) batches.push(await readFields(lake, file, fields));
-    fold.apply(batches, standing.refill);
+    await fold.apply(batches, pace, standing.refill);
     commits++;
   }
   const isBehind = commits < pending.length;
@@ -145,7 +148,7 @@ async function merge(
       ? pending[commits - 1]?.sequence ?? standing.sequence
       : changes.metadata["last-sequence-number"],
     position: isBehind && position !== undefined
-      ? { ...position, ...placeBefore(pending[commits]?.files ?? [], position.seq) }
+      ? positionBetween(position, placeBetween(pending.slice(0, commits), pending[commits]))
       : position,
   };
   const touched = fold.images.size;
@@ -180,13 +183,28 @@ async function pendingCommits(
     .map(([sequence, files]) => ({ sequence, files: files.map(({ entry }) => entry.dataFile) }));
 }
 
-/** A place that is before all changes of files: the commit before their lowest. */
-function placeBefore(files: readonly DataFile[], most: number): { seq: number; slice?: never } {
-  const lowest = files.map(({ lowerBounds }) => {
-    const bytes = lowerBounds?.get(SEQ);
-    return bytes === undefined ? 0 : Number(decodeValue("long", bytes));
+function positionBetween(changes: FlushPosition, place: Place): FlushPosition {
+  const { slice: _, lives, ...rest } = changes;
+  return {
+    ...rest,
+    ...place,
+    lives: lives.filter(({ fromSeq }, i) => i === 0 || fromSeq < place.seq),
+  };
+}
+
+/** The place of the last merged change, when there are more: nothing before it is missing. */
+function placeBetween(merged: readonly Commit[], next: Commit | undefined): Place {
+  const [last] = seqsOf(merged.flatMap(({ files }) => files), "upper").sort((a, b) => b - a);
+  const [first] = seqsOf(next?.files ?? [], "lower").sort((a, b) => a - b);
+  if (last === undefined || first === undefined) return { seq: 0 };
+  return first > last ? { seq: last } : { seq: last, slice: 0 };
+}
+
+function seqsOf(files: readonly DataFile[], bound: "lower" | "upper"): number[] {
+  return files.flatMap(({ lowerBounds, upperBounds }) => {
+    const bytes = (bound === "lower" ? lowerBounds : upperBounds)?.get(SEQ);
+    return bytes === undefined ? [] : [Number(decodeValue("long", bytes))];
   });
-  return { seq: Math.max(0, Math.min(most, ...lowest.map((seq) => seq - 1))) };
 }
 
 interface Inputs {
@@ -206,7 +224,8 @@ async function rowChanges(
   const { metadata } = rows;
   const files: readonly LiveFile[] = await liveFiles(lake, metadata, branchOf(metadata, branch));
   const target = { table, metadata, files, hidden: branch.standing.hidden };
-  return await rewriteRows(lake, target, foldedChanges(table, fold), settings);
+  const folded = await foldedChanges(table, fold, new Pace(lake.nextTurn));
+  return await rewriteRows(lake, target, folded, settings);
 }
 
 /** The snapshot that a branch begins with: none before its first merge. */

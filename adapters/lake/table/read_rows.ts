@@ -17,6 +17,7 @@ import { type LakeTables, loadTables, TABLES_AT_ONCE } from "../flush/tables.ts"
 import { keysOf } from "./find_rows.ts";
 import { liveFiles, readFields, readGone } from "./live_files.ts";
 import { refillOf } from "./merge_lake.ts";
+import { Pace } from "./pace.ts";
 import { rowIdOfKey } from "./row_key.ts";
 import { standingOf } from "./standing.ts";
 
@@ -137,7 +138,7 @@ async function* readTable(
   for (const file of await liveFiles(lake, rows.metadata, rows.snapshot)) {
     const batch = await readFields(lake, file.entry.dataFile, fields);
     const gone = await readGone(lake, file);
-    const keys = keysOf(table, batch);
+    const keys = await keysOf(table, batch, new Pace(lake.nextTurn));
     const byId = new Map(batch.fields.map(({ id }, i) => [id, batch.columns[i]]));
     const readers = table.columns.filter(({ isKey }) => !isKey).map((
       { number, field, former },

@@ -45,6 +45,9 @@ export function fateOf(
   return bytes < smallBytes || gone + touched > rows * maxGone ? "rewrite" : "delete";
 }
 
+/** A file has so many rows at most, since they are put together at once. */
+const MAX_ROWS = 250_000;
+
 /**
  * How many rows a new file may have, so that it has about so many bytes.
  *
@@ -60,5 +63,5 @@ export function rowsPerFile(
   const bytes = known.reduce((sum, file) => sum + file.bytes, 0);
   const rows = known.reduce((sum, file) => sum + file.rows, 0);
   const each = rows === 0 ? fallbackBytes : bytes / rows;
-  return Math.max(1, Math.floor(targetBytes / Math.max(each, 0.001)));
+  return Math.min(MAX_ROWS, Math.max(1, Math.floor(targetBytes / Math.max(each, 0.001))));
 }

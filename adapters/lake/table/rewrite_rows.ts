@@ -5,7 +5,7 @@
  * @module
  */
 
-import { gather, isNull, slice } from "../columns/mod.ts";
+import { type Column, gather, isNull, slice } from "../columns/mod.ts";
 import type { LakeTable } from "../flush/layout.ts";
 import { keyAt, readAt } from "../iceberg/lake_files.ts";
 import type { DataFile } from "../iceberg/manifest.ts";
@@ -17,6 +17,7 @@ import type { ColumnBatch } from "../parquet/parquet.ts";
 import { buildRows, type FoldedChanges, keyFields, NONE } from "./build_rows.ts";
 import { byKey, findRows, imagesOf, keysOf, type TouchedRows } from "./find_rows.ts";
 import { type FileReading, type LiveFile, readFields, writeGone } from "./live_files.ts";
+import { mergeInTurns, Pace, sortInTurns } from "./pace.ts";
 import { DEFAULT_REWRITE, fateOf, type RewriteSettings, rowsPerFile } from "./rewrite_plan.ts";
 import { compareRowKeys, type RowKey } from "./row_key.ts";
 import { type FileWriting, writeRows } from "./write_file.ts";
@@ -82,7 +83,8 @@ class Rewriting {
   readonly #folded: FoldedChanges;
   readonly #settings: RowFileSettings;
   readonly #fields: readonly LakeField[];
-  readonly #sorted: readonly number[];
+  readonly #pace: Pace;
+  #sorted: readonly number[] = [];
   readonly #added: DataFile[] = [];
   readonly #removed: DataFile[] = [];
   /** Rows for new files. */
@@ -105,20 +107,22 @@ class Rewriting {
     this.#folded = folded;
     this.#settings = settings;
     this.#fields = fromTableSchema(currentSchema(target.metadata)).fields;
-    this.#sorted = byKey(folded);
+    this.#pace = new Pace(lake.nextTurn);
     this.#isPlaced = new Uint8Array(folded.images.size);
   }
 
   async run(): Promise<RowChanges> {
     const { table, files } = this.#target;
-    const touched = await findRows(this.#lake, table, files, this.#folded, this.#sorted);
+    const [lake, folded, pace] = [this.#lake, this.#folded, this.#pace];
+    this.#sorted = await byKey(folded, pace);
+    const touched = await findRows(lake, table, files, folded, this.#sorted, pace);
     for (const { hits } of touched) for (const image of hits.values()) this.#isPlaced[image] = 1;
     const hidden = await this.#takeHidden();
     for (const rows of touched) {
       if (this.#fate(rows) === "rewrite") await this.#rewrite(rows);
       else await this.#delete(rows);
     }
-    this.#addNew();
+    await this.#addNew();
     await this.#writeShown();
     return { added: this.#added, removed: this.#removed, ...await this.#writeHidden(hidden) };
   }
@@ -132,9 +136,10 @@ class Rewriting {
   async #rewrite({ file, gone, hits, range }: TouchedRows): Promise<void> {
     const { dataFile } = file.entry;
     const base = await readFields(this.#lake, dataFile, this.#fields);
-    const keys = keysOf(this.#target.table, base);
+    const keys = await keysOf(this.#target.table, base, this.#pace);
     const kept: [row: number, image: number][] = [];
     for (let row = 0; row < base.length; row++) {
+      if (this.#pace.isOver()) await this.#pace.rest();
       if (gone.has(row)) continue;
       const image = hits.get(row) ?? NONE;
       if (image === NONE || this.#folded.images.isVisible(image)) kept.push([row, image]);
@@ -142,11 +147,14 @@ class Rewriting {
     const added = this.#newWithin(range).map((image): [number, number] => [NONE, image]);
     const keyOf = ([row, image]: readonly [number, number]) =>
       (row === NONE ? this.#folded.keys[image] : keys[row]) ?? [];
-    const all = mergeSorted(kept, added, (a, b) => compareRowKeys(keyOf(a), keyOf(b)));
+    const compare = (a: readonly [number, number], b: readonly [number, number]) =>
+      compareRowKeys(keyOf(a), keyOf(b));
+    const all = await mergeInTurns(kept, added, compare, this.#pace);
     for (const part of this.#parts(all)) {
-      this.#added.push(await writeRows(this.#lake, this.#target.metadata, this.#build(base, part)));
+      const batch = await this.#build(base, part);
+      this.#added.push(await writeRows(this.#lake, this.#target.metadata, batch));
     }
-    this.#hide(base, hits);
+    await this.#hide(base, hits);
     this.#removed.push(dataFile, ...file.deletes);
   }
 
@@ -160,37 +168,39 @@ class Rewriting {
     const shown = [...hits].filter(([, image]) => this.#folded.images.isVisible(image));
     const isNeeded = [...hits.values()].some((image) => this.#folded.images.needsBefore(image));
     const base = isNeeded ? await readFields(this.#lake, dataFile, this.#fields) : undefined;
-    if (shown.length > 0) this.#keep(this.#shown, base, shown);
-    this.#hide(base, hits);
+    if (shown.length > 0) await this.#keep(this.#shown, base, shown);
+    await this.#hide(base, hits);
   }
 
   /** Keeps what is left of rows that nobody sees. */
-  #hide(base: ColumnBatch | undefined, hits: Iterable<readonly [number, number]>): void {
+  async #hide(
+    base: ColumnBatch | undefined,
+    hits: Iterable<readonly [number, number]>,
+  ): Promise<void> {
     const { images } = this.#folded;
     const left = [...hits].filter(([, image]) =>
       !images.isVisible(image) && (images.needsBefore(image) || images.hasValues(image))
     );
-    if (left.length > 0) this.#keep(this.#hidden, base, left);
+    if (left.length > 0) await this.#keep(this.#hidden, base, left);
   }
 
-  #keep(
+  async #keep(
     list: Built[],
     base: ColumnBatch | undefined,
     rows: readonly (readonly [row: number, image: number])[],
-  ): void {
+  ): Promise<void> {
     const picks = base === undefined ? rows.map(([, image]) => [NONE, image] as const) : rows;
     const keys = rows.map(([, image]) => this.#folded.keys[image] ?? []);
-    list.push({ batch: this.#build(base, picks), keys });
+    list.push({ batch: await this.#build(base, picks), keys });
   }
 
   #build(
     base: ColumnBatch | undefined,
     rows: readonly (readonly [row: number, image: number])[],
-  ): ColumnBatch {
-    return buildRows(this.#target.table, this.#fields, base, this.#folded, {
-      bases: rows.map(([row]) => row),
-      images: rows.map(([, image]) => image),
-    });
+  ): Promise<ColumnBatch> {
+    const picks = { bases: rows.map(([row]) => row), images: rows.map(([, image]) => image) };
+    const { table } = this.#target;
+    return buildRows(table, this.#fields, base, this.#folded, picks, this.#pace);
   }
 
   /** New rows whose keys are in a range; each is given once. */
@@ -208,16 +218,16 @@ class Rewriting {
   }
 
   /** What is left has no row yet. */
-  #addNew(): void {
+  async #addNew(): Promise<void> {
     const left = this.#sorted.filter((image) => this.#isPlaced[image] === 0)
       .map((image): [number, number] => [NONE, image]);
     const shown = left.filter(([, image]) => this.#folded.images.isVisible(image));
-    if (shown.length > 0) this.#keep(this.#shown, undefined, shown);
-    this.#hide(undefined, left);
+    if (shown.length > 0) await this.#keep(this.#shown, undefined, shown);
+    await this.#hide(undefined, left);
   }
 
   async #writeShown(): Promise<void> {
-    const batch = this.#sortedRows(this.#shown);
+    const batch = await this.#sortedRows(this.#shown);
     if (batch === undefined) return;
     const places = Array.from({ length: batch.length }, (_, row) => row);
     for (const part of this.#parts(places)) {
@@ -228,14 +238,20 @@ class Rewriting {
   }
 
   /** Puts rows together, sorted by key. */
-  #sortedRows(built: readonly Built[]): ColumnBatch | undefined {
-    const rows = built.flatMap(({ keys }, batch) => keys.map((key, row) => ({ key, batch, row })));
-    if (rows.length === 0) return undefined;
-    rows.sort((a, b) => compareRowKeys(a.key, b.key));
-    const picks = { batches: rows.map(({ batch }) => batch), rows: rows.map(({ row }) => row) };
-    const columns = this.#fields.map((_, i) =>
-      gather(built.flatMap(({ batch }) => batch.columns[i] ?? []), picks)
+  async #sortedRows(built: readonly Built[]): Promise<ColumnBatch | undefined> {
+    const unsorted = built.flatMap(({ keys }, batch) =>
+      keys.map((key, row) => ({ key, batch, row }))
     );
+    if (unsorted.length === 0) return undefined;
+    const compare = (a: { readonly key: RowKey }, b: { readonly key: RowKey }) =>
+      compareRowKeys(a.key, b.key);
+    const rows = await sortInTurns(unsorted, compare, this.#pace);
+    const picks = { batches: rows.map(({ batch }) => batch), rows: rows.map(({ row }) => row) };
+    const columns: Column[] = [];
+    for (const i of this.#fields.keys()) {
+      columns.push(gather(built.flatMap(({ batch }) => batch.columns[i] ?? []), picks));
+      await this.#pace.rest();
+    }
     return { fields: this.#fields, length: rows.length, columns };
   }
 
@@ -259,19 +275,19 @@ class Rewriting {
     const { hidden, table } = this.#target;
     if (hidden === undefined) return undefined;
     const batch = await this.#lake.reader.read(await readAt(this.#lake, hidden), this.#fields);
-    const keys = keysOf(table, batch);
-    const hits = imagesOf(keys, this.#folded);
+    const keys = await keysOf(table, batch, this.#pace);
+    const hits = await imagesOf(keys, this.#folded, this.#pace);
     const { images } = this.#folded;
     const changed = [...hits].filter(([, image]) => this.#isPlaced[image] === 0);
     for (const [, image] of changed) this.#isPlaced[image] = 1;
     const shown = changed.filter(([, image]) => images.isVisible(image));
-    if (shown.length > 0) this.#keep(this.#shown, batch, shown);
-    this.#hide(batch, changed);
+    if (shown.length > 0) await this.#keep(this.#shown, batch, shown);
+    await this.#hide(batch, changed);
     const left = keys.flatMap((key, row) => hits.has(row) ? [] : [{ key, row }]);
     if (left.length === keys.length) return { batch, keys };
     this.#isHiddenLess = true;
     const rows = left.map(({ row }): [number, number] => [row, NONE]);
-    return { batch: this.#build(batch, rows), keys: left.map(({ key }) => key) };
+    return { batch: await this.#build(batch, rows), keys: left.map(({ key }) => key) };
   }
 
   async #writeHidden(
@@ -284,7 +300,7 @@ class Rewriting {
     const isSame = !this.#isHiddenLess && added.length === 0;
     if (isSame) return { hidden, hiddenRows: undefined };
     const all = before === undefined ? added : [before, ...added];
-    const batch = this.#sortedRows(all);
+    const batch = await this.#sortedRows(all);
     if (batch === undefined) return { hidden: undefined, hiddenRows: 0 };
     const name = `${metadata.location}/data/hidden-${crypto.randomUUID()}.parquet`;
     const text = schemaText({ fields: this.#fields });
@@ -328,22 +344,4 @@ function withCells(
 function rowsOf(batch: ColumnBatch, from: number, to: number): ColumnBatch {
   const columns = batch.columns.map((column) => slice(column, from, to));
   return { fields: batch.fields, length: to - from, columns };
-}
-
-/** Merges two sorted lists. */
-function mergeSorted<T>(
-  a: readonly T[],
-  b: readonly T[],
-  compare: (x: T, y: T) => number,
-): readonly T[] {
-  if (b.length === 0) return a;
-  const all: T[] = [];
-  let at = 0;
-  for (const item of a) {
-    for (let next = b[at]; next !== undefined && compare(next, item) < 0; next = b[++at]) {
-      all.push(next);
-    }
-    all.push(item);
-  }
-  return [...all, ...b.slice(at)];
 }

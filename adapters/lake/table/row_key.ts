@@ -51,11 +51,11 @@ export function rowIdOfKey(key: RowKey): string {
  * Reads keys out of their columns.
  *
  * @param columns the key's columns, in the order of the primary key
- * @param length how many rows
+ * @returns the key of a row, by its place
  */
-export function keysOfColumns(columns: readonly Column[], length: number): readonly RowKey[] {
+export function keyReader(columns: readonly Column[]): (row: number) => RowKey {
   const readers = columns.map(readerOf);
-  return Array.from({ length }, (_, row) => readers.map((read) => read(row)));
+  return (row) => readers.map((read) => read(row));
 }
 
 /**

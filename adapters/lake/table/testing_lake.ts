@@ -19,6 +19,7 @@ import { lakeLocation } from "../location.ts";
 import { openParquetReader, openParquetWriter } from "../parquet/mod.ts";
 import { keysOf } from "./find_rows.ts";
 import { liveFiles, readFields, readGone } from "./live_files.ts";
+import { Pace } from "./pace.ts";
 import { rowIdOfKey } from "./row_key.ts";
 
 /** A lake, and a destination that writes to it. */
@@ -74,12 +75,13 @@ export async function seenRows(lake: Lake, id: number): Promise<ReadonlyMap<stri
   if (rows === undefined) throw new Error("There is no such table");
   const table = parseTable(rows.metadata.properties?.[PROPERTY.table] ?? "");
   const { fields } = rowsSchema(table);
+  const pace = new Pace(lake.nextTurn);
   const seen = new Map<string, SeenRow>();
   for (const file of await liveFiles(lake, rows.metadata, rows.snapshot)) {
     const batch = await readFields(lake, file.entry.dataFile, fields);
     const gone = await readGone(lake, file);
     const at = new Map(fields.map(({ id }, i) => [id, batch.columns[i]]));
-    for (const [row, key] of keysOf(table, batch).entries()) {
+    for (const [row, key] of (await keysOf(table, batch, pace)).entries()) {
       if (gone.has(row)) continue;
       const rowId = rowIdOfKey(key);
       if (seen.has(rowId)) throw new Error(`Row ${rowId} is there twice`);

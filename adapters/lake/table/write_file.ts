@@ -13,7 +13,7 @@ import { schemaText } from "../iceberg/schema_json.ts";
 import type { ColumnBatch } from "../parquet/parquet.ts";
 
 /** What writes files. */
-export type FileWriting = Pick<Lake, "store" | "location" | "writer">;
+export type FileWriting = Pick<Lake, "store" | "location" | "writer" | "nextTurn">;
 
 /**
  * Writes rows, sorted by key, under a name that no other file has. Nothing names it until a commit
