@@ -84,6 +84,7 @@ class PyIceberg:
         return {"columns": columns, "rows": rows_of(scan.to_arrow())}
 
 
+RETRIES = 20
 DUCKDB_TYPES = {
     "BOOLEAN": "boolean",
     "INTEGER": "int",
@@ -156,6 +157,16 @@ class DuckDB:
         return ".".join(names) + at
 
     def answer(self, question):
+        """Asks again when version-hint.text was written between the two requests it is read by."""
+        for _ in range(RETRIES):
+            try:
+                return self.once(question)
+            except Exception as error:
+                if "version-hint.text" not in str(error) or "ETag" not in str(error):
+                    raise
+        return self.once(question)
+
+    def once(self, question):
         if s3 := question.get("s3"):
             self.use_s3(s3)
         source = self.source(question)
