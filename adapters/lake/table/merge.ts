@@ -48,7 +48,7 @@ export interface MergeSettings extends RowFileSettings {
 }
 
 /** What holds unless configured otherwise. */
-export const DEFAULT_MERGE: MergeSettings = { ...DEFAULT_ROW_FILES, maxChanges: 200_000 };
+export const DEFAULT_MERGE: MergeSettings = { ...DEFAULT_ROW_FILES, maxChanges: 50_000 };
 
 /** The two tables of a synced table. */
 export interface TablePair {

@@ -46,7 +46,7 @@ export function fateOf(
 }
 
 /** A file has so many rows at most, since they are put together at once. */
-const MAX_ROWS = 250_000;
+const MAX_ROWS = 128_000;
 
 /**
  * How many rows a new file may have, so that it has about so many bytes.
