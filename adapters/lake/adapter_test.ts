@@ -152,6 +152,66 @@ Deno.test("G10: a write of a flusher that is gone fails when it arrives after an
   await second.close();
 });
 
+/** A lake whose table of notes has two commits, of which its position says nothing. */
+async function aheadByTwo(objects: ObjectStore): Promise<DatabaseAdapter> {
+  const adapter = await begun(objects);
+  await adapter.close();
+  const store: ObjectStore = {
+    putObject: (key, bytes) => objects.putObject(key, bytes),
+    getObject: (key, range) => objects.getObject(key, range),
+    headObject: (key) => objects.headObject(key),
+    listObjects: (folder) => objects.listObjects(folder),
+    deleteObject: (key) => objects.deleteObject(key),
+    deleteObjects: (keys) => objects.deleteObjects(keys),
+    createObject: (key, bytes) =>
+      key.includes("lakesync_position")
+        ? Promise.reject(new Error("No answer"))
+        : objects.createObject(key, bytes),
+  };
+  const cut = open(store);
+  const changes = [change(1, "r", { n: 1 }), change(2, "r", { n: 2 })];
+  await assert.rejects(insert(cut, at(2), ...changes), { retry: "later" });
+  await cut.close();
+  const again = open(objects);
+  assert.deepEqual(await again.position(), { ...at(0), ahead: [{ seq: 2, lives: at(2).lives }] });
+  return again;
+}
+
+const SET: RowEffect = {
+  key: { table: 1, rowId: "r" },
+  isVisible: true,
+  replaces: true,
+  cells: [[2, 1]],
+};
+
+Deno.test("a table that is ahead takes no row of an older place, and no change twice", async () => {
+  const store = memoryObjects();
+  const adapter = await aheadByTwo(store);
+  const changes = [change(1, "r", { n: 1 })];
+  await adapter.insertDeltas({ from: at(0), to: at(1), rows: [SET], changes, isWhole: true });
+  assert.equal(await rowsIn(store, "notes__changes"), 2);
+  assert.deepEqual(await adapter.position(), { ...at(1), ahead: [{ seq: 2, lives: at(2).lives }] });
+  const rest = [change(2, "r", { n: 2 }), change(3, "r", { n: 3 })];
+  await adapter.insertDeltas({ from: at(1), to: at(3), rows: [SET], changes: rest, isWhole: true });
+  assert.equal(await rowsIn(store, "notes__changes"), 4);
+  assert.deepEqual(await adapter.position(), at(3));
+  await adapter.close();
+});
+
+Deno.test("a table that is ahead goes back when rows are filled", async () => {
+  const store = memoryObjects();
+  const adapter = await aheadByTwo(store);
+  const start = { ...at(0), filled: "", floor: 0 };
+  await adapter.refill({ from: at(0), to: start });
+  const changes = [change(1, "r", { n: 1 })];
+  const to = { ...at(1), filled: "x", floor: 0 };
+  await adapter.insertDeltas({ from: start, to, rows: [SET], changes, isWhole: true });
+  assert.equal(await rowsIn(store, "notes__changes"), 2);
+  assert.deepEqual(await adapter.position(), to);
+  assert.deepEqual(await adapter.unsettled(9), []);
+  await adapter.close();
+});
+
 Deno.test("a flush goes on when maintenance commits to a table at the same time", async () => {
   const store = memoryObjects();
   const adapter = await begun(store);
