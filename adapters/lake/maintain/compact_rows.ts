@@ -108,7 +108,7 @@ export async function compactRows(
     summary: carriedSummary(table),
   });
   // Rows may have been deleted from these files since, so it is to be done anew then.
-  await commitPlan(lake, table, plan, []);
+  await commitPlan(lake, table, plan, [], added.map(({ filePath }) => filePath));
   const bytes = chosen.reduce((sum, { entry }) => sum + entry.dataFile.fileSizeInBytes, 0);
   return { files: removed.length, into: added.length, bytes };
 }

@@ -11,6 +11,7 @@ import { CatalogError, type LoadedTable } from "../catalog/catalog.ts";
 import type { Lake } from "../flush/lake.ts";
 import { type LakeTable, parseTable, SEQ } from "../flush/layout.ts";
 import { positionOf, PROPERTY } from "../flush/properties.ts";
+import { keyAt } from "../iceberg/lake_files.ts";
 import type { DataFile } from "../iceberg/manifest.ts";
 import { MAIN, type Snapshot, snapshotOfRef, type TableMetadata } from "../iceberg/metadata.ts";
 import { decodeValue } from "../iceberg/single_value.ts";
@@ -257,7 +258,12 @@ async function commitRows(
   const plan = hasFiles
     ? await overwriteFiles(lake, rows.metadata, changed, options)
     : await emptySnapshot(lake, rows.metadata, options);
-  return await commitPlan(lake, rows, plan, [{ action: "set-properties", updates: properties }]);
+  const written = [...changed?.added.map(({ filePath }) => filePath) ?? []];
+  if (changed?.hidden !== undefined && changed.hidden !== before.hidden) {
+    written.push(changed.hidden);
+  }
+  const update = { action: "set-properties", updates: properties } as const;
+  return await commitPlan(lake, rows, plan, [update], written);
 }
 
 /** Shows the rows that were made anew in the place of those before. */
@@ -280,19 +286,30 @@ async function moveToNext(lake: Lake, rows: LoadedTable): Promise<LoadedTable> {
   ]);
 }
 
-/** Commits a snapshot; what was written for one that was not made is removed. */
+/**
+ * Commits a snapshot; when another commit was first, what was written for it is removed.
+ *
+ * @param lake the lake
+ * @param base the table it was made of
+ * @param plan the snapshot
+ * @param updates what else changes
+ * @param written locations of files that nothing names without the commit
+ * @throws {CatalogError} when it was not committed, or that is not known; nothing is removed then
+ */
 export async function commitPlan(
   lake: Lake,
   base: LoadedTable,
   plan: SnapshotPlan,
   updates: readonly TableUpdate[],
+  written: readonly string[] = [],
 ): Promise<LoadedTable> {
   for (const { key, bytes } of plan.objects) await lake.store.putObject(key, bytes);
   try {
     return await lake.catalog.commit(base, [...plan.updates, ...updates]);
   } catch (error) {
     if (error instanceof CatalogError && error.failure === "conflict") {
-      await lake.store.deleteObjects(plan.objects.map(({ key }) => key));
+      const files = written.map((location) => keyAt(lake, location));
+      await lake.store.deleteObjects([...plan.objects.map(({ key }) => key), ...files]);
     }
     throw error;
   }

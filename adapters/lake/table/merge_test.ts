@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { type Catalog, CatalogError } from "../catalog/catalog.ts";
 import { positionOf } from "../flush/properties.ts";
 import { loadTables } from "../flush/tables.ts";
 import { DEFAULT_MERGE, mergeTable } from "./merge.ts";
@@ -83,3 +84,32 @@ Deno.test("rows are seen as before while they are filled, and those the gateway 
   assert.deepEqual([...(await seenRows(test.lake, TABLE)).keys()], ['["b",1]']);
   await test.close();
 });
+
+Deno.test("a merge that loses against another commit leaves nothing behind", async () => {
+  const test = openTestLake();
+  const { lake } = test;
+  const gateway = new TestGateway(test.adapter);
+  await gateway.begin();
+  await gateway.flush([[INSERT]], false);
+  const keys = async () => (await Array.fromAsync(lake.store.listObjects(""))).map((o) => o.key);
+  const before = await keys();
+  const commit = () => Promise.reject(new CatalogError("conflict", "Another one was first"));
+  const { catalog } = lake;
+  const losing = { ...lake, catalog: { ...methodsOf(catalog), commit } };
+  await assert.rejects(mergeLake(losing), CatalogError);
+  assert.deepEqual(await keys(), before);
+  await mergeLake(lake);
+  assert.deepEqual(await seenRows(lake, TABLE), gateway.visible);
+  await test.close();
+});
+
+function methodsOf(catalog: Catalog): Catalog {
+  return {
+    list: (namespace) => catalog.list(namespace),
+    load: (table) => catalog.load(table),
+    create: (table, metadata) => catalog.create(table, metadata),
+    commit: (base, updates) => catalog.commit(base, updates),
+    rename: (from, to) => catalog.rename(from, to),
+    close: () => catalog.close(),
+  };
+}
