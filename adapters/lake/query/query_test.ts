@@ -5,6 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { memoryObjects } from "../../object-store/memory.ts";
 import type { ObjectStore } from "../../object-store/object_store.ts";
+import { Turns } from "../../lifecycle/turns.ts";
 import { loadTables } from "../flush/tables.ts";
 import { mergeLake } from "../table/merge_lake.ts";
 import { TestGateway } from "../table/testing_gateway.ts";
@@ -87,6 +88,56 @@ Deno.test("G10: each moment is answered exactly, however far it is flushed and m
   );
 });
 
+/** A store whose readers are told of before each object that is read. */
+function watched(store: ObjectStore, reading: (key: string) => void | Promise<void>): ObjectStore {
+  return {
+    putObject: (...args) => store.putObject(...args),
+    createObject: (...args) => store.createObject(...args),
+    headObject: (...args) => store.headObject(...args),
+    listObjects: (...args) => store.listObjects(...args),
+    deleteObject: (...args) => store.deleteObject(...args),
+    deleteObjects: (...args) => store.deleteObjects(...args),
+    getObject: async (key, range) => {
+      await reading(key);
+      return await store.getObject(key, range);
+    },
+  };
+}
+
+Deno.test("G10: who asks while it is flushed and merged sees the rows of one commit", () =>
+  withLog(async (lake, log, store) => {
+    let steps = 0;
+    const turns = new Turns();
+    const step = async () => {
+      const id = (by: number) => String.fromCharCode(97 + steps * by % 6);
+      const given = [change("INSERT", id(1), { name: `${steps}` }), change("UPDATE", id(5), {})];
+      steps++;
+      log.commit(given);
+      await log.flush();
+      if (steps % 3 === 0) await mergeLake(lake.lake, SMALL);
+    };
+    await step();
+    // The lake changes between two reads of whoever asks, earlier or later.
+    for (let every = 1; every <= 8; every++) {
+      let reads = 0;
+      const changing = watched(store, async () => {
+        if (reads++ % every === every - 1 && reads < 12) await turns.take(step);
+      });
+      const query = asked(lake, { store: changing });
+      try {
+        const { rows, seq } = await query.query("SELECT id, name FROM tasks ORDER BY id");
+        const expected = [...log.rowsAfter(seq)].map(([key, cells]) => [
+          JSON.parse(key)[0],
+          cells.get(3) ?? null,
+        ]);
+        assert.deepEqual(rows, expected, `after ${seq}`);
+        assert.ok(seq < log.seq, "Nothing changed while it was read");
+      } finally {
+        await query.close();
+      }
+    }
+  }));
+
 Deno.test("G10: after restores and refills the rows are the gateway's, large commits whole", async () => {
   const step = fc.oneof(
     fc.tuple(fc.constant("flush" as const), fc.array(changes(1), { maxLength: 5 })),
@@ -108,6 +159,7 @@ Deno.test("G10: after restores and refills the rows are the gateway's, large com
           if (what === "rewind") await gateway.rewind(2);
           if (what === "refill") await gateway.refill(given);
           if (what === "merge") await mergeLake(test.lake, SMALL);
+          await askRows(query);
         }
         await gateway.settle();
         const byId = [...gateway.visible].sort(([a], [b]) => a < b ? -1 : 1);
@@ -324,19 +376,9 @@ Deno.test("history tells who changed which cell of a row when", () =>
 Deno.test("objects that are in no folder are copied once, into no more than is allowed", () =>
   withLog(async (lake, log, store) => {
     let fetched = 0;
-    const counting: ObjectStore = {
-      ...store,
-      putObject: (...args) => store.putObject(...args),
-      createObject: (...args) => store.createObject(...args),
-      headObject: (...args) => store.headObject(...args),
-      listObjects: (...args) => store.listObjects(...args),
-      deleteObject: (...args) => store.deleteObject(...args),
-      deleteObjects: (...args) => store.deleteObjects(...args),
-      getObject: (key, range) => {
-        if (key.endsWith(".parquet")) fetched++;
-        return store.getObject(key, range);
-      },
-    };
+    const counting = watched(store, (key) => {
+      if (key.endsWith(".parquet")) fetched++;
+    });
     for (const id of ["a", "b"]) {
       log.commit([change("INSERT", id, { name: id })]);
       await log.flush();
