@@ -11,6 +11,7 @@ import type { ScanPosition, Store } from "../store/store.ts";
 import { BucketSums, sumsOf } from "./bucket_sums.ts";
 import type { Catalog } from "./catalog.ts";
 import { type ChunkRows, rowName, writeChunk, writeIndex } from "./checkpoint_chunk.ts";
+import { written } from "./checkpoint_forms.ts";
 import { isSame, type RowPlan, type SourceRow, stateOf } from "./checkpoint_rows.ts";
 import type { CheckpointSettings } from "./checkpoint_settings.ts";
 import type { BucketChanges, Snapshot } from "./checkpoint_snapshot.ts";
@@ -142,7 +143,7 @@ export async function buildFromRows(
         const key = { table, rowId: row.rowId };
         const name = rowName(key);
         if (plan.moved.has(name)) continue;
-        const state = stateOf(row);
+        const state = stateOf(written(row, plan.digits.get(table)));
         const reader = rowReader(newest, row.rowId, state);
         const places = placementsOf([placed], newest.table.name, reader);
         if (!places.some(({ id }) => id === bucketId)) continue;

@@ -10,6 +10,7 @@ import { readSnapshot } from "../store/snapshot.ts";
 import type { BucketRecord, ReadView, ScanPosition, Store } from "../store/store.ts";
 import { BucketSums, sumsOf } from "./bucket_sums.ts";
 import { rowName } from "./checkpoint_chunk.ts";
+import { type ColumnsByTable, type Digits, Samples } from "./checkpoint_forms.ts";
 import type { Past } from "./pull.ts";
 import { readRecord } from "./record.ts";
 import type { PlacedFamily } from "./rule_book.ts";
@@ -61,6 +62,8 @@ export interface RowPlan {
   readonly moved: ReadonlySet<string>;
   /** What all other rows of the bucket come to. */
   readonly sums: BucketSums;
+  /** How times and decimals are written, by table. */
+  readonly digits: ReadonlyMap<number, Digits>;
 }
 
 /** What a plan is made by. */
@@ -71,10 +74,15 @@ export interface PlanContext {
   readonly past: (view: ReadView) => Promise<Past>;
   /** When more rows have moved, the gateway's own are read. */
   readonly maxMoved: number;
+  /** The columns whose values have several texts. */
+  readonly columnsOfDigits: ColumnsByTable;
 }
 
 /** Rows of the index that are read at once. */
 const PAGE = 1_000;
+
+/** So many rows are looked at to see how values are written, beside those that moved. */
+const SAMPLES = 100;
 
 /**
  * Tells whether the rows of a source can stand for the gateway's own, and with which exceptions.
@@ -90,7 +98,7 @@ export async function planRows(
   rows: SourceRows,
   bucket: number,
   { liveSeq = Infinity }: PlacedFamily,
-  { store, past, maxMoved }: PlanContext,
+  { store, past, maxMoved, columnsOfDigits }: PlanContext,
 ): Promise<RowPlan | undefined> {
   return await readSnapshot(store, async (view) => {
     const { horizonSeq, isOurs } = await past(view);
@@ -103,9 +111,20 @@ export async function planRows(
     if (!places.every((place) => isOurs(place.life, place.seq))) return undefined;
     const [record] = await view.buckets([bucket]);
     if (record === undefined) return undefined;
-    const moved = await readMoved(view, record, seq, maxMoved);
-    return moved && { rows, headSeq, ...moved };
+    const samples = new Samples(columnsOfDigits);
+    const moved = await readMoved(view, record, seq, { most: maxMoved, samples });
+    if (moved === undefined) return undefined;
+    if (samples.isNeeded) await readSamples(view, bucket, samples);
+    const digits = samples.digits();
+    return digits && { rows, headSeq, ...moved, digits };
   });
+}
+
+/** Looks at the rows that have not changed for longest. */
+async function readSamples(view: ReadView, bucket: number, samples: Samples): Promise<void> {
+  const after = { seq: 0, tie: "" };
+  const { rows } = await view.scan({ bucket, gone: false, after, limit: SAMPLES });
+  for (const { table, data } of rows) samples.add(table, readRecord(data).state);
 }
 
 /** Reads what has moved in a bucket after a commit; undefined when that is too much. */
@@ -113,7 +132,7 @@ async function readMoved(
   view: ReadView,
   { bucket, data }: BucketRecord,
   seq: number,
-  most: number,
+  { most, samples }: { readonly most: number; readonly samples: Samples },
 ): Promise<Pick<RowPlan, "moved" | "sums" | "goneSeq"> | undefined> {
   const moved = new Set<string>();
   const sums = new BucketSums(data);
@@ -125,8 +144,13 @@ async function readMoved(
       for (const row of page.rows) {
         moved.add(rowName(row));
         after = row.position;
-        if (gone) goneSeq = row.position.seq;
-        else sums.change(row.table, sumsOf(row.rowId, readRecord(row.data).state), undefined);
+        if (gone) {
+          goneSeq = row.position.seq;
+          continue;
+        }
+        const { state } = readRecord(row.data);
+        samples.add(row.table, state);
+        sums.change(row.table, sumsOf(row.rowId, state), undefined);
       }
       if (moved.size > most) return undefined;
       complete = page.complete || page.rows.length === 0;
@@ -156,7 +180,7 @@ export function stateOf({ cells }: SourceRow): RowState {
 export function isSame(
   found: BucketSums,
   wanted: BucketSums,
-  columns: ReadonlyMap<number, Iterable<number>>,
+  columns: ColumnsByTable,
 ): boolean {
   const [ours, theirs] = [new Map(wanted.tables()), new Map(found.tables())];
   for (const [table, numbers] of columns) {

@@ -5,6 +5,8 @@
  */
 
 import type { CatalogVersion } from "./catalog.ts";
+import { ChunkRows } from "./checkpoint_chunk.ts";
+import { columnsOfDigits } from "./checkpoint_forms.ts";
 import { planRows, type RowPlan, type RowSource } from "./checkpoint_rows.ts";
 import type { CheckpointFacts, ChunkedBucket, HouseContext } from "./checkpoint_house.ts";
 import { RulesChanged } from "./scope.ts";
@@ -75,19 +77,18 @@ export class RowFinder {
     { catalog, book, past }: CheckpointFacts,
   ): Promise<RowPlan | undefined> {
     const { store, settings } = this.#context;
-    const tables: number[] = [];
-    for (const name of placed.family.tables.keys()) {
-      // Rows of such tables are not in the gateway, or no longer change in it.
-      if (book.active.modeOf(name) === "upload-only") return undefined;
-      const id = catalog.table(name)?.id;
-      if (id === undefined) return undefined;
-      if (names.tableById(id) !== undefined) tables.push(id);
-    }
-    const rows = await this.#within(source.open(tables));
+    // Rows of such tables are not in the gateway, or no longer change in it.
+    const isUploaded = (name: string) => book.active.modeOf(name) === "upload-only";
+    if (placed.family.tables.keys().some(isUploaded)) return undefined;
+    const columns = new ChunkRows(catalog, names, placed).columns();
+    const rows = await this.#within(source.open([...columns.keys()]));
     if (rows === undefined) return undefined;
     // Else the snapshot would be replaced soon, by one that is no better.
     const maxMoved = Math.min(MAX_MOVED, Math.floor(settings.staleShare * record.rows / 2));
-    return await planRows(rows, record.bucket, placed, { store, past, maxMoved });
+    return await planRows(rows, record.bucket, placed, {
+      ...{ store, past, maxMoved },
+      columnsOfDigits: columnsOfDigits(catalog, columns),
+    });
   }
 
   async #within<T>(work: Promise<T>): Promise<T> {

@@ -45,7 +45,7 @@ export class CopiedRows implements CopyingSource {
   onPage: () => Promise<void> = () => Promise.resolve();
 
   /** @param gateway gives the gateway, once it is open */
-  constructor(readonly gateway: () => Gateway) {}
+  constructor(public gateway: () => Gateway) {}
 
   /**
    * Copies the rows as they are now.
