@@ -170,13 +170,14 @@ export class LakeKeeper {
     await this.#mergeAll(tables);
     await this.#expire(tables);
     const nowMs = this.#env.now();
-    if (nowMs < this.#maintainAtMs || this.#isClosed) return;
-    const orphans = nowMs >= this.#orphansAtMs;
+    const { maintainEveryMs, orphansEveryMs } = this.#schedule;
+    if (!isDue(this.#maintainAtMs, nowMs, maintainEveryMs) || this.#isClosed) return;
+    const orphans = isDue(this.#orphansAtMs, nowMs, orphansEveryMs);
     const settings = { ...this.#maintenance, orphans };
     const report = await maintain(this.#lake, settings, this.#reach, () => this.#isClosed);
     this.#count(report);
-    this.#maintainAtMs = nowMs + this.#schedule.maintainEveryMs;
-    if (orphans) this.#orphansAtMs = nowMs + this.#schedule.orphansEveryMs;
+    this.#maintainAtMs = nowMs + maintainEveryMs;
+    if (orphans) this.#orphansAtMs = nowMs + orphansEveryMs;
     if (report.failure !== undefined && !isHarmless(report.failure)) throw report.failure;
   }
 
@@ -285,6 +286,11 @@ export class LakeKeeper {
     }
     this.#status = { ...this.#status, compactedBytes, deletedObjects };
   }
+}
+
+/** Whether it is time; also when it is longer until then than ever, since the clock was set back. */
+function isDue(atMs: number, nowMs: number, everyMs: number): boolean {
+  return nowMs >= atMs || atMs - nowMs > everyMs;
 }
 
 function total(summary: Readonly<Record<string, string>> | undefined, name: string): number {

@@ -115,6 +115,23 @@ Deno.test("LakeKeeper tries again later after failures, tells of them and of its
   await test.close();
 });
 
+Deno.test("LakeKeeper keeps a lake in shape after a clock that was ahead was set back", async () => {
+  const clock = new TestClock();
+  const test = openTestLake(memoryObjects(clock.now), clock.now);
+  const gateway = new TestGateway(test.adapter);
+  await gateway.begin();
+  const keeper = new LakeKeeper(test.lake, clock);
+  const rightMs = clock.nowMs;
+  clock.nowMs += 365 * 24 * 60 * MINUTE_MS;
+  await keeper.pass();
+  clock.nowMs = rightMs + MINUTE_MS;
+  for (let n = 1; n <= 4; n++) await gateway.flush([[insert(n)]], false);
+  await keeper.pass();
+  assert.ok(keeper.status.compactedBytes > 0);
+  assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
+  await test.close();
+});
+
 Deno.test("an hour of flushes every ten seconds leaves tables that are twice as large as fresh ones at most", async () => {
   const { flushes, end, fresh } = await lakeDay({ hours: 1, everyMs: 10_000, changes: 5 });
   assert.equal(flushes, 360);

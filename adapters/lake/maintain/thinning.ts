@@ -1,6 +1,8 @@
 /**
  * Which snapshots of a table are kept: all that are young, then fewer and fewer. Any moment is
- * answered from the changes all the same, so this bounds metadata, which is written anew with every commit, and costs no history. Pure.
+ * answered from the changes all the same, so this bounds metadata, which is written anew with every
+ * commit, and costs no history. After a clock that was ahead was set back, snapshots are of the
+ * future, all of one time: they are no longer young, or all would be kept until then. Pure.
  *
  * @module
  */
@@ -62,7 +64,7 @@ export function expired<Id>(
   }
   return snapshots
     .filter(({ id, atMs }) => {
-      if (pinned.has(id) || nowMs - atMs < thinning.allMs) return false;
+      if (pinned.has(id) || Math.abs(nowMs - atMs) < thinning.allMs) return false;
       const slot = slotOf(atMs, nowMs, thinning);
       return slot === undefined || last.get(slot)?.id !== id;
     })

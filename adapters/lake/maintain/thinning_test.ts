@@ -40,3 +40,10 @@ Deno.test("expired chooses none when asked again", () => {
     assert.deepEqual(expired(snapshots.filter(({ id }) => !gone.has(id)), NOW), []);
   }));
 });
+
+Deno.test("expired keeps few snapshots of the future, after a clock that was ahead was set back", () => {
+  const ahead = NOW + 365 * DAY_MS;
+  const snapshots = Array.from({ length: 1_000 }, (_, id) => ({ id, atMs: ahead }));
+  const gone = expired(snapshots, NOW, undefined, new Set([999]));
+  assert.deepEqual(snapshots.filter(({ id }) => !gone.includes(id)).map(({ id }) => id), [999]);
+});
