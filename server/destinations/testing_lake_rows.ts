@@ -7,9 +7,11 @@
 import { memoryObjects } from "@lakesync/adapters";
 import { Flusher } from "@lakesync/adapters/flush";
 import { lakeAdapter, lakeLocation } from "@lakesync/adapters/lake";
+import type { Catalog } from "@lakesync/adapters/lake/catalog";
 import { objectCatalog } from "@lakesync/adapters/lake/catalog/object";
 import { type Lake, mergeLake } from "@lakesync/adapters/lake/maintain";
 import { openParquetReader, openParquetWriter } from "@lakesync/adapters/lake/parquet";
+import type { ObjectStore } from "@lakesync/adapters/object-store";
 import { openRows } from "@lakesync/adapters/lake/rows";
 import { gatewaySource } from "../flush/mod.ts";
 import type { Gateway } from "../gateway/gateway.ts";
@@ -21,9 +23,10 @@ const MERGE = { maxChanges: 8, smallBytes: 0, maxGone: 0.7, targetBytes: 1_500 }
 /** A lake, and what flushes to it. */
 export class LakeSource implements CopyingSource, AsyncDisposable {
   readonly #gateway: () => Gateway;
-  readonly #store = memoryObjects();
+  /** Its objects. */
+  readonly objects: ObjectStore;
   readonly #location = lakeLocation("memory://lake");
-  readonly #catalog = objectCatalog({ store: this.#store, location: this.#location });
+  readonly #catalog: Catalog;
   readonly #writer = openParquetWriter({ thread: false });
   readonly #reader = openParquetReader({ thread: false });
   #flusher: Flusher | undefined;
@@ -31,15 +34,20 @@ export class LakeSource implements CopyingSource, AsyncDisposable {
   reads = 0;
   onPage: () => Promise<void> = () => Promise.resolve();
 
-  /** @param gateway gives the gateway, once it is open */
-  constructor(gateway: () => Gateway) {
+  /**
+   * @param gateway gives the gateway, once it is open
+   * @param objects those of an earlier one
+   */
+  constructor(gateway: () => Gateway, objects: ObjectStore = memoryObjects()) {
     this.#gateway = gateway;
+    this.objects = objects;
+    this.#catalog = objectCatalog({ store: objects, location: this.#location });
   }
 
   /** The lake. */
   get lake(): Lake {
     return {
-      store: this.#store,
+      store: this.objects,
       location: this.#location,
       catalog: this.#catalog,
       namespace: "main",
@@ -92,7 +100,7 @@ export class LakeSource implements CopyingSource, AsyncDisposable {
     if (this.#flusher !== undefined) return this.#flusher;
     const destination = lakeAdapter({
       name: "lake",
-      store: this.#store,
+      store: this.objects,
       location: this.#location,
       namespace: "main",
       thread: false,

@@ -74,12 +74,9 @@ export class RowFinder {
     source: RowSource,
     { record, placed }: ChunkedBucket,
     names: CatalogVersion,
-    { catalog, book, past }: CheckpointFacts,
+    { catalog, past }: CheckpointFacts,
   ): Promise<RowPlan | undefined> {
     const { store, settings } = this.#context;
-    // Rows of such tables are not in the gateway, or no longer change in it.
-    const isUploaded = (name: string) => book.active.modeOf(name) === "upload-only";
-    if (placed.family.tables.keys().some(isUploaded)) return undefined;
     const columns = new ChunkRows(catalog, names, placed).columns();
     const rows = await this.#within(source.open([...columns.keys()]));
     if (rows === undefined) return undefined;

@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { memoryObjects, type ObjectStore } from "@lakesync/adapters";
-import { decodePullResult, type RowChange } from "@lakesync/core";
+import { decodePullResult, type RowChange, type Value } from "@lakesync/core";
 import type { StoreFactory } from "../store/store.ts";
 import type { CheckpointHeader } from "./checkpoint_frames.ts";
 import { type CheckpointSettings, checkpointSettings } from "./checkpoint_settings.ts";
@@ -159,13 +159,16 @@ export class Bootstrapper extends Puller {
 /** What is written as one delta. */
 export type Write = readonly [
   op: "INSERT" | "UPDATE" | "DELETE",
-  table: "notes" | "members",
+  table: string,
   rowId: string,
-  columns?: Record<string, string | number | null>,
+  columns?: Record<string, Value>,
 ];
 
 /** A gateway with rules, and one client that writes to it as admin. */
 export class CheckpointWorld implements AsyncDisposable {
+  /** The schema version that it writes by. */
+  version = 1;
+
   private constructor(readonly fixture: Fixture, readonly objects: ObjectStore) {}
 
   /** Opens it. */
@@ -198,7 +201,9 @@ export class CheckpointWorld implements AsyncDisposable {
     const deltas = writes.map(([op, table, rowId, columns = {}], i) =>
       delta(op, rowId, at(ms, i), columns, table)
     );
-    const { rejected, stopped } = await push(this.gateway, clientId, [tx(1, ...deltas)], {}, ADMIN);
+    const version = { schemaVersion: this.version };
+    const transactions = [tx(1, ...deltas)];
+    const { rejected, stopped } = await push(this.gateway, clientId, transactions, version, ADMIN);
     assert.deepEqual([rejected, stopped], [[], undefined]);
   }
 
