@@ -172,7 +172,7 @@ export async function benchLakeFlush(): Promise<void> {
     source: gatewaySource(gateway),
     destination: adapter,
     env: ENV,
-    settings: { everyMs: 1, maxChanges: SMALL, maxBytes: 16 * MB },
+    settings: { everyMs: 1 },
   });
   await flusher.flushNow();
   const seconds = (performance.now() - started) / 1000;
