@@ -10,7 +10,7 @@ import type { SchemaSpec, Value } from "@lakesync/core";
 import { lakeAdapter } from "@lakesync/adapters/lake";
 import { numbered, TestLog } from "../conformance/testing_log.ts";
 import { rowText, type TableRows } from "./readers.ts";
-import { NAMESPACE, siteTest } from "./testing_lakes.ts";
+import { hintsWritten, NAMESPACE, siteTest } from "./testing_lakes.ts";
 import { useReaders } from "./tests.ts";
 
 const readers = useReaders();
@@ -240,6 +240,7 @@ siteTest("readers agree with the gateway on changes at the edges of types", asyn
         log.commit({ op: "INSERT", table: "kinds", rowId, cells: { id: rowId, ...cells } })
       ),
     );
+    await hintsWritten(store);
     const question = site.question("kinds__changes");
     for (const reader of readers.all()) {
       const seen = await reader.read(question);
@@ -251,6 +252,7 @@ siteTest("readers agree with the gateway on changes at the edges of types", asyn
     await adapter.ensureSchema(log.schema);
     const cells = { id: "new", price: "999999999999999999.99", extra: 0.5, remark: "r" };
     await log.insert(log.commit({ op: "INSERT", table: "kinds", rowId: "new", cells }));
+    await hintsWritten(store);
     const all = await Promise.all(readers.all().map((reader) => reader.read(question)));
     const newest = rowText(
       COLUMNS_AFTER,

@@ -10,7 +10,7 @@ import { snapshotOfRef } from "../../adapters/lake/iceberg/metadata.ts";
 import type { Lake } from "../../adapters/lake/flush/lake.ts";
 import { pause } from "../servers/processes.ts";
 import { checksumOf, type Question, type Reader, READERS } from "./readers.ts";
-import { NAMESPACE, openLake, siteTest, tend } from "./testing_lakes.ts";
+import { hintsWritten, NAMESPACE, openLake, siteTest, tend } from "./testing_lakes.ts";
 import { CHANGE_COLUMNS, onlyChanges, ROW_COLUMNS, Workload } from "./testing_workload.ts";
 import { useReaders } from "./tests.ts";
 
@@ -80,6 +80,7 @@ siteTest(
       await workload.flush(2, 40);
       assert.ok(moments.some(({ hasDeletes }) => hasDeletes));
       await tend(lake, true);
+      await hintsWritten(store);
       const { rows, changes } = workload.expected;
       for (const reader of readers.all(site.question("todos"))) {
         for (const table of TABLES) {

@@ -76,6 +76,17 @@ export interface Reader extends AsyncDisposable {
   count(question: Question): Promise<number>;
   /** Has Spark run statements; `{catalog}` stands for the catalog that has the question's table. */
   run(question: Question, statements: readonly string[]): Promise<void>;
+  /**
+   * Runs statements as they are, in a session of their own.
+   *
+   * @param statements the statements
+   * @param conf settings of Spark's for them
+   * @returns the rows of each, with values as in {@linkcode TableRows}
+   */
+  script(
+    statements: readonly string[],
+    conf?: Readonly<Record<string, string>>,
+  ): Promise<readonly (readonly unknown[][])[]>;
   /** Has Spark answer a query with the one value of its first row, as a text. */
   value(question: Question, query: string): Promise<string>;
 }
@@ -128,6 +139,7 @@ interface Line {
   readonly error?: string;
   readonly count?: number;
   readonly value?: string;
+  readonly answers?: unknown[][][];
   readonly columns?: [string, string][];
   readonly rows?: unknown[][];
 }
@@ -199,6 +211,13 @@ class Process implements Reader {
     return (await this.#ask(question, { sql: [query] })).value ?? "null";
   }
 
+  async script(
+    statements: readonly string[],
+    conf: Readonly<Record<string, string>> = {},
+  ): Promise<readonly (readonly unknown[][])[]> {
+    return (await this.#ask({}, { script: statements, conf })).answers ?? [];
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#input.close().catch(() => {});
     await this.#output.cancel();
@@ -206,7 +225,7 @@ class Process implements Reader {
     await Deno.remove(this.#folder, { recursive: true });
   }
 
-  #ask(question: Question, how: Record<string, unknown>): Promise<Line> {
+  #ask(question: Partial<Question>, how: Record<string, unknown>): Promise<Line> {
     const answer = this.#turn.then(async () => {
       const id = ++this.#asked;
       const { snapshotId, ...rest } = question;

@@ -17,6 +17,7 @@ import { maintain } from "../../adapters/lake/maintain/maintain.ts";
 import { openParquetReader, openParquetWriter } from "../../adapters/lake/parquet/mod.ts";
 import { DEFAULT_MERGE } from "../../adapters/lake/table/merge.ts";
 import { mergeLake } from "../../adapters/lake/table/merge_lake.ts";
+import { pause } from "../servers/processes.ts";
 import { startRestCatalog } from "../servers/rest_catalog.ts";
 import { type S3Access, startS3 } from "../servers/s3.ts";
 import type { Question } from "./readers.ts";
@@ -132,6 +133,33 @@ export async function tend(lake: Lake, also: boolean): Promise<void> {
     maxManifests: 2,
   });
   if (failure !== undefined) throw failure;
+}
+
+/**
+ * Waits until `version-hint.text` of each table names its newest metadata: it is written behind
+ * commits, and some readers trust it.
+ *
+ * @param store the lake's objects
+ * @param namespace where the tables are
+ */
+export async function hintsWritten(
+  store: ObjectStore,
+  namespace: string = NAMESPACE,
+): Promise<void> {
+  for (;;) {
+    const newest = new Map<string, number>();
+    for await (const { key } of store.listObjects(namespace)) {
+      const [, folder, version] = /^(.*\/metadata)\/v(\d+)\.metadata\.json$/.exec(key) ?? [];
+      if (folder === undefined) continue;
+      newest.set(folder, Math.max(newest.get(folder) ?? 0, Number(version)));
+    }
+    const hints = await Promise.all([...newest].map(async ([folder, version]) => {
+      const hint = await store.getObject(`${folder}/version-hint.text`);
+      return new TextDecoder().decode(hint) === String(version);
+    }));
+    if (hints.every((isWritten) => isWritten)) return;
+    await pause();
+  }
 }
 
 /** What works on the tables of a lake beside the adapter; to be closed. */

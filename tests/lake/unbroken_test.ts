@@ -8,7 +8,14 @@
 import assert from "node:assert/strict";
 import { lakeAdapter } from "@lakesync/adapters/lake";
 import { type Reader, READERS } from "./readers.ts";
-import { type LakeSite, NAMESPACE, openLake, siteTest, tend } from "./testing_lakes.ts";
+import {
+  hintsWritten,
+  type LakeSite,
+  NAMESPACE,
+  openLake,
+  siteTest,
+  tend,
+} from "./testing_lakes.ts";
 import { onlyChanges, Workload } from "./testing_workload.ts";
 import { useReaders } from "./tests.ts";
 
@@ -74,6 +81,7 @@ siteTest("G10: no reader ever sees a broken table", async (site) => {
           await workload.flush(2, 3, tell);
           if (i % MERGE_EVERY === 0) await tend(lake, i % MAINTAIN_EVERY === 0);
         }
+        await hintsWritten(store);
       } finally {
         isDone = true;
       }

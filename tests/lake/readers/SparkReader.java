@@ -90,6 +90,16 @@ public final class SparkReader {
       }
       return;
     }
+    if (question.has("script")) {
+      SparkSession session = spark.newSession();
+      question.get("conf").fields()
+          .forEachRemaining(each -> session.conf().set(each.getKey(), each.getValue().asText()));
+      ArrayNode answers = answer.putArray("answers");
+      for (JsonNode statement : question.get("script")) {
+        rows(session.sql(statement.asText()), answers.addArray());
+      }
+      return;
+    }
     JsonNode table = question.get("table");
     String source = catalog(question) + ".`" + table.get("namespace").asText() + "`.`"
         + table.get("name").asText() + "`";
@@ -107,7 +117,10 @@ public final class SparkReader {
     for (StructField field : data.schema().fields()) {
       columns.addArray().add(field.name()).add(typeOf(field.dataType()));
     }
-    ArrayNode rows = answer.putArray("rows");
+    rows(data, answer.putArray("rows"));
+  }
+
+  private static void rows(Dataset<Row> data, ArrayNode rows) {
     for (Iterator<Row> all = data.toLocalIterator(); all.hasNext();) {
       Row row = all.next();
       ArrayNode values = rows.addArray();

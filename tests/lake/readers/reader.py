@@ -181,6 +181,10 @@ class DuckDB:
                 columns.append([name, DUCKDB_TYPES[kind]])
         return {"columns": columns, "rows": rows_of(answer.to_arrow_table())}
 
+    def run(self, statement):
+        answer = self.connection.sql(statement)
+        return [] if answer is None else rows_of(answer.to_arrow_table())
+
 
 CLICKHOUSE_TYPES = {
     "Bool": "boolean",
@@ -199,6 +203,7 @@ class ClickHouse:
 
         self.session = Session()
         self.session.query("SET allow_database_iceberg = 1")
+        self.session.query("SET output_format_arrow_string_as_string = 1")
 
     def source(self, question):
         table, s3 = question["table"], question.get("s3")
@@ -224,12 +229,12 @@ class ClickHouse:
         return f'lake.`{table["namespace"]}.{table["name"]}`'
 
     def answer(self, question):
-        source, settings = self.source(question), ["output_format_arrow_string_as_string = 1"]
+        source, settings = self.source(question), []
         if "snapshotId" in question:
             settings.append(f'iceberg_snapshot_id = {question["snapshotId"]}')
         if "timestampMs" in question:
             settings.append(f'iceberg_timestamp_ms = {question["timestampMs"]}')
-        end = f"SETTINGS {', '.join(settings)}"
+        end = f"SETTINGS {', '.join(settings)}" if settings else ""
         if question.get("count"):
             count = self.session.query(f"SELECT count() FROM {source} {end}", "CSV")
             return {"count": int(count.bytes())}
@@ -238,8 +243,11 @@ class ClickHouse:
         for name, kind, *_ in json.loads(told)["data"]:
             kind = kind.removeprefix("Nullable(").removesuffix(")") if "Nullable" in kind else kind
             columns.append([name, CLICKHOUSE_TYPES.get(kind, kind.lower())])
-        answer = self.session.query(f"SELECT * FROM {source} {end}", "Arrow").bytes()
-        return {"columns": columns, "rows": rows_of(pyarrow.ipc.open_file(answer).read_all())}
+        return {"columns": columns, "rows": self.run(f"SELECT * FROM {source} {end}")}
+
+    def run(self, statement):
+        answer = self.session.query(statement.rstrip(";"), "Arrow").bytes()
+        return rows_of(pyarrow.ipc.open_file(answer).read_all())
 
 
 def start(name, extensions):
@@ -254,7 +262,10 @@ def main():
     for line in sys.stdin:
         question = json.loads(line)
         try:
-            answer = reader.answer(question)
+            if "script" in question:
+                answer = {"answers": [reader.run(statement) for statement in question["script"]]}
+            else:
+                answer = reader.answer(question)
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps({"id": question["id"], **answer}), flush=True)
