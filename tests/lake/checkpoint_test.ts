@@ -25,8 +25,13 @@ const SCHEMA = {
     notes: {
       primaryKey: ["id"],
       columns: {
-        ...{ id: "string", list_id: "string", title: "string" },
-        ...{ at: "timestamp", price: "decimal(10,2)", meta: "json", size: "integer" },
+        id: "string",
+        list_id: "string",
+        title: "string",
+        at: "timestamp",
+        price: "decimal(10,2)",
+        meta: "json",
+        size: "integer",
         votes: { type: "integer", merge: "counter" },
       },
     },
