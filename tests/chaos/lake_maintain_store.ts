@@ -1,6 +1,6 @@
 /**
- * Objects in memory that can be copied, and that die at a chosen operation as a process does: before
- * it took effect, after it did, or when half of it was done.
+ * Objects in memory that can be copied, and that fail at a chosen operation: they die as a process
+ * does, when half of it was done, or only the answer is lost.
  *
  * @module
  */
@@ -12,10 +12,13 @@ import type {
 } from "../../adapters/object-store/object_store.ts";
 import { locateRange } from "../../adapters/object-store/object_store.ts";
 
-/** How much of the last operation took effect. */
-export type Death = "before" | "half" | "after";
+/**
+ * How an operation fails: half of it took effect, of writing an object nothing, and nothing works any
+ * more (`half`); it took effect, and all goes on (`lost`).
+ */
+export type Fault = "half" | "lost";
 
-/** The process is dead. */
+/** An operation that failed. */
 export class Dead extends Error {}
 
 interface Kept {
@@ -29,10 +32,10 @@ export class MortalObjects implements ObjectStore {
   readonly #now: () => number;
   /** How many operations have changed something. */
   writes = 0;
-  /** It dies with this operation, counted from 1; undefined when it does not. */
-  deathAt: number | undefined;
-  /** How it dies. */
-  death: Death = "before";
+  /** It fails with this operation, counted from 1; undefined when it does not. */
+  faultAt: number | undefined;
+  /** How it fails. */
+  fault: Fault = "half";
   /** Called after each operation that changed something. */
   onWrite: () => Promise<void> = () => Promise.resolve();
 
@@ -52,19 +55,19 @@ export class MortalObjects implements ObjectStore {
   }
 
   #check(): void {
-    if (this.deathAt !== undefined && this.writes >= this.deathAt) throw new Dead("Dead");
+    const isOver = this.faultAt !== undefined && this.writes >= this.faultAt;
+    if (isOver && this.fault === "half") throw new Dead("Dead");
   }
 
   async #write<T>(half: () => void, all: () => T): Promise<T> {
     this.#check();
-    const isLast = ++this.writes === this.deathAt;
-    if (isLast && this.death === "before") throw new Dead("Dead");
-    if (isLast && this.death === "half") {
+    const isFaulty = ++this.writes === this.faultAt;
+    if (isFaulty && this.fault === "half") {
       half();
       throw new Dead("Dead");
     }
     const result = all();
-    if (isLast) throw new Dead("Dead");
+    if (isFaulty) throw new Dead("The answer is lost");
     await this.onWrite();
     return result;
   }
