@@ -9,14 +9,16 @@ import { lakeDay, type TableShape } from "../adapters/lake/maintain/testing_day.
 import { verdict } from "./support.ts";
 
 const HOURS = Number(Deno.env.get("LAKESYNC_BENCH_HOURS") ?? 24);
-const EVERY_MS = 10_000;
+const EVERY_MS = Number(Deno.env.get("LAKESYNC_BENCH_EVERY_MS") ?? 10_000);
 const CHANGES = 20;
 /** Nothing is more than so many times what it is freshly put together. */
 const AIM = 2;
 
 /** Plays the day and prints what it came to. */
 export async function benchLakeDay(): Promise<void> {
-  console.log(`\nA day of a lake: ${HOURS} h, a flush of ${CHANGES} changes every 10 s`);
+  console.log(
+    `\nA day of a lake: ${HOURS} h, a flush of ${CHANGES} changes every ${EVERY_MS / 1_000} s`,
+  );
   const started = performance.now();
   const result = await lakeDay({ hours: HOURS, everyMs: EVERY_MS, changes: CHANGES });
   const { flushes, flushMs, keepMs, compactedBytes, end, fresh } = result;
