@@ -342,6 +342,35 @@ Deno.test("forget drops the files of days that are over, once their changes are 
   await again.close();
 });
 
+Deno.test("a commit that a catalog says came too late, but has, is one that succeeded", async () => {
+  const store = memoryObjects();
+  const catalog = catalogOf(store);
+  const adapter = lakeAdapter({
+    store,
+    location: LOCATION,
+    namespace: "main",
+    thread: false,
+    catalog: {
+      list: (namespace) => catalog.list(namespace),
+      load: (table) => catalog.load(table),
+      create: (table, metadata) => catalog.create(table, metadata),
+      rename: (from, to) => catalog.rename(from, to),
+      close: () => catalog.close(),
+      async commit(base, updates) {
+        const after = await catalog.commit(base, updates);
+        if (updates.every(({ action }) => action !== "add-snapshot")) return after;
+        throw new CatalogError("conflict", "Somebody else was first");
+      },
+    },
+  });
+  await adapter.ensureSchema(numbered(NOTES));
+  await insert(adapter, at(0));
+  await insert(adapter, at(1), change(1, "r", { n: 1 }));
+  assert.equal(await rowsIn(store, "notes__changes"), 1);
+  assert.deepEqual(await adapter.position(), at(1));
+  await adapter.close();
+});
+
 Deno.test("what a catalog fails with tells when to try again", async () => {
   const failures = { conflict: "now", unknown: "later", refused: "stop", unreachable: "later" };
   for (const [failure, retry] of Object.entries(failures)) {

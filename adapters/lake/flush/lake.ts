@@ -13,7 +13,7 @@ import {
   type LoadedTable,
 } from "../catalog/catalog.ts";
 import { type LakeFiles, MissingObjectError } from "../iceberg/lake_files.ts";
-import { MetadataError } from "../iceberg/metadata.ts";
+import { MetadataError, snapshotById } from "../iceberg/metadata.ts";
 import type { SnapshotPlan } from "../iceberg/snapshot.ts";
 import type { TableUpdate } from "../iceberg/updates.ts";
 import type { ParquetReader, ParquetWriter } from "../parquet/parquet.ts";
@@ -86,11 +86,11 @@ export async function commitTo(
 ): Promise<LoadedTable> {
   let base = known;
   for (let tries = 0;; tries++) {
-    let objects: SnapshotPlan["objects"] = [];
+    let written: SnapshotPlan | undefined;
     try {
       const { plan, properties } = await make(base);
-      objects = plan?.objects ?? [];
-      for (const { key, bytes } of objects) await lake.store.putObject(key, bytes);
+      written = plan;
+      for (const { key, bytes } of plan?.objects ?? []) await lake.store.putObject(key, bytes);
       const updates: TableUpdate[] = [
         ...plan?.updates ?? [],
         { action: "set-properties", updates: properties },
@@ -101,9 +101,15 @@ export async function commitTo(
       // Maintenance may have removed what an older snapshot names.
       const isOld = error instanceof MissingObjectError;
       if (!(isConflict || isOld) || tries === MAX_REBASES) throw error;
-      // Nothing names what was written for it, and nothing ever will.
-      if (isConflict) await lake.store.deleteObjects(objects.map(({ key }) => key));
       const now = await lake.catalog.load(base.table);
+      // A catalog may take a request that is sent twice for two, the second of which is too late.
+      const id = written?.snapshot["snapshot-id"];
+      if (now !== undefined && id !== undefined && snapshotById(now.metadata, id) !== undefined) {
+        return now;
+      }
+      // Nothing names what was written for it, and nothing ever will.
+      const objects = isConflict ? written?.objects ?? [] : [];
+      await lake.store.deleteObjects(objects.map(({ key }) => key));
       if (now === undefined || !isSame(now, known)) throw error;
       if (isOld && now.metadataLocation === base.metadataLocation) throw error;
       base = now;
