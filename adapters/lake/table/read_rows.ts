@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Value } from "@lakesync/core";
+import type { ColumnType, Value } from "@lakesync/core";
 import type { FlushPosition } from "../../adapter.ts";
 import { comparePlaces } from "../../place.ts";
 import type { LoadedTable } from "../catalog/catalog.ts";
@@ -14,15 +14,15 @@ import { atMost, type Lake } from "../flush/lake.ts";
 import { type LakeTable, parseTable, rowsSchema } from "../flush/layout.ts";
 import { positionOf, PROPERTY, unsettledKeys } from "../flush/properties.ts";
 import { type LakeTables, loadTables, TABLES_AT_ONCE } from "../flush/tables.ts";
-import { keysOf } from "./find_rows.ts";
+import type { ColumnBatch } from "../parquet/parquet.ts";
+import { keyFields } from "./build_rows.ts";
 import { liveFiles, readFields, readGone } from "./live_files.ts";
 import { refillOf } from "./merge_lake.ts";
-import { Pace } from "./pace.ts";
-import { rowIdOfKey } from "./row_key.ts";
+import { keyReader, rowIdOfKey } from "./row_key.ts";
 import { standingOf } from "./standing.ts";
 
-/** So many rows are given at once. */
-const PAGE = 1_000;
+/** So many rows are given at once, at most. */
+const PAGE = 500;
 
 /** A row: its id, and its cells that are not null, without the key's. */
 export interface ReadRow {
@@ -138,34 +138,38 @@ async function* readTable(
   for (const file of await liveFiles(lake, rows.metadata, rows.snapshot)) {
     const batch = await readFields(lake, file.entry.dataFile, fields);
     const gone = await readGone(lake, file);
-    const keys = await keysOf(table, batch, new Pace(lake.nextTurn));
-    const byId = new Map(batch.fields.map(({ id }, i) => [id, batch.columns[i]]));
-    const readers = table.columns.filter(({ isKey }) => !isKey).map((
-      { number, field, former },
-    ) => ({
-      number,
-      read: readerOf([field, ...former].map(({ id, from }) => [byId.get(id), from] as const)),
-    }));
-    let page: ReadRow[] = [];
-    for (const [row, key] of keys.entries()) {
-      if (gone.has(row)) continue;
-      const cells: [number, Value][] = [];
-      for (const { number, read } of readers) {
-        const value = read(row);
-        if (value !== null) cells.push([number, value]);
+    const read = rowReader(table, batch);
+    for (let from = 0; from < batch.length; from += PAGE) {
+      const page: ReadRow[] = [];
+      for (let row = from; row < Math.min(batch.length, from + PAGE); row++) {
+        if (!gone.has(row)) page.push(read(row));
       }
-      page.push({ rowId: rowIdOfKey(key), cells });
-      if (page.length < PAGE) continue;
       yield page;
-      page = [];
     }
-    if (page.length > 0) yield page;
   }
 }
 
+/** Reads rows out of their columns. */
+function rowReader(table: LakeTable, { fields, columns }: ColumnBatch): (row: number) => ReadRow {
+  const byId = new Map(fields.map(({ id }, i) => [id, columns[i]]));
+  const keyOf = keyReader(keyFields(table).flatMap(({ id }) => byId.get(id) ?? []));
+  const readers = table.columns.filter(({ isKey }) => !isKey).map((column) => {
+    const held = [column.field, ...column.former];
+    return [column.number, valueReader(held.map(({ id, from }) => [byId.get(id), from]))] as const;
+  });
+  return (row) => {
+    const cells: [number, Value][] = [];
+    for (const [number, read] of readers) {
+      const value = read(row);
+      if (value !== null) cells.push([number, value]);
+    }
+    return { rowId: rowIdOfKey(keyOf(row)), cells };
+  };
+}
+
 /** Reads the first value that one of a column's fields has. */
-function readerOf(
-  fields: readonly (readonly [Column | undefined, LakeTable["columns"][number]["type"]])[],
+function valueReader(
+  fields: readonly (readonly [Column | undefined, ColumnType])[],
 ): (row: number) => Value {
   return (row) => {
     for (const [column, from] of fields) {
