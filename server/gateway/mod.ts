@@ -6,6 +6,7 @@
  */
 
 export type { CheckpointRequest, CheckpointStream } from "./checkpoint.ts";
+export type { RowSource, SourceRow, SourceRows } from "./checkpoint_rows.ts";
 export { type CheckpointSettings, checkpointSettings, Slots } from "./checkpoint_settings.ts";
 export { DEFAULT_RETENTION, type GatewayEnvironment, type Retention } from "./environment.ts";
 export * from "./gateway.ts";
