@@ -125,9 +125,9 @@ export class Duck {
     await this.#checkReads(sql);
     // The line break ends a comment that the statement may end with.
     const query = sql.trim().replace(/;+$/, "");
-    await asQueryError(
-      this.#connection.run(`COPY (${query}\n) TO ${textSql(path)} (FORMAT parquet, CODEC zstd)`),
-    );
+    // A file that is there would be written beside it first, where nothing may be written.
+    const how = "FORMAT parquet, CODEC zstd, USE_TMP_FILE false";
+    await asQueryError(this.#connection.run(`COPY (${query}\n) TO ${textSql(path)} (${how})`));
   }
 
   /** Ends it; files that it has open are closed. */

@@ -152,14 +152,16 @@ export class LakeQuery {
    * @param sql one statement that reads
    * @param path the file; one that is there is replaced
    * @param options the moment
+   * @returns the commit that it is as of
    * @throws {QueryError} when it cannot be answered
    */
-  writeParquet(sql: string, path: string, options: QueryOptions = {}): Promise<void> {
+  writeParquet(sql: string, path: string, options: QueryOptions = {}): Promise<number> {
     return this.#turn(async () => {
-      const { views, tables } = await this.#plan(sql, options);
+      const { views, seq, tables } = await this.#plan(sql, options);
       const session = await this.#open("", views, [path]);
       try {
         await told(session.duck.copy(sql, path), tables);
+        return seq;
       } finally {
         session.close();
       }

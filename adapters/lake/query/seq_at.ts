@@ -38,7 +38,8 @@ export interface Timeline {
 export async function seqAt(timeline: Timeline, asOf: AsOf | undefined): Promise<number> {
   const { state, tail } = timeline;
   const last = Math.max(state.seq, tail?.seq ?? 0);
-  const seq = asOf === undefined ? last : await seqOfMoment(timeline, asOf);
+  if (asOf === undefined) return last;
+  const seq = await seqOfMoment(timeline, asOf);
   if (!Number.isSafeInteger(seq) || seq < 0) {
     throw new QueryError("A commit is a whole number from 0");
   }

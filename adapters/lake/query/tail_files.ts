@@ -35,6 +35,46 @@ export interface TailState {
 /** More files than this are written anew as few. */
 const MAX_FILES = 64;
 
+/** So many changes are in a file, at most. */
+const MAX_ROWS = 50_000;
+
+/** Gathers changes for files. */
+class TailRows {
+  readonly #write: (id: number, columns: ChangeColumns) => Promise<void>;
+  #columns = new Map<number, ChangeColumns>();
+  #version = 0;
+
+  constructor(write: (id: number, columns: ChangeColumns) => Promise<void>) {
+    this.#write = write;
+  }
+
+  /** Takes entries, by the tables of a version of the schema. */
+  async add(
+    tables: ReadonlyMap<number, LakeTable>,
+    version: number,
+    entries: readonly SourceEntry[],
+  ): Promise<void> {
+    if (version !== this.#version) await this.end();
+    this.#version = version;
+    for (const change of entries.flatMap((entry) => entry.changes)) {
+      const id = (change.effect?.key ?? change.unsettles)?.table ?? 0;
+      const table = tables.get(id);
+      if (table === undefined) continue;
+      const columns = this.#columns.get(id) ?? new ChangeColumns(table);
+      this.#columns.set(id, columns);
+      columns.add(encodeChange(table, change));
+      if (columns.length >= MAX_ROWS) await this.#write(id, columns);
+    }
+  }
+
+  /** Writes what is left. */
+  async end(): Promise<void> {
+    const left = [...this.#columns];
+    this.#columns = new Map();
+    for (const [id, columns] of left) if (columns.length > 0) await this.#write(id, columns);
+  }
+}
+
 /** Follows a gateway. */
 export class TailFiles {
   readonly #tail: QueryTail;
@@ -63,36 +103,26 @@ export class TailFiles {
    * Reads what the gateway has that a lake does not have.
    *
    * @param state the lake
-   * @throws {QueryError} when the two do not fit together at this moment
+   * @throws {TailError} when the two do not fit together at this moment
    */
   async read(state: LakeState): Promise<TailState> {
-    const isBehind = this.#through.seq < state.seq;
-    const first = await this.#tail.read(isBehind ? { seq: state.seq } : this.#through);
-    const parted = partedAfter(first.lives, state);
-    if (parted < state.seq) {
-      throw new TailError(
-        "The gateway went back to before what the lake has: ask again after its next flush, or without what is not flushed",
-      );
-    }
-    const isOther = partedAfter(first.lives, { ...this.#through, lives: this.#lives }) <
-      this.#through.seq;
-    const count = [...this.#files.values()].reduce((sum, { length }) => sum + length, 0);
-    if (isBehind || isOther || count > MAX_FILES) {
-      await this.clear();
-      this.#through = { seq: state.seq };
-    }
-    let page = isOther || count > MAX_FILES ? await this.#tail.read(this.#through) : first;
-    for (;;) {
-      if (page.isTrimmed) {
-        throw new TailError(
-          "The gateway no longer has what the lake lacks: flush, or ask without what is not flushed",
-        );
+    if (this.#through.seq < state.seq || this.#count > MAX_FILES) await this.#restart(state);
+    const rows = new TailRows((id, columns) => this.#write(id, columns));
+    try {
+      for (;;) {
+        const page = await this.#tail.read(this.#through);
+        this.#check(page, state);
+        this.#take(page);
+        const tables = this.#tables(state);
+        await rows.add(tables, this.#schema.version, page.entries);
+        const last = page.entries.at(-1);
+        if (last === undefined) break;
+        this.#through = last.last ? { seq: last.seq } : { seq: last.seq, slice: last.slice };
       }
-      await this.#take(page, state);
-      const last = page.entries.at(-1);
-      if (last === undefined) break;
-      this.#through = last.last ? { seq: last.seq } : { seq: last.seq, slice: last.slice };
-      page = await this.#tail.read(this.#through);
+      await rows.end();
+    } catch (error) {
+      await this.clear();
+      throw error;
     }
     const { seq, slice } = this.#through;
     return {
@@ -108,40 +138,54 @@ export class TailFiles {
     const paths = [...this.#files.values()].flat();
     this.#files = new Map();
     this.#commits = [];
+    this.#lives = [];
     this.#through = { seq: 0 };
     for (const path of paths) await rm(path, { force: true });
   }
 
-  async #take({ schema, lives, entries }: TailPage, state: LakeState): Promise<void> {
-    this.#schema = schema;
+  get #count(): number {
+    return [...this.#files.values()].reduce((sum, { length }) => sum + length, 0);
+  }
+
+  async #restart({ seq, lives }: LakeState): Promise<void> {
+    await this.clear();
+    this.#through = { seq };
     this.#lives = lives;
-    const tables = this.#tables(state);
-    const columns = new Map<number, ChangeColumns>();
-    for (const { seq, committedMs } of entries) {
-      if (this.#commits.at(-1)?.[0] !== seq) this.#commits.push([seq, committedMs]);
+  }
+
+  /** Refuses a page that does not go on where the lake, or the page before, ended. */
+  #check(page: TailPage, state: LakeState): void {
+    if (partedAfter(page.lives, state) < state.seq) {
+      throw new TailError(
+        "The gateway went back to before what the lake has: ask again after its next flush, or without what is not flushed",
+      );
     }
-    for (const change of entries.flatMap((entry: SourceEntry) => entry.changes)) {
-      const id = (change.effect?.key ?? change.unsettles)?.table ?? 0;
-      const table = tables.get(id);
-      if (table === undefined) continue;
-      let taken = columns.get(id);
-      if (taken === undefined) columns.set(id, taken = new ChangeColumns(table));
-      taken.add(encodeChange(table, change));
+    const through = { seq: this.#through.seq, lives: this.#lives };
+    if (partedAfter(page.lives, through) < through.seq) {
+      throw new TailError("The gateway went back while it was asked, ask again");
     }
-    for (const [id, taken] of columns) {
-      const paths = this.#files.get(id) ?? [];
-      paths.push(await this.#write(taken));
-      this.#files.set(id, paths);
+    if (page.isTrimmed) {
+      throw new TailError(
+        "The gateway no longer has what the lake lacks: flush, or ask without what is not flushed",
+      );
     }
   }
 
-  async #write(columns: ChangeColumns): Promise<string> {
+  #take({ schema, lives, entries }: TailPage): void {
+    this.#schema = schema;
+    this.#lives = lives;
+    for (const { seq, committedMs } of entries) {
+      if (this.#commits.at(-1)?.[0] !== seq) this.#commits.push([seq, committedMs]);
+    }
+  }
+
+  async #write(id: number, columns: ChangeColumns): Promise<void> {
     const batch = columns.finish();
     const metadata = new Map([["iceberg.schema", schemaText({ fields: batch.fields })]]);
     const { bytes } = await this.#writer.write(batch, { metadata });
     const path = join(await this.#folder(), `tail-${randomUUID()}`);
+    this.#files.set(id, [...this.#files.get(id) ?? [], path]);
     await writeFile(path, bytes);
-    return path;
   }
 
   /** Tables as the gateway has them now, which may have columns that the lake does not have yet. */

@@ -100,8 +100,11 @@ export class TestLog implements QueryTail {
   /** Commits a transaction. */
   commit(given: readonly GivenChange[]): void {
     const seq = this.seq + 1;
-    const changes = given.map((change) => placed(change, seq, 0, this.#version));
     const committedMs = Date.UTC(2026, 0, 1) + seq * 3_600_000;
+    const changes = given.map((change) => ({
+      ...placed(change, seq, 0, this.#version),
+      committedMs,
+    }));
     this.#entries.push({ seq, slice: 0, last: true, bytes: 1, committedMs, changes });
   }
 
