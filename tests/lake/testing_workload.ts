@@ -37,7 +37,7 @@ export interface Expected {
 }
 
 /** Numbers that look like chance and are the same for the same seed: mulberry32. */
-function chance(seed: number): (below: number) => number {
+export function chance(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
     state = (state + 0x6d2b79f5) | 0;
