@@ -60,7 +60,7 @@ interface Begun {
 async function begun(): Promise<Begun> {
   const store = new MortalObjects(now);
   const test = openTestLake(store, now);
-  const gateway = new TestGateway(test.adapter);
+  const gateway = new TestGateway(test.adapter, "steady");
   await gateway.begin();
   const states: Rows[] = [];
   for (let i = 0; i < 7; i++) {

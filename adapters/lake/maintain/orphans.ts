@@ -6,6 +6,7 @@
  */
 
 import type { TableName } from "../catalog/catalog.ts";
+import type { ObjectHead } from "../../object-store/object_store.ts";
 import type { Lake } from "../flush/lake.ts";
 import { namedKeys, readExpired } from "./expire.ts";
 import type { Reach } from "./reach.ts";
@@ -31,16 +32,18 @@ export async function removeOrphans(
   reach: Reach,
   olderThanMs: number = ORPHAN_MS,
 ): Promise<number> {
-  // What is listed now and named by a commit to come is young.
-  const beforeMs = lake.now() - olderThanMs;
   const table = await lake.catalog.load(name);
   if (table === undefined) return 0;
   const folder = lake.location.keyOf(table.metadata.location);
   if (folder === undefined) return 0;
-  const old: string[] = [];
-  for await (const { key, modifiedMs } of lake.store.listObjects(folder)) {
-    if (modifiedMs < beforeMs && isCollectable(key)) old.push(key);
-    if (old.length === MAX_AT_ONCE) break;
+  // What a commit to come will name is young by the store's clock, if this one is far ahead.
+  const mayBeOldMs = lake.now() - olderThanMs;
+  let newestMs = -Infinity;
+  const old: ObjectHead[] = [];
+  for await (const head of lake.store.listObjects(folder)) {
+    newestMs = Math.max(newestMs, head.modifiedMs);
+    const isCandidate = head.modifiedMs < mayBeOldMs && isCollectable(head.key);
+    if (isCandidate && old.length < MAX_AT_ONCE) old.push(head);
   }
   if (old.length === 0) return 0;
   // Read after the listing, so that it knows all that was committed until then.
@@ -50,7 +53,10 @@ export async function removeOrphans(
   const expired = await readExpired(lake, now.metadata);
   // Who reads a snapshot that went may still need these.
   const awaited = new Set([...expired].flatMap(([list, keys]) => [list, ...keys]));
-  const orphans = old.filter((key) => !named.has(key) && !awaited.has(key));
+  const orphans = old
+    .filter(({ modifiedMs }) => modifiedMs < newestMs - olderThanMs)
+    .map(({ key }) => key)
+    .filter((key) => !named.has(key) && !awaited.has(key));
   await lake.store.deleteObjects(orphans);
   return orphans.length;
 }

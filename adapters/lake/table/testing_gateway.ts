@@ -40,6 +40,7 @@ export interface GatewayChange extends GivenChange {
 /** A gateway with one destination. */
 export class TestGateway {
   readonly #adapter: DatabaseAdapter;
+  readonly #clock: "steady" | "any";
   /** Rows after each commit. */
   #history: Rows[] = [new Map()];
   #lives: PositionLife[] = [{ id: "life-0", fromSeq: 0 }];
@@ -47,8 +48,15 @@ export class TestGateway {
   #walk: string[] = [];
   #version: 1 | 2 = 1;
 
-  constructor(adapter: DatabaseAdapter) {
+  /**
+   * Makes a gateway that has no rows.
+   *
+   * @param adapter its destination
+   * @param clock whether the times of its commits go forward only
+   */
+  constructor(adapter: DatabaseAdapter, clock: "steady" | "any" = "any") {
     this.#adapter = adapter;
+    this.#clock = clock;
   }
 
   get #seq(): number {
@@ -201,7 +209,9 @@ export class TestGateway {
     }
     this.#history.push(rows);
     return given.map((change, i) => {
-      const { effect, ...rest } = placed(change, this.#seq, i, this.#version);
+      const { effect, ...given } = placed(change, this.#seq, i, this.#version);
+      const steadyMs = Date.UTC(2026, 0, 1) + this.#seq * 1_000;
+      const rest = this.#clock === "steady" ? { ...given, committedMs: steadyMs } : given;
       return change.isForgotten === true
         ? { ...rest, slice: 0, effect: undefined, unsettles: change.effect.key }
         : { ...rest, slice: 0, effect };
