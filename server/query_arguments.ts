@@ -161,7 +161,7 @@ export function queryConfig(
 ): QueryConfig {
   const [[sql, ...more], flags] = parted(args);
   if (sql === undefined || more.length > 0) {
-    throw new UsageError('There is lakesync query "SELECT …" and flags behind it');
+    throw new UsageError('The SQL is one argument, in quotes: lakesync query "SELECT …" [flags]');
   }
   const values = new Values(flags, QUERY_SETTINGS, env, file.settings);
   return {
@@ -188,7 +188,9 @@ export function historyConfig(
 ): HistoryConfig {
   const [[table, rowId, ...more], flags] = parted(args);
   if (table === undefined || rowId === undefined || more.length > 0) {
-    throw new UsageError("There is lakesync history <table> <rowId> and flags behind it");
+    throw new UsageError(
+      "A table and a row's id are needed: lakesync history <table> <rowId> [flags]",
+    );
   }
   const values = new Values(flags, HISTORY_SETTINGS, env, file.settings);
   return {

@@ -34,17 +34,18 @@ async function writeText(pieces: AsyncIterable<string>, sink: Sink): Promise<voi
   await ReadableStream.from(pieces).pipeThrough(new TextEncoderStream()).pipeTo(sink);
 }
 
-/** Writes Parquet, by way of a file where there is none. */
+/** Writes Parquet, by way of a file where there is none, and gives the commit it is as of. */
 async function writeParquet(
   query: LakeQuery,
   { sql, out }: QueryConfig,
   options: QueryOptions,
-): Promise<void> {
+): Promise<number> {
   if (out !== undefined) return await query.writeParquet(sql, out, options);
   const file = await Deno.makeTempFile({ suffix: ".parquet" });
   try {
-    await query.writeParquet(sql, file, options);
+    const seq = await query.writeParquet(sql, file, options);
     await (await Deno.open(file)).readable.pipeTo(await openSink(undefined));
+    return seq;
   } finally {
     await Deno.remove(file);
   }
@@ -63,7 +64,10 @@ export async function runQuery(config: QueryConfig, note: (text: string) => void
   }
   const options = asOf === undefined ? {} : { asOf };
   await withLake(config, async (query) => {
-    if (format === "parquet") return await writeParquet(query, config, options);
+    if (format === "parquet") {
+      note(`as of commit ${await writeParquet(query, config, options)}`);
+      return;
+    }
     await query.read(sql, options, async (stream) => {
       await writeText(TEXTS[format](stream), await openSink(out));
       note(`as of commit ${stream.seq}`);
