@@ -1,6 +1,7 @@
 /**
  * Takes the changes after a place out of a table of changes. Files that have only such are dropped,
- * one that has both is written anew.
+ * one that has both is written anew. It keeps its place among the commits, so what is left of it is
+ * merged once, and before what came after it.
  *
  * @module
  */
@@ -49,18 +50,22 @@ async function withoutAfter(
   const lost = new Map<string, boolean>();
   const removed: DataFile[] = [];
   const added: DataFile[] = [];
+  const dataSequence = new Map<string, number>();
   for (const each of await changesFiles(lake, base)) {
     const isWholeSeq = to.slice === undefined;
     if (each.toSeq < to.seq || (isWholeSeq && each.toSeq === to.seq)) continue;
     const left = await splitFile(lake, table, each, to, (rowId) => lost.set(rowId, true));
     if (left === "all") continue;
     removed.push(each.file);
-    if (left !== undefined) added.push(await writeFile(lake, base.metadata, each.day, left));
+    if (left === undefined) continue;
+    const file = await writeFile(lake, base.metadata, each.day, left);
+    added.push(file);
+    dataSequence.set(file.filePath, each.sequenceNumber);
   }
   const unsettled = table.layout === undefined
     ? {}
     : await writeUnsettled(lake, base.metadata, lost);
-  const options = { nowMs: lake.now(), summary: summaryOf(to, to) };
+  const options = { nowMs: lake.now(), summary: summaryOf(to, to), dataSequence };
   return {
     plan: removed.length === 0
       ? await emptySnapshot(lake, base.metadata, options)

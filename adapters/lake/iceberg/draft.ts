@@ -36,10 +36,10 @@ export interface SnapshotOptions {
   /** What it does; found by its files when not given. */
   readonly operation?: Operation;
   /**
-   * The sequence number of the files that it adds, when they have rows of files up to that one
-   * which are replaced; the snapshot's own when not given.
+   * The sequence number of the files that it adds, or those of some by their paths, when they have
+   * rows of files up to that one which are replaced; the snapshot's own when not given.
    */
-  readonly dataSequence?: number;
+  readonly dataSequence?: number | ReadonlyMap<string, number>;
 }
 
 /** An object that is to be written. */
@@ -161,10 +161,12 @@ export class Draft {
   }
 
   #added(files: readonly DataFile[]): readonly ManifestEntry[] {
+    const { dataSequence: given } = this.#options;
+    const sequenceOf = (path: string) => typeof given === "object" ? given.get(path) : given;
     return files.map((dataFile) => ({
       status: "added",
       snapshotId: this.id,
-      sequenceNumber: this.#options.dataSequence ?? this.sequenceNumber,
+      sequenceNumber: sequenceOf(dataFile.filePath) ?? this.sequenceNumber,
       fileSequenceNumber: this.sequenceNumber,
       dataFile,
     }));

@@ -60,8 +60,9 @@ export async function compactChanges(
 ): Promise<Compacted> {
   const live = await liveFiles(lake, table.metadata, table.snapshot);
   const files = live.map(({ entry }) => entry).sort(byPlace);
-  const sized = files.map(({ dataFile }) => ({
-    partition: String(dataFile.partition[0]),
+  const crossing = crossingFiles(files);
+  const sized = files.map(({ dataFile }, i) => ({
+    partition: `${dataFile.partition[0]}${crossing.has(i) ? ` ${i}` : ""}`,
     bytes: dataFile.fileSizeInBytes,
   }));
   const runs = planRuns(sized, settings)
@@ -85,6 +86,26 @@ function byPlace(a: ManifestEntry, b: ManifestEntry): number {
 function firstSeq({ lowerBounds }: DataFile): number {
   const bytes = lowerBounds?.get(SEQ);
   return bytes === undefined ? 0 : Number(decodeValue("long", bytes));
+}
+
+function lastSeq({ upperBounds }: DataFile): number {
+  const bytes = upperBounds?.get(SEQ);
+  return bytes === undefined ? Infinity : Number(decodeValue("long", bytes));
+}
+
+/**
+ * Finds files with changes from before the last one of another file of their commit: clocks differ,
+ * so days go back and forth. With files of a later commit they would come after it.
+ */
+function crossingFiles(files: readonly ManifestEntry[]): ReadonlySet<number> {
+  const crossing = new Set<number>();
+  let [sequence, reached] = [0, 0];
+  for (const [i, { sequenceNumber, dataFile }] of files.entries()) {
+    if (sequenceNumber !== sequence) [sequence, reached] = [sequenceNumber, 0];
+    if (firstSeq(dataFile) <= reached) crossing.add(i);
+    reached = Math.max(reached, lastSeq(dataFile));
+  }
+  return crossing;
 }
 
 /** Parts a run where the merge stands. */

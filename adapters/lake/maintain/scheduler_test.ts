@@ -118,7 +118,7 @@ Deno.test("LakeKeeper tries again later after failures, tells of them and of its
 Deno.test("LakeKeeper keeps a lake in shape after a clock that was ahead was set back", async () => {
   const clock = new TestClock();
   const test = openTestLake(memoryObjects(clock.now), clock.now);
-  const gateway = new TestGateway(test.adapter);
+  const gateway = new TestGateway(test.adapter, "steady");
   await gateway.begin();
   const keeper = new LakeKeeper(test.lake, clock);
   const rightMs = clock.nowMs;

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { type Catalog, CatalogError } from "../catalog/catalog.ts";
 import { positionOf } from "../flush/properties.ts";
 import { loadTables } from "../flush/tables.ts";
+import { maintain } from "../maintain/maintain.ts";
 import { DEFAULT_MERGE, mergeTable } from "./merge.ts";
 import { mergeLake, refillOf } from "./merge_lake.ts";
 import { MERGE_PROPERTY } from "./standing.ts";
@@ -35,23 +36,27 @@ async function checkPosition({ lake }: TestLake): Promise<void> {
 Deno.test("G10: rows that are merged step by step are those of the gateway, and those that are merged from nothing", async () => {
   const store = fc.array(step, { minLength: 1, maxLength: 30 });
   await fc.assert(
-    fc.asyncProperty(store, async (steps) => {
-      const test = openTestLake();
-      try {
-        const gateway = new TestGateway(test.adapter);
-        await gateway.begin();
-        for (const step of steps) await take(step, gateway, test);
-        await gateway.settle();
-        await mergeLake(test.lake, SMALL);
-        assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
-        assert.equal(await mergeLake(test.lake, SMALL), 0);
-        await checkPosition(test);
-        await mergeFromNothing(test);
-        assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
-      } finally {
-        await test.close();
-      }
-    }),
+    fc.asyncProperty(
+      store,
+      fc.constantFrom("any" as const, "steady" as const),
+      async (steps, clock) => {
+        const test = openTestLake();
+        try {
+          const gateway = new TestGateway(test.adapter, clock);
+          await gateway.begin();
+          for (const step of steps) await take(step, gateway, test);
+          await gateway.settle();
+          await mergeLake(test.lake, SMALL);
+          assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
+          assert.equal(await mergeLake(test.lake, SMALL), 0);
+          await checkPosition(test);
+          await mergeFromNothing(test);
+          assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
+        } finally {
+          await test.close();
+        }
+      },
+    ),
     { numRuns: 40 },
   );
 });
@@ -113,3 +118,41 @@ function methodsOf(catalog: Catalog): Catalog {
     close: () => catalog.close(),
   };
 }
+
+function named(rowId: string, name: string): GatewayChange {
+  const cells = { name };
+  const effect = { key: { table: TABLE, rowId }, isVisible: true, replaces: true };
+  return { op: "INSERT", columns: cells, effect: { ...effect, cells: numbered(cells) } };
+}
+
+Deno.test("G10: a flush whose days go back and forth is taken back in part", async () => {
+  const test = openTestLake();
+  const gateway = new TestGateway(test.adapter);
+  await gateway.begin();
+  const [row, other] = ['["a",1]', '["b",1]'];
+  await gateway.flush(
+    [[named(row, "1")], [named(row, "2")], [named(row, "3")], [named(other, "4")]],
+    false,
+  );
+  await mergeLake(test.lake);
+  await gateway.rewind(1);
+  await gateway.settle();
+  await mergeLake(test.lake);
+  assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
+  await test.close();
+});
+
+Deno.test("G10: flushes whose days go back and forth are put together before they are merged", async () => {
+  const test = openTestLake();
+  const gateway = new TestGateway(test.adapter);
+  await gateway.begin();
+  const [row, other] = ['["a",1]', '["b",1]'];
+  await gateway.flush([[named(row, "1")], [named(row, "2")], [named(row, "3")]], false);
+  await gateway.flush([[named(other, "4")]], false);
+  const sizes = { smallBytes: 1_000_000, targetBytes: 10_000_000, minSmall: 2, fanIn: 2 };
+  const { failure } = await maintain(test.lake, { changes: sizes });
+  assert.equal(failure, undefined);
+  await mergeLake(test.lake);
+  assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
+  await test.close();
+});

@@ -157,7 +157,8 @@ export function placed(
     mutationId: seq,
     seq,
     slice,
-    committedMs: Date.UTC(2026, 0, 1) + seq * 3_600_000,
+    // Clocks differ, so days go back and forth.
+    committedMs: Date.UTC(2026, 0, 1) + seq * 1_000 + (seq % 2) * 86_400_000,
     schemaVersion: version,
     effect,
   };
