@@ -19,16 +19,11 @@ import { ChunkRows } from "./checkpoint_chunk.ts";
 import type { RowPlan } from "./checkpoint_rows.ts";
 import type { CheckpointSettings } from "./checkpoint_settings.ts";
 import { RowFinder } from "./checkpoint_source.ts";
-import {
-  objectsOf,
-  readManifest,
-  Snapshot,
-  type SnapshotFacts,
-  type SnapshotManifest,
-} from "./checkpoint_snapshot.ts";
+import { isServed, takeUp } from "./checkpoint_kept.ts";
+import { Snapshot } from "./checkpoint_snapshot.ts";
 import type { GatewayEnvironment } from "./environment.ts";
 import type { Past } from "./pull.ts";
-import { familyOfBucket, type PlacedFamily, type RuleBook } from "./rule_book.ts";
+import type { PlacedFamily, RuleBook } from "./rule_book.ts";
 
 /** After a build in the background has failed, the next one waits so long, in milliseconds. */
 const RETRY_MS = 60_000;
@@ -442,72 +437,18 @@ export class CheckpointHouse {
 
   /** Takes up what an earlier process has built, and deletes what it left behind. */
   async #load(facts: CheckpointFacts): Promise<void> {
-    const { settings: { objects }, store } = this.#context;
-    const found = new Map<string, Map<string, number>>();
-    for await (const { key, bytes } of objects.listObjects(this.#folder)) {
-      const [id = "", name = ""] = key.slice(this.#folder.length + 1).split("/");
-      let names = found.get(id);
-      if (names === undefined) found.set(id, names = new Map());
-      names.set(name, bytes);
-    }
-    const kept: Snapshot[] = [];
-    for (const [id, names] of found) {
-      const manifest = await readManifest(objects, `${this.#folder}/${id}`);
-      // Another process may be building what has no manifest yet.
-      if (manifest === undefined && store.capabilities.shared) continue;
-      // Or it has kept what it read of later commits, or writes chunks anew.
-      const isAhead = manifest !== undefined &&
-        (lastOf(manifest) > facts.headSeq || hasNewer(manifest, names));
-      if (store.capabilities.shared && isAhead) continue;
-      const version = manifest && this.#takenUp(manifest, id, names, facts);
-      const needed = manifest && version ? objectsOf(manifest) : new Map<string, undefined>();
-      const useless = [...names.keys()].filter((name) => !needed.has(name));
-      await objects.deleteObjects(useless.map((name) => `${this.#folder}/${id}/${name}`));
-      if (manifest === undefined || version === undefined) continue;
-      kept.push(Snapshot.of(manifest, this.#snapshotContext(id, version)));
-    }
-    for (const snapshot of kept.sort((a, b) => a.facts.seq - b.facts.seq)) {
+    const { settings: { objects }, store: { capabilities: { shared } } } = this.#context;
+    const kept = await takeUp({ objects, folder: this.#folder, shared }, facts);
+    const snapshots = kept.map(({ manifest, version }) =>
+      Snapshot.of(manifest, this.#snapshotContext(manifest.id, version))
+    );
+    for (const snapshot of snapshots.sort((a, b) => a.facts.seq - b.facts.seq)) {
       const key = entryKey(snapshot.facts.bucket, snapshot.facts.version);
       const older = this.#entries.get(key)?.current;
       if (older !== undefined) this.#replace(older);
       this.#entries.set(key, { current: snapshot, isRenewed: false, retryMs: 0 });
     }
   }
-
-  /** The schema version of a snapshot that can go on being served. */
-  #takenUp(
-    manifest: SnapshotManifest,
-    id: string,
-    names: ReadonlyMap<string, number>,
-    { catalog, book, horizonSeq, headSeq, isOurs }: CheckpointFacts,
-  ): CatalogVersion | undefined {
-    const { life, cleanThrough, bucketId, version }: SnapshotManifest & SnapshotFacts = manifest;
-    const last = lastOf(manifest);
-    // A restored history has no other life before its first commit.
-    if (last > headSeq) return undefined;
-    if (manifest.id !== id || !isOurs(life, last) || cleanThrough < horizonSeq) return undefined;
-    // A stream that resumes may have had chunks that this history does not make.
-    if (hasNewer(manifest, names)) return undefined;
-    for (const [name, bytes] of objectsOf(manifest)) {
-      const size = names.get(name);
-      if (size === undefined || (bytes !== undefined && bytes !== size)) return undefined;
-    }
-    return isServed(bucketId, version, catalog, book) ? catalog.version(version) : undefined;
-  }
-}
-
-/** The last commit that a snapshot knows of. */
-function lastOf({ cleanThrough, through }: SnapshotManifest): number {
-  return Math.max(cleanThrough, through);
-}
-
-/** Whether chunks were written anew that the manifest does not name, by the sizes of all objects. */
-function hasNewer({ chunks }: SnapshotManifest, names: ReadonlyMap<string, number>): boolean {
-  return [...names.keys()].some((name) => {
-    const [, number, revision] = /^(\d+)\.(\d+)\.gz$/.exec(name) ?? [];
-    const chunk = chunks[Number(number)];
-    return chunk !== undefined && Number(revision) > chunk.revision;
-  });
 }
 
 /** A number below 2^40 that no other process gives. */
@@ -517,10 +458,4 @@ function randomStep({ hash, randomId }: GatewayEnvironment): number {
 
 function entryKey(bucket: number, version: number): string {
   return `${bucket}/${version}`;
-}
-
-function isServed(bucketId: string, version: number, catalog: Catalog, book: RuleBook): boolean {
-  const placed = book.family(familyOfBucket(bucketId));
-  return catalog.versions.includes(version) && placed !== undefined &&
-    placed.retiredSeq === undefined;
 }
