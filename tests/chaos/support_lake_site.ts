@@ -91,7 +91,8 @@ export class LakeSite implements AsyncDisposable {
 
   /** Waits until the lake has got so many commits more. */
   async moved(commits: number): Promise<void> {
-    const target = Number((await this.standing()).seq ?? 0) + commits;
+    // Of a gateway that has just begun nothing is known yet, so the lake is asked.
+    const target = ((await this.position())?.seq ?? 0) + commits;
     await until(
       "flushes go on",
       async () => Number((await this.standing()).seq ?? 0) >= target,
