@@ -14,6 +14,7 @@ import { openFileObjects } from "@lakesync/adapters/object-store/fs";
 import { openS3Objects } from "@lakesync/adapters/object-store/s3";
 import type { Lake } from "../../adapters/lake/flush/lake.ts";
 import { maintain } from "../../adapters/lake/maintain/maintain.ts";
+import { ORPHAN_MS } from "../../adapters/lake/maintain/orphans.ts";
 import { openParquetReader, openParquetWriter } from "../../adapters/lake/parquet/mod.ts";
 import { DEFAULT_MERGE } from "../../adapters/lake/table/merge.ts";
 import { mergeLake } from "../../adapters/lake/table/merge_lake.ts";
@@ -121,8 +122,13 @@ export function siteTest(
  *
  * @param lake the lake
  * @param also whether more is done than to merge
+ * @param orphanMs for how long what nothing names is left, in milliseconds
  */
-export async function tend(lake: Lake, also: boolean): Promise<void> {
+export async function tend(
+  lake: Lake,
+  also: boolean,
+  orphanMs: number = ORPHAN_MS,
+): Promise<void> {
   const targetBytes = 20_000;
   await mergeLake(lake, { ...DEFAULT_MERGE, targetBytes, smallBytes: 0, maxGone: 0.7 });
   if (!also) return;
@@ -131,6 +137,7 @@ export async function tend(lake: Lake, also: boolean): Promise<void> {
     changes: { ...levels, minSmall: 2 },
     rows: { ...levels, maxGone: 0.3 },
     maxManifests: 2,
+    orphanMs,
   });
   if (failure !== undefined) throw failure;
 }
