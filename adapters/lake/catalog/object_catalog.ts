@@ -50,7 +50,13 @@ function storeFailed(error: ObjectStoreError): CatalogError {
 function unreachable(error: unknown): never {
   if (error instanceof CatalogError || error instanceof MetadataError) throw error;
   if (error instanceof ObjectStoreError) throw storeFailed(error);
-  throw new CatalogError("unreachable", "The object store does not answer", { cause: error });
+  const message = because("The object store fails", error);
+  throw new CatalogError("unreachable", message, { cause: error });
+}
+
+/** Ends a message with what went wrong, which whoever is to mend it has to know. */
+function because(message: string, cause: unknown): string {
+  return `${message}: ${cause instanceof Error ? cause.message : String(cause)}`;
 }
 
 class ObjectCatalog implements Catalog {
@@ -196,7 +202,7 @@ class ObjectCatalog implements Catalog {
         doubt ||= !isUndone(error);
         if (attempt < ATTEMPTS) continue;
         if (!doubt && isUndone(error)) throw storeFailed(error);
-        const message = "It is not known whether the commit has come into force";
+        const message = because("It is not known whether the commit has come into force", error);
         throw new CatalogError("unknown", message, { cause: error });
       }
     }
@@ -215,7 +221,7 @@ class ObjectCatalog implements Catalog {
       const after = await this.#lake.store.headObject(metadataKey(table, version + 1));
       isGap = after === undefined;
     } catch (error) {
-      const message = "It is not known whether the commit was made too late";
+      const message = because("It is not known whether the commit was made too late", error);
       throw new CatalogError("unknown", message, { cause: error });
     }
     throw isGap

@@ -301,3 +301,15 @@ async function checkHistory(store: ObjectStore, attempts: readonly Attempt[]): P
     if (outcome === "conflict") assert.ok(!before.includes(token), `${token} was no conflict`);
   }
 }
+
+Deno.test("objectCatalog says why the object store failed", async () => {
+  const store = memoryObjects();
+  const failing = () => Promise.reject(new Error("ENOSPC: no space left on device"));
+  const catalog = objectCatalog({
+    store: storeWith(store, { createObject: failing, async *listObjects() {} }),
+    location,
+  });
+  await assert.rejects(catalog.create(table, firstOf()), /come into force: ENOSPC: no space/);
+  const silent = objectCatalog({ store: storeWith(store, { putObject: failing }), location });
+  await assert.rejects(silent.create(table, firstOf()), /fails: ENOSPC: no space/);
+});
