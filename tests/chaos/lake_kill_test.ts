@@ -1,5 +1,6 @@
 /**
- * The gateway process is killed at random instants of flushes to a lake while clients write.
+ * The gateway process is killed at random instants of flushes to a lake and of merges while clients
+ * write.
  * `LAKESYNC_TEST_FLUSH_KILLS=100` is the full run.
  */
 
@@ -8,6 +9,9 @@ import type { LatestState } from "@lakesync/adapters";
 import type { Value } from "@lakesync/core";
 import { toStoredValue } from "../../adapters/database/stored_value.ts";
 import { loadTables } from "../../adapters/lake/flush/tables.ts";
+import { canonicalValue } from "../../adapters/lake/flush/values.ts";
+import { mergeLake } from "../../adapters/lake/table/merge_lake.ts";
+import { seenRows } from "../../adapters/lake/table/testing_lake.ts";
 import { foldedLake, lakeRows, readingLake } from "../conformance/testing_lake.ts";
 import { gatewayRows } from "./support_flush_checks.ts";
 import { FLUSH_KILLS } from "./support_flush_site.ts";
@@ -63,22 +67,35 @@ function shown(cells: Iterable<readonly [name: string | number, value: Value]>):
   return JSON.stringify(Object.fromEntries(known.sort(([a], [b]) => (`${a}` < `${b}` ? -1 : 1))));
 }
 
-/** Checks that what the lake has makes the gateway's rows, value for value. */
+/**
+ * Checks that what the lake has makes the gateway's rows, value for value, and that its tables of
+ * rows have them once all is merged.
+ */
 async function checkRows(site: LakeSite): Promise<number> {
+  const expected = await gatewayRows(site);
+  // It would merge beside what is merged here.
+  await site.server.kill();
   const store = await site.objects();
+  const merging = readingLake(store, site.place);
+  await mergeLake(merging);
   const { rows, written } = await foldedLake(store, undefined, site.place);
   const { changes } = await loadTables(readingLake(store, site.place));
-  const expected = await gatewayRows(site);
   let count = 0;
   for (const { id, layout } of changes.values()) {
     const named = new Map(layout?.columns.map(({ number, name }) => [number, name]));
     const keys = new Set(layout?.columns.filter(({ isKey }) => isKey).map(({ name }) => name));
-    const wanted = new Map(
-      [...expected.get(layout?.newest?.name ?? "") ?? []].map(([rowId, row]) => [
-        rowId,
-        shown([...row].filter(([name]) => !keys.has(name))),
-      ]),
-    );
+    const types = new Map(layout?.columns.map(({ name, type }) => [name, type]));
+    const wantedIn = (form: (name: string, value: Value) => Value) =>
+      new Map(
+        [...expected.get(layout?.newest?.name ?? "") ?? []].map(([rowId, row]) => [
+          rowId,
+          shown(
+            [...row].filter(([name]) => !keys.has(name))
+              .map(([name, value]) => [name, form(name, value)]),
+          ),
+        ]),
+      );
+    const wanted = wantedIn((_, value) => value);
     for (const data of [rows, written]) {
       const found = data.sorted.filter(({ key, isVisible }) => key.table === id && isVisible);
       const texts = found.map(({ key, cells }: LatestState) =>
@@ -89,6 +106,16 @@ async function checkRows(site: LakeSite): Promise<number> {
       );
       assert.deepEqual(new Map(texts), wanted, layout?.newest?.name);
     }
+    const seen = await seenRows(merging, id);
+    const texts = [...seen].map(([rowId, cells]) =>
+      [
+        rowId,
+        shown([...cells].map(([column, value]) => [named.get(column) ?? column, value])),
+      ] as const
+    );
+    // Of what can be written in several ways a table of rows has one.
+    const merged = wantedIn((name, value) => canonicalValue(types.get(name) ?? "json", value));
+    assert.deepEqual(new Map(texts), merged, `${layout?.newest?.name} as merged`);
     count += wanted.size;
   }
   return count;

@@ -17,6 +17,7 @@ import { FlushWriter } from "./support_flush_writer.ts";
 import { freePort, SECRET } from "./support_site.ts";
 
 const FLUSH = { everyMs: 30, maxChanges: 100, maxRetryMs: 300 };
+const MERGE_MS = 100;
 const STUCK_MS = 60_000;
 
 /** A gateway process and its writers, closed together. */
@@ -44,7 +45,7 @@ export class LakeSite implements AsyncDisposable {
     const store = { type: "fs", folder: `${folder}/lake` };
     const config = {
       gateways: { default: { schema: SCHEMA } },
-      destinations: { there: { type: "lake", store, flush: FLUSH } },
+      destinations: { there: { type: "lake", store, mergeEveryMs: MERGE_MS, flush: FLUSH } },
     };
     await Deno.writeTextFile(`${folder}/lakesync.json`, JSON.stringify(config));
     const site = new LakeSite(folder);
