@@ -57,6 +57,11 @@ function failureOf(verdict: S3Verdict): ObjectStoreFailure {
 }
 
 function message(verdict: S3Verdict, what: string, code: string): string {
+  if (code === "NoSuchBucket") return `There is no such bucket (${what}: ${code}), make it first`;
+  if (code === "CredentialsProviderError") {
+    return `No keys for the object storage are found (${what}: ${code}), set AWS_ACCESS_KEY_ID ` +
+      "and AWS_SECRET_ACCESS_KEY";
+  }
   switch (failureOf(verdict)) {
     case "closed":
       return `The object store was closed before ${what} had ended`;

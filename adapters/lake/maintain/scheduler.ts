@@ -7,7 +7,9 @@
 
 import { backoffMs, type FlushEnvironment } from "../../flush/settings.ts";
 import { Signal } from "../../flush/wait.ts";
-import type { Lake } from "../flush/lake.ts";
+import { ObjectStoreError } from "../../object-store/object_store.ts";
+import { CatalogError } from "../catalog/catalog.ts";
+import { type Lake, lakeError } from "../flush/lake.ts";
 import { positionOf } from "../flush/properties.ts";
 import { type LakeTables, loadTables } from "../flush/tables.ts";
 import { DEFAULT_MERGE, type MergeSettings } from "../table/merge.ts";
@@ -205,7 +207,10 @@ export class LakeKeeper {
       failures,
       lastError: { message, atMs: this.#env.now() },
     };
-    this.#env.onError?.("Merging changes of the lake into rows failed", error);
+    // What a store or a catalog failed with says what to do; of all else the log has the stack.
+    const isTheirs = error instanceof CatalogError || error instanceof ObjectStoreError;
+    const told = isTheirs ? lakeError(error) : error;
+    this.#env.onError?.("Merging changes of the lake into rows failed, it is tried again", told);
     return backoffMs(failures, this.#schedule, this.#env.random());
   }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DestinationError } from "../../adapter.ts";
 import { Signal } from "../../flush/wait.ts";
 import { memoryObjects } from "../../object-store/memory.ts";
 import { CatalogError } from "../catalog/catalog.ts";
@@ -95,8 +96,8 @@ Deno.test("LakeKeeper tries again later after failures, tells of them and of its
           : catalog.commit(...given),
     },
   };
-  const told: string[] = [];
-  const keeper = new LakeKeeper(failing, { ...clock, onError: (what) => told.push(what) });
+  const told: unknown[] = [];
+  const keeper = new LakeKeeper(failing, { ...clock, onError: (_, error) => told.push(error) });
   keeper.start();
   const waits: number[] = [];
   for (let i = 0; i < 3; i++) {
@@ -108,6 +109,7 @@ Deno.test("LakeKeeper tries again later after failures, tells of them and of its
   await clock.idle();
   assert.ok(waits.every((ms, i) => i === 0 || ms > (waits[i - 1] ?? 0)), waits.join());
   assert.equal(told.length, 3);
+  assert.ok(told.every((error) => error instanceof DestinationError));
   assert.equal(keeper.status.failures, 0);
   assert.equal(keeper.status.lastError, undefined);
   assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
