@@ -22,7 +22,7 @@ export function taken(name: string): DestinationError {
   return new DestinationError(
     "stop",
     `${name} holds the changes of another gateway, or of one whose data is gone; ` +
-      "give this gateway a place of its own (schema, database, folder or prefix), or empty that one",
+      "give this gateway a schema, database, folder or prefix of its own, or empty that one",
   );
 }
 
