@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { memoryObjects } from "@lakesync/adapters";
 import type { Value } from "@lakesync/core";
 import fc from "fast-check";
 import { BackedUpStores } from "../store/testing_backups.ts";
 import { NOTES, RULES } from "../gateway/testing_checkpoint.ts";
+import { START_MS } from "../gateway/testing_fixture.ts";
 import { checkSteps, stepWithRows } from "../gateway/testing_checkpoint_steps.ts";
 import { openWorldWith, type RowsWorld } from "../gateway/testing_rows.ts";
 import { LakeSource } from "./testing_lake_rows.ts";
@@ -210,4 +212,83 @@ Deno.test("rows are read once the lake has them all, and not while it is filled 
   await bootstrap(open, 1, "cyd");
   assert.equal(source.reads, 30);
   assert.deepEqual(open.failures, []);
+});
+
+type RestoreStep =
+  | { readonly kind: "put"; readonly row: number; readonly list: string; readonly n: number }
+  | { readonly kind: "delete"; readonly row: number }
+  | { readonly kind: "flush" | "merge" | "backup" | "restore" | "boot" };
+
+const row = fc.nat(11);
+const restoreStep: fc.Arbitrary<RestoreStep> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      ...{ kind: fc.constant("put" as const), row, n: fc.nat(9) },
+      list: fc.constantFrom("a", "b"),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("delete" as const), row }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constantFrom("flush", "merge", "merge", "backup", "restore", "boot", "boot"),
+    }),
+  },
+);
+
+Deno.test("G7 G13: whatever a gateway was put back to, first pulls are of what it has", async () => {
+  let reads = 0;
+  let restores = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(restoreStep, { minLength: 10, maxLength: 40 }), async (steps) => {
+      const stores = new BackedUpStores();
+      const objects = memoryObjects();
+      const start = () =>
+        openWorldWith(
+          (gateway) => new LakeSource(gateway, objects),
+          { staleShare: 50, minRows: 1 },
+          stores.open(),
+        );
+      let open = await start();
+      const stop = async () => {
+        reads += open.source.reads;
+        await open.source[Symbol.asyncDispose]();
+        await open[Symbol.asyncDispose]();
+      };
+      await open.world.join("ann", "a");
+      for (let i = 0; i < 6; i++) {
+        await open.world.write(["INSERT", "notes", `r${i}`, { list_id: "ab"[i % 2] ?? "a" }]);
+      }
+      let backup = stores.backup();
+      const all: readonly RestoreStep[] = [...steps, { kind: "merge" }, { kind: "boot" }];
+      for (const [i, step] of all.entries()) {
+        const { world, source } = open;
+        world.fixture.clock.ms = START_MS + (i + 1) * 1_000_000;
+        if (step.kind === "put") {
+          const { row, list, n } = step;
+          await world.write(["INSERT", "notes", `r${row}`, { list_id: list, n }]);
+        }
+        if (step.kind === "delete") await world.write(["DELETE", "notes", `r${step.row}`]);
+        if (step.kind === "flush") await source.flush();
+        if (step.kind === "merge") await source.copy();
+        if (step.kind === "backup") backup = stores.backup();
+        if (step.kind === "restore") {
+          await stop();
+          stores.restore(backup);
+          open = await start();
+          restores++;
+        }
+        if (step.kind !== "boot") continue;
+        const client = world.client("ann", 1_000);
+        assert(await client.bootstrap());
+        await client.pull();
+        assert.deepEqual(client.table(), await world.expected("ann"));
+        assert.deepEqual([...client.named].sort(), [...client.rows.keys()].sort());
+      }
+      await stop();
+    }),
+    { numRuns },
+  );
+  assert(reads > 0 && restores > 0, `${reads} rows, ${restores} restores`);
 });
