@@ -76,10 +76,12 @@ export interface PlanContext {
   readonly maxMoved: number;
   /** The columns whose values have several texts. */
   readonly columnsOfDigits: ColumnsByTable;
+  /** A later turn of the event loop. */
+  readonly nextTurn: () => Promise<void>;
 }
 
-/** Rows of the index that are read at once. */
-const PAGE = 1_000;
+/** Rows of the index that are read in one turn. */
+const PAGE = 250;
 
 /** So many rows are looked at to see how values are written, beside those that moved. */
 const SAMPLES = 100;
@@ -98,10 +100,10 @@ export async function planRows(
   rows: SourceRows,
   bucket: number,
   { liveSeq = Infinity }: PlacedFamily,
-  { store, past, maxMoved, columnsOfDigits }: PlanContext,
+  context: PlanContext,
 ): Promise<RowPlan | undefined> {
-  return await readSnapshot(store, async (view) => {
-    const { horizonSeq, isOurs } = await past(view);
+  return await readSnapshot(context.store, async (view) => {
+    const { horizonSeq, isOurs } = await context.past(view);
     const { seq, through, places } = rows;
     const headSeq = view.head.seq;
     // What left before the bucket was there, or before the horizon, is on no gone side.
@@ -111,8 +113,8 @@ export async function planRows(
     if (!places.every((place) => isOurs(place.life, place.seq))) return undefined;
     const [record] = await view.buckets([bucket]);
     if (record === undefined) return undefined;
-    const samples = new Samples(columnsOfDigits);
-    const moved = await readMoved(view, record, seq, { most: maxMoved, samples });
+    const samples = new Samples(context.columnsOfDigits);
+    const moved = await readMoved(view, record, seq, { ...context, samples });
     if (moved === undefined) return undefined;
     if (samples.isNeeded) await readSamples(view, bucket, samples);
     const digits = samples.digits();
@@ -132,7 +134,7 @@ async function readMoved(
   view: ReadView,
   { bucket, data }: BucketRecord,
   seq: number,
-  { most, samples }: { readonly most: number; readonly samples: Samples },
+  { maxMoved, samples, nextTurn }: PlanContext & { readonly samples: Samples },
 ): Promise<Pick<RowPlan, "moved" | "sums" | "goneSeq"> | undefined> {
   const moved = new Set<string>();
   const sums = new BucketSums(data);
@@ -152,8 +154,9 @@ async function readMoved(
         samples.add(row.table, state);
         sums.change(row.table, sumsOf(row.rowId, state), undefined);
       }
-      if (moved.size > most) return undefined;
+      if (moved.size > maxMoved) return undefined;
       complete = page.complete || page.rows.length === 0;
+      if (!complete) await nextTurn();
     }
   }
   return { moved, sums, goneSeq };

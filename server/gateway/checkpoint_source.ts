@@ -20,8 +20,8 @@ const RETRY_MS = 10 * 60_000;
 /** So many buckets are remembered whose rows a source does not have as they are. */
 const MAX_REFUSED = 1_000;
 
-/** More rows than these are not told beside a snapshot, whatever its size. */
-const MAX_MOVED = 100_000;
+/** When more rows have moved a source is not read, however large the bucket: a view is held for them. */
+const MAX_MOVED = 20_000;
 
 /** Finds rows. */
 export class RowFinder {
@@ -76,14 +76,14 @@ export class RowFinder {
     names: CatalogVersion,
     { catalog, past }: CheckpointFacts,
   ): Promise<RowPlan | undefined> {
-    const { store, settings } = this.#context;
+    const { store, settings, env: { nextTurn } } = this.#context;
     const columns = new ChunkRows(catalog, names, placed).columns();
     const rows = await this.#within(source.open([...columns.keys()]));
     if (rows === undefined) return undefined;
     // Else the snapshot would be replaced soon, by one that is no better.
     const maxMoved = Math.min(MAX_MOVED, Math.floor(settings.staleShare * record.rows / 2));
     return await planRows(rows, record.bucket, placed, {
-      ...{ store, past, maxMoved },
+      ...{ store, past, maxMoved, nextTurn },
       columnsOfDigits: columnsOfDigits(catalog, columns),
     });
   }
