@@ -21,6 +21,8 @@ import { refillOf } from "./merge_lake.ts";
 import { keyReader, rowIdOfKey } from "./row_key.ts";
 import { standingOf } from "./standing.ts";
 
+export type { Lake } from "../flush/lake.ts";
+
 /** So many rows are given at once, at most. */
 const PAGE = 500;
 
