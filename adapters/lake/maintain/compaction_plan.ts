@@ -72,7 +72,7 @@ export function levelOf(
   { smallBytes, fanIn }: Pick<CompactionSettings, "smallBytes" | "fanIn">,
 ): number {
   let level = 0;
-  for (let bound = smallBytes; bytes >= bound; bound *= fanIn) level++;
+  for (let bound = Math.max(1, smallBytes); bytes >= bound; bound *= Math.max(2, fanIn)) level++;
   return level;
 }
 

@@ -83,3 +83,8 @@ Deno.test("planRuns ends: done again and again it has nothing to do", () => {
     assert.deepEqual(planRuns(now, SETTINGS), []);
   }));
 });
+
+Deno.test("levelOf ends whatever the settings are", () => {
+  assert.equal(levelOf(0, { smallBytes: 0, fanIn: 4 }), 0);
+  assert.equal(levelOf(1_000, { smallBytes: 0, fanIn: 1 }), 10);
+});
