@@ -110,11 +110,17 @@ function lakeOf(
     data: values.needed("data"),
   });
   const lakes = Object.entries(complete).flatMap(([name, spec]) =>
-    [...partsOf(spec)].flatMap((part) => part.type === "lake" ? [{ name, part }] : [])
+    [...partsOf(spec)].flatMap((part) =>
+      part.type === "lake" && part.flushFormat !== "json" ? [{ name, part }] : []
+    )
   );
   const [first, second] = lakes;
   if (first === undefined) {
-    throw new UsageError(`The gateway ${gw} has no lake as a destination, give --lake`);
+    throw new UsageError(
+      named === undefined
+        ? `The gateway ${gw} has no lake with tables as a destination, give --lake`
+        : `--lake ${named} is no lake with tables`,
+    );
   }
   if (second === undefined) return first.part;
   const names = [...new Set(lakes.map(({ name }) => name))].join(", ");
@@ -127,9 +133,12 @@ const DEFAULT: LakeSpec = { type: "lake" };
 function specsNamed(named: string, known: DestinationSpecs): DestinationSpecs {
   const spec = Object.hasOwn(known, named) ? known[named] : undefined;
   if (spec !== undefined) return { [named]: spec };
-  const lake = destinationAt(named);
-  if (lake.type === "lake") return { lake };
-  throw new UsageError("--lake is lake, file:///…, s3://… or a name in --config");
+  const lake = named === "lake" || named.includes("://") ? destinationAt(named) : undefined;
+  if (lake?.type === "lake") return { lake };
+  const names = Object.keys(known).join(", ");
+  throw new UsageError(
+    `--lake is lake, file:///…, s3://… or a name in --config${names && `: ${names}`}`,
+  );
 }
 
 function askedLake(

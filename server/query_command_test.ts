@@ -189,6 +189,7 @@ Deno.test("parseCommand reads questions, and says how they are asked", () => {
     [["history", "t", "r", "--format", "csv"], /--format is one of/],
     [["query", "a", "--tail", "both"], /--tail is one of/],
     [["query", "a", "--lake", "postgres://x/y"], /--lake is lake, file/],
+    [["query", "a", "--lake", "shop"], /--lake is lake, file/],
     [["query", "a", "--gw", "*"], /--gw is the id of one gateway/],
   ] as const;
   for (const [args, message] of wrong) assert.throws(() => parse(...args), message);
@@ -208,6 +209,10 @@ Deno.test("parseCommand finds the lake of a configuration", () => {
   assert.deepEqual(parse({ composed }), lake);
   assert.deepEqual(parse({ lake, other }, "--lake", "other"), other);
   assert.throws(() => parse({ lake, other }), /several lakes, give --lake with one of lake, other/);
-  assert.throws(() => parse({ db: memory }), /has no lake as a destination/);
+  assert.throws(() => parse({ db: memory }), /has no lake with tables as a destination/);
+  const json = { ...lake, flushFormat: "json" } as const;
+  assert.deepEqual(parse({ json, other }), other);
+  assert.throws(() => parse({ json, other }, "--lake", "json"), /json is no lake with tables/);
+  assert.throws(() => parse({ lake, other }, "--lake", "shop"), /in --config: lake, other/);
   assert.equal(configPath(["query", "SELECT 1", "--config", "c.ts"], () => undefined), "c.ts");
 });

@@ -141,7 +141,7 @@ export class LakeQuery {
     return this.#turn(async () => {
       const { views, seq, tables } = await this.#plan(sql, options);
       const { duck } = await this.#shared(views);
-      const answer = await told(duck.select(sql), tables);
+      const answer = await told(duck.select(sql), tables, this.#lake);
       return await take({ ...answer, seq });
     });
   }
@@ -160,7 +160,7 @@ export class LakeQuery {
       const { views, seq, tables } = await this.#plan(sql, options);
       const session = await this.#open("", views, [path]);
       try {
-        await told(session.duck.copy(sql, path), tables);
+        await told(session.duck.copy(sql, path), tables, this.#lake);
         return seq;
       } finally {
         session.close();
@@ -185,7 +185,7 @@ export class LakeQuery {
     return this.#turn(async () => {
       const { tables, moment } = await this.#moment(options);
       const found = tables.find(({ name }) => name.toLowerCase() === table.toLowerCase());
-      if (found === undefined) throw new QueryError(noTable(table, tables));
+      if (found === undefined) throw new QueryError(noTable(table, tables, this.#lake));
       const view = await placedChanges(this.#lake, found, moment);
       const { duck } = await this.#shared([view]);
       return await readRowHistory(duck, found.layout, rowId);
@@ -269,19 +269,30 @@ function isNamed(sql: string, name: string): boolean {
 }
 
 /** Names the tables that there are, where one is asked for that is not. */
-async function told<T>(work: Promise<T>, tables: readonly QueryTable[]): Promise<T> {
+async function told<T>(
+  work: Promise<T>,
+  tables: readonly QueryTable[],
+  lake: Lake,
+): Promise<T> {
   try {
     return await work;
   } catch (error) {
     const message = error instanceof Error ? error.message : "";
     const name = /^Catalog Error: Table with name (.+?) does not exist/.exec(message)?.[1];
-    throw name === undefined ? error : new QueryError(noTable(name, tables), { cause: error });
+    throw name === undefined
+      ? error
+      : new QueryError(noTable(name, tables, lake), { cause: error });
   }
 }
 
-function noTable(name: string, tables: readonly QueryTable[]): string {
+function noTable(
+  name: string,
+  tables: readonly QueryTable[],
+  { namespace, location }: Lake,
+): string {
   const known = tables.flatMap(({ name, changesName }) => [name, changesName]).join(", ");
-  return `There is no table ${name}, there ${known === "" ? "are none yet" : `are ${known}`}`;
+  const there = known === "" ? `are none yet under ${namespace} in ${location}` : `are ${known}`;
+  return `There is no table ${name}, there ${there}`;
 }
 
 /** Tells apart what views show: the SQL has all but the objects' paths. */
