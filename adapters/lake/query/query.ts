@@ -215,9 +215,10 @@ export class LakeQuery {
   ): Promise<Plan> {
     const { tables, moment } = await this.#moment(options);
     const views: PlannedView[] = [];
+    const isAll = ALL_TABLES.test(sql);
     for (const table of tables) {
-      if (isNamed(sql, table.name)) views.push(await rowsView(this.#lake, table, moment));
-      if (isNamed(sql, table.changesName)) {
+      if (isAll || isNamed(sql, table.name)) views.push(await rowsView(this.#lake, table, moment));
+      if (isAll || isNamed(sql, table.changesName)) {
         views.push(await changesView(this.#lake, table, moment));
       }
     }
@@ -269,6 +270,9 @@ function isNamed(sql: string, name: string): boolean {
 }
 
 /** Names the tables that there are, where one is asked for that is not. */
+/** Asks which tables there are; where it only looks so, a view too many is made. */
+const ALL_TABLES = /\bshow\s+(all\s+)?tables\b|\binformation_schema\b/i;
+
 async function told<T>(
   work: Promise<T>,
   tables: readonly QueryTable[],

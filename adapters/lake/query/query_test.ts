@@ -288,6 +288,8 @@ Deno.test("a question says which tables there are, and reads nothing but them", 
         name: "QueryError",
         message: "There is no table todos, there are tasks, tasks__changes",
       });
+      const shown = await query.query("SHOW TABLES");
+      assert.deepEqual(shown.rows, [["tasks"], ["tasks__changes"]]);
       for (const sql of ["SELECT * FROM '/etc/passwd'", "FROM read_text('/etc/passwd')"]) {
         await assert.rejects(() => query.query(sql), { name: "QueryError" });
       }
