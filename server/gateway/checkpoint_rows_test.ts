@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { memoryStores } from "../store/memory.ts";
 import { BackedUpStores } from "../store/testing_backups.ts";
 import { NOTES } from "./testing_checkpoint.ts";
 import { CopiedRows, openRowsWorld, openWorldWith, type RowsWorld } from "./testing_rows.ts";
@@ -113,6 +114,29 @@ Deno.test("a source that fails, before or while it is read, is left alone for a 
   await bootstrap(open, "cyd");
   assert(source.reads > before);
   assert.equal(open.failures.length, 2);
+});
+
+Deno.test("G6: a source that does not answer holds no first pull up", async () => {
+  const waits: number[] = [];
+  const setTimer = (ms: number, callback: () => void) => {
+    waits.push(ms);
+    const timer = setTimeout(callback, 1);
+    return () => clearTimeout(timer);
+  };
+  const open = await openWorldWith(
+    (gateway) => new CopiedRows(gateway),
+    {},
+    memoryStores(),
+    { setTimer },
+  );
+  await using _ = open;
+  await open.world.fill("a", 30);
+  await open.world.join("ann", "a");
+  open.source.open = () => new Promise(() => {});
+  waits.splice(0);
+  await bootstrap(open);
+  assert.equal(waits[0], 5_000);
+  assert.match(open.failures.join(), /were not found.*not found in time/);
 });
 
 Deno.test("a source that is far behind is not read", async () => {

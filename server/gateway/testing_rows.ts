@@ -9,6 +9,7 @@ import { memoryStores } from "../store/memory.ts";
 import type { Store, StoreFactory } from "../store/store.ts";
 import type { RowSource, SourceRow, SourceRows } from "./checkpoint_rows.ts";
 import type { CheckpointSettings } from "./checkpoint_settings.ts";
+import type { GatewayEnvironment } from "./environment.ts";
 import type { Gateway } from "./gateway.ts";
 import { lifeOf } from "./lives.ts";
 import { CheckpointWorld } from "./testing_checkpoint.ts";
@@ -134,11 +135,13 @@ export function openRowsWorld(
  * @param open makes the source; it is given what gives the gateway, once that is open
  * @param settings of checkpoints
  * @param stores keep the data
+ * @param env what of the world is not to be as usual
  */
 export async function openWorldWith<Source extends RowSource>(
   open: (gateway: () => Gateway) => Source,
   settings: Partial<CheckpointSettings> = {},
   stores: StoreFactory = memoryStores(),
+  env: Partial<GatewayEnvironment> = {},
 ): Promise<RowsWorld<Source>> {
   const failures: string[] = [];
   const held: { world?: CheckpointWorld; store?: Store } = {};
@@ -160,7 +163,7 @@ export async function openWorldWith<Source extends RowSource>(
     { rowsOf: () => source, ...settings },
     factory,
     memoryObjects(),
-    { onError: (what, error) => failures.push(`${what}: ${error}`) },
+    { ...env, onError: (what, error) => failures.push(`${what}: ${error}`) },
   );
   held.world = world;
   return {
