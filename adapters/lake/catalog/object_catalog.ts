@@ -154,7 +154,21 @@ class ObjectCatalog implements Catalog {
       { "metadata-file": metadataLocation, "timestamp-ms": metadata["last-updated-ms"] },
     ];
     const next = { ...this.#apply(base, updates), "metadata-log": log.slice(-KEPT_VERSIONS) };
+    await this.#checkThere(base, updates);
     return await this.#put(table, version + 1, next, this.#seenMs.get(base) ?? 0);
+  }
+
+  /**
+   * Holds what is committed to against what is there, where the objects may have been put back to an
+   * older copy. Who makes a snapshot has read the one before, and would have found out.
+   */
+  async #checkThere(base: LoadedTable, updates: readonly TableUpdate[]): Promise<void> {
+    if (updates.some(({ action }) => action === "add-snapshot")) return;
+    const key = metadataKey(base.table, versionOf(base.metadataLocation) ?? 0);
+    const found = await this.#lake.store.headObject(key).catch(unreachable);
+    if (found === undefined) {
+      throw new CatalogError("conflict", "The table is no longer what it was when it was read");
+    }
   }
 
   #apply({ metadata }: LoadedTable, updates: readonly TableUpdate[]): TableMetadata {

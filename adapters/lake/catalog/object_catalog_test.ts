@@ -29,6 +29,17 @@ function setting(updates: Readonly<Record<string, string>>): readonly TableUpdat
   return [{ action: "set-properties", updates }];
 }
 
+function adding(id: number): readonly TableUpdate[] {
+  const snapshot = {
+    "snapshot-id": id,
+    "sequence-number": 1,
+    "timestamp-ms": 1_000,
+    "manifest-list": location.of("list.avro"),
+    summary: { operation: "append" },
+  } as const;
+  return [{ action: "add-snapshot", snapshot }];
+}
+
 async function failureOf(work: Promise<unknown>): Promise<CatalogFailure | "none"> {
   try {
     await work;
@@ -195,7 +206,7 @@ Deno.test("deleteOldMetadata keeps the last and the young, and nobody commits in
   assert.equal(await store.headObject(metadataKey(table, 10)), undefined);
   assert.notEqual(await store.headObject(metadataKey(table, 11)), undefined);
   assert.equal(await newestVersion(store, table), 31);
-  assert.equal(await failureOf(catalog.commit(stale, setting({ a: "late" }))), "conflict");
+  assert.equal(await failureOf(catalog.commit(stale, adding(1))), "conflict");
   assert.deepEqual(await catalog.load(table), loaded);
   assert.equal(await deleteOldMetadata(store, table, nowMs + 2 * HOUR), 1);
   assert.equal(await failureOf(catalog.create(table, firstOf())), "conflict");
@@ -312,4 +323,14 @@ Deno.test("objectCatalog says why the object store failed", async () => {
   await assert.rejects(catalog.create(table, firstOf()), /come into force: ENOSPC: no space/);
   const silent = objectCatalog({ store: storeWith(store, { putObject: failing }), location });
   await assert.rejects(silent.create(table, firstOf()), /fails: ENOSPC: no space/);
+});
+
+Deno.test("objectCatalog commits nothing on top of a table that was put back to an older copy", async () => {
+  const store = memoryObjects();
+  const catalog = objectCatalog({ store, location });
+  const first = await catalog.create(table, firstOf());
+  const second = await catalog.commit(first, setting({ a: "1" }));
+  await store.deleteObject(metadataKey(table, 2));
+  assert.equal(await failureOf(catalog.commit(second, setting({ b: "1" }))), "conflict");
+  assert.equal(await newestVersion(store, table), 1);
 });
