@@ -64,7 +64,7 @@ async function work(name: string, lake: Lake, spec: LakeSpec): Promise<MaintainR
     lines.push(`${name}: ${await mergeLake(lake)} changes merged into rows`);
     const { tables, failure } = await maintain(lake, maintenance);
     if (tables.length === 0 && failure === undefined) {
-      const where = `under ${lake.namespace} in ${lake.location}`;
+      const where = `under ${lake.namespace} in ${lake.location.root}`;
       return { lines: [`${name}: no tables ${where}, so nothing to do`], isDone: true };
     }
     lines.push(...tables.map((table) => lineOf(name, table)));

@@ -82,6 +82,8 @@ Deno.test("lake maintain merges what was flushed, and says what it did", () =>
     const away = await maintainLakes({ ...config, data: `${data}/none` });
     assert.deepEqual(away.lines[0], "big: 0 changes merged into rows");
     await assert.rejects(Deno.stat(`${data}/none`), Deno.errors.NotFound);
+    const other = await maintainLakes({ ...config, gw: "other" });
+    assert.match(other.lines.join(), /^big: no tables under other in [a-z0-9]+:\/\//);
   }));
 
 Deno.test("lake maintain is refused while a gateway runs, which does it by itself", () =>

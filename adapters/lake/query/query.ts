@@ -295,8 +295,8 @@ function noTable(
   { namespace, location }: Lake,
 ): string {
   const known = tables.flatMap(({ name, changesName }) => [name, changesName]).join(", ");
-  const there = known === "" ? `are none yet under ${namespace} in ${location}` : `are ${known}`;
-  return `There is no table ${name}, there ${there}`;
+  const none = `none yet under ${namespace} in ${location.root}`;
+  return `There is no table ${name}, there are ${known === "" ? none : known}`;
 }
 
 /** Tells apart what views show: the SQL has all but the objects' paths. */

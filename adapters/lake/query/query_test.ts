@@ -280,6 +280,13 @@ Deno.test("a moment is a time, a commit or a snapshot, and both tables are as of
 
 Deno.test("a question says which tables there are, and reads nothing but them", () =>
   withLog(async (lake, log) => {
+    const empty = asked(lake, { namespace: "other" });
+    const where = `other in ${lake.lake.location.root}`;
+    await assert.rejects(() => empty.query("SELECT * FROM todos"), {
+      name: "QueryError",
+      message: `There is no table todos, there are none yet under ${where}`,
+    });
+    await empty.close();
     log.commit([change("INSERT", "a", { name: "'\"" })]);
     await log.flush();
     const query = asked(lake);
