@@ -22,7 +22,7 @@ export interface ReadableFile {
 /** The name of the column with a row's place in its file. No column of a schema is called so. */
 export const FILE_ROW = "lakesync_file_row";
 
-/** DuckDB's name of it. */
+/** DuckDB's name of it, as a virtual column: the option of that name fails where a file has one. */
 const ROW_NUMBER = "file_row_number";
 
 const DELETED_PATH = 2_147_483_546;
@@ -67,7 +67,7 @@ export function relationSql(fields: readonly LakeField[], files: readonly Readab
   const whole = files.filter(({ deletes }) => deletes.length === 0);
   const parts: string[] = [];
   if (whole.length > 0) {
-    const files = readSql(fields, whole.map(({ path }) => path), ", file_row_number = true");
+    const files = readSql(fields, whole.map(({ path }) => path));
     parts.push(`SELECT ${columns} FROM ${files}`);
   }
   const torn = files.filter(({ deletes }) => deletes.length > 0);
@@ -83,7 +83,7 @@ function tornSql(
   columns: string,
   files: readonly ReadableFile[],
 ): string {
-  const more = ", file_row_number = true, filename = 'lakesync_file'";
+  const more = ", filename = 'lakesync_file'";
   const read = readSql(fields, files.map(({ path }) => path), more);
   const places = files.map(({ path, location }) => `(${textSql(path)}, ${textSql(location)})`);
   const deletes = readSql(DELETE_FIELDS, [...new Set(files.flatMap(({ deletes }) => deletes))]);

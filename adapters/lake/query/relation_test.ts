@@ -45,7 +45,7 @@ Deno.test("relationSql reads columns by their ids, renamed, added, widened, what
     );
     const now = [
       field(1, "filename", "long"),
-      field(3, "lakesync", "string"),
+      field(3, "file_row_number", "string"),
       field(2, 'it"s', "decimal(20, 2)"),
     ];
     await write(young, now, [[2 ** 40, "new", "123456789012345678.90"]]);
