@@ -47,7 +47,7 @@ export class S3Calls {
       try {
         return await this.once(what, work);
       } catch (error) {
-        const failure = judge(error, what);
+        const failure = judge(error, what, this.#settings.bucket);
         if (!failure.again || tries >= this.#settings.attempts) throw failure;
       }
       await this.backOff(what, tries);
@@ -139,7 +139,7 @@ export class S3Calls {
     } catch (error) {
       // An answer that was not read to its end would hold its connection.
       attempt.abort();
-      throw late ?? judge(error, what);
+      throw late ?? judge(error, what, this.#settings.bucket);
     } finally {
       clearTimeout(timer);
       closing.removeEventListener("abort", close);

@@ -38,10 +38,16 @@ export class S3Failure extends ObjectStoreError {
    * @param verdict what it means
    * @param what the request, such as `PutObject`
    * @param code the storage's or the system's code
-   * @param cause what the system said; what a storage says may have names of keys in it
+   * @param options what the system said, since what a storage says may have names of keys in it; and
+   * the bucket
    */
-  constructor(verdict: S3Verdict, what: string, code: string, cause?: unknown) {
-    super(failureOf(verdict), message(verdict, what, code), { code, cause });
+  constructor(
+    verdict: S3Verdict,
+    what: string,
+    code: string,
+    { cause, bucket }: { readonly cause?: unknown; readonly bucket?: string | undefined } = {},
+  ) {
+    super(failureOf(verdict), message(verdict, what, code, bucket), { code, cause });
     this.verdict = verdict;
   }
 
@@ -56,8 +62,10 @@ function failureOf(verdict: S3Verdict): ObjectStoreFailure {
   return AGAIN.includes(verdict) ? "unreachable" : "refused";
 }
 
-function message(verdict: S3Verdict, what: string, code: string): string {
-  if (code === "NoSuchBucket") return `There is no such bucket (${what}: ${code}), make it first`;
+function message(verdict: S3Verdict, what: string, code: string, bucket?: string): string {
+  if (code === "NoSuchBucket") {
+    return `There is no bucket ${bucket ?? "of that name"} (${what}: ${code}), make it first`;
+  }
   if (code === "CredentialsProviderError") {
     return `No keys for the object storage are found (${what}: ${code}), set AWS_ACCESS_KEY_ID ` +
       "and AWS_SECRET_ACCESS_KEY";
@@ -92,20 +100,21 @@ interface Parts {
  *
  * @param error what a request failed with
  * @param what the request
+ * @param bucket the bucket that it was for
  */
-export function judge(error: unknown, what: string): S3Failure {
+export function judge(error: unknown, what: string, bucket?: string): S3Failure {
   if (error instanceof S3Failure) return error;
   const { name, code, Code, $metadata, $response }: Parts = error instanceof Error ? error : {};
   const answered = $metadata?.httpStatusCode ?? $response?.statusCode;
   if (typeof answered !== "number" || answered < 300) {
     const text = clean(code) ?? clean(name) ?? "no answer";
-    if (name === "NotCapable") return new S3Failure("refused", what, text, error);
+    if (name === "NotCapable") return new S3Failure("refused", what, text, { cause: error });
     const unsent = UNSENT.test(text) || String(name).startsWith("Credentials");
     const cause = typeof code === "string" ? error : undefined;
-    return new S3Failure(unsent ? "unsent" : "doubt", what, text, cause);
+    return new S3Failure(unsent ? "unsent" : "doubt", what, text, { cause });
   }
   const said = [Code, name, code].map(clean).find((text) => text && text !== "Error");
-  return new S3Failure(verdictOf(answered, said ?? ""), what, said ?? String(answered));
+  return new S3Failure(verdictOf(answered, said ?? ""), what, said ?? String(answered), { bucket });
 }
 
 function clean(code: unknown): string | undefined {

@@ -14,9 +14,9 @@ function thrown(name: string, status?: number): Error {
 }
 
 Deno.test("judge says what to do where a bucket or its keys are missing", () => {
-  const bucket = judge(thrown("NoSuchBucket", 404), "ListObjectsV2");
+  const bucket = judge(thrown("NoSuchBucket", 404), "ListObjectsV2", "shop");
   assert.equal(bucket.failure, "refused");
-  assert.match(bucket.message, /^There is no such bucket .*NoSuchBucket.*, make it first$/);
+  assert.match(bucket.message, /^There is no bucket shop .*NoSuchBucket.*, make it first$/);
   // Keys that a machine is given come from a service that may be back.
   const keys = judge(thrown("CredentialsProviderError"), "PutObject");
   assert.equal(keys.failure, "unreachable");

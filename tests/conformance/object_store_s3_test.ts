@@ -68,6 +68,7 @@ s3Test("openS3Objects tells that there is no such bucket", async ({ server }) =>
   for (const call of ["putObject", "createObject", "getObject", "listObjects", "deleteObjects"]) {
     const error = await failureOf(callsOf(objects)[call] ?? (() => Promise.resolve()));
     assert.deepEqual([error.failure, error.code], ["refused", "NoSuchBucket"], call);
+    assert.match(error.message, /^There is no bucket nothing-here /);
   }
 });
 
