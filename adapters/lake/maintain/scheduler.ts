@@ -8,7 +8,7 @@
 import { backoffMs, type FlushEnvironment } from "../../flush/settings.ts";
 import { Signal } from "../../flush/wait.ts";
 import { ObjectStoreError } from "../../object-store/object_store.ts";
-import { CatalogError } from "../catalog/catalog.ts";
+import { CatalogError, type LoadedTable } from "../catalog/catalog.ts";
 import { type Lake, lakeError } from "../flush/lake.ts";
 import { positionOf } from "../flush/properties.ts";
 import { type LakeTables, loadTables } from "../flush/tables.ts";
@@ -169,8 +169,9 @@ export class LakeKeeper {
   async pass(): Promise<void> {
     const tables = await loadTables(this.#lake);
     this.#look(tables);
-    await this.#mergeAll(tables);
-    await this.#expire(tables);
+    const merged = await this.#mergeAll(tables);
+    const expired = await this.#expire(tables);
+    if (merged + expired > 0) this.#tell(await loadTables(this.#lake));
     const nowMs = this.#env.now();
     const { maintainEveryMs, orphansEveryMs } = this.#schedule;
     if (!isDue(this.#maintainAtMs, nowMs, maintainEveryMs) || this.#isClosed) return;
@@ -178,6 +179,7 @@ export class LakeKeeper {
     const settings = { ...this.#maintenance, orphans };
     const report = await maintain(this.#lake, settings, this.#reach, () => this.#isClosed);
     this.#count(report);
+    if (isChanged(report)) this.#tell(await loadTables(this.#lake));
     this.#maintainAtMs = nowMs + maintainEveryMs;
     if (orphans) this.#orphansAtMs = nowMs + orphansEveryMs;
     if (report.failure !== undefined && !isHarmless(report.failure)) throw report.failure;
@@ -225,11 +227,14 @@ export class LakeKeeper {
     cancel();
   }
 
-  async #mergeAll(tables: LakeTables): Promise<void> {
+  /** Merges; gives how many changes. */
+  async #mergeAll(tables: LakeTables): Promise<number> {
+    let merged = 0;
     for (const id of tables.rows.keys()) {
       for (let isBehind = true; isBehind && !this.#isClosed;) {
         const report = await mergeOne(this.#lake, tables, id, this.#merge);
         const changes = report?.changes ?? 0;
+        merged += changes;
         this.#status = {
           ...this.#status,
           mergedChanges: this.#status.mergedChanges + changes,
@@ -238,24 +243,27 @@ export class LakeKeeper {
         await this.#lake.nextTurn();
       }
     }
-    if (this.#isClosed) return;
+    if (this.#isClosed) return merged;
     this.#behindSinceMs = undefined;
     this.#status = { ...this.#status, mergeLagCommits: 0 };
+    return merged;
   }
 
-  /** Lets snapshots go when there are many: they are written anew with every commit. */
-  async #expire({ main, changes, rows }: LakeTables): Promise<void> {
+  /** Lets snapshots go when there are many: they are written anew with every commit; gives how many. */
+  async #expire(tables: LakeTables): Promise<number> {
     const { thinning } = { ...DEFAULT_MAINTENANCE, ...this.#maintenance };
-    const loaded = [...changes.values()].map(({ loaded }) => loaded);
-    for (const { table } of [...loaded, ...rows.values(), ...main === undefined ? [] : [main]]) {
-      if (this.#isClosed) return;
+    let gone = 0;
+    for (const { table } of allOf(tables)) {
+      if (this.#isClosed) break;
       const expiry = { thinning, atLeast: MANY_SNAPSHOTS };
-      await expireSnapshots(this.#lake, table, this.#reach, expiry);
+      gone += await expireSnapshots(this.#lake, table, this.#reach, expiry);
     }
+    return gone;
   }
 
   /** Looks at how far rows are behind, and at what the tables have. */
-  #look({ main, changes, rows }: LakeTables): void {
+  #look(tables: LakeTables): void {
+    const { changes, rows } = tables;
     let lag = 0;
     for (const [id, { loaded }] of changes) {
       const merged = rows.get(id);
@@ -264,15 +272,15 @@ export class LakeKeeper {
       lag = Math.max(lag, (head ?? 0) - (at ?? 0));
     }
     if (lag > 0) this.#behindSinceMs ??= this.#env.now();
-    const all = [
-      ...[...changes.values()].map(({ loaded }) => loaded),
-      ...rows.values(),
-      ...main === undefined ? [] : [main],
-    ];
+    this.#status = { ...this.#status, mergeLagCommits: lag };
+    this.#tell(tables);
+  }
+
+  /** Tells what the tables have. */
+  #tell(tables: LakeTables): void {
     this.#status = {
       ...this.#status,
-      mergeLagCommits: lag,
-      tables: all.map(({ table: { name }, snapshot, metadata }) => ({
+      tables: allOf(tables).map(({ table: { name }, snapshot, metadata }) => ({
         table: name,
         files: total(snapshot?.summary, "total-data-files") +
           total(snapshot?.summary, "total-delete-files"),
@@ -291,6 +299,19 @@ export class LakeKeeper {
     }
     this.#status = { ...this.#status, compactedBytes, deletedObjects };
   }
+}
+
+/** All tables of a lake. */
+function allOf({ main, changes, rows }: LakeTables): readonly LoadedTable[] {
+  const loaded = [...changes.values()].map(({ loaded }) => loaded);
+  return [...loaded, ...rows.values(), ...main === undefined ? [] : [main]];
+}
+
+/** Whether maintenance has committed to a table. */
+function isChanged({ tables }: MaintenanceReport): boolean {
+  return tables.some(({ compacted, manifests, snapshots }) =>
+    compacted.files + manifests + snapshots > 0
+  );
 }
 
 /** Whether it is time; also when it is longer until then than ever, since the clock was set back. */

@@ -67,6 +67,9 @@ Deno.test("LakeKeeper merges every minute and tells how far it is", async () => 
   assert.deepEqual(await seenRows(test.lake, TABLE), gateway.visible);
   assert.equal(keeper.status.mergedChanges, 2);
   assert.equal(keeper.status.mergeLagCommits, 0);
+  // What is told is of after the merge.
+  const merged = keeper.status.tables.filter(({ rows }) => rows === 2);
+  assert.equal(merged.length, 2, JSON.stringify(keeper.status.tables));
   await gateway.flush([[insert(3)]], false);
   keeper.hurry();
   while ((await seenRows(test.lake, TABLE)).size < 3) await clock.idle();
