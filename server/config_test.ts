@@ -377,14 +377,16 @@ Deno.test("parseCommand finds the lakes to maintain by --to or the configuration
   });
   const named = maintain(["--gw", "none"], { LAKESYNC_TO: "lake" });
   assert.deepEqual(Reflect.get(named, "lakes"), [["lake", second]]);
+  // As for questions, it is the data folder's where none is configured.
+  assert.deepEqual(Reflect.get(maintain(["--gw", "none"]), "lakes"), [["lake", second]]);
+  const databases = { ...file, destinations: { db: { type: "memory" } as const } };
+  assert.throws(() => parseCommand(["lake", "maintain"], () => undefined, databases), UsageError);
   const path = configPath(
     ["lake", "maintain"],
     (name) => Reflect.get({ LAKESYNC_CONFIG: "c" }, name),
   );
   assert.equal(path, "c");
-  for (
-    const args of [["--gw", "none"], ["--gw", "*"], ["--to", "postgres://a/b"], ["--port", "1"]]
-  ) {
+  for (const args of [["--gw", "*"], ["--to", "postgres://a/b"], ["--port", "1"]]) {
     assert.throws(() => maintain(args), UsageError, args.join(" "));
   }
   assert.throws(() => parse("lake"), UsageError);

@@ -6,7 +6,7 @@
 
 import { isGatewayId } from "@lakesync/core";
 import type { ConfigFile } from "./config_file.ts";
-import { completeAll } from "./destinations/lake_defaults.ts";
+import { completeAll, DATA_LAKE } from "./destinations/lake_defaults.ts";
 import { destinationAt } from "./destinations/parse.ts";
 import { partsOf } from "./destinations/parts.ts";
 import type { DestinationSpecs, LakeSpec } from "./destinations/spec.ts";
@@ -31,14 +31,18 @@ export interface LakeMaintainConfig extends ChosenLakes {
 
 function specsOf(values: Values, gw: string, file: ConfigFile): DestinationSpecs {
   const to = values.optional("to");
-  if (to === undefined) return file.gateways[gw]?.destinations ?? file.destinations;
+  if (to === undefined) {
+    const known = file.gateways[gw]?.destinations ?? file.destinations;
+    return Object.keys(known).length === 0 ? { lake: DATA_LAKE } : known;
+  }
   const spec = destinationAt(to);
   if (spec.type !== "lake") throw new UsageError("--to is lake, file:///… or s3://… here");
   return { lake: spec };
 }
 
 /**
- * Finds the lakes that `--to`, or else a configuration, names for the gateway of `--gw`.
+ * Finds the lakes that `--to`, or else a configuration, names for the gateway of `--gw`; where no
+ * destination is configured, that of the data folder.
  *
  * @param values the settings that were given: `to`, `gw` and `data`
  * @param env reads an environment variable

@@ -7,7 +7,7 @@
 import type { AsOf } from "@lakesync/adapters/lake/query";
 import { isGatewayId } from "@lakesync/core";
 import type { ConfigFile } from "./config_file.ts";
-import { completeAll } from "./destinations/lake_defaults.ts";
+import { completeAll, DATA_LAKE } from "./destinations/lake_defaults.ts";
 import { destinationAt } from "./destinations/parse.ts";
 import { partsOf } from "./destinations/parts.ts";
 import type { DestinationSpecs, LakeSpec } from "./destinations/spec.ts";
@@ -105,7 +105,7 @@ function lakeOf(
   const named = values.optional("lake");
   const known = gateways[gw]?.destinations ?? destinations;
   const specs = named === undefined ? known : specsNamed(named, known);
-  const complete = completeAll(Object.keys(specs).length === 0 ? { lake: DEFAULT } : specs, {
+  const complete = completeAll(Object.keys(specs).length === 0 ? { lake: DATA_LAKE } : specs, {
     env,
     data: values.needed("data"),
   });
@@ -126,9 +126,6 @@ function lakeOf(
   const names = [...new Set(lakes.map(({ name }) => name))].join(", ");
   throw new UsageError(`There are several lakes, give --lake with one of ${names}`);
 }
-
-/** The lake in the data folder. */
-const DEFAULT: LakeSpec = { type: "lake" };
 
 function specsNamed(named: string, known: DestinationSpecs): DestinationSpecs {
   const spec = Object.hasOwn(known, named) ? known[named] : undefined;

@@ -279,7 +279,7 @@ export const LAKE_MAINTAIN_SETTINGS: readonly Setting[] = [
     flag: "to",
     env: "LAKESYNC_TO",
     value: "<url>",
-    help: "the lake: lake, file:///… or s3://bucket/…; else those of --config",
+    help: "the lake: lake, file:///… or s3://bucket/…; else of --config, or lake",
   },
   {
     flag: "config",

@@ -28,6 +28,9 @@ export const LAKE_VARIABLES: readonly string[] = [
   "LAKESYNC_LAKE_TOKEN",
 ];
 
+/** The lake in the data folder, which commands take where no destination is configured. */
+export const DATA_LAKE: LakeSpec = { type: "lake" };
+
 /** Where what is not said comes from. */
 export interface LakeDefaults {
   /** Reads an environment variable. */
