@@ -21,7 +21,7 @@ import { ReadAhead } from "./read_ahead.ts";
 import type { FlushState, FlushStatus } from "./status.ts";
 import { isOfAnother, partedAfter, positionAt } from "./resume.ts";
 import { backoffMs, DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
-import type { ChangeSource, SourceHead } from "./source.ts";
+import type { ChangeSource, SourceEntry, SourceHead } from "./source.ts";
 import { Signal, within } from "./wait.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -90,6 +90,8 @@ export class Flusher {
   /** Bytes that came since the flusher began to rest. */
   #waitingBytes = 0;
   #lagChanges = 0;
+  /** The head up to which what waits was counted, as far as a page goes. */
+  #countedSeq = 0;
 
   /**
    * Begins to flush.
@@ -121,7 +123,9 @@ export class Flusher {
     const since = lagCommits === 0 ? undefined : this.#waitsSinceMs;
     return {
       destination: this.#destination.name,
-      state: this.#state,
+      state: this.#state === "flushing" && this.#isSettled && lagCommits === 0
+        ? "idle"
+        : this.#state,
       position: this.#position,
       lagCommits,
       lagChanges: lagCommits === 0 ? 0 : this.#lagChanges,
@@ -215,8 +219,29 @@ export class Flusher {
     if (retry === "stop" && error instanceof Error) this.#waiters.refuse(error);
     // Whoever asks for a flush meanwhile may have mended it.
     this.#hurries = retry === "stop" && !this.#waiters.isEmpty;
+    if (this.#countedSeq !== this.#headSeq) await this.#countWaiting();
     const wait = backoffMs(failures, this.#settings, this.#env.random());
     await this.#passes(wait, () => this.#hurries);
+  }
+
+  #count(entries: readonly SourceEntry[]): void {
+    this.#lagChanges = entries.reduce((sum, { changes }) => sum + changes.length, 0);
+    this.#countedSeq = this.#headSeq;
+  }
+
+  /** Counts what waits in the log for a destination that does not say where it stands. */
+  async #countWaiting(): Promise<void> {
+    const { maxChanges, maxBytes } = this.#settings;
+    const limit = { changes: maxChanges, bytes: maxBytes };
+    try {
+      const page = await this.#source.read(this.#position ?? { seq: 0 }, limit);
+      const { trimmed, keptAfter } = page;
+      const isCut = trimmed && keptAfter !== undefined;
+      const { entries } = isCut ? await this.#source.read({ seq: keptAfter }, limit) : page;
+      this.#count(entries);
+    } catch {
+      // A source that fails is told of with the next try.
+    }
   }
 
   /** Lets a time pass, in milliseconds, by a timer: the clock may be set back meanwhile, by hours. */
@@ -264,7 +289,7 @@ export class Flusher {
     const cut = cutBatch(entries, this.#settings);
     const wasFar = !this.#isNear;
     this.#isNear = cut.entries.length === entries.length;
-    this.#lagChanges = entries.reduce((sum, { changes }) => sum + changes.length, 0);
+    this.#count(entries);
     const last = cut.entries.at(-1);
     if (last === undefined && settling === NO_ROWS) {
       this.#arrived(before.seq);

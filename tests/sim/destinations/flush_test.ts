@@ -189,6 +189,34 @@ Deno.test("a destination that does not answer, or fails, is asked again and agai
   await flusher.close();
 });
 
+Deno.test("the status of a flush is that of after it, and counts what waits for who cannot be asked", async () => {
+  await using fixture = await openFixture(undefined, { nextTurn });
+  const { gateway } = fixture;
+  const database = new ModelDatabase("db", CALM);
+  let isDown = true;
+  const position = database.position.bind(database);
+  database.position = () => isDown ? Promise.reject(new Error("down")) : position();
+  await push(gateway, "a", [
+    tx(1, delta("INSERT", "t1", at(1)), delta("INSERT", "t2", at(1))),
+    tx(2, delta("DELETE", "t2", at(2))),
+  ]);
+  const time = new TestTime();
+  const flusher = flusherOf(gateway, database, time, { everyMs: 1, maxRetryMs: 400 });
+  const lag = () => [flusher.status.position?.seq, flusher.status.lagCommits, lagChanges()];
+  const lagChanges = () => flusher.status.lagChanges;
+  await time.until(() => flusher.status.failures === 2);
+  assert.deepEqual(lag(), [undefined, 2, 3]);
+  isDown = false;
+  await time.until(() => flusher.status.lagCommits === 0 && flusher.status.state === "idle");
+  await push(gateway, "a", [tx(3, delta("INSERT", "t3", at(3)))]);
+  const flushed = flusher.flushNow().then(() => flusher.status);
+  let status: typeof flusher.status | undefined;
+  flushed.then((given) => status = given);
+  await time.until(() => status !== undefined);
+  assert.deepEqual([status?.state, status?.lagCommits, status?.lagChanges], ["idle", 0, 0]);
+  await flusher.close();
+});
+
 Deno.test("G10: a flush waits by timers, so that a clock set back by hours holds nothing up", async () => {
   await using fixture = await openFixture();
   const { gateway } = fixture;
