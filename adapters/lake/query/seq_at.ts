@@ -5,6 +5,7 @@
  */
 
 import { CHANGE_FIELDS, COMMITTED_AT } from "../flush/layout.ts";
+import type { Lake } from "../flush/lake.ts";
 import type { LakeFiles } from "../iceberg/lake_files.ts";
 import { planScan } from "../iceberg/scan.ts";
 import { type Duck, QueryError } from "./duck.ts";
@@ -16,8 +17,8 @@ import type { TailState } from "./tail_files.ts";
 
 /** What a moment is looked for in. */
 export interface Timeline {
-  /** Where objects are. */
-  readonly lake: LakeFiles;
+  /** Where objects are, and the clock. */
+  readonly lake: LakeFiles & Pick<Lake, "now">;
   /** Gives them paths. */
   readonly cache: FileCache;
   /** Starts a DuckDB. */
@@ -63,6 +64,7 @@ async function seqOfMoment(timeline: Timeline, asOf: AsOf): Promise<number> {
 
 async function seqAtTime(timeline: Timeline, micros: bigint): Promise<number> {
   const { state, tail } = timeline;
+  if (micros > BigInt(timeline.lake.now()) * 1000n) await checkPast(timeline, micros);
   const late = tail?.commits.findLast(([seq, ms]) =>
     seq > state.seq && seq <= tail.seq && BigInt(ms) * 1000n <= micros
   );
@@ -75,6 +77,24 @@ async function seqAtTime(timeline: Timeline, micros: bigint): Promise<number> {
   const seqs = whole.map(({ toSeq = 0 }) => toSeq);
   const inFiles = await lastIn(timeline, torn, `epoch_us(_committed_at) <= ${micros}`);
   return Math.min(Math.max(0, inFiles, ...seqs), state.seq);
+}
+
+/** What is to come is not known; another clock may be ahead of this one, but not of its commits. */
+async function checkPast(timeline: Timeline, micros: bigint): Promise<void> {
+  const { state, tail } = timeline;
+  const known = await boundsOf(timeline, undefined);
+  const times = [
+    ...known.map(({ toMicros = 0n }) => Number(toMicros / 1000n)),
+    ...(tail?.commits ?? []).map(([_, ms]) => ms),
+  ];
+  const newestMs = times.reduce((a, b) => Math.max(a, b), 0);
+  if (micros <= BigInt(newestMs) * 1000n) return;
+  const newest = newestMs === 0
+    ? "nothing was committed yet"
+    : `the newest moment is ${new Date(newestMs).toISOString()}, commit ${
+      Math.max(state.seq, tail?.seq ?? 0)
+    }`;
+  throw new QueryError(`This moment is in the future; ${newest}`);
 }
 
 /** Files of changes that may have some of a time or before it. */
