@@ -5,6 +5,7 @@
  */
 
 import type { LakeQuery, QueryOptions, QueryStream } from "@lakesync/adapters/lake/query";
+import { dirname, resolve } from "node:path";
 import type { QueryConfig, QueryFormat } from "./query_arguments.ts";
 import { csvText, jsonText, tableText } from "./query_format.ts";
 import { withLake } from "./query_lake.ts";
@@ -16,6 +17,25 @@ const TEXTS: Readonly<
 
 /** Where an answer goes. */
 type Sink = WritableStream<Uint8Array>;
+
+/** A file can only be written in a folder that is there; said before anything is read. */
+async function checkOut(out: string): Promise<void> {
+  const folder = dirname(resolve(out));
+  const isFolder = async (path: string) => {
+    try {
+      return (await Deno.stat(path)).isDirectory;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+        return false;
+      }
+      throw error;
+    }
+  };
+  if (!await isFolder(folder)) {
+    throw new UsageError(`--out: there is no folder ${folder}, make it first`);
+  }
+  if (await isFolder(out)) throw new UsageError(`--out ${out} is a folder, give it a file's name`);
+}
 
 /** Standard output, which stays open, or a file. */
 async function openSink(out: string | undefined): Promise<Sink> {
@@ -62,6 +82,7 @@ export async function runQuery(config: QueryConfig, note: (text: string) => void
   if (format === "parquet" && out === undefined && Deno.stdout.isTerminal()) {
     throw new UsageError("Parquet is not for terminals, give --out");
   }
+  if (out !== undefined) await checkOut(out);
   const options = asOf === undefined ? {} : { asOf };
   await withLake(config, async (query) => {
     if (format === "parquet") {

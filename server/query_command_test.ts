@@ -150,6 +150,11 @@ Deno.test("lakesync query answers with what is not flushed yet, from a server an
         new TextEncoder().encode("PAR1"),
       );
     }
+    for (const [out, message] of [["none/v", /no folder .*none, make it/], [".", /is a folder/]]) {
+      const nowhere = await ask("query", "SELECT 1", "--out", String(out), ...lake);
+      assert.equal(nowhere.code, 2);
+      assert.match(nowhere.stderr, message instanceof RegExp ? message : /^$/);
+    }
     const piped = ["--format", "parquet", "--tail", "data", ...lake];
     assert.match((await ask("query", "SELECT votes FROM todos", ...piped)).stdout, /^PAR1/);
   } finally {

@@ -48,6 +48,14 @@ export class TailError extends QueryError {}
 /** DuckDB's number of the only kind of statement that is answered. */
 const SELECT = 1;
 
+/** A statement that writes or opens something, behind what may be before it. */
+const WRITES =
+  /^(\s|;|--[^\n]*(\n|$)|\/\*[^]*?\*\/)*(copy|attach|detach|export|import|install|load|use)\b/i;
+
+const ONLY_READS =
+  "A query only reads: begin with SELECT, WITH or FROM; an answer becomes a file by --out, " +
+  "or by writeParquet in code";
+
 /** A DuckDB in memory. */
 export class Duck {
   readonly #instance: DuckDBInstance;
@@ -139,12 +147,12 @@ export class Duck {
   async #checkReads(sql: string): Promise<void> {
     const statements = await asQueryError(this.#connection.extractStatements(sql));
     if (statements.count !== 1) throw new QueryError("A query is one statement");
+    // Of some that write DuckDB says, before it tells what they are, that it is locked.
+    if (WRITES.test(sql)) throw new QueryError(ONLY_READS);
     const statement = await asQueryError(statements.prepare(0));
     const type = Number(statement.statementType);
     statement.destroySync();
-    if (type !== SELECT) {
-      throw new QueryError("A query only reads: begin with SELECT, WITH or FROM");
-    }
+    if (type !== SELECT) throw new QueryError(ONLY_READS);
   }
 }
 

@@ -105,6 +105,15 @@ Deno.test("Duck.lock leaves nothing to read or change but the files it names", a
     for (const sql of refused) {
       await assert.rejects(() => all(duck, sql), QueryError, sql);
     }
+    const writing = [
+      `COPY (SELECT 1) TO '${fresh}'`,
+      "-- all of it\n/* as\n a database */ ATTACH '/tmp/x.db' AS x",
+      "CREATE TABLE x (n INT)",
+    ];
+    for (const sql of writing) {
+      await assert.rejects(() => all(duck, sql), /^QueryError: A query only reads: .*--out/, sql);
+    }
+    assert.deepEqual(await all(duck, "SELECT n AS attach FROM t"), [[1]]);
     await assert.rejects(() => stat(fresh ?? ""));
     assert.deepEqual(await all(duck, "FROM t"), [[1]]);
   });
