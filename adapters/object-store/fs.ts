@@ -9,7 +9,7 @@
 import { randomUUID } from "node:crypto";
 import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { bring, codeOf, isMissing, makeFolder, prune } from "./fs_folders.ts";
+import { bring, codeOf, isMissing, makeRoot, prune, refusal } from "./fs_folders.ts";
 import {
   type ByteRange,
   checkObjectKey,
@@ -58,6 +58,8 @@ async function readRange(path: string, range: ByteRange): Promise<Uint8Array> {
 
 class FileObjects implements ObjectStore {
   readonly #root: string;
+  /** The folder is made by who writes first: whoever reads what is not there leaves nothing. */
+  #made: Promise<void> | undefined;
 
   constructor(folder: string) {
     this.#root = resolve(folder);
@@ -65,6 +67,22 @@ class FileObjects implements ObjectStore {
 
   #path(key: string): string {
     return join(this.#root, ...checkObjectKey(key).split("/"));
+  }
+
+  #make(): Promise<void> {
+    return this.#made ??= makeStore(this.#root).catch((error) => {
+      this.#made = undefined;
+      throw error;
+    });
+  }
+
+  /** Reads what may not be there. */
+  async #read<T>(work: Promise<T>): Promise<T | undefined> {
+    try {
+      return await orMissing(work);
+    } catch (error) {
+      throw refusal(this.#root, error, "read");
+    }
   }
 
   async putObject(key: string, bytes: Uint8Array): Promise<void> {
@@ -93,9 +111,12 @@ class FileObjects implements ObjectStore {
 
   /** Writes a file that is nobody's yet, and removes it when it does not come to its place. */
   async #write(bytes: Uint8Array, finish: (file: string) => Promise<void>): Promise<void> {
+    await this.#make();
     const unfinished = join(this.#root, UNFINISHED, randomUUID());
     try {
-      const file = await open(unfinished, "wx");
+      const file = await open(unfinished, "wx").catch((error) => {
+        throw refusal(this.#root, error, "written");
+      });
       try {
         await file.writeFile(bytes);
         await file.datasync();
@@ -112,20 +133,20 @@ class FileObjects implements ObjectStore {
   async getObject(key: string, range?: ByteRange): Promise<Uint8Array | undefined> {
     const path = this.#path(key);
     locateRange(range, 0);
-    if (range !== undefined) return await orMissing(readRange(path, range));
-    const bytes = await orMissing(readFile(path));
+    if (range !== undefined) return await this.#read(readRange(path, range));
+    const bytes = await this.#read(readFile(path));
     return bytes && new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   async headObject(key: string): Promise<ObjectHead | undefined> {
-    const found = await orMissing(stat(this.#path(key)));
+    const found = await this.#read(stat(this.#path(key)));
     if (!found?.isFile()) return undefined;
     return { key, bytes: found.size, modifiedMs: found.mtimeMs };
   }
 
   async *listObjects(folder: string): AsyncGenerator<ObjectHead> {
     const path = folder === "" ? this.#root : this.#path(folder);
-    const entries = await orMissing(readdir(path, { withFileTypes: true })) ?? [];
+    const entries = await this.#read(readdir(path, { withFileTypes: true })) ?? [];
     for (const entry of entries) {
       const key = folder === "" ? entry.name : `${folder}/${entry.name}`;
       if (!isObjectKey(key)) continue;
@@ -163,9 +184,21 @@ async function sweep(unfinished: string): Promise<void> {
   }
 }
 
+/** Makes a folder for objects. */
+async function makeStore(root: string): Promise<void> {
+  await makeRoot(root);
+  const unfinished = join(root, UNFINISHED);
+  try {
+    await mkdir(unfinished, { recursive: true });
+  } catch (error) {
+    throw refusal(root, error, "written");
+  }
+  await sweep(unfinished);
+}
+
 /**
- * Opens a folder of objects, and makes it when it is not there. What an earlier process did not
- * finish is removed after an hour, so that others may have the folder open too.
+ * Opens a folder of objects, which the first object makes when it is not there. What an earlier
+ * process did not finish is removed after an hour, so that others may have the folder open too.
  *
  * @param folder its path
  *
@@ -180,10 +213,6 @@ async function sweep(unfinished: string): Promise<void> {
  * await Deno.remove(folder, { recursive: true });
  * ```
  */
-export async function openFileObjects(folder: string): Promise<ObjectStore> {
-  const unfinished = join(resolve(folder), UNFINISHED);
-  await makeFolder(resolve(folder));
-  await mkdir(unfinished, { recursive: true });
-  await sweep(unfinished);
-  return new FileObjects(folder);
+export function openFileObjects(folder: string): Promise<ObjectStore> {
+  return Promise.resolve(new FileObjects(folder));
 }

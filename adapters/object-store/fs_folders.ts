@@ -8,6 +8,7 @@
 import { mkdir, open, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { atOnce } from "../at_once.ts";
+import { ObjectStoreError } from "./object_store.ts";
 
 /** What systems say that cannot open or flush folders. */
 const NOT_FOR_FOLDERS = ["EISDIR", "EPERM", "EACCES", "EINVAL", "ENOTSUP", "EBADF", "ENOSYS"];
@@ -46,8 +47,46 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** What systems say where a process may not do what it asks for. */
+const NOT_ALLOWED = ["EACCES", "EPERM", "EROFS"];
+
+/**
+ * Says what to do about a folder that this process may not use; all other errors are as they were.
+ *
+ * @param root the folder that all is in
+ * @param error what went wrong, with nothing done
+ * @param what what could not be done to it: read or written
+ */
+export function refusal(root: string, error: unknown, what: "read" | "written"): unknown {
+  if (error instanceof ObjectStoreError) return error;
+  const isNotCapable = error instanceof Error && error.name === "NotCapable";
+  const code = isNotCapable ? "NotCapable" : codeOf(error);
+  if (code === undefined || !(isNotCapable || NOT_ALLOWED.includes(code))) return error;
+  const message = `The folder ${root} cannot be ${what} (${code}), ` +
+    "give this process the right to it or name another";
+  return new ObjectStoreError("refused", message, { cause: error, code });
+}
+
+/**
+ * Makes the folder that all is in.
+ *
+ * @param root its path
+ * @throws {ObjectStoreError} `refused` when it cannot be made where it is to be
+ */
+export async function makeRoot(root: string): Promise<void> {
+  try {
+    await makeFolder(root);
+  } catch (error) {
+    const code = codeOf(error);
+    if (code !== "ENOTDIR" && code !== "EEXIST") throw refusal(root, error, "written");
+    const message = `${root} is no folder, or a file is where one of its folders is to be ` +
+      `(${code}), name another`;
+    throw new ObjectStoreError("refused", message, { cause: error, code });
+  }
+}
+
 /** Makes a folder and those it is in, whose names are durable then. */
-export async function makeFolder(folder: string): Promise<void> {
+async function makeFolder(folder: string): Promise<void> {
   const made = await mkdir(folder, { recursive: true });
   if (made === undefined) return;
   for (let at = folder; at.length >= made.length; at = dirname(at)) await syncFolder(dirname(at));
@@ -71,12 +110,16 @@ function upTo(root: string, folder: string): string[] {
 export async function bring(root: string, path: string, place: () => Promise<void>): Promise<void> {
   const folder = dirname(path);
   for (let tries = 1;; tries++) {
-    await mkdir(folder, { recursive: true });
+    try {
+      await mkdir(folder, { recursive: true });
+    } catch (error) {
+      throw refusal(root, error, "written");
+    }
     try {
       await place();
       break;
     } catch (error) {
-      if (!isMissing(error) || tries === TRIES) throw error;
+      if (!isMissing(error) || tries === TRIES) throw refusal(root, error, "written");
     }
   }
   await atOnce([...upTo(root, folder), root].map((at) => () => syncFolder(at)));
