@@ -10,7 +10,7 @@ import {
   mergeLake,
   type TableMaintenance,
 } from "@lakesync/adapters/lake/maintain";
-import { openLakeParts, workable, workOf } from "./destinations/lake_open.ts";
+import { checkLake, openLakeParts, workable, workOf } from "./destinations/lake_open.ts";
 import { LakeThreads } from "./destinations/lake_threads.ts";
 import type { LakeSpec } from "./destinations/spec.ts";
 import type { LakeMaintainConfig } from "./lake_arguments.ts";
@@ -63,10 +63,6 @@ async function work(name: string, lake: Lake, spec: LakeSpec): Promise<MaintainR
   try {
     lines.push(`${name}: ${await mergeLake(lake)} changes merged into rows`);
     const { tables, failure } = await maintain(lake, maintenance);
-    if (tables.length === 0 && failure === undefined) {
-      const where = `under ${lake.namespace} in ${lake.location.root}`;
-      return { lines: [`${name}: no tables ${where}, so nothing to do`], isDone: true };
-    }
     lines.push(...tables.map((table) => lineOf(name, table)));
     return { lines, isDone: failure === undefined };
   } catch (error) {
@@ -81,7 +77,10 @@ async function maintainOne(name: string, spec: LakeSpec, gw: string): Promise<Ma
   const parts = openLakeParts(spec, gw);
   const tools = new LakeThreads().lend();
   try {
+    await checkLake(parts);
     return await work(name, workable(parts, tools), spec);
+  } catch (error) {
+    return { lines: [`${name}: not finished: ${textOf(error)}`], isDone: false };
   } finally {
     await tools.close();
     await parts.close();

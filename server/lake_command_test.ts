@@ -83,7 +83,16 @@ Deno.test("lake maintain merges what was flushed, and says what it did", () =>
     assert.deepEqual(away.lines[0], "big: 0 changes merged into rows");
     await assert.rejects(Deno.stat(`${data}/none`), Deno.errors.NotFound);
     const other = await maintainLakes({ ...config, gw: "other" });
-    assert.match(other.lines.join(), /^big: no tables under other in [a-z0-9]+:\/\//);
+    assert.match(
+      other.lines.join(),
+      /^big: not finished: There is no lake in file:.*: no tables under other,/,
+    );
+    assert.equal(other.isDone, false);
+    const store = { type: "fs", folder: `${data}/mistyped/lake` } as const;
+    const mistyped = await maintainLakes({ ...config, lakes: [["big", { ...lake, store }]] });
+    assert.match(mistyped.lines.join(), /^big: not finished: There is no lake in file:.*mistyped/);
+    assert.equal(mistyped.isDone, false);
+    await assert.rejects(Deno.stat(`${data}/mistyped`), Deno.errors.NotFound);
   }));
 
 Deno.test("lake maintain is refused while a gateway runs, which does it by itself", () =>
@@ -103,7 +112,7 @@ Deno.test("lake maintain says what it could not do", async () => {
       data: `${folder}/none`,
     });
     assert.equal(isDone, false);
-    assert.match(lines[0] ?? "", /^broken: not finished: /);
+    assert.match(lines[0] ?? "", /^broken: not finished: .*lake is no folder/);
     assert.equal(lines[1], "plain: has no tables, so nothing to do");
   } finally {
     await Deno.remove(folder, { recursive: true });

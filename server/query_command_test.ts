@@ -155,6 +155,13 @@ Deno.test("lakesync query answers with what is not flushed yet, from a server an
       assert.equal(nowhere.code, 2);
       assert.match(nowhere.stderr, message instanceof RegExp ? message : /^$/);
     }
+    for (const args of [["query", "SELECT * FROM todos"], ["history", "todos", "t1"]]) {
+      const url = `file://${join(folder, "mistyped", "lake")}`;
+      const none = await ask(...args, "--lake", url, "--data", join(folder, "data"));
+      assert.deepEqual([none.code, none.stdout], [1, ""]);
+      assert.match(none.stderr, /There is no lake in file:.*mistyped/);
+      await assert.rejects(Deno.stat(join(folder, "mistyped")), Deno.errors.NotFound);
+    }
     const piped = ["--format", "parquet", "--tail", "data", ...lake];
     assert.match((await ask("query", "SELECT votes FROM todos", ...piped)).stdout, /^PAR1/);
   } finally {

@@ -13,7 +13,7 @@ import {
   TailError,
 } from "@lakesync/adapters/lake/query";
 import { fetchTail } from "./admin_client.ts";
-import { openLakeParts } from "./destinations/lake_open.ts";
+import { checkLake, openLakeParts } from "./destinations/lake_open.ts";
 import { DENO_ENVIRONMENT } from "./environment.ts";
 import { openGateways } from "./gateway/open.ts";
 import { readTail } from "./http/tail.ts";
@@ -107,6 +107,7 @@ async function tailOf(
  * @param asked which, and when
  * @param ask what to ask; it may be called twice
  * @param note told for people what the answer is without
+ * @throws {Error} when there is no lake
  */
 export async function withLake<T>(
   asked: AskedLake,
@@ -128,6 +129,7 @@ export async function withLake<T>(
     }
   };
   try {
+    await checkLake(parts);
     const found = await tailOf(asked, note);
     try {
       return await open(found);

@@ -9,7 +9,7 @@
 import { randomUUID } from "node:crypto";
 import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { bring, codeOf, isMissing, makeRoot, prune, refusal } from "./fs_folders.ts";
+import { bring, codeOf, isMissing, makeRoot, prune, refusal, seeRoot } from "./fs_folders.ts";
 import {
   type ByteRange,
   checkObjectKey,
@@ -60,6 +60,8 @@ class FileObjects implements ObjectStore {
   readonly #root: string;
   /** The folder is made by who writes first: whoever reads what is not there leaves nothing. */
   #made: Promise<void> | undefined;
+  /** Whether the folder was there. */
+  #isSeen = false;
 
   constructor(folder: string) {
     this.#root = resolve(folder);
@@ -79,7 +81,10 @@ class FileObjects implements ObjectStore {
   /** Reads what may not be there. */
   async #read<T>(work: Promise<T>): Promise<T | undefined> {
     try {
-      return await orMissing(work);
+      const found = await orMissing(work);
+      // What is missing since there can be no folder is not missing but wrong.
+      if (found === undefined && !this.#isSeen) this.#isSeen = await seeRoot(this.#root);
+      return found;
     } catch (error) {
       throw refusal(this.#root, error, "read");
     }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { mkdir, open, rmdir } from "node:fs/promises";
+import { mkdir, open, rmdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { atOnce } from "../at_once.ts";
 import { ObjectStoreError } from "./object_store.ts";
@@ -78,11 +78,32 @@ export async function makeRoot(root: string): Promise<void> {
     await makeFolder(root);
   } catch (error) {
     const code = codeOf(error);
-    if (code !== "ENOTDIR" && code !== "EEXIST") throw refusal(root, error, "written");
-    const message = `${root} is no folder, or a file is where one of its folders is to be ` +
-      `(${code}), name another`;
-    throw new ObjectStoreError("refused", message, { cause: error, code });
+    throw code === "ENOTDIR" || code === "EEXIST"
+      ? noFolder(root, error)
+      : refusal(root, error, "written");
   }
+}
+
+/**
+ * Sees that nothing else is where a folder is to be made.
+ *
+ * @param root its path
+ * @returns whether it is there
+ * @throws {ObjectStoreError} `refused` when a file is there, or where a folder is to be that it is in
+ */
+export async function seeRoot(root: string): Promise<boolean> {
+  try {
+    if ((await stat(root)).isDirectory()) return true;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return false;
+    throw codeOf(error) === "ENOTDIR" ? noFolder(root, error) : refusal(root, error, "read");
+  }
+  throw noFolder(root);
+}
+
+function noFolder(root: string, cause?: unknown): ObjectStoreError {
+  const message = `${root} is no folder, or is in what is none but a file, name another`;
+  return new ObjectStoreError("refused", message, { cause });
 }
 
 /** Makes a folder and those it is in, whose names are durable then. */

@@ -53,7 +53,10 @@ Deno.test("openFileObjects is refused where it may not write, and says what to d
     for (const path of ["file", "file/lake"]) {
       const objects = await openFileObjects(join(folder, path));
       const put = objects.putObject("a", new Uint8Array(1));
-      await assert.rejects(put, isRefused(/file.* is no folder, or a file is where/));
+      const told = isRefused(/file.* is no folder, or is in what is none but a file/);
+      await assert.rejects(put, told);
+      await assert.rejects(objects.getObject("a"), told);
+      await assert.rejects(Array.fromAsync(objects.listObjects("")), told);
     }
   } finally {
     await rm(folder, { recursive: true });

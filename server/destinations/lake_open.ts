@@ -17,6 +17,7 @@ import { restCatalog } from "@lakesync/adapters/lake/catalog/rest";
 import { formatJson } from "@lakesync/adapters/lake/iceberg";
 import {
   DEFAULT_MAINTENANCE,
+  isLake,
   type Lake,
   LakeKeeper,
   type LakeWork,
@@ -70,6 +71,21 @@ export function openLakeParts(spec: LakeSpec, gatewayId: string): LakeParts {
       await objects.close();
     },
   };
+}
+
+/**
+ * Sees that there is a lake, which only a gateway that flushes to it makes.
+ *
+ * @param parts where it is to be
+ * @throws {Error} when there is none
+ */
+export async function checkLake(parts: LakeParts): Promise<void> {
+  if (await isLake(parts)) return;
+  const { location, namespace } = parts;
+  throw new Error(
+    `There is no lake in ${location.root}: no tables under ${namespace}, which the gateway makes ` +
+      "when it first reaches the lake; check the place and the gateway's id",
+  );
 }
 
 function restOf({ catalog }: LakeSpec, named: (text: string) => string): Catalog | undefined {

@@ -17,6 +17,17 @@ import { FORMAT, positionOf, PROPERTY, schemaOf, type TableKind } from "./proper
 /** The table that has the position. */
 export const POSITION_TABLE = "lakesync_position";
 
+/**
+ * Whether a gateway has a lake: its flusher makes the table of its position before all else.
+ *
+ * @param lake where it is to be
+ */
+export async function isLake({ catalog, namespace }: Pick<Lake, "catalog" | "namespace">): Promise<
+  boolean
+> {
+  return await catalog.load({ namespace, name: POSITION_TABLE }) !== undefined;
+}
+
 /** The table for changes of tables that nobody knows. */
 export const OTHERS_TABLE = "lakesync_changes";
 

@@ -14,6 +14,7 @@ export {
   type Refill,
   type TablePair,
 } from "../table/merge.ts";
+export { isLake } from "../flush/tables.ts";
 export { mergeLake } from "../table/merge_lake.ts";
 export type { RewriteSettings } from "../table/rewrite_plan.ts";
 export type { RowFileSettings } from "../table/rewrite_rows.ts";
