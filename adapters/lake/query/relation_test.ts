@@ -70,6 +70,9 @@ Deno.test("relationSql reads columns by their ids, renamed, added, widened, what
       [4, null, "0.00", 3],
       added,
     ]);
+    assert.deepEqual(await rows([{ ...whole, deletes: [gone] }]), [added]);
+    const empty = { path: young, location: "s3://lake/old", deletes: [gone] };
+    assert.deepEqual(await rows([empty]), []);
     assert.deepEqual(await rows([]), []);
   } finally {
     duck.close();
