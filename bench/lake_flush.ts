@@ -6,7 +6,7 @@
  * @module
  */
 
-import { openFileObjects } from "@lakesync/adapters";
+import { type DatabaseAdapter, openFileObjects } from "@lakesync/adapters";
 import { type FlushEnvironment, Flusher } from "@lakesync/adapters/flush";
 import { lakeAdapter, lakeLocation } from "@lakesync/adapters/lake";
 import { createClock, type Delta, type HybridClock } from "@lakesync/core";
@@ -128,6 +128,24 @@ async function writerAlone(batch: ColumnBatch, options: ParquetOptions): Promise
   return files * batch.length / (ms / 1000);
 }
 
+function lakeIn(folder: string, writer: ParquetWriter): DatabaseAdapter {
+  return lakeAdapter({
+    store: () => openFileObjects(folder),
+    location: lakeLocation(`file://${folder}`),
+    namespace: "default",
+    writer,
+  });
+}
+
+function flusherOf(gateway: Gateway, destination: DatabaseAdapter): Flusher {
+  return new Flusher({
+    source: gatewaySource(gateway),
+    destination,
+    env: ENV,
+    settings: { everyMs: 1 },
+  });
+}
+
 function p99(times: number[]): string {
   const sorted = times.toSorted((a, b) => a - b);
   return `p50 ${percentile(sorted, 0.5).toFixed(1)} ms, p99 ${
@@ -156,24 +174,13 @@ export async function benchLakeFlush(): Promise<void> {
   const quietUntil = performance.now() + QUIET_MS;
   const quiet = await writer.pushWhile(() => performance.now() < quietUntil);
 
-  const folder = `${data}/lake`;
   const kept: Parameters<typeof watched>[1] = { rows: 0 };
-  const adapter = lakeAdapter({
-    store: () => openFileObjects(folder),
-    location: lakeLocation(`file://${folder}`),
-    namespace: "default",
-    writer: watched(openParquetWriter(), kept),
-  });
+  const adapter = lakeIn(`${data}/lake`, watched(openParquetWriter(), kept));
   const idleMb = rssMb();
   let peakMb = idleMb;
   const sampler = setInterval(() => peakMb = Math.max(peakMb, rssMb()), SAMPLE_MS);
   const started = performance.now();
-  const flusher = new Flusher({
-    source: gatewaySource(gateway),
-    destination: adapter,
-    env: ENV,
-    settings: { everyMs: 1 },
-  });
+  const flusher = flusherOf(gateway, adapter);
   await flusher.flushNow();
   const seconds = (performance.now() - started) / 1000;
   clearInterval(sampler);
@@ -212,23 +219,20 @@ export async function benchLakeFlush(): Promise<void> {
       verdict(spread(stalls).median, STALL_AIM_MS, "less"),
   );
 
-  let isFlushing = true;
-  const flushing = (async () => {
-    for (let round = 0; round < SMALL_ROUNDS; round++) {
-      await writer.push(PER_TRANSACTION * PER_PUSH);
-      await flusher.flushNow();
-    }
-    isFlushing = false;
-  })();
-  const other = new Writer(gateway);
-  const beside = await other.pushWhile(() => isFlushing);
-  await flushing;
-  console.log(
-    `  pushes of one row every ${PUSH_EVERY_MS} ms: ${p99(quiet)}; beside: ${p99(beside)}`,
-  );
-
   await flusher.close();
   await adapter.close();
+
+  const other = lakeIn(`${data}/other`, openParquetWriter());
+  const again = flusherOf(gateway, other);
+  let isFlushing = true;
+  const flushing = again.flushNow().finally(() => isFlushing = false);
+  const beside = await new Writer(gateway).pushWhile(() => isFlushing);
+  await flushing;
+  console.log(`  pushes of one row every ${PUSH_EVERY_MS} ms: ${p99(quiet)}`);
+  console.log(`  beside a flush of everything: ${p99(beside)}`);
+
+  await again.close();
+  await other.close();
   await gateways.close();
   await Deno.remove(data, { recursive: true });
 }
