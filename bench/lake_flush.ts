@@ -236,5 +236,3 @@ export async function benchLakeFlush(): Promise<void> {
   await gateways.close();
   await Deno.remove(data, { recursive: true });
 }
-
-if (import.meta.main) await benchLakeFlush();

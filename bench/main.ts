@@ -1,5 +1,5 @@
 /**
- * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules] [flush] [lake-parquet] [lake-query] [lake-day] [sizes]`.
+ * All benchmarks, or those named: `deno task bench [push] [pull] [latency] [client] [step] [bootstrap] [rules] [flush] [lake-flush] [lake-parquet] [lake-query] [lake-day] [sizes]`.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import { benchClientStep } from "./client_step.ts";
 import { benchFlush } from "./flush.ts";
 import { benchFlushMysql } from "./flush_mysql.ts";
 import { benchLakeDay } from "./lake_day.ts";
+import { benchLakeFlush } from "./lake_flush.ts";
 import { benchLakeParquet } from "./lake_parquet.ts";
 import { benchLakeQuery } from "./lake_query.ts";
 import { benchLatency } from "./latency.ts";
@@ -31,6 +32,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<void>>> = {
     await benchFlush();
     await benchFlushMysql();
   },
+  "lake-flush": benchLakeFlush,
   "lake-parquet": benchLakeParquet,
   "lake-query": benchLakeQuery,
   "lake-day": benchLakeDay,
