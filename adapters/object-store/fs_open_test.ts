@@ -63,12 +63,14 @@ Deno.test("openFileObjects is refused where it may not write, and says what to d
   }
   for (const code of ["EACCES", "EPERM", "EROFS"]) {
     const error = Object.assign(new Error(code), { code });
-    const told = refusal("/mnt/lake", error, "written");
-    const message = new RegExp(`^The folder /mnt/lake cannot be written \\(${code}\\), give this`);
+    const told = refusal("/nowhere/lake", error, "written");
+    const message = new RegExp(
+      `^The folder /nowhere/lake cannot be written \\(${code}\\), give this`,
+    );
     assert.ok(isRefused(message)(told));
   }
   const full = Object.assign(new Error("full"), { code: "ENOSPC" });
-  assert.equal(refusal("/mnt/lake", full, "written"), full);
+  assert.equal(refusal("/nowhere/lake", full, "written"), full);
 });
 
 Deno.test({
