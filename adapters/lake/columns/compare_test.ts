@@ -28,7 +28,10 @@ function expected({ type, from }: Kind, a: Value, b: Value): number {
   }
   if (a instanceof Uint8Array && b instanceof Uint8Array) return compareBytes(a, b);
   if (type === "date" || type === "timestamptz") {
-    const [left, right] = [a, b].map((value) => String(value).replace(/\.?(\d*)Z$/, ".$1"));
+    const [left, right] = [a, b].map((value) => {
+      const text = String(value).replace(/Z$/, "");
+      return text.includes(".") ? text : `${text}.`;
+    });
     return String(left) < String(right) ? -1 : left === right ? 0 : 1;
   }
   if (Object.is(a, -0) || Object.is(b, -0)) {
