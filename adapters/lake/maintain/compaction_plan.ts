@@ -29,7 +29,8 @@ export interface CompactionSettings {
 
 /** What holds unless configured otherwise. */
 export const DEFAULT_COMPACTION: CompactionSettings = {
-  targetBytes: 64 * 1024 * 1024,
+  // What is read and written at once takes ten to twenty times its compressed size in memory.
+  targetBytes: 16 * 1024 * 1024,
   smallBytes: 4 * 1024 * 1024,
   minSmall: 4,
   fanIn: 4,
