@@ -11,7 +11,7 @@ import {
 import { memoryObjects } from "../object-store/memory.ts";
 import type { ObjectStore } from "../object-store/object_store.ts";
 import { lakeAdapter } from "./adapter.ts";
-import { CatalogError } from "./catalog/catalog.ts";
+import { type Catalog, CatalogError } from "./catalog/catalog.ts";
 import { objectCatalog } from "./catalog/object_catalog.ts";
 import { changesFiles } from "./flush/change_files.ts";
 import { PROPERTY } from "./flush/properties.ts";
@@ -342,6 +342,18 @@ Deno.test("forget drops the files of days that are over, once their changes are 
   await again.close();
 });
 
+/** A catalog whose commits are others. */
+function committing(catalog: Catalog, commit: Catalog["commit"]): Catalog {
+  return {
+    list: (namespace) => catalog.list(namespace),
+    load: (table) => catalog.load(table),
+    create: (table, metadata) => catalog.create(table, metadata),
+    rename: (from, to) => catalog.rename(from, to),
+    close: () => catalog.close(),
+    commit,
+  };
+}
+
 Deno.test("a commit that a catalog says came too late, but has, is one that succeeded", async () => {
   const store = memoryObjects();
   const catalog = catalogOf(store);
@@ -350,18 +362,11 @@ Deno.test("a commit that a catalog says came too late, but has, is one that succ
     location: LOCATION,
     namespace: "main",
     thread: false,
-    catalog: {
-      list: (namespace) => catalog.list(namespace),
-      load: (table) => catalog.load(table),
-      create: (table, metadata) => catalog.create(table, metadata),
-      rename: (from, to) => catalog.rename(from, to),
-      close: () => catalog.close(),
-      async commit(base, updates) {
-        const after = await catalog.commit(base, updates);
-        if (updates.every(({ action }) => action !== "add-snapshot")) return after;
-        throw new CatalogError("conflict", "Somebody else was first");
-      },
-    },
+    catalog: committing(catalog, async (base, updates) => {
+      const after = await catalog.commit(base, updates);
+      if (updates.every(({ action }) => action !== "add-snapshot")) return after;
+      throw new CatalogError("conflict", "Somebody else was first");
+    }),
   });
   await adapter.ensureSchema(numbered(NOTES));
   await insert(adapter, at(0));
@@ -381,14 +386,10 @@ Deno.test("what a catalog fails with tells when to try again", async () => {
       location: LOCATION,
       namespace: "main",
       thread: false,
-      catalog: {
-        list: (namespace) => catalog.list(namespace),
-        load: (table) => catalog.load(table),
-        create: (table, metadata) => catalog.create(table, metadata),
-        rename: (from, to) => catalog.rename(from, to),
-        close: () => catalog.close(),
-        commit: () => Promise.reject(new CatalogError(failure as "conflict", "It failed")),
-      },
+      catalog: committing(
+        catalog,
+        () => Promise.reject(new CatalogError(failure as "conflict", "It failed")),
+      ),
     });
     await assert.rejects(insert(adapter, at(0)), { name: "DestinationError", retry });
     await adapter.close();
