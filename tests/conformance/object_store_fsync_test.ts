@@ -5,6 +5,7 @@
  */
 
 import assert from "node:assert/strict";
+import { hasTracer } from "../crash/tracer.ts";
 
 const CALLS =
   "write,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,mkdir,mkdirat";
@@ -113,14 +114,6 @@ class Disk {
       assert(this.#there.has(at), `${at} is not there`);
       assert(this.#durable.has(at), `the name of ${at} was not flushed`);
     }
-  }
-}
-
-async function hasTracer(): Promise<boolean> {
-  try {
-    return (await new Deno.Command("strace", { args: ["-V"], stdout: "null" }).output()).success;
-  } catch {
-    return false;
   }
 }
 

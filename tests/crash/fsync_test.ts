@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { signToken } from "@lakesync/server";
 import { ServerProcess } from "@lakesync/server/testing";
+import { hasTracer } from "./tracer.ts";
 
 const SECRET = "order tests use this secret of many characters";
 const PUSHES = 20;
@@ -114,14 +115,6 @@ async function pushAgain(url: string): Promise<void> {
     body: JSON.stringify({ clientId: "a", schemaVersion: 1, transactions }),
   });
   assert.equal(response.status, 200, await response.text());
-}
-
-async function hasTracer(): Promise<boolean> {
-  try {
-    return (await new Deno.Command("strace", { args: ["-V"], stdout: "null" }).output()).success;
-  } catch {
-    return false;
-  }
 }
 
 const tracer = await hasTracer();
