@@ -18,6 +18,8 @@ export interface ServerProcessOptions {
   readonly port?: number;
   /** A command before deno's own, for instance a tracer and its flags. */
   readonly wrapper?: readonly string[];
+  /** Further flags of the runtime, for instance those of a profiler. */
+  readonly runtime?: readonly string[];
   /** Further flags of `lakesync serve`. */
   readonly args?: readonly string[];
   /** Environment variables of the process. */
@@ -62,7 +64,7 @@ export class ServerProcess implements AsyncDisposable {
    */
   async start(): Promise<this> {
     const { data, secret, store = "sqlite", port = 0, wrapper = [], env = {} } = this.#options;
-    const { dev = true, args: more = [] } = this.#options;
+    const { dev = true, runtime = [], args: more = [] } = this.#options;
     const listen = this.#url === "" ? String(port) : new URL(this.#url).port;
     const main = new URL("../main.ts", import.meta.url);
     const [command, ...args] = [
@@ -72,6 +74,7 @@ export class ServerProcess implements AsyncDisposable {
       "-A",
       SMALL_YOUNG_GENERATION,
       "--unstable-kv",
+      ...runtime,
       main.protocol === "file:" ? decodeURIComponent(main.pathname) : main.href,
       ...["serve", "--port", listen, "--data", data, "--secret", secret, "--store", store],
       `--dev=${dev}`,
