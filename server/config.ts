@@ -13,6 +13,7 @@ import type { DestinationSpecs } from "./destinations/spec.ts";
 import type { Retention } from "./gateway/environment.ts";
 import { lakeCommand, type LakeMaintainConfig } from "./lake_arguments.ts";
 import { isLoopback } from "./loopback.ts";
+import { DEFAULT_SERVER_LIMITS, LIMIT_SETTINGS, limitFlag, type ServerLimits } from "./limits.ts";
 import { type MigrateConfig, migrateConfig } from "./migrate_command.ts";
 import {
   type HistoryConfig,
@@ -60,6 +61,8 @@ export interface ServeConfig {
   readonly logFormat: "pretty" | "json";
   /** What keeps logs in bounds; what is not given is as the gateway has it. */
   readonly retention: Partial<Pick<Retention, "logKeepMs" | "logMaxBytes" | "logWhenFull">>;
+  /** What the process holds its callers and itself to. */
+  readonly limits: ServerLimits;
   /** Schema, rules and destinations by gateway id, from the configuration file. */
   readonly gateways: GatewayConfigs;
   /** The destinations of gateways that have none of their own. */
@@ -146,6 +149,15 @@ function retentionConfig(values: Values): ServeConfig["retention"] {
   };
 }
 
+function limitsConfig(values: Values): ServerLimits {
+  const limits: Partial<Record<keyof ServerLimits, number>> = {};
+  for (const { limit, least } of LIMIT_SETTINGS) {
+    const value = numberFrom(values, limitFlag(limit), least);
+    if (value !== undefined) limits[limit] = value;
+  }
+  return { ...DEFAULT_SERVER_LIMITS, ...limits };
+}
+
 /** The destinations of the file, or instead the one that `--to` names. */
 function destinationsConfig(values: Values, given: DestinationSpecs): DestinationSpecs {
   const url = values.optional("to");
@@ -188,6 +200,7 @@ function serveConfig(
     logLevel: values.oneOf("log-level", ["debug", "info", "warning", "error"]),
     logFormat: values.oneOf("log-format", ["pretty", "json"]),
     retention: retentionConfig(values),
+    limits: limitsConfig(values),
     gateways: gatewaysConfig(gateways, { env, data }),
     destinations: completeAll(destinationsConfig(values, destinations), { env, data }),
   };

@@ -8,6 +8,7 @@
 import { isGatewayId, type RulesSpec, type SchemaSpec } from "@lakesync/core";
 import { parseDestinations } from "./destinations/parse.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
+import type { ServerLimits } from "./limits.ts";
 import { loadModule } from "./load_module.ts";
 import { SERVE_SETTINGS, type Setting } from "./settings.ts";
 import { UsageError } from "./values.ts";
@@ -26,7 +27,7 @@ export interface GatewayConfig {
 export type GatewayConfigs = Readonly<Record<string, GatewayConfig>>;
 
 /** What a configuration file says. Each setting has the name of its flag, in camel case. */
-export interface LakeSyncConfig {
+export interface LakeSyncConfig extends Partial<ServerLimits> {
   /** The address to listen on. */
   readonly host?: string;
   /** The port to listen on, 0 for any. */

@@ -1,3 +1,4 @@
+import { DEFAULT_SERVER_LIMITS } from "./limits.ts";
 import assert from "node:assert/strict";
 import { RESERVED_CLAIMS } from "./auth/token.ts";
 import { configPath, parseCommand } from "./config.ts";
@@ -37,6 +38,7 @@ Deno.test("parseCommand with nothing serves the default gateway on loopback", ()
     dev: true,
     logLevel: "info",
     logFormat: "pretty",
+    limits: DEFAULT_SERVER_LIMITS,
     retention: { logKeepMs: 7 * DAY_MS, logMaxBytes: 2 ** 30, logWhenFull: "refuse" },
     gateways: {},
     destinations: {},
@@ -75,6 +77,7 @@ Deno.test("parseCommand reads variables, and flags win", () => {
     dev: false,
     logLevel: "debug",
     logFormat: "json",
+    limits: DEFAULT_SERVER_LIMITS,
     retention: { logKeepMs: DAY_MS / 2, logMaxBytes: 5_000_000, logWhenFull: "trim" },
     gateways: {},
     destinations: { postgres: { type: "postgres", url: "postgres://app@db/shop" } },

@@ -19,6 +19,12 @@ export type Serve = (
   handler: Deno.ServeHandler<Deno.NetAddr>,
 ) => Deno.HttpServer<Deno.NetAddr>;
 
+/** Answers requests, told where each comes from. */
+export type ConnectionHandler = (
+  request: Request,
+  origin: { readonly ip: string; readonly signal: AbortSignal },
+) => Response | Promise<Response>;
+
 /** Where to listen. */
 export interface ListenerAddress {
   /** The address. */
@@ -31,7 +37,7 @@ export interface ListenerAddress {
 export class Listener {
   /** Where it listens. */
   readonly addr: Deno.NetAddr;
-  readonly #handler: Deno.ServeHandler<Deno.NetAddr>;
+  readonly #handler: ConnectionHandler;
   readonly #serve: Serve;
   #cut = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
@@ -49,7 +55,7 @@ export class Listener {
    */
   constructor(
     address: ListenerAddress,
-    handler: Deno.ServeHandler<Deno.NetAddr>,
+    handler: ConnectionHandler,
     serve: Serve = Deno.serve,
   ) {
     this.#handler = handler;
@@ -84,7 +90,7 @@ export class Listener {
       this.#underWay.delete(ended);
     });
     this.#underWay.add(ended);
-    return this.#handler(request, info);
+    return this.#handler(request, { ip: info.remoteAddr.hostname, signal: request.signal });
   }
 
   #listen({ hostname, port }: ListenerAddress): Deno.NetAddr {

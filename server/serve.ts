@@ -18,7 +18,7 @@ import { startText } from "./start_text.ts";
 import { openKvStores } from "./store/kv.ts";
 import { memoryStores } from "./store/memory.ts";
 import { openSqliteStores } from "./store/sqlite.ts";
-import type { StoreFactory } from "./store/store.ts";
+import type { ServerStores } from "./store/store.ts";
 
 /** The version of the command. */
 export const VERSION: string = manifest.version;
@@ -29,7 +29,7 @@ const logger = getLogger(["lakesync", "server"]);
 
 async function openStores(
   { store, data }: ServeConfig,
-): Promise<StoreFactory> {
+): Promise<ServerStores> {
   switch (store) {
     case "memory":
       return memoryStores();
@@ -119,6 +119,7 @@ export async function serve(config: ServeConfig): Promise<void> {
       gateways: config.gateways,
       destinations: config.destinations,
       retention: config.retention,
+      limits: config.limits,
     });
   } catch (error) {
     await stores.close();

@@ -19,11 +19,12 @@ import { openGateways } from "./gateway/open.ts";
 import { createApp } from "./http/app.ts";
 import type { Phase } from "./http/context.ts";
 import { DEFAULT_GATEWAY } from "./http/health.ts";
+import { DEFAULT_SERVER_LIMITS, type ServerLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
 import { LiveHub } from "./live/hub.ts";
 import { createMetrics } from "./observe/metrics.ts";
 import { prepareGateways } from "./prepare.ts";
-import type { StoreFactory } from "./store/store.ts";
+import type { ServerStores } from "./store/store.ts";
 
 const logger = getLogger(["lakesync", "server"]);
 
@@ -38,7 +39,7 @@ const LAST_FLUSH_TIMEOUT_MS = 5_000;
 /** How a server is started. */
 export interface ServerOptions {
   /** Keeps the data; closed with the server, also when it does not start. */
-  readonly stores: StoreFactory;
+  readonly stores: ServerStores;
   /** Which tokens it trusts. */
   readonly trust: TrustOptions;
   /** The address to listen on; loopback unless given. */
@@ -58,6 +59,8 @@ export interface ServerOptions {
   readonly retention?: Partial<Retention>;
   /** Keeps the chunks of checkpoints; memory unless given. */
   readonly objects?: ObjectStore;
+  /** What the process holds its callers and itself to; what is not given is as usual. */
+  readonly limits?: Partial<ServerLimits>;
   /** Buckets with fewer rows are pulled by pages instead; 10,000 unless given. */
   readonly checkpointMinRows?: number;
 }
@@ -149,6 +152,8 @@ export async function startServer(
       lakes,
       metrics: createMetrics(destinations, lakes),
       authenticator: createAuthenticator(options.trust),
+      limits: { ...DEFAULT_SERVER_LIMITS, ...options.limits },
+      records: stores.records,
       phase: () => phase,
       stopping: stopping.signal,
     };

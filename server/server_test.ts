@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { startServer } from "./server.ts";
 import { memoryStores } from "./store/memory.ts";
-import type { StoreFactory } from "./store/store.ts";
+import type { ServerStores } from "./store/store.ts";
 import { SECRET } from "./testing_server.ts";
 
-function closable(): { stores: StoreFactory; closed: () => boolean } {
+function closable(): { stores: ServerStores; closed: () => boolean } {
   const inner = memoryStores();
   let closed = false;
-  const stores: StoreFactory = {
+  const stores: ServerStores = {
     kind: inner.kind,
+    records: inner.records,
     list: () => inner.list(),
     open: (gatewayId, create) => inner.open(gatewayId, create),
     close: () => {

@@ -6,6 +6,7 @@
  */
 
 import { MIN_SECRET_CHARS } from "./auth/token.ts";
+import { DEFAULT_SERVER_LIMITS, LIMIT_SETTINGS, limitFlag } from "./limits.ts";
 
 /** A flag with the variable that stands in for it. */
 export interface Setting {
@@ -151,6 +152,14 @@ export const SERVE_SETTINGS: readonly Setting[] = [
     help: "pretty or json",
     fallback: "pretty",
   },
+  ...LIMIT_SETTINGS.map(({ limit, help }): Setting => ({
+    flag: limitFlag(limit),
+    env: `LAKESYNC_${limitFlag(limit).toUpperCase().replaceAll("-", "_")}`,
+    value: "<number>",
+    help,
+    fallback: String(DEFAULT_SERVER_LIMITS[limit]),
+    number: true,
+  })),
 ];
 
 const CLAIMS: Setting = {

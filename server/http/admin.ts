@@ -24,7 +24,7 @@ export async function admitAdmin(
   c: RequestContext,
 ): Promise<string> {
   const id = c.req.param("gatewayId");
-  const { gatewayId } = await admit(context, c.req.raw, id, "admin");
+  const { gatewayId } = await admit(context, c.env.scope, id, "admin");
   return gatewayId;
 }
 
@@ -87,7 +87,7 @@ export function statsHandler(context: ServerContext): Handler {
 /** `GET /v1/admin/gateways`: those the token is for. */
 export function gatewaysHandler(context: ServerContext): Handler {
   return async (c) => {
-    const token = await authenticate(context, c.req.raw);
+    const token = await authenticate(context, c.env.scope);
     requireAdmin(token);
     refuseWhenDraining(context);
     const gateways = [];

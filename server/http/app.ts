@@ -27,12 +27,23 @@ import { descriptionHandler } from "./openapi.ts";
 import { pullHandler } from "./pull.ts";
 import { pushHandler } from "./push.ts";
 import { replyError } from "./reply.ts";
+import { RequestScope } from "./request_scope.ts";
 import { METHODS, type OperationId, ROUTES } from "./routes.ts";
 import { explainHandler, getRulesHandler, putRulesHandler } from "./rules.ts";
 import { tailHandler } from "./tail.ts";
 
+/** Where a request comes from. */
+export interface RequestOrigin {
+  /** The address; empty where that is not known. */
+  readonly ip: string;
+  /** Aborts when its caller is gone. */
+  readonly signal: AbortSignal;
+}
+
 /** Answers requests. */
-export type RequestHandler = (request: Request) => Promise<Response>;
+export type RequestHandler = (request: Request, origin?: RequestOrigin) => Promise<Response>;
+
+const NOWHERE: RequestOrigin = { ip: "", signal: new AbortController().signal };
 
 /** When unversioned paths were deprecated (RFC 9745) and when they end (RFC 8594). */
 const DEPRECATION = "@1793491200";
@@ -50,12 +61,7 @@ function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handle
     pull,
     pullByPost: pull,
     checkpoint: checkpointHandler(context),
-    connect: (c) =>
-      context.live.accept(
-        c.req.raw,
-        checkGatewayId(c.req.param("gatewayId")),
-        c.env.requestId,
-      ),
+    connect: (c) => context.live.accept(c.env.scope, checkGatewayId(c.req.param("gatewayId"))),
     getSchema: getSchemaHandler(context),
     putSchema: putSchemaHandler(context),
     getRules: getRulesHandler(context),
@@ -110,8 +116,8 @@ function replyFailure(
   headers: Record<string, string> = {},
 ): Response {
   return isIcebergPath(req.path)
-    ? replyIcebergError(error, env.requestId, headers)
-    : replyError(req.raw, error, env.requestId, headers);
+    ? replyIcebergError(error, env.scope.id, headers)
+    : replyError(req.raw, error, env.scope.id, headers);
 }
 
 const redirect: Handler = (c) => {
@@ -173,17 +179,18 @@ export function createApp(context: ServerContext): RequestHandler {
     try {
       checkAddress(request);
     } catch (error) {
-      return replyError(request, error, bindings.requestId);
+      return replyError(request, error, bindings.scope.id);
     }
     return await app.fetch(request, bindings);
   }
 
-  return async (request) => {
-    const requestId = requestIdOf(request.headers);
+  return async (request, { ip, signal } = NOWHERE) => {
+    const id = requestIdOf(request.headers);
+    const scope = new RequestScope({ id, request, ip, signal });
     const lease = budget.lease();
     try {
-      const response = await answer(request, { requestId, lease });
-      response.headers.set("X-Request-Id", requestId);
+      const response = await answer(request, { scope, lease });
+      response.headers.set("X-Request-Id", id);
       response.headers.set("API-Version", "v1");
       return response;
     } finally {

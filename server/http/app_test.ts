@@ -2,6 +2,8 @@ import { decodeError, DEFAULT_LIMITS, PROTOBUF_TYPE, ZERO_HLC } from "@lakesync/
 import assert from "node:assert/strict";
 import { insert, SECRET, type TestServer, tokenFor, withServer } from "../testing_server.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import { DEFAULT_SERVER_LIMITS } from "../limits.ts";
+import { MemoryRecords } from "../store/_memory_server_records.ts";
 import { createApp } from "./app.ts";
 import type { ServerContext } from "./context.ts";
 
@@ -213,6 +215,8 @@ function brokenContext(more: Partial<ServerContext>): ServerContext {
         }),
     },
     live: { count: () => 0, accept: fail },
+    limits: DEFAULT_SERVER_LIMITS,
+    records: new MemoryRecords(),
     phase: () => "ready",
     stopping: new AbortController().signal,
     ...more,

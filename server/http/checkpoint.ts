@@ -63,12 +63,13 @@ export function checkpointHandler(context: ServerContext): Handler {
     const request = c.req.raw;
     const { gatewayId, caller } = await admit(
       context,
-      request,
+      c.env.scope,
       c.req.param("gatewayId"),
       "client",
     );
     const gateway = await findGateway(context, gatewayId);
     const asked = readRequest(request);
+    c.env.scope.clientId = asked.clientId;
     const { etag, resumed, frames } = await gateway.checkpoint(caller, asked);
     const headers = {
       "ETag": etag,

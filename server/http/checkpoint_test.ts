@@ -1,3 +1,5 @@
+import { DEFAULT_SERVER_LIMITS } from "../limits.ts";
+import { MemoryRecords } from "../store/_memory_server_records.ts";
 import assert from "node:assert/strict";
 import { memoryObjects } from "@lakesync/adapters";
 import { createAuthenticator } from "../auth/verify.ts";
@@ -150,6 +152,8 @@ Deno.test("G11: a chunk is read when the one before was taken, and none after th
     authenticator: createAuthenticator({ secrets: [SECRET] }),
     live: { count: () => 0, accept: () => Promise.reject(new Error("No live connections")) },
     phase: () => "ready",
+    limits: DEFAULT_SERVER_LIMITS,
+    records: new MemoryRecords(),
     stopping: stopping.signal,
   });
   const headers = {

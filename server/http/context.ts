@@ -10,7 +10,10 @@ import type { Destinations } from "../destinations/destinations.ts";
 import type { Lakes } from "../destinations/lakes.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Gateways } from "../gateway/gateway.ts";
+import type { ServerLimits } from "../limits.ts";
+import type { RecordStore } from "../store/records.ts";
 import type { ByteLease } from "./budget.ts";
+import type { RequestScope } from "./request_scope.ts";
 
 /** Where the server is in its life. */
 export type Phase = "starting" | "ready" | "draining";
@@ -20,11 +23,7 @@ export interface LiveConnections {
   /** How many there are to a gateway. */
   count(gatewayId: string): number;
   /** Turns a request into a live connection, or throws what refuses it. */
-  accept(
-    request: Request,
-    gatewayId: string,
-    requestId: string,
-  ): Promise<Response>;
+  accept(scope: RequestScope, gatewayId: string): Promise<Response>;
 }
 
 /** The destinations, as far as HTTP has to do with them. */
@@ -45,6 +44,10 @@ export interface ServerContext {
   readonly metrics?: Metrics;
   /** Checks tokens. */
   readonly authenticator: Authenticator;
+  /** What the process holds its callers to. */
+  readonly limits: ServerLimits;
+  /** Records of the whole server. */
+  readonly records: RecordStore;
   /** The live connections. */
   readonly live: LiveConnections;
   /** Where the server is in its life. */
@@ -57,8 +60,8 @@ export interface ServerContext {
 export interface Env {
   /** Hono's name for it. */
   Bindings: {
-    /** Finds the request in the log. */
-    readonly requestId: string;
+    /** What is known of the request. */
+    readonly scope: RequestScope;
     /** What it holds of the server's memory. */
     readonly lease: ByteLease;
   };

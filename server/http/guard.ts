@@ -11,6 +11,7 @@ import type { Role, VerifiedToken } from "../auth/token.ts";
 import { checkGatewayId } from "../bounds.ts";
 import type { Caller, Gateway } from "../gateway/gateway.ts";
 import type { ServerContext } from "./context.ts";
+import type { RequestScope } from "./request_scope.ts";
 
 /** Who calls which gateway. */
 export interface Admission {
@@ -29,16 +30,19 @@ export interface Admission {
  */
 export async function authenticate(
   context: ServerContext,
-  request: Request,
+  scope: RequestScope,
   websocket = false,
 ): Promise<VerifiedToken> {
+  const { request } = scope;
   const query = request.url.indexOf("?");
   if (query >= 0) {
     refuseTokenInQuery(new URLSearchParams(request.url.slice(query)));
   }
-  return await context.authenticator.verify(
+  const token = await context.authenticator.verify(
     tokenOf(request.headers, websocket),
   );
+  scope.sub = token.sub;
+  return token;
 }
 
 /**
@@ -48,13 +52,14 @@ export async function authenticate(
  */
 export async function admit(
   context: ServerContext,
-  request: Request,
+  scope: RequestScope,
   id: string | undefined,
   role: Role,
   websocket = false,
 ): Promise<Admission> {
   const gatewayId = checkGatewayId(id);
-  const token = await authenticate(context, request, websocket);
+  scope.gatewayId = gatewayId;
+  const token = await authenticate(context, scope, websocket);
   const caller = callerOf(token, gatewayId);
   if (role === "admin") requireAdmin(token);
   return { gatewayId, caller, token };

@@ -33,7 +33,7 @@ const PAGE_SIZE = { usual: 1_000, most: 10_000 } as const;
 
 /** Lets an admin in. */
 async function admit(context: ServerContext, c: RequestContext): Promise<VerifiedToken> {
-  const token = await authenticate(context, c.req.raw);
+  const token = await authenticate(context, c.env.scope);
   requireAdmin(token);
   refuseWhenDraining(context);
   return token;

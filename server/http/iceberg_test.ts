@@ -1,3 +1,5 @@
+import { DEFAULT_SERVER_LIMITS } from "../limits.ts";
+import { MemoryRecords } from "../store/_memory_server_records.ts";
 import type { Catalog, LoadedTable } from "@lakesync/adapters/lake/catalog";
 import assert from "node:assert/strict";
 import type { Gateways } from "../gateway/gateway.ts";
@@ -85,6 +87,8 @@ const app = createApp({
   authenticator: createAuthenticator({ secrets: [SECRET] }),
   live: { count: () => 0, accept: () => assert.fail() },
   phase: () => phase,
+  limits: DEFAULT_SERVER_LIMITS,
+  records: new MemoryRecords(),
   stopping: new AbortController().signal,
 });
 

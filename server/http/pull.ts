@@ -53,7 +53,7 @@ export function pullHandler(context: ServerContext): Handler {
   return async (c) => {
     const request = c.req.raw;
     const id = c.req.param("gatewayId");
-    const { gatewayId, caller } = await admit(context, request, id, "client");
+    const { gatewayId, caller } = await admit(context, c.env.scope, id, "client");
     const gateway = await findGateway(context, gatewayId);
     const pull = boundPull(
       await readPull(request, {
@@ -61,6 +61,7 @@ export function pullHandler(context: ServerContext): Handler {
         lease: c.env.lease,
       }),
     );
+    c.env.scope.clientId = pull.clientId;
     const signal = (pull.wait ?? 0) > 0
       ? AbortSignal.any([request.signal, context.stopping])
       : undefined;

@@ -60,7 +60,7 @@ export function pushHandler(context: ServerContext): Handler {
     const request = c.req.raw;
     const { gatewayId, caller } = await admit(
       context,
-      request,
+      c.env.scope,
       c.req.param("gatewayId"),
       "client",
     );
@@ -75,6 +75,7 @@ export function pushHandler(context: ServerContext): Handler {
       ? pushFromJson(parseJsonBody(utf8(body)), gateway.schema)
       : decodePush(body);
     checkClientId(push.clientId);
+    c.env.scope.clientId = push.clientId;
 
     const answer = answerFormat(request.headers);
     let kept: string | undefined;

@@ -1,3 +1,5 @@
+import { DEFAULT_SERVER_LIMITS } from "../limits.ts";
+import { MemoryRecords } from "../store/_memory_server_records.ts";
 import { PROTOBUF_TYPE } from "@lakesync/core";
 import assert from "node:assert/strict";
 import { createAuthenticator } from "../auth/verify.ts";
@@ -183,6 +185,8 @@ Deno.test("PUT sync-rules answers 202 while rows are placed, and the rules befor
     authenticator: createAuthenticator({ secrets: [SECRET] }),
     live: { count: () => 0, accept: () => Promise.reject(new Error("not here")) },
     phase: () => "ready",
+    limits: DEFAULT_SERVER_LIMITS,
+    records: new MemoryRecords(),
     stopping: new AbortController().signal,
   });
   const token = await tokenFor("root", "*", "admin");

@@ -8,6 +8,7 @@ import { LakeSyncError } from "@lakesync/core";
 import { offeredProtocols } from "../auth/authorize.ts";
 import type { LiveConnections, ServerContext } from "../http/context.ts";
 import { admit, findGateway } from "../http/guard.ts";
+import type { RequestScope } from "../http/request_scope.ts";
 import { CODECS, type FrameData } from "./codec.ts";
 import { SendBudget, type Sender } from "./send_budget.ts";
 import { Session } from "./session.ts";
@@ -76,14 +77,14 @@ export class LiveHub implements LiveConnections {
    * @throws {LakeSyncError} what refuses the handshake by its HTTP status
    */
   async accept(
-    request: Request,
+    scope: RequestScope,
     id: string,
-    requestId: string,
   ): Promise<Response> {
+    const { request, id: requestId } = scope;
     const context: ServerContext = { ...this.#context, live: this };
     const { gatewayId, token } = await admit(
       context,
-      request,
+      scope,
       id,
       "client",
       true,

@@ -1,9 +1,12 @@
+import { DEFAULT_SERVER_LIMITS } from "../limits.ts";
+import { MemoryRecords } from "../store/_memory_server_records.ts";
 import { LakeSyncError } from "@lakesync/core";
 import assert from "node:assert/strict";
 import { createAuthenticator } from "../auth/verify.ts";
 import { DENO_ENVIRONMENT } from "../environment.ts";
 import { openGateways } from "../gateway/open.ts";
 import { replyError } from "../http/reply.ts";
+import { RequestScope } from "../http/request_scope.ts";
 import { memoryStores } from "../store/memory.ts";
 import { LiveClient } from "../testing_live.ts";
 import { SECRET, tokenFor } from "../testing_server.ts";
@@ -16,12 +19,16 @@ Deno.test("G11 LiveHub refuses a connection too many, of a user and of all", asy
     gateways,
     authenticator: createAuthenticator({ secrets: [SECRET] }),
     phase: () => "ready",
+    limits: DEFAULT_SERVER_LIMITS,
+    records: new MemoryRecords(),
     stopping: new AbortController().signal,
   }, { connections: 3, userConnections: 2 });
   const refusals: unknown[] = [];
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (r) => {
     try {
-      return await hub.accept(r, "default", "r1");
+      const { signal } = r;
+      const scope = new RequestScope({ id: "r1", request: r, ip: "", signal });
+      return await hub.accept(scope, "default");
     } catch (error) {
       const response = replyError(r, error, "r1");
       assert.ok(error instanceof LakeSyncError);

@@ -13,7 +13,8 @@ import { KvSession } from "./_kv_session.ts";
 import { KvStore } from "./_kv_store.ts";
 import { syncLeftLog } from "./_left_log.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
-import type { Store, StoreFactory } from "./store.ts";
+import type { ServerStores, Store } from "./store.ts";
+import { MemoryRecords } from "./_memory_server_records.ts";
 
 /** How a database is opened. */
 export interface KvOptions {
@@ -34,7 +35,7 @@ export interface KvOptions {
 export async function openKvStores(
   path: string,
   options: KvOptions = {},
-): Promise<StoreFactory> {
+): Promise<ServerStores> {
   if (typeof Deno.openKv !== "function") {
     throw new LakeSyncError(
       "INTERNAL_ERROR",
@@ -56,8 +57,9 @@ export async function openKvStores(
   }
 }
 
-class KvStores implements StoreFactory {
+class KvStores implements ServerStores {
   readonly kind = "kv";
+  readonly records = new MemoryRecords();
   readonly #kv: Deno.Kv;
   readonly #lock: FolderLock | undefined;
   readonly #shared: boolean;

@@ -8,7 +8,9 @@
 import { openTwice } from "./_errors.ts";
 import { MemoryState } from "./_memory_state.ts";
 import { MemoryStore } from "./_memory_store.ts";
-import type { Store, StoreCapabilities, StoreFactory } from "./store.ts";
+import { MemoryRecords } from "./_memory_server_records.ts";
+import type { RecordStore } from "./records.ts";
+import type { ServerStores, Store, StoreCapabilities } from "./store.ts";
 
 const CAPABILITIES: StoreCapabilities = { durable: false, shared: false, commitRows: 10_000 };
 
@@ -26,12 +28,13 @@ const CAPABILITIES: StoreCapabilities = { durable: false, shared: false, commitR
  * console.assert((await store?.head())?.seq === 0);
  * ```
  */
-export function memoryStores(): StoreFactory {
+export function memoryStores(): ServerStores {
   return new MemoryStores();
 }
 
-class MemoryStores implements StoreFactory {
+class MemoryStores implements ServerStores {
   readonly kind = "memory";
+  readonly records: RecordStore = new MemoryRecords();
   readonly #states = new Map<string, MemoryState>();
   readonly #taken = new Map<string, Store>();
 

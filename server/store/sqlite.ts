@@ -12,7 +12,8 @@ import { createDatabase, type SqliteOptions, syncFolder } from "./_sqlite_layout
 import { SqliteStore } from "./_sqlite_store.ts";
 import { SqliteThread } from "./_sqlite_thread.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
-import type { Store, StoreFactory } from "./store.ts";
+import type { ServerStores, Store } from "./store.ts";
+import { MemoryRecords } from "./_memory_server_records.ts";
 
 /**
  * Opens the SQLite stores of a data folder, which is made if it is not there.
@@ -25,7 +26,7 @@ import type { Store, StoreFactory } from "./store.ts";
 export async function openSqliteStores(
   dir: string,
   options: SqliteOptions = {},
-): Promise<StoreFactory> {
+): Promise<ServerStores> {
   const lock = await lockFolder(dir);
   try {
     await Deno.mkdir(`${dir}/gateways`, { recursive: true });
@@ -39,8 +40,9 @@ export async function openSqliteStores(
 
 export type { SqliteOptions };
 
-class SqliteStores implements StoreFactory {
+class SqliteStores implements ServerStores {
   readonly kind = "sqlite";
+  readonly records = new MemoryRecords();
   readonly #folder: string;
   readonly #lock: FolderLock;
   readonly #options: SqliteOptions;

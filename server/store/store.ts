@@ -9,6 +9,7 @@
  */
 
 import type { Rejection, RejectionCode } from "@lakesync/core";
+import type { RecordStore } from "./records.ts";
 
 /** The head of a gateway's history. Everything at or before `seq` is committed. */
 export interface Head {
@@ -420,4 +421,10 @@ export interface StoreFactory {
   open(gatewayId: string, create: boolean): Promise<Store | undefined>;
   /** Gives back what the factory itself holds, the lock too. Stores are closed first. */
   close(): Promise<void>;
+}
+
+/** All that one server keeps. */
+export interface ServerStores extends StoreFactory {
+  /** Records of the whole server, beside its gateways. */
+  readonly records: RecordStore;
 }

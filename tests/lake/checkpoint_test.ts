@@ -9,10 +9,10 @@ import { type Client, createClient } from "@lakesync/client";
 import {
   memoryStores,
   type RunningServer,
+  type ServerStores,
   signToken,
   startServer,
   type Store,
-  type StoreFactory,
 } from "@lakesync/server";
 import { synced, until } from "../e2e/wait.ts";
 
@@ -41,12 +41,13 @@ const SCHEMA = {
 type Notes = Client<typeof SCHEMA>;
 
 /** Stores in memory, and how many rows that of the gateway has read. */
-function counted(): { readonly stores: StoreFactory; readonly rowsRead: () => number } {
+function counted(): { readonly stores: ServerStores; readonly rowsRead: () => number } {
   const inner = memoryStores();
   let opened: Store | undefined;
   return {
     stores: {
       kind: inner.kind,
+      records: inner.records,
       list: () => inner.list(),
       open: async (id, create) => {
         const store = await inner.open(id, create);

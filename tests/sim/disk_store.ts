@@ -7,10 +7,12 @@
  */
 
 import { openTwice, storeClosed } from "../../server/store/_errors.ts";
+import { MemoryRecords } from "../../server/store/_memory_server_records.ts";
 import type { MemoryChange } from "../../server/store/_memory_change.ts";
 import type { MemoryState } from "../../server/store/_memory_state.ts";
 import { type MemoryBacking, MemoryStore } from "../../server/store/_memory_store.ts";
-import type { Store, StoreCapabilities, StoreFactory } from "../../server/store/store.ts";
+import type { RecordStore } from "../../server/store/records.ts";
+import type { ServerStores, Store, StoreCapabilities } from "../../server/store/store.ts";
 import { DiskFull, type Mount } from "./disk.ts";
 import { DiskLog } from "./disk_log.ts";
 
@@ -45,12 +47,13 @@ export interface DiskStoresOptions {
  * @param options where they are and what happens while they wait
  * @returns the stores, with what is on the disk
  */
-export function diskStores(options: DiskStoresOptions): StoreFactory {
+export function diskStores(options: DiskStoresOptions): ServerStores {
   return new DiskStores(options);
 }
 
-class DiskStores implements StoreFactory {
+class DiskStores implements ServerStores {
   readonly kind: "sqlite" | "kv";
+  readonly records: RecordStore = new MemoryRecords();
   readonly #wait: Waiting;
   readonly #options: DiskStoresOptions;
   readonly #capabilities: StoreCapabilities;

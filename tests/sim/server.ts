@@ -17,6 +17,7 @@ import { openGateways } from "../../server/gateway/open.ts";
 import type { OpenGateway } from "../../server/gateway/open_gateway.ts";
 import { createApp, type RequestHandler } from "../../server/http/app.ts";
 import type { Phase } from "../../server/http/context.ts";
+import { DEFAULT_SERVER_LIMITS } from "../../server/limits.ts";
 import { LiveHub } from "../../server/live/hub.ts";
 import type { Mount, SimDisk } from "./disk.ts";
 import { diskStores, type SharedLogs } from "./disk_store.ts";
@@ -139,6 +140,8 @@ export class SimServer implements Host {
       gateways,
       authenticator: this.#authenticator(process),
       phase: () => this.#phase,
+      limits: DEFAULT_SERVER_LIMITS,
+      records: stores.records,
       stopping: this.#stopping.signal,
       upgrade: (request: Request, protocol: string) => this.#upgrade(request, protocol),
     };
