@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { loadConfig, readConfig } from "./config_file.ts";
+import { DEFAULT_SERVER_LIMITS, LIMIT_SETTINGS, limitFlag } from "./limits.ts";
 import { SERVE_SETTINGS } from "./settings.ts";
 import { SCHEMA } from "./testing_server.ts";
 import { UsageError } from "./values.ts";
@@ -21,6 +22,7 @@ Deno.test("readConfig takes each setting by the name of its flag, in camel case"
     logKeepDays: 3,
     logMaxBytes: 5_000_000,
     logWhenFull: "trim",
+    ...DEFAULT_SERVER_LIMITS,
     gateways: { notes: { schema: SCHEMA, destinations: { db: { type: "memory" } } } },
     destinations: {
       db: {
@@ -57,6 +59,9 @@ Deno.test("readConfig takes each setting by the name of its flag, in camel case"
     "log-keep-days": "3",
     "log-max-bytes": "5000000",
     "log-when-full": "trim",
+    ...Object.fromEntries(
+      LIMIT_SETTINGS.map(({ limit }) => [limitFlag(limit), String(DEFAULT_SERVER_LIMITS[limit])]),
+    ),
   });
   const flags = SERVE_SETTINGS.map(({ flag }) => flag).filter((flag) => flag !== "config");
   assert.deepEqual(Object.keys(settings).sort(), flags.sort());
