@@ -12,6 +12,7 @@ import { destinationAt } from "./destinations/parse.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
 import type { Retention } from "./gateway/environment.ts";
 import { lakeCommand, type LakeMaintainConfig } from "./lake_arguments.ts";
+import { type BackupCommand, backupCommand } from "./backup_arguments.ts";
 import { isLoopback } from "./loopback.ts";
 import { DEFAULT_SERVER_LIMITS, LIMIT_SETTINGS, limitFlag, type ServerLimits } from "./limits.ts";
 import { type MigrateConfig, migrateConfig } from "./migrate_command.ts";
@@ -102,6 +103,7 @@ export type Command =
   | LakeMaintainConfig
   | QueryConfig
   | HistoryConfig
+  | BackupCommand
   | {
     /** What to do. */
     readonly command: "help" | "version";
@@ -311,5 +313,8 @@ export function parseCommand(
   if (first === "rules") return rulesCommand(rest, env);
   if (first === "query") return queryConfig(rest, env, file);
   if (first === "history") return historyConfig(rest, env, file);
+  if (first === "backup" || first === "restore" || first === "cursors") {
+    return backupCommand(first, rest, env);
+  }
   throw new UsageError(`There is no command ${first}`);
 }

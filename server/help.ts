@@ -5,10 +5,13 @@
  */
 
 import {
+  BACKUP_SETTINGS,
+  CURSORS_SETTINGS,
   HISTORY_SETTINGS,
   LAKE_MAINTAIN_SETTINGS,
   MIGRATE_SETTINGS,
   QUERY_SETTINGS,
+  RESTORE_SETTINGS,
   RULES_CHECK_SETTINGS,
   RULES_EXPLAIN_SETTINGS,
   SERVE_SETTINGS,
@@ -37,6 +40,11 @@ Usage:
   lakesync lake maintain          merges changes, compacts and cleans up a lake, once
   lakesync query "SELECT …"       answers SQL over a lake, now or at an earlier moment
   lakesync history <table> <row>  says who changed which cell of a row when
+  lakesync backup                 copies a data folder while a server runs on it
+  lakesync backup verify <folder> reads a backup whole and says whether it is as it was made
+  lakesync restore                puts a backup into an empty data folder
+  lakesync cursors list           says how far sources and destinations of a gateway are
+  lakesync cursors reset          forgets one of them
   lakesync help | --version
 
 In brackets: the environment variable that a flag wins over, and the default.
@@ -64,4 +72,13 @@ ${lines(QUERY_SETTINGS)}
 
 lakesync history
 ${lines(HISTORY_SETTINGS)}
+
+lakesync backup
+${lines(BACKUP_SETTINGS)}
+
+lakesync restore
+${lines(RESTORE_SETTINGS)}
+
+lakesync cursors list and reset
+${lines(CURSORS_SETTINGS)}
 `;

@@ -100,6 +100,24 @@ async function run(args: readonly string[]): Promise<number> {
       print(...await runHistory(command, note));
       return 0;
     }
+    case "backup": {
+      const { runBackup } = await import("./backup_command.ts");
+      print(...await runBackup(command, VERSION));
+      return 0;
+    }
+    case "backup verify": {
+      const { runBackupVerify } = await import("./backup_command.ts");
+      print(...await runBackupVerify(command));
+      return 0;
+    }
+    case "restore": {
+      const { runRestore } = await import("./backup_command.ts");
+      print(...await runRestore(command));
+      return 0;
+    }
+    case "cursors list":
+    case "cursors reset":
+      throw new UsageError("There are no cursors yet");
     case "rules check":
       return await check(command);
     case "rules explain":

@@ -348,3 +348,35 @@ export const HISTORY_SETTINGS: readonly Setting[] = [
   { flag: "format", value: "<format>", help: "table or json", fallback: "table" },
   ...SERVER,
 ];
+
+/** The flags of `lakesync backup`. */
+export const BACKUP_SETTINGS: readonly Setting[] = [
+  { ...DATA, help: "what is copied; a server may run on it" },
+  { flag: "out", value: "<folder>", help: "the backup, a folder that is made; needed" },
+  { flag: "gw", value: "<gateway>", help: "only this gateway" },
+  {
+    flag: "with-secrets",
+    value: "",
+    help: "copies secret and keys too; keep that backup as safe as they are",
+    onOff: true,
+  },
+];
+
+/** The flags of `lakesync restore`. */
+export const RESTORE_SETTINGS: readonly Setting[] = [
+  { flag: "from", value: "<folder>", help: "the backup; needed" },
+  { ...DATA, help: "where to: empty, or not there" },
+  {
+    flag: "to",
+    value: "<moment>",
+    help: "replays the log onto the backup up to a time with its zone such as\n" +
+      "2026-01-31T09:30:00Z, or a commit such as 120",
+  },
+  { flag: "log", value: "<folder>", help: "whose log: the old data folder, or a newer backup" },
+];
+
+/** The flags of `lakesync cursors`. */
+export const CURSORS_SETTINGS: readonly Setting[] = [
+  { flag: "name", value: "<name>", help: "the cursor that is reset; needed by reset" },
+  ...SERVER,
+];

@@ -114,9 +114,10 @@ export class Connection {
   /**
    * @param file the path of the database
    * @param counters where executions are counted
+   * @param readOnly whether it may only read; then closing it leaves the file as it is
    */
-  constructor(file: string, counters: SqlCounters) {
-    this.#db = new DatabaseSync(file);
+  constructor(file: string, counters: SqlCounters, readOnly = false) {
+    this.#db = new DatabaseSync(file, { readOnly });
     this.#counters = counters;
   }
 

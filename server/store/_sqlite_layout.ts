@@ -16,6 +16,8 @@ export interface SqliteOptions {
   readonly synchronous?: "FULL" | "OFF";
   /** How long a view may hold a transaction before it is taken back, in milliseconds. */
   readonly maxViewMs?: number;
+  /** Whether it is only read; then nothing of the file is changed, also when it is closed. */
+  readonly readOnly?: boolean;
 }
 
 const LAYOUT_VERSION = 3;
@@ -148,9 +150,13 @@ export function openDatabase(
   counters: SqlCounters,
   options: SqliteOptions,
 ): Connection {
-  const db = new Connection(file, counters);
+  const db = new Connection(file, counters, options.readOnly);
   try {
     checkLayout(db, file);
+    if (options.readOnly) {
+      db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+      return db;
+    }
     db.exec(`
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = ${options.synchronous ?? "FULL"};

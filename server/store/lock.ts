@@ -32,14 +32,29 @@ interface Holder {
   readonly since: string;
 }
 
+/** The file that is in a data folder as long as a restore into it has not come to its end. */
+export const UNFINISHED_RESTORE = "restore-unfinished";
+
+async function isUnfinished(folder: string): Promise<boolean> {
+  try {
+    await Deno.stat(`${folder}/${UNFINISHED_RESTORE}`);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 /**
  * Makes a data folder if it is not there, and locks it.
  *
  * @param folder its path
+ * @param restoring whether it is locked to restore into it
  * @returns the lock
  * @throws {StoreLockedError} when it is held already
+ * @throws {LakeSyncError} `INTERNAL_ERROR` when a restore into it has not come to its end
  */
-export async function lockFolder(folder: string): Promise<FolderLock> {
+export async function lockFolder(folder: string, restoring = false): Promise<FolderLock> {
   await Deno.mkdir(folder, { recursive: true });
   const path = `${folder}/lock`;
   const file = await Deno.open(path, {
@@ -52,6 +67,13 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
       throw new StoreLockedError(
         `The data folder ${folder} is held by ${await nameHolder(path)}, ` +
           "stop that process or choose another folder",
+      );
+    }
+    if (!restoring && await isUnfinished(folder)) {
+      throw new LakeSyncError(
+        "INTERNAL_ERROR",
+        `The data folder ${folder} holds a restore that did not come to its end, ` +
+          "run lakesync restore on it again",
       );
     }
     await writeHolder(file);

@@ -1,0 +1,219 @@
+/** Backups of a data folder by the command, and what becomes of clients after they are restored. */
+
+import assert from "node:assert/strict";
+import { statusOf, synced, until } from "./wait.ts";
+import { converged, type NotesClient, rowsOf, World } from "./world.ts";
+
+const MAIN = new URL("../../server/main.ts", import.meta.url).pathname;
+
+interface Done {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command to its end. */
+async function lakesync(...args: readonly string[]): Promise<Done> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--unstable-kv", MAIN, ...args],
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Runs a command that must succeed; gives what it printed. */
+async function done(...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await lakesync(...args);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+async function write(client: NotesClient, ...ids: readonly string[]): Promise<void> {
+  for (const id of ids) await client.exec("INSERT INTO notes VALUES (?, ?, NULL)", [id, id]);
+}
+
+async function has(client: NotesClient, count: number): Promise<void> {
+  await until(`${count} rows`, async () => (await rowsOf(client, "notes")).length === count);
+}
+
+/** Stops the gateway hard, and restores a backup in place of its data. */
+async function restore(world: World, ...more: readonly string[]): Promise<string> {
+  await world.server.kill();
+  await Deno.rename(`${world.folder}/gateway`, `${world.folder}/old`);
+  const printed = await done(
+    ...["restore", "--from", `${world.folder}/backup`, "--data", `${world.folder}/gateway`],
+    ...more,
+  );
+  await world.server.start();
+  return printed;
+}
+
+function backUp(world: World, ...more: readonly string[]): Promise<string> {
+  return done(
+    "backup",
+    "--data",
+    `${world.folder}/gateway`,
+    "--out",
+    `${world.folder}/backup`,
+    ...more,
+  );
+}
+
+Deno.test("G13: a backup made while the gateway runs and writes is one commit of it", async () => {
+  await using world = await World.open();
+  const a = await world.notes("a");
+  await write(a, "first");
+  await synced(a);
+  let isOver = false;
+  let written = 1;
+  const writing = (async () => {
+    while (!isOver) await write(a, `n${written++}`);
+  })();
+  const printed = await backUp(world);
+  isOver = true;
+  await writing;
+  await synced(a);
+  assert.match(printed, /^default: commit \d+, last committed \S+Z; \d+ rows, \d+ log entries/);
+  assert.match(await done("backup", "verify", `${world.folder}/backup`), /OK\n$/);
+  const manifest = JSON.parse(await Deno.readTextFile(`${world.folder}/backup/manifest.json`));
+  const [{ seq, rows, logEntries }] = manifest.gateways;
+  assert.equal(rows, logEntries, "each commit has brought one row");
+  assert.ok(seq >= 1 && seq <= written);
+  const { epoch } = await world.stats();
+  await restore(world);
+  assert.notEqual((await world.stats()).epoch, epoch);
+  await until("all rows", async () => (await world.stats()).tables["notes"]?.rows === written);
+  const fresh = await world.notes("fresh");
+  await has(fresh, written);
+  await converged("notes", [fresh, a]);
+});
+
+Deno.test("G13: a cursor from before a restore is of another epoch, also where nothing was lost", async () => {
+  await using world = await World.open();
+  const a = await world.notes("a");
+  await write(a, "a1", "a2");
+  await synced(a);
+  await has(a, 2);
+  await a.close();
+  await backUp(world);
+  const token = await world.token("alice");
+  const pull = async (cursor = "") => {
+    const query = cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    const response = await fetch(
+      `${world.server.url}/v1/sync/default/pull?clientId=curl${query}`,
+      { headers: { authorization: `Bearer ${token}` } },
+    );
+    return { status: response.status, body: await response.json() };
+  };
+  const { body } = await pull();
+  assert.equal((await pull(body.cursor)).status, 200);
+  await restore(world);
+  const { status, body: refusal } = await pull(body.cursor);
+  assert.deepEqual([status, refusal.code], [410, "RESYNC_REQUIRED"]);
+  const anew = await pull();
+  assert.equal(anew.body.changes.length, 2);
+  assert.equal((await pull(anew.body.cursor)).status, 200);
+});
+
+Deno.test("G13: a client gives back what the backup did not have, with its original stamps", async () => {
+  await using world = await World.open();
+  const [a, b] = [await world.notes("a"), await world.notes("b")];
+  await write(a, "a1");
+  await synced(a);
+  await backUp(world);
+  // Written first and given back last, this one must lose.
+  await a.exec("UPDATE notes SET title = 'older' WHERE id = 'a1'");
+  await synced(a);
+  a.pause();
+  await statusOf(a, ({ state }) => state === "paused");
+  await until("the edit", async () => (await b.tables.notes.get("a1"))?.title === "older");
+  await b.exec("UPDATE notes SET title = 'newer' WHERE id = 'a1'");
+  await write(b, "b1");
+  await synced(b);
+  await restore(world);
+  await until("b's rows", async () => (await world.stats()).tables["notes"]?.rows === 2);
+  a.resume();
+  await Promise.all([synced(a), synced(b)]);
+  await has(a, 2);
+  assert.deepEqual(await converged("notes", [a, b]), [["a1", "newer", null], ["b1", "b1", null]]);
+  await until("both edits", async () => (await world.stats()).log.entries === 4);
+});
+
+Deno.test("lakesync backup refuses a folder that is there, and what is no data folder", async () => {
+  await using world = await World.open();
+  await Deno.mkdir(`${world.folder}/backup`);
+  const data = `${world.folder}/gateway`;
+  const there = await lakesync("backup", "--data", data, "--out", `${world.folder}/backup`);
+  assert.equal(there.code, 1);
+  assert.match(there.stderr, /is there already/);
+  const none = await lakesync("backup", "--data", world.folder, "--out", `${world.folder}/other`);
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /There are no gateways/);
+  const half = await lakesync("backup", "verify", `${world.folder}/backup`);
+  assert.equal(half.code, 1);
+  assert.match(half.stderr, /has no manifest.json/);
+  const unknown = await lakesync(
+    "backup",
+    "--data",
+    data,
+    "--out",
+    `${world.folder}/other`,
+    "--gw",
+    "x",
+  );
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.stderr, /There is no gateway x/);
+});
+
+Deno.test("lakesync restore refuses folders with data, and backups that are not whole", async () => {
+  await using world = await World.open();
+  await backUp(world);
+  const from = `${world.folder}/backup`;
+  const used = await lakesync("restore", "--from", from, "--data", `${world.folder}/gateway`);
+  assert.equal(used.code, 1);
+  assert.match(used.stderr, /is not empty/);
+  const [name] = await Array.fromAsync(Deno.readDir(`${from}/gateways`), ({ name }) => name);
+  const file = `${from}/gateways/${name}`;
+  const bytes = await Deno.readFile(file);
+  bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1;
+  await Deno.writeFile(file, bytes);
+  const changed = await lakesync("restore", "--from", from, "--data", `${world.folder}/new`);
+  assert.equal(changed.code, 1);
+  assert.match(changed.stderr, /is not what the backup's manifest says/);
+  await assert.rejects(Deno.stat(`${world.folder}/new`), Deno.errors.NotFound);
+});
+
+Deno.test("lakesync serve does not serve half a restore, and a restore may be begun again", async () => {
+  await using world = await World.open();
+  const a = await world.notes("a");
+  await write(a, "a1");
+  await synced(a);
+  await backUp(world);
+  await world.server.kill();
+  await Deno.rename(`${world.folder}/gateway`, `${world.folder}/old`);
+  const data = `${world.folder}/gateway`;
+  await Deno.mkdir(`${data}/gateways`, { recursive: true });
+  await Deno.writeTextFile(`${data}/restore-unfinished`, "");
+  await Deno.writeTextFile(`${data}/gateways/half.db`, "half");
+  const served = await lakesync("serve", "--data", data, "--port", "0");
+  assert.equal(served.code, 1);
+  assert.match(served.stderr, /a restore that did not come to its end/);
+  await done("restore", "--from", `${world.folder}/backup`, "--data", data);
+  await world.server.start();
+  assert.equal((await world.stats()).tables["notes"]?.rows, 1);
+});
+
+Deno.test("lakesync backup holds secrets only when told to", async () => {
+  await using world = await World.open();
+  const data = `${world.folder}/gateway`;
+  await Deno.writeTextFile(`${data}/secret`, "a secret of at least thirty-two characters\n");
+  await backUp(world);
+  await assert.rejects(Deno.stat(`${world.folder}/backup/secret`), Deno.errors.NotFound);
+  await done("backup", "--data", data, "--out", `${world.folder}/whole`, "--with-secrets");
+  assert.equal(((await Deno.stat(`${world.folder}/whole/secret`)).mode ?? 0) & 0o777, 0o600);
+  await done("restore", "--from", `${world.folder}/whole`, "--data", `${world.folder}/new`);
+  const secret = `${world.folder}/new/secret`;
+  assert.match(await Deno.readTextFile(secret), /^a secret of/);
+  assert.equal(((await Deno.stat(secret)).mode ?? 0) & 0o777, 0o600);
+});
