@@ -608,6 +608,7 @@ export class Committer {
       verdicts.push(await group.take(job, judged[i] ?? new Map()));
     }
     const after = await this.#commit(group, before);
+    this.env.observer?.committed(group.tally);
     return verdicts.map((verdict, i) => this.#answer(verdict, jobs[i]?.request, after));
   }
 

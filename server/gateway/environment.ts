@@ -7,6 +7,7 @@
 
 import { DEFAULT_LIMITS, type Limits, type TextHash } from "@lakesync/core";
 import type { CheckpointSettings } from "./checkpoint_settings.ts";
+import type { GatewayObserver } from "./observer.ts";
 
 /** What keeps a gateway's history in bounds. */
 export interface Retention {
@@ -61,6 +62,8 @@ export interface GatewayEnvironment {
   readonly retention?: Retention;
   /** How checkpoints are kept; without it everything comes by pull. */
   readonly checkpoints?: CheckpointSettings;
+  /** Told what commits did. */
+  readonly observer?: GatewayObserver;
   /** Told of failures that no caller is to hear of in detail. */
   readonly onError?: (what: string, error: unknown) => void;
 }

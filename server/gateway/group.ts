@@ -43,6 +43,7 @@ import { BucketLedger } from "./ledger.ts";
 import { type Links, readOlderLinks, takePages } from "./links.ts";
 import { writeLogPayload } from "./log.ts";
 import { Lookups } from "./lookups.ts";
+import { CommitTally } from "./observer.ts";
 import type { RuleBook } from "./rule_book.ts";
 import { checkOpen } from "./scope.ts";
 import { keyText, WorkingSet } from "./working.ts";
@@ -67,6 +68,8 @@ export class Group {
   readonly #changed = new Set<string>();
   /** The clients whose lastMutationId advanced. */
   readonly advanced: Set<string> = new Set();
+  /** What it did, for whoever watches. */
+  readonly tally: CommitTally = new CommitTally();
   /** Whether any row changed. */
   rowsChanged = false;
   #census: Census;
@@ -226,7 +229,10 @@ export class Group {
     let client = start;
     let stopped: Stop | undefined;
     for (const transaction of job.request.transactions) {
-      if (transaction.mutationId <= client.lastMutationId) continue;
+      if (transaction.mutationId <= client.lastMutationId) {
+        this.tally.duplicates++;
+        continue;
+      }
       const judgment = judged.get(transaction);
       if (judgment === undefined) break;
       if ("stop" in judgment) {
@@ -236,6 +242,7 @@ export class Group {
       const rejection = "rejection" in judgment
         ? judgment.rejection
         : await this.#commitTransaction(guard, job.request, client, transaction, judgment.deltas);
+      if (rejection !== undefined) this.tally.reject(rejection.code);
       client = consume(client, transaction, rejection);
       this.advanced.add(client.clientId);
     }
@@ -266,6 +273,7 @@ export class Group {
     );
     if ("rejection" in applied) return applied.rejection;
     this.#seq = seq;
+    this.tally.apply(deltas, applied.outcomes);
     if (deltas.length > 0) this.rowsChanged = true;
     const stamped = deltas.every(({ delta }, i) => delta.hlc === transaction.deltas[i]?.hlc)
       ? transaction.deltas

@@ -27,6 +27,7 @@ import { BucketLedger } from "./ledger.ts";
 import { takePages } from "./links.ts";
 import { writeLogPayload } from "./log.ts";
 import { Lookups } from "./lookups.ts";
+import { CommitTally } from "./observer.ts";
 import { GROUP_WEIGHT, weightOf } from "./weight.ts";
 import { keyText, WorkingSet } from "./working.ts";
 import { WriteGuard } from "./write_guard.ts";
@@ -100,11 +101,14 @@ export async function refuse(
     seenMs: committer.env.now(),
   });
   const { clientId } = client;
+  const tally = new CommitTally();
+  tally.reject(rejection.code);
   await committer.note(before, {
     clients: [after],
     meta: pages,
     dropParts: [{ clientId, mutationId: transaction.mutationId }],
   }, { buckets: new Set(), clientIds: new Set([clientId]) });
+  committer.env.observer?.committed(tally);
   return after;
 }
 
@@ -151,6 +155,7 @@ class LargeTransaction {
   readonly #chain: RunningChain | undefined;
   readonly #seq: number;
   readonly #version: number;
+  readonly #tally = new CommitTally();
   #deltas = 0;
   #slice = 0;
 
@@ -223,6 +228,7 @@ class LargeTransaction {
       payload,
     };
     this.#deltas += deltas.length;
+    this.#tally.apply(judged.deltas, applied.outcomes);
     const writes: Writes = {
       rows: await this.#working.takeRows((names) => committer.store.readBuckets(names)),
       log: [{ ...entry, committedMs: env.now() }],
@@ -286,6 +292,7 @@ class LargeTransaction {
       buckets: new Set(this.#ledger.changed()),
       clientIds: new Set([client.clientId]),
     }, before);
+    env.observer?.committed(this.#tally);
     return client;
   }
 }

@@ -30,6 +30,7 @@ import { checkForks, checkOrigin } from "./forks.ts";
 import { judge, reject } from "./judge.ts";
 import { commitLarge, judgeContext, refuse, slices, stagedSlices } from "./large.ts";
 import { readOlderLinks } from "./links.ts";
+import { CommitTally } from "./observer.ts";
 import { checkOpen } from "./scope.ts";
 import { GROUP_WEIGHT, weightOfAll } from "./weight.ts";
 
@@ -203,6 +204,7 @@ async function commitLargeStep(
     );
   if (transaction.mutationId <= client.lastMutationId) {
     checkRepeatedChain(client, transaction, older);
+    repeated(committer, transaction);
     return answer(client);
   }
   if (transaction.mutationId > client.lastMutationId + 1) {
@@ -238,6 +240,14 @@ async function commitLargeStep(
     staged,
   );
   return answer(await commitLarge(committer, job, client, transaction, source));
+}
+
+/** Tells that a transaction came again, with its last part where it comes in parts. */
+function repeated({ env }: Committer, { part, parts }: Transaction): void {
+  if (part !== parts) return;
+  const tally = new CommitTally();
+  tally.duplicates = 1;
+  env.observer?.committed(tally);
 }
 
 /** Holds a large transaction to what is known under the names before and after a fork. */
