@@ -4,6 +4,7 @@
  *
  * ```text
  * gateways <id>                         that the gateway exists
+ * records <key>                         a record of the whole server
  * g <id> head                           HeadRecord
  * g <id> row <table> <rowId>            RowRecord
  * g <id> in <bucket> <gone> <seq> <rid> [table, rowId]
@@ -39,6 +40,9 @@ export type GatewayKey = readonly [string, ...KeyPart[]];
 
 /** Under this key and its id each gateway is listed. */
 export const GATEWAYS: readonly string[] = ["lakesync", "gateways"];
+
+/** Under this key and its own each record of the server is kept. */
+export const RECORDS: readonly string[] = ["lakesync", "records"];
 
 /**
  * What every key of a gateway begins with.

@@ -4,33 +4,11 @@
  * @module
  */
 
-import {
-  MAX_RECORD_KEY_BYTES,
-  MAX_RECORD_VALUE_CHARS,
-  type RecordBatch,
-  type RecordRange,
-  type RecordStore,
-  type ServerRecord,
-} from "./records.ts";
+import { checkRecordBatch } from "./_record_bounds.ts";
+import type { RecordBatch, RecordRange, RecordStore, ServerRecord } from "./records.ts";
 
 interface Kept extends ServerRecord {
   readonly expiresMs: number;
-}
-
-/**
- * Holds a batch against the bounds of keys and values.
- *
- * @throws {RangeError}
- */
-export function checkRecordBatch({ set = [] }: RecordBatch): void {
-  for (const { key, value } of set) {
-    if (new TextEncoder().encode(key).length > MAX_RECORD_KEY_BYTES) {
-      throw new RangeError(`A record's key has at most ${MAX_RECORD_KEY_BYTES} bytes`);
-    }
-    if (value.length > MAX_RECORD_VALUE_CHARS) {
-      throw new RangeError(`A record's value has at most ${MAX_RECORD_VALUE_CHARS} characters`);
-    }
-  }
 }
 
 /** Keys in the order of their UTF-8 bytes, which is that of code points. */

@@ -9,12 +9,12 @@ import { LakeSyncError } from "@lakesync/core";
 import { openTwice, storeClosed } from "./_errors.ts";
 import { GATEWAYS, HEAD, prefixOf } from "./_kv_keys.ts";
 import type { HeadRecord } from "./_kv_records.ts";
+import { KvRecords } from "./_kv_server_records.ts";
 import { KvSession } from "./_kv_session.ts";
 import { KvStore } from "./_kv_store.ts";
 import { syncLeftLog } from "./_left_log.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import type { ServerStores, Store } from "./store.ts";
-import { MemoryRecords } from "./_memory_server_records.ts";
 
 /** How a database is opened. */
 export interface KvOptions {
@@ -59,7 +59,7 @@ export async function openKvStores(
 
 class KvStores implements ServerStores {
   readonly kind = "kv";
-  readonly records = new MemoryRecords();
+  readonly records: KvRecords;
   readonly #kv: Deno.Kv;
   readonly #lock: FolderLock | undefined;
   readonly #shared: boolean;
@@ -71,6 +71,7 @@ class KvStores implements ServerStores {
     this.#kv = kv;
     this.#lock = lock;
     this.#shared = shared;
+    this.records = new KvRecords(kv, { shared });
   }
 
   async list(): Promise<readonly string[]> {
@@ -109,6 +110,7 @@ class KvStores implements ServerStores {
     if (!this.#open) return;
     this.#open = false;
     for (const store of [...this.#stores]) await store.close();
+    this.records.close();
     this.#kv.close();
     this.#lock?.release();
   }

@@ -14,6 +14,12 @@ export const MAX_RECORD_KEY_BYTES = 512;
 /** The longest value, in UTF-16 code units; Deno KV takes no more. */
 export const MAX_RECORD_VALUE_CHARS = 30_000;
 
+/** The most that one batch may hold, keys and values together, in UTF-16 code units. */
+export const MAX_RECORD_BATCH_CHARS = 300_000;
+
+/** The most checks, writes and removals of one batch. */
+export const MAX_RECORD_BATCH_ITEMS = 100;
+
 /** A record as it is stored. */
 export interface ServerRecord {
   /** Its key. */
@@ -65,10 +71,13 @@ export interface RecordStore {
   /** Lists records by key. */
   list(range: RecordRange): Promise<readonly ServerRecord[]>;
   /**
-   * Writes durably, whole or not at all. At most 100 checks and writes.
+   * Writes durably, whole or not at all.
    *
    * @returns false when a check does not hold; nothing is written then
-   * @throws {RangeError} for keys and values that are too long
+   * @throws {RangeError} for keys and values that are too long, that are not well-formed or have a
+   * NUL, for a key that is written twice, and for too large a batch
+   * @throws {LakeSyncError} `BACKPRESSURE` when the disk is full, `INTERNAL_ERROR` when the store
+   * fails otherwise or is closed
    */
   commit(batch: RecordBatch): Promise<boolean>;
 }

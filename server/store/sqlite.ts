@@ -9,16 +9,16 @@ import { openTwice, storeClosed } from "./_errors.ts";
 import { fileNameOf, gatewayIdOf } from "./_file_name.ts";
 import { syncLeftLog } from "./_left_log.ts";
 import { createDatabase, type SqliteOptions, syncFolder } from "./_sqlite_layout.ts";
+import { SqliteRecords } from "./_sqlite_server_records.ts";
 import { SqliteStore } from "./_sqlite_store.ts";
 import { SqliteThread } from "./_sqlite_thread.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import type { ServerStores, Store } from "./store.ts";
-import { MemoryRecords } from "./_memory_server_records.ts";
 
 /**
  * Opens the SQLite stores of a data folder, which is made if it is not there.
  *
- * @param dir the folder; gateways are in `gateways/<id>.db`
+ * @param dir the folder; gateways are in `gateways/<id>.db`, records in `server.db`
  * @param options for tests only
  * @returns the stores
  * @throws {StoreLockedError} when another process has the folder open
@@ -35,14 +35,14 @@ export async function openSqliteStores(
     lock.release();
     throw error;
   }
-  return new SqliteStores(`${dir}/gateways`, lock, options);
+  return new SqliteStores(dir, lock, options);
 }
 
 export type { SqliteOptions };
 
 class SqliteStores implements ServerStores {
   readonly kind = "sqlite";
-  readonly records = new MemoryRecords();
+  readonly records: SqliteRecords;
   readonly #folder: string;
   readonly #lock: FolderLock;
   readonly #options: SqliteOptions;
@@ -51,8 +51,9 @@ class SqliteStores implements ServerStores {
   readonly #stores = new Set<Store>();
   #open = true;
 
-  constructor(folder: string, lock: FolderLock, options: SqliteOptions) {
-    this.#folder = folder;
+  constructor(dir: string, lock: FolderLock, options: SqliteOptions) {
+    this.records = new SqliteRecords(`${dir}/server.db`, options);
+    this.#folder = `${dir}/gateways`;
     this.#lock = lock;
     this.#options = options;
   }
@@ -100,6 +101,7 @@ class SqliteStores implements ServerStores {
     if (!this.#open) return;
     this.#open = false;
     for (const store of [...this.#stores]) await store.close();
+    await this.records.close();
     this.#thread.close();
     this.#lock.release();
   }
