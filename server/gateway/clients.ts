@@ -18,7 +18,7 @@ import {
 import type { ClientRecord, StoredLink } from "../store/store.ts";
 import { type Links, RECENT_LINKS } from "./links.ts";
 
-/** All links but the last are kept cut to so many hex digits. */
+/** All links but the last, and those of refusals, are kept cut to so many hex digits. */
 const KEPT_DIGITS = 16;
 
 /** How many refusals wait for the client to say that it has seen them. */
@@ -202,11 +202,12 @@ export function expectedChain(
   return ids === undefined ? undefined : chainOf(previous, ids, hash);
 }
 
-/** The client after a transaction was consumed. */
+/** The client after a transaction was consumed, refused at a time in milliseconds since 1970. */
 export function consume(
   client: ClientRecord,
   { mutationId, chain }: Transaction,
   rejection: Rejection | undefined,
+  refusedMs: number = 0,
 ): ClientRecord {
   return {
     ...client,
@@ -214,7 +215,7 @@ export function consume(
     chain: chain === undefined ? [] : nextChain(client.chain, {
       mutationId,
       hash: chain,
-      ...(rejection === undefined ? {} : { refused: rejection.code }),
+      ...(rejection === undefined ? {} : { refused: rejection.code, refusedMs }),
     }),
     refusals: rejection === undefined ? client.refusals : [...client.refusals, rejection],
   };
@@ -223,7 +224,11 @@ export function consume(
 function nextChain(links: readonly StoredLink[], next: StoredLink): readonly StoredLink[] {
   const last = links.at(-1);
   if (last === undefined) return [next];
-  return [...links.slice(0, -1), { ...last, hash: last.hash.slice(0, KEPT_DIGITS) }, next];
+  // The log does not have what was refused, so who replays it needs its link whole.
+  const kept = last.refused === undefined
+    ? { ...last, hash: last.hash.slice(0, KEPT_DIGITS) }
+    : last;
+  return [...links.slice(0, -1), kept, next];
 }
 
 /** The client after it said which refusals it has seen. */

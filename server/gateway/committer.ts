@@ -32,6 +32,7 @@ import { Catalog } from "./catalog.ts";
 import { keepVersions, seen } from "./census.ts";
 import { CursorSeal } from "./cursor_seal.ts";
 import { refusalsOf } from "./clients.ts";
+import { EDITS_META, withEdit } from "./edits.ts";
 import { type GatewayEnvironment, retentionOf } from "./environment.ts";
 import type { Caller, CommitListener, Idempotency, PushOutcome } from "./gateway.ts";
 import { Group, type Verdict } from "./group.ts";
@@ -324,11 +325,16 @@ export class Committer {
       // A version is in use from the day it was put: apps that have it are on their way.
       census: seen(keepVersions(before.census, next.versions), next.schema.version, this.env.now()),
     };
+    const edits = withEdit(
+      await this.store.readMeta(EDITS_META),
+      { kind: "schema", seq: before.head.seq, ms: this.env.now(), spec: next.schema.spec },
+      current === undefined,
+    );
     await this.guarded(() =>
       this.store.commit({
         expectedSeq: before.head.seq,
         head: after.head,
-        ...baseWrites(before, after),
+        meta: [...baseWrites(before, after).meta ?? [], [EDITS_META, edits]],
       })
     );
     this.published(after, EVERYTHING, before);
@@ -409,11 +415,17 @@ export class Committer {
       marks: markDay(before, this.env.now()),
       lives: this.livesAfter(before),
     };
+    const own = baseWrites(before, after).meta ?? [];
+    const edits = after.book && withEdit(
+      await this.store.readMeta(EDITS_META),
+      { kind: "rules", seq, ms: this.env.now(), spec: after.book.spec },
+      false,
+    );
     await this.guarded(() =>
       this.store.commit({
         expectedSeq: before.head.seq,
         head: { seq, hlc: before.head.hlc },
-        ...baseWrites(before, after),
+        meta: edits === undefined ? own : [...own, [EDITS_META, edits]],
       })
     );
     this.published(after, EVERYTHING, before);

@@ -243,7 +243,7 @@ export class Group {
         ? judgment.rejection
         : await this.#commitTransaction(guard, job.request, client, transaction, judgment.deltas);
       if (rejection !== undefined) this.tally.reject(rejection.code);
-      client = consume(client, transaction, rejection);
+      client = consume(client, transaction, rejection, this.committer.env.now());
       this.advanced.add(client.clientId);
     }
     if (client !== known) {

@@ -97,7 +97,7 @@ export async function refuse(
 ): Promise<ClientRecord> {
   const before = await committer.base();
   const { client: after, pages } = takePages({
-    ...consume(client, transaction, rejection),
+    ...consume(client, transaction, rejection, committer.env.now()),
     seenMs: committer.env.now(),
   });
   const { clientId } = client;

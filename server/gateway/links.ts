@@ -23,7 +23,12 @@ const RING_PAGES = 128;
 export type Links = ReadonlyMap<number, StoredLink>;
 
 /** A link as a page has it: the transaction, its chain, and why it was refused. */
-type PagedLink = readonly [mutationId: number, hash: string, refused?: RejectionCode];
+type PagedLink = readonly [
+  mutationId: number,
+  hash: string,
+  refused?: RejectionCode,
+  refusedMs?: number,
+];
 
 const NONE: Links = new Map();
 
@@ -59,8 +64,8 @@ export function takePages(client: ClientRecord): Paged {
     [
       nameOf(clientId, page),
       JSON.stringify(
-        links.map(({ mutationId, hash, refused }) =>
-          refused === undefined ? [mutationId, hash] : [mutationId, hash, refused]
+        links.map(({ mutationId, hash, refused, refusedMs = 0 }): PagedLink =>
+          refused === undefined ? [mutationId, hash] : [mutationId, hash, refused, refusedMs]
         ),
       ),
     ] as const
@@ -91,8 +96,9 @@ export async function readOlderLinks(
   for (const page of wanted) {
     const text = await store.readMeta(nameOf(clientId, page));
     const stored: readonly PagedLink[] = JSON.parse(text ?? "[]");
-    for (const [mutationId, hash, refused] of stored) {
-      links.set(mutationId, { mutationId, hash, ...(refused === undefined ? {} : { refused }) });
+    for (const [mutationId, hash, refused, refusedMs = 0] of stored) {
+      const refusal = refused === undefined ? {} : { refused, refusedMs };
+      links.set(mutationId, { mutationId, hash, ...refusal });
     }
   }
   return links;

@@ -7,7 +7,8 @@
  * flags and, where only some of its columns won, a bit for each column, least significant first. What
  * follows is UTF-8 JSON with one array for each delta that needs one, in order: for what the merge
  * made of columns that are not `lww` `[place, value, place, value, …]`, for what a DELETE has left of
- * its row `[column, value, column, value, …]`. Nothing follows where no delta needs one.
+ * its row `[column, value, column, value, …]`, for whose cells wait in a row `[claims]`. Nothing
+ * follows where no delta needs one.
  *
  * @module
  */
@@ -34,6 +35,11 @@ export interface Outcome {
    * there: all other cells are as they were.
    */
   readonly left?: "own" | readonly (readonly [column: number, value: Value])[];
+  /**
+   * Where write rules will judge the cells that wait in the row for its INSERT: the claims of who
+   * wrote them, as JSON.
+   */
+  readonly waits?: string;
 }
 
 const WAS_VISIBLE = 1;
@@ -43,6 +49,7 @@ const SOME_WON = 8;
 const MERGED = 16;
 const LEFT_OWN = 32;
 const LEFT_SOME = 64;
+const WAITS = 128;
 
 /** Numbers and values in turn. */
 type StoredPairs = readonly StoredValue[];
@@ -55,7 +62,8 @@ function writeOutcome(outcome: Outcome, bytes: number[]): void {
       (outcome.isVisible ? IS_VISIBLE : 0) |
       (won === "all" ? ALL_WON : 0) | (some ? SOME_WON : 0) |
       (merged === undefined ? 0 : MERGED) |
-      (left === undefined ? 0 : left === "own" ? LEFT_OWN : LEFT_SOME),
+      (left === undefined ? 0 : left === "own" ? LEFT_OWN : LEFT_SOME) |
+      (outcome.waits === undefined ? 0 : WAITS),
   );
   if (!some) return;
   for (let i = 0; i < won.length; i += 8) {
@@ -69,11 +77,12 @@ const NO_BYTES = new Uint8Array();
 
 function writePairs(outcomes: readonly Outcome[]): Uint8Array {
   const all: StoredPairs[] = [];
-  for (const { merged, left } of outcomes) {
+  for (const { merged, left, waits } of outcomes) {
     for (const pairs of [merged, left]) {
       if (pairs === undefined || pairs === "own") continue;
       all.push(pairs.flatMap(([number, value]) => [number, writeValue(value)]));
     }
+    if (waits !== undefined) all.push([waits]);
   }
   return all.length === 0 ? NO_BYTES : new TextEncoder().encode(JSON.stringify(all));
 }
@@ -120,13 +129,19 @@ export function logVersion(payload: Uint8Array): number {
   return new DataView(payload.buffer, payload.byteOffset).getUint32(0);
 }
 
+/** What the merge made of the deltas of a log entry, as bytes. */
+export function logOutcomes(payload: Uint8Array): Uint8Array {
+  const length = new DataView(payload.buffer, payload.byteOffset).getUint32(4);
+  return payload.subarray(HEADER_BYTES + length);
+}
+
 /** Reads a log entry's payload. */
 export function readLogPayload(
   payload: Uint8Array,
 ): readonly { readonly delta: Delta; readonly outcome: Outcome }[] {
   const length = new DataView(payload.buffer, payload.byteOffset).getUint32(4);
   const deltas = decodeDeltas(payload.subarray(HEADER_BYTES, HEADER_BYTES + length));
-  const needing: [place: number, field: "merged" | "left"][] = [];
+  const needing: [place: number, field: "merged" | "left" | "waits"][] = [];
   let at = HEADER_BYTES + length;
   const entries = deltas.map((delta, place): { delta: Delta; outcome: Outcome } => {
     const flags = payload[at++] ?? 0;
@@ -141,6 +156,7 @@ export function readLogPayload(
     }
     if (flags & MERGED) needing.push([place, "merged"]);
     if (flags & LEFT_SOME) needing.push([place, "left"]);
+    if (flags & WAITS) needing.push([place, "waits"]);
     const outcome: Outcome = {
       wasVisible: (flags & WAS_VISIBLE) !== 0,
       isVisible: (flags & IS_VISIBLE) !== 0,
@@ -156,7 +172,8 @@ export function readLogPayload(
   for (const [i, [place, field]] of needing.entries()) {
     const entry = entries[place];
     if (entry === undefined) continue;
-    entry.outcome = { ...entry.outcome, [field]: readPairs(stored[i]) };
+    const read = field === "waits" ? String(stored[i]?.[0]) : readPairs(stored[i]);
+    entry.outcome = { ...entry.outcome, [field]: read };
   }
   return entries;
 }

@@ -27,6 +27,7 @@ const outcome: fc.Arbitrary<Outcome> = fc.record({
     fc.constant<"own">("own"),
     fc.array(fc.tuple(fc.integer({ min: 0, max: 9 }), value), { minLength: 1, maxLength: 3 }),
   ),
+  waits: fc.constantFrom("{}", '{"sub":"é","n":1}'),
 }, { requiredKeys: ["wasVisible", "isVisible", "won"], noNullPrototype: true });
 
 Deno.test("readLogPayload reads what writeLogPayload wrote, merged values included", () => {

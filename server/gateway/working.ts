@@ -264,6 +264,9 @@ export class WorkingSet {
       won: wonOf(before.state, state, judged, seq),
       ...mergedOf(judged, state),
       ...leftOf(judged, before.state, state, before.waiting !== undefined),
+      ...(waiting === undefined || waiting === before.waiting
+        ? {}
+        : { waits: JSON.stringify(waiting.claims) }),
     };
   }
 

@@ -63,10 +63,12 @@ export interface RowWrite extends RowKey {
 export interface StoredLink {
   /** The transaction. */
   readonly mutationId: number;
-  /** Its chain; of all but the last one the first digits. */
+  /** Its chain; of all but the last one, and those of refusals, the first digits. */
   readonly hash: string;
   /** Why it was refused, if it was. */
   readonly refused?: RejectionCode;
+  /** When it was refused, in milliseconds since 1970; 0 where that is not known. */
+  readonly refusedMs?: number;
 }
 
 /** A client as the gateway knows it. */
