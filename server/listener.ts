@@ -7,6 +7,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
+import type { RequestOrigin } from "./http/lifecycle.ts";
 
 const logger = getLogger(["lakesync", "server"]);
 
@@ -22,7 +23,7 @@ export type Serve = (
 /** Answers requests, told where each comes from. */
 export type ConnectionHandler = (
   request: Request,
-  origin: { readonly ip: string; readonly signal: AbortSignal },
+  origin: RequestOrigin,
 ) => Response | Promise<Response>;
 
 /** Where to listen. */
@@ -90,7 +91,8 @@ export class Listener {
       this.#underWay.delete(ended);
     });
     this.#underWay.add(ended);
-    return this.#handler(request, { ip: info.remoteAddr.hostname, signal: request.signal });
+    const { remoteAddr, completed } = info;
+    return this.#handler(request, { ip: remoteAddr.hostname, signal: request.signal, completed });
   }
 
   #listen({ hostname, port }: ListenerAddress): Deno.NetAddr {

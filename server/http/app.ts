@@ -12,7 +12,7 @@ import { gatewaysHandler, getSchemaHandler, putSchemaHandler, statsHandler } fro
 import { destinationsHandler, flushHandler } from "./destinations.ts";
 import { ByteBudget } from "./budget.ts";
 import { checkpointHandler } from "./checkpoint.ts";
-import type { App, Env, Handler, RequestContext, ServerContext } from "./context.ts";
+import type { App, Env, Handler, ServerContext } from "./context.ts";
 import {
   icebergConfigHandler,
   icebergNamespaceHandler,
@@ -22,28 +22,25 @@ import {
   icebergTokensHandler,
 } from "./iceberg.ts";
 import { isIcebergPath, replyIcebergError } from "./iceberg_reply.ts";
+import { refuseEarly } from "./guard.ts";
 import { livezHandler, metricsHandler, readyHandler, startupzHandler } from "./health.ts";
 import { descriptionHandler } from "./openapi.ts";
+import { RequestLifecycle, type RequestOrigin } from "./lifecycle.ts";
 import { pullHandler } from "./pull.ts";
 import { pushHandler } from "./push.ts";
 import { replyError } from "./reply.ts";
-import { RequestScope } from "./request_scope.ts";
-import { METHODS, type OperationId, ROUTES } from "./routes.ts";
+import type { RequestScope } from "./request_scope.ts";
+import { isOperations, METHODS, type OperationId, ROUTES } from "./routes.ts";
 import { explainHandler, getRulesHandler, putRulesHandler } from "./rules.ts";
 import { tailHandler } from "./tail.ts";
 
-/** Where a request comes from. */
-export interface RequestOrigin {
-  /** The address; empty where that is not known. */
-  readonly ip: string;
-  /** Aborts when its caller is gone. */
-  readonly signal: AbortSignal;
-}
-
 /** Answers requests. */
-export type RequestHandler = (request: Request, origin?: RequestOrigin) => Promise<Response>;
-
-const NOWHERE: RequestOrigin = { ip: "", signal: new AbortController().signal };
+export interface RequestHandler {
+  /** Answers one; it never rejects. */
+  (request: Request, origin?: RequestOrigin): Promise<Response>;
+  /** Those that are under way. */
+  readonly requests: Pick<RequestLifecycle, "active" | "idle">;
+}
 
 /** When unversioned paths were deprecated (RFC 9745) and when they end (RFC 8594). */
 const DEPRECATION = "@1793491200";
@@ -96,7 +93,11 @@ function addRoutes(app: App, handlers: Readonly<Record<OperationId, Handler>>): 
       const operation = operations[method];
       if (operation === undefined) continue;
       allowed.push(method);
-      app.on(method, path, handlers[operation]);
+      const handler = handlers[operation];
+      app.on(method, path, (c) => {
+        c.env.scope.route = template;
+        return handler(c);
+      });
     }
     const allow = allowed.join(", ");
     app.all(path, (c) => {
@@ -104,20 +105,21 @@ function addRoutes(app: App, handlers: Readonly<Record<OperationId, Handler>>): 
         "METHOD_NOT_ALLOWED",
         `The method is not allowed here, use ${allow}`,
       );
-      return replyFailure(c, error, { Allow: allow });
+      return replyFailure(c.env.scope, error, { Allow: allow });
     });
   }
 }
 
 /** Answers with an error in the form that its path has. */
 function replyFailure(
-  { req, env }: RequestContext,
+  scope: RequestScope,
   error: unknown,
   headers: Record<string, string> = {},
 ): Response {
-  return isIcebergPath(req.path)
-    ? replyIcebergError(error, env.scope.id, headers)
-    : replyError(req.raw, error, env.scope.id, headers);
+  scope.code = error instanceof LakeSyncError ? error.code : "INTERNAL_ERROR";
+  return isIcebergPath(scope.path)
+    ? replyIcebergError(error, scope.id, headers)
+    : replyError(scope.request, error, scope.id, headers);
 }
 
 const redirect: Handler = (c) => {
@@ -131,11 +133,6 @@ const redirect: Handler = (c) => {
     },
   });
 };
-
-function requestIdOf(headers: Headers): string {
-  const given = headers.get("X-Request-Id");
-  return given !== null && /^[\x21-\x7e]{1,128}$/.test(given) ? given : crypto.randomUUID();
-}
 
 /** A host and perhaps a port; nothing in it can be taken for a part of the path. */
 const HOST = /^(?:(?:[\w.~-]+|\[[\da-f:.]+\])(?::\d{1,5})?)?$/i;
@@ -167,34 +164,46 @@ export function createApp(context: ServerContext): RequestHandler {
   app.notFound((c) => {
     if (isIcebergPath(c.req.path) && !["GET", "HEAD"].includes(c.req.method)) {
       const error = new LakeSyncError("METHOD_NOT_ALLOWED", "The catalog can only be read");
-      return replyFailure(c, error, { Allow: "GET" });
+      return replyFailure(c.env.scope, error, { Allow: "GET" });
     }
     const match = GATEWAY_ROUTE.exec(c.req.path);
     if (match !== null) checkGatewayId(match[1] ?? match[2]);
     throw new LakeSyncError("NOT_FOUND", "There is nothing at this path");
   });
-  app.onError((error, c) => replyFailure(c, error));
+  app.onError((error, c) => replyFailure(c.env.scope, error));
 
-  async function answer(request: Request, bindings: Env["Bindings"]): Promise<Response> {
-    try {
-      checkAddress(request);
-    } catch (error) {
-      return replyError(request, error, bindings.scope.id);
-    }
-    return await app.fetch(request, bindings);
-  }
-
-  return async (request, { ip, signal } = NOWHERE) => {
-    const id = requestIdOf(request.headers);
-    const scope = new RequestScope({ id, request, ip, signal });
+  async function answer(scope: RequestScope): Promise<Response> {
     const lease = budget.lease();
     try {
-      const response = await answer(request, { scope, lease });
-      response.headers.set("X-Request-Id", id);
-      response.headers.set("API-Version", "v1");
-      return response;
+      checkAddress(scope.request);
+      if (!isOperations(scope.path)) await refuseEarly(context, scope);
+      return finish(scope, await app.fetch(scope.request, { scope, lease }));
+    } catch (error) {
+      return finish(scope, replyFailure(scope, error));
     } finally {
       lease.end();
     }
-  };
+  }
+
+  /** What holds for every answer. */
+  function finish(scope: RequestScope, response: Response): Response {
+    response.headers.set("X-Request-Id", scope.id);
+    response.headers.set("API-Version", "v1");
+    for (const [name, value] of scope.headers) response.headers.set(name, value);
+    // Who keeps the connection would only be refused on it.
+    if (context.phase() === "draining") response.headers.set("Connection", "close");
+    return response;
+  }
+
+  const requests = new RequestLifecycle({
+    timeoutMs: context.limits.requestTimeoutMs,
+    answer,
+    refuse: (scope, error) => finish(scope, replyFailure(scope, error)),
+    observer: context.observer,
+  });
+  return Object.assign(
+    (request: Request, origin: RequestOrigin = { ip: "", signal: request.signal }) =>
+      requests.handle(request, origin),
+    { requests },
+  );
 }

@@ -13,6 +13,8 @@ import type { Gateways } from "../gateway/gateway.ts";
 import type { ServerLimits } from "../limits.ts";
 import type { RecordStore } from "../store/records.ts";
 import type { ByteLease } from "./budget.ts";
+import type { AccessGate, PressureGate, RateGate } from "./gates.ts";
+import type { RequestObserver } from "./lifecycle.ts";
 import type { RequestScope } from "./request_scope.ts";
 
 /** Where the server is in its life. */
@@ -48,6 +50,14 @@ export interface ServerContext {
   readonly limits: ServerLimits;
   /** Records of the whole server. */
   readonly records: RecordStore;
+  /** Turns work away while memory is short; never unless given. */
+  readonly pressure?: PressureGate;
+  /** Turns away those who ask too often; nobody unless given. */
+  readonly rates?: RateGate;
+  /** Keeps out who is on a list; nobody unless given. */
+  readonly access?: AccessGate;
+  /** Is told of every request; nobody unless given. */
+  readonly observer?: RequestObserver;
   /** The live connections. */
   readonly live: LiveConnections;
   /** Where the server is in its life. */

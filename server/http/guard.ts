@@ -1,6 +1,8 @@
 /**
- * What every request to a gateway passes, in this order: a possible gateway id, no token in the
- * address, a good token, one for this gateway, the role, and only then whether the gateway exists.
+ * What every request passes, in this order: a server that takes work, memory, the rate of its
+ * address; a possible gateway id, no token in the address, a good token, one of nobody who is kept
+ * out, the rate of its user, a token for this gateway, the role, and only then whether the gateway
+ * exists. Probes, metrics and the description pass without.
  *
  * @module
  */
@@ -42,6 +44,8 @@ export async function authenticate(
     tokenOf(request.headers, websocket),
   );
   scope.sub = token.sub;
+  await context.access?.checkUser(scope, token);
+  await context.rates?.checkUser(scope, token);
   return token;
 }
 
@@ -74,6 +78,21 @@ export function refuseWhenDraining(context: ServerContext): void {
   if (context.phase() === "draining") {
     throw new LakeSyncError("DRAINING", "The server is stopping, try again");
   }
+}
+
+/**
+ * Refuses work that the server cannot take now, before anything of the request is looked at.
+ *
+ * @throws {LakeSyncError} `DRAINING` once the server stops, `BACKPRESSURE` until it has started and
+ * while memory is short, `RATE_LIMITED`
+ */
+export async function refuseEarly(context: ServerContext, scope: RequestScope): Promise<void> {
+  refuseWhenDraining(context);
+  if (context.phase() === "starting") {
+    throw new LakeSyncError("BACKPRESSURE", "The server is starting, try again");
+  }
+  context.pressure?.check();
+  await context.rates?.checkAddress(scope);
 }
 
 /**

@@ -63,7 +63,7 @@ export function pullHandler(context: ServerContext): Handler {
     );
     c.env.scope.clientId = pull.clientId;
     const signal = (pull.wait ?? 0) > 0
-      ? AbortSignal.any([request.signal, context.stopping])
+      ? AbortSignal.any([c.env.scope.signal, context.stopping])
       : undefined;
     const result = await gateway.pull(caller, pull, signal);
     return answerFormat(request.headers) === "json"

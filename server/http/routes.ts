@@ -73,3 +73,19 @@ export const ROUTES: Readonly<Record<string, PathRoutes>> = {
   "/metrics": { GET: "getMetrics" },
   "/openapi.json": { GET: "getDescription" },
 };
+
+/** What whoever operates the server asks for; it is answered at any time, to anybody. */
+const OPERATIONS: ReadonlySet<string> = new Set([
+  "/livez",
+  "/health",
+  "/startupz",
+  "/ready",
+  "/health/ready",
+  "/metrics",
+  "/openapi.json",
+]);
+
+/** Whether a path is a probe, the metrics or the description of the routes. */
+export function isOperations(path: string): boolean {
+  return OPERATIONS.has(path);
+}
