@@ -15,13 +15,20 @@ import {
   type Place,
   type RowEffect,
 } from "../adapter.ts";
+import { Backlog, type BacklogSize } from "./backlog.ts";
 import { cutBatch } from "./batch.ts";
 import { closed, lacking, silent, taken } from "./errors.ts";
 import { ReadAhead } from "./read_ahead.ts";
 import type { FlushState, FlushStatus } from "./status.ts";
 import { isOfAnother, partedAfter, positionAt } from "./resume.ts";
-import { backoffMs, DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
-import type { ChangeSource, SourceEntry, SourceHead } from "./source.ts";
+import {
+  backoffMs,
+  DEFAULT_FLUSH,
+  type DestinationCall,
+  type FlushEnvironment,
+  type FlushSettings,
+} from "./settings.ts";
+import type { ChangeSource, SourceHead, SourcePage } from "./source.ts";
 import { Signal, within } from "./wait.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -48,6 +55,8 @@ interface Settling {
 }
 
 const NO_ROWS: Settling = { rows: [], seq: 0 };
+
+const NO_BACKLOG: BacklogSize = { changes: 0, bytes: 0 };
 
 const NOTHING_FORGOTTEN = Promise.resolve(0);
 
@@ -89,9 +98,7 @@ export class Flusher {
   #hurries = false;
   /** Bytes that came since the flusher began to rest. */
   #waitingBytes = 0;
-  #lagChanges = 0;
-  /** The head up to which what waits was counted, as far as a page goes. */
-  #countedSeq = 0;
+  readonly #backlog = new Backlog();
 
   /**
    * Begins to flush.
@@ -107,9 +114,10 @@ export class Flusher {
     this.#writer = Math.floor(env.random() * 2 ** 53).toString(36);
     this.#stops = [
       source.keepAfter(() => this.#position === undefined ? 0 : this.#position.seq - 1),
-      source.onCommit(({ seq, bytes = 0 }) => {
-        this.#headSeq = Math.max(this.#headSeq, seq);
-        this.#waitingBytes += bytes;
+      source.onCommit((news) => {
+        this.#headSeq = Math.max(this.#headSeq, news.seq);
+        this.#waitingBytes += news.bytes ?? 0;
+        this.#backlog.grew(news);
         this.#waitsSinceMs ??= env.now();
         this.#wake.give();
       }),
@@ -121,6 +129,7 @@ export class Flusher {
   get status(): FlushStatus {
     const lagCommits = Math.max(0, this.#headSeq - this.#arrivedSeq);
     const since = lagCommits === 0 ? undefined : this.#waitsSinceMs;
+    const { changes, bytes } = lagCommits === 0 ? NO_BACKLOG : this.#backlog.size;
     return {
       destination: this.#destination.name,
       state: this.#state === "flushing" && this.#isSettled && lagCommits === 0
@@ -128,7 +137,8 @@ export class Flusher {
         : this.#state,
       position: this.#position,
       lagCommits,
-      lagChanges: lagCommits === 0 ? 0 : this.#lagChanges,
+      lagChanges: changes,
+      lagBytes: bytes,
       lagMs: since === undefined ? 0 : Math.max(0, this.#env.now() - since),
       failures: this.#failures,
       lastError: this.#lastError,
@@ -170,6 +180,7 @@ export class Flusher {
       this.#waiters.begin();
       try {
         const more = await this.#step();
+        if (this.#failures > 0) this.#env.observer?.recovered(this.#failures);
         this.#failures = 0;
         this.#lastError = undefined;
         if (!more && this.#state !== "gap") this.#enter("idle");
@@ -210,6 +221,7 @@ export class Flusher {
         : `Flushing to ${name} failed, it is tried again`,
       error,
     );
+    this.#env.observer?.failed();
     if (retry === "now" && this.#failures <= AT_ONCE) return;
     const { openAfter } = this.#settings;
     this.#enter(
@@ -219,14 +231,15 @@ export class Flusher {
     if (retry === "stop" && error instanceof Error) this.#waiters.refuse(error);
     // Whoever asks for a flush meanwhile may have mended it.
     this.#hurries = retry === "stop" && !this.#waiters.isEmpty;
-    if (this.#countedSeq !== this.#headSeq) await this.#countWaiting();
+    if (!this.#backlog.isKnown) await this.#countWaiting();
     const wait = backoffMs(failures, this.#settings, this.#env.random());
     await this.#passes(wait, () => this.#hurries);
   }
 
-  #count(entries: readonly SourceEntry[]): void {
-    this.#lagChanges = entries.reduce((sum, { changes }) => sum + changes.length, 0);
-    this.#countedSeq = this.#headSeq;
+  /** Counts what waits by a page of it. */
+  #count({ entries, throughSeq }: Pick<SourcePage, "entries" | "throughSeq">, after: number): void {
+    const waiting = Math.max(0, this.#headSeq - after);
+    this.#backlog.read(entries, { commits: throughSeq - after, waiting });
   }
 
   /** Counts what waits in the log for a destination that does not say where it stands. */
@@ -234,11 +247,12 @@ export class Flusher {
     const { maxChanges, maxBytes } = this.#settings;
     const limit = { changes: maxChanges, bytes: maxBytes };
     try {
-      const page = await this.#source.read(this.#position ?? { seq: 0 }, limit);
+      const after = this.#position ?? { seq: 0 };
+      const page = await this.#source.read(after, limit);
       const { trimmed, keptAfter } = page;
       const isCut = trimmed && keptAfter !== undefined;
-      const { entries } = isCut ? await this.#source.read({ seq: keptAfter }, limit) : page;
-      this.#count(entries);
+      const kept = isCut ? await this.#source.read({ seq: keptAfter }, limit) : page;
+      this.#count(kept, isCut ? keptAfter : wholeSeq(after));
     } catch {
       // A source that fails is told of with the next try.
     }
@@ -289,7 +303,7 @@ export class Flusher {
     const cut = cutBatch(entries, this.#settings);
     const wasFar = !this.#isNear;
     this.#isNear = cut.entries.length === entries.length;
-    this.#count(entries);
+    this.#count(page, wholeSeq(from));
     const last = cut.entries.at(-1);
     if (last === undefined && settling === NO_ROWS) {
       this.#arrived(before.seq);
@@ -310,14 +324,18 @@ export class Flusher {
     const rows = isSettling ? settling.rows : [];
     const changes = cut.entries.flatMap(({ changes }) => changes);
     if (wholeSeq(to) < throughSeq || throughSeq < this.#headSeq) this.#ahead.begin(to, limit);
+    const startMs = this.#env.now();
     await this.#insert({ from, to, rows, changes, isWhole: to.slice === undefined });
+    this.#backlog.arrived(cut.entries);
+    const ms = Math.max(0, this.#env.now() - startMs);
+    this.#env.observer?.flushed({ changes: changes.length, rows: rows.length, ms });
     if (changes.some(({ unsettles }) => unsettles !== undefined)) this.#isSettled = false;
     this.#arrived(wholeSeq(to));
     return true;
   }
 
   async #insert(batch: FlushBatch): Promise<FlushPosition> {
-    await this.#answer(this.#destination.insertDeltas(batch));
+    await this.#answer("write", this.#destination.insertDeltas(batch));
     return this.#moved(batch.to);
   }
 
@@ -337,7 +355,7 @@ export class Flusher {
   /** Where the destination stands; asked where that is not known, and claimed the first time. */
   async #known(lives: FlushPosition["lives"]): Promise<FlushPosition> {
     if (this.#isKnown && this.#position !== undefined) return this.#position;
-    const from = await this.#answer(this.#destination.position());
+    const from = await this.#answer("position", this.#destination.position());
     if (from?.writer === this.#writer) this.#isClaimed = true;
     if (from !== undefined && isOfAnother(lives, from)) throw taken(this.#destination.name);
     if (from !== undefined && this.#isClaimed) return this.#moved(from);
@@ -358,7 +376,9 @@ export class Flusher {
 
   #arrived(seq: number): void {
     this.#arrivedSeq = seq;
-    if (seq >= this.#headSeq) this.#waitsSinceMs = undefined;
+    if (seq < this.#headSeq) return;
+    this.#waitsSinceMs = undefined;
+    this.#backlog.cleared();
   }
 
   /** Goes back to where the destination's history left the source's. */
@@ -367,11 +387,13 @@ export class Flusher {
     parted: number,
     lives: FlushPosition["lives"],
   ): Promise<boolean> {
-    const forgotten = await this.#answer(this.#destination.forgottenSeq?.() ?? NOTHING_FORGOTTEN);
+    const asked = this.#destination.forgottenSeq?.() ?? NOTHING_FORGOTTEN;
+    const forgotten = await this.#answer("forgotten", asked);
     const floor = Math.max(from.floor ?? 0, forgotten > parted ? forgotten : 0);
     const to = this.#at(lives, { seq: parted }, floor === 0 ? from : { ...from, floor });
     this.#isSettled = false;
-    await this.#answer(this.#destination.rewind({ from, to }));
+    await this.#answer("rewind", this.#destination.rewind({ from, to }));
+    this.#backlog.lost();
     // Where only a part of it went back, it stands as before.
     if (parted <= from.seq) this.#moved(to);
     else this.#isKnown = false;
@@ -392,7 +414,8 @@ export class Flusher {
     if (this.#isClosed) return false;
     this.#isSettled = false;
     const to = this.#at(lives, { seq }, { filled: "", floor: seq });
-    await this.#answer(this.#destination.refill({ from, to }));
+    await this.#answer("refill", this.#destination.refill({ from, to }));
+    this.#backlog.lost();
     this.#moved(to);
     return true;
   }
@@ -406,7 +429,7 @@ export class Flusher {
       const { rows, seq, place } = await this.#source.walk(from.filled, maxChanges);
       return { rows, seq, filled: place, isWalk: true };
     }
-    const keys = await this.#answer(this.#destination.unsettled(maxChanges));
+    const keys = await this.#answer("unsettled", this.#destination.unsettled(maxChanges));
     this.#isSettled = keys.length === 0;
     return this.#isSettled ? NO_ROWS : await this.#source.rows(keys);
   }
@@ -414,7 +437,7 @@ export class Flusher {
   async #ensureSchema(): Promise<void> {
     const { schema } = this.#source;
     if (schema.version === this.#schemaVersion) return;
-    await this.#answer(this.#destination.ensureSchema(schema));
+    await this.#answer("schema", this.#destination.ensureSchema(schema));
     this.#schemaVersion = schema.version;
   }
 
@@ -429,10 +452,18 @@ export class Flusher {
     return false;
   }
 
-  #answer<T>(answer: Promise<T>): Promise<T> {
+  async #answer<T>(call: DestinationCall, answer: Promise<T>): Promise<T> {
     const { answerMs } = this.#settings;
     const late = () => silent(this.#destination.name, answerMs);
-    return within(answer, answerMs, this.#env.setTimer, late);
+    const startMs = this.#env.now();
+    let ok = false;
+    try {
+      const answered = await within(answer, answerMs, this.#env.setTimer, late);
+      ok = true;
+      return answered;
+    } finally {
+      this.#env.observer?.called(call, Math.max(0, this.#env.now() - startMs), ok);
+    }
   }
 }
 

@@ -6,7 +6,13 @@
 
 export { type AdapterSource, adapterSource } from "./adapter_source.ts";
 export { Flusher, type FlusherOptions } from "./flusher.ts";
-export { DEFAULT_FLUSH, type FlushEnvironment, type FlushSettings } from "./settings.ts";
+export {
+  DEFAULT_FLUSH,
+  type DestinationCall,
+  type FlushEnvironment,
+  type FlushObserver,
+  type FlushSettings,
+} from "./settings.ts";
 export type {
   ChangeSource,
   SourceEntry,

@@ -39,6 +39,28 @@ export const DEFAULT_FLUSH: FlushSettings = {
   fillGaps: true,
 };
 
+/** A call of a destination. */
+export type DestinationCall =
+  | "position"
+  | "schema"
+  | "write"
+  | "rewind"
+  | "refill"
+  | "unsettled"
+  | "forgotten";
+
+/** Watches one flush. */
+export interface FlushObserver {
+  /** The destination has answered, or failed to within its time. */
+  called(call: DestinationCall, ms: number, ok: boolean): void;
+  /** A batch of changes or rows has arrived. */
+  flushed(batch: { readonly changes: number; readonly rows: number; readonly ms: number }): void;
+  /** A step failed, of which the error was told already. */
+  failed(): void;
+  /** A step went well after failures; so many there were in a row. */
+  recovered(failures: number): void;
+}
+
 /** What a flusher needs of the world. */
 export interface FlushEnvironment {
   /** The physical clock, in milliseconds since 1970. */
@@ -49,6 +71,8 @@ export interface FlushEnvironment {
   readonly random: () => number;
   /** Told of each failure. */
   readonly onError?: (what: string, error: unknown) => void;
+  /** Watches. */
+  readonly observer?: FlushObserver;
 }
 
 /**

@@ -73,6 +73,8 @@ export interface SourceNews {
   readonly seq: number;
   /** Their size as the source keeps it, in bytes, where that is known. */
   readonly bytes?: number;
+  /** How many there are, where that is known. */
+  readonly changes?: number;
 }
 
 /** A history that destinations follow. */

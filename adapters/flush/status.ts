@@ -33,8 +33,10 @@ export interface FlushStatus {
   readonly position: FlushPosition | undefined;
   /** By how many commits it is behind, as far as known. */
   readonly lagCommits: number;
-  /** How many changes it lacks: those that were read, more when it is behind by more than a page. */
+  /** How many changes it lacks; an estimate while it lacks more than was read at once. */
   readonly lagChanges: number;
+  /** Their size as the source keeps them, in bytes; an estimate likewise. */
+  readonly lagBytes: number;
   /** Since when the oldest change it lacks waits, in milliseconds; 0 when it lacks none. */
   readonly lagMs: number;
   /** Failures in a row. */

@@ -647,6 +647,7 @@ export class Committer {
       {
         buckets: group.changedBuckets,
         clientIds: group.advanced,
+        changes: group.tally.applied,
         bytes: (batch.log ?? []).reduce((sum, { payload }) => sum + payload.length, 0),
       },
       before,

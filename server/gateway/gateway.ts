@@ -71,6 +71,8 @@ export type CommitListener = (commit: {
   readonly clientIds: ReadonlySet<string>;
   /** The size of what the log has got, in bytes, where that is known. */
   readonly bytes?: number;
+  /** How many changes the log has got, where that is known. */
+  readonly changes?: number;
   /** Whether anyone may be concerned: schema or rules are others. */
   readonly everything?: boolean;
 }) => void;
