@@ -22,6 +22,8 @@ export interface VerifiedToken {
   readonly endsMs: number;
   /** Every claim. */
   readonly claims: Readonly<Record<string, unknown>>;
+  /** Which key signed it, without telling what the key is. */
+  readonly keyId?: string;
 }
 
 /** The least length of a secret, in characters. */
@@ -34,6 +36,8 @@ export const CLOCK_SKEW_SECONDS = 30;
 export interface SignTokenOptions {
   /** The gateway's secret, at least 32 characters. */
   readonly secret: string;
+  /** The name of the secret, where it has one. */
+  readonly kid?: string;
   /** The user, 1 to 256 characters. */
   readonly sub: string;
   /** The gateway the token is for, or `*` for all. */
@@ -116,7 +120,11 @@ export async function signToken(options: SignTokenOptions): Promise<string> {
   }
   const now = Math.floor(Date.now() / 1000);
   const jwt = new SignJWT({ ...claims, gw, role })
-    .setProtectedHeader({ alg: "HS256", typ: "JWT" })
+    .setProtectedHeader({
+      alg: "HS256",
+      typ: "JWT",
+      ...(options.kid === undefined ? {} : { kid: options.kid }),
+    })
     .setSubject(sub)
     .setIssuedAt(now)
     .setExpirationTime(now + ttlSeconds);

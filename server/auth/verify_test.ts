@@ -135,18 +135,10 @@ Deno.test("verify accepts each of several secrets", async () => {
   assert.equal((await verify(await claims().sign(key))).sub, "alice");
 });
 
-Deno.test("createAuthenticator refuses to trust nothing, little or too much", () => {
+Deno.test("createAuthenticator refuses to trust nothing or little", () => {
   const code = { code: "VALIDATION_ERROR" };
   assert.throws(() => createAuthenticator({}), code);
   assert.throws(() => createAuthenticator({ secrets: ["short"] }), code);
-  assert.throws(
-    () =>
-      createAuthenticator({
-        secrets: [SECRET],
-        jwksUrl: "https://keys.example/jwks",
-      }),
-    code,
-  );
 });
 
 /** Serves keys. */

@@ -1,0 +1,182 @@
+/**
+ * All keys that tokens are checked by: those that were given, those of `<data>/keys.json`, which is
+ * read again when it changes, and those behind a JWKS URL, which is asked for names that no other
+ * key has. What `lakesync keys` ended or withdrew is not trusted wherever it comes from.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import { RemoteKeys } from "./jwks.ts";
+import type { TrustedKey } from "./key.ts";
+import { type KeyFile, NO_KEYS, readKeyFile, trustedKeysOf } from "./key_file.ts";
+
+const logger = getLogger(["lakesync", "auth"]);
+
+/** How often the key file is looked at, in milliseconds. */
+const LOOK_EVERY_MS = 500;
+
+/** Where keys come from. */
+export interface KeyRingOptions {
+  /** Keys that hold as long as the server runs, unless they are withdrawn. */
+  readonly keys: readonly TrustedKey[];
+  /** The path of the file of `lakesync keys`. */
+  readonly keyFile?: string | undefined;
+  /** The address of a JSON Web Key Set. */
+  readonly jwksUrl?: string | undefined;
+  /** The clock, in milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** The keys. */
+export class KeyRing {
+  readonly #options: KeyRingOptions;
+  readonly #remote: RemoteKeys | undefined;
+  readonly #listeners = new Set<() => void>();
+  #file: KeyFile = NO_KEYS;
+  #stamp = "";
+  #local: readonly TrustedKey[];
+  #looking: Promise<void> | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #complaint = "";
+
+  constructor(options: KeyRingOptions) {
+    this.#options = options;
+    const { keys, jwksUrl: url, now } = options;
+    this.#local = keys;
+    this.#remote = url === undefined
+      ? undefined
+      : new RemoteKeys({ url, now, removed: () => this.#changed() });
+  }
+
+  /** Keeps an eye on the sources until it is closed. */
+  watch(): void {
+    this.#timer ??= setInterval(() => {
+      this.#remote?.refreshWhenOld();
+      void this.#look();
+    }, LOOK_EVERY_MS);
+  }
+
+  /** Ends watching and fetching. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    await this.#remote?.close();
+    await this.#looking;
+  }
+
+  /**
+   * Listens for keys that are trusted no longer.
+   *
+   * @returns ends the listening
+   */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Finds the keys that a token may be signed by.
+   *
+   * @param kid the name that it gives, if any
+   * @throws {LakeSyncError} `ADAPTER_ERROR` when keys cannot be fetched
+   */
+  async find(kid: string | undefined): Promise<readonly TrustedKey[]> {
+    if (this.#stamp === "") await this.#look();
+    const known = this.#named(kid);
+    if (known.length > 0) return this.#alive(known);
+    // A key may have been made this very moment.
+    if (kid !== undefined && await this.#look()) {
+      const made = this.#named(kid);
+      if (made.length > 0) return this.#alive(made);
+    }
+    return this.#alive(await this.#remote?.find(kid) ?? []);
+  }
+
+  /**
+   * Tells whether a key is still trusted.
+   *
+   * @param id the key's id
+   */
+  has(id: string): boolean {
+    const all = [...this.#local, ...this.#remote?.known ?? []];
+    return this.#alive(all.filter((key) => key.id === id)).length > 0;
+  }
+
+  #named(kid: string | undefined): readonly TrustedKey[] {
+    return this.#local.filter((key) => key.kid === kid);
+  }
+
+  #alive(keys: readonly TrustedKey[]): readonly TrustedKey[] {
+    const now = this.#options.now();
+    const { withdrawn } = this.#file;
+    return keys.filter(({ kid, endsMs = Infinity }) =>
+      now < endsMs && (kid === undefined || !withdrawn.some((gone) => gone.kid === kid))
+    );
+  }
+
+  /** Reads the file when it is another one; gives whether there is a file to read. */
+  async #look(): Promise<boolean> {
+    const { keyFile } = this.#options;
+    if (keyFile === undefined) return false;
+    await (this.#looking ??= this.#read(keyFile).finally(() => this.#looking = undefined));
+    return true;
+  }
+
+  async #read(path: string): Promise<void> {
+    try {
+      const stamp = await stampOf(path);
+      if (stamp === this.#stamp) return this.#checkEnds();
+      const first = this.#stamp === "";
+      this.#file = await readKeyFile(path);
+      this.#stamp = stamp;
+      this.#complaint = "";
+      this.#local = this.#merged();
+      if (!first) logger.info("The keys of {path} changed and were read again", { path });
+      this.#changed();
+    } catch (error) {
+      const what = error instanceof Error ? error.message : String(error);
+      if (what === this.#complaint) return;
+      this.#complaint = what;
+      logger.error("{what}; the keys that were read before go on", { what });
+    }
+  }
+
+  #merged(): readonly TrustedKey[] {
+    const ends = new Map(
+      this.#file.endings.map(({ fingerprint, endsMs }) => [fingerprint, endsMs]),
+    );
+    const given = this.#options.keys.map((key): TrustedKey => {
+      const endsMs = key.kid === undefined ? ends.get(key.id) : undefined;
+      return endsMs === undefined ? key : { ...key, endsMs };
+    });
+    const names = new Set(given.map(({ kid }) => kid));
+    return [...given, ...trustedKeysOf(this.#file).filter(({ kid }) => !names.has(kid))];
+  }
+
+  #ended = 0;
+
+  /** Tells when a key has come to its end. */
+  #checkEnds(): void {
+    const now = this.#options.now();
+    const ended = this.#local.filter(({ endsMs = Infinity }) => endsMs <= now).length;
+    if (ended === this.#ended) return;
+    this.#ended = ended;
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** Another text for another file: it is always replaced whole. */
+async function stampOf(path: string): Promise<string> {
+  try {
+    const { ino, size, mtime } = await Deno.stat(path);
+    return `${ino} ${size} ${mtime?.getTime()}`;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "none";
+    throw error;
+  }
+}
