@@ -10,15 +10,15 @@
  */
 
 import { decodeBase64, encodeBase64, LakeSyncError } from "@lakesync/core";
-import { gcmsiv } from "@noble/ciphers/aes.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
+import { GcmSiv } from "./siv.ts";
 
 const FORMAT = "3";
 const KEY_NAME_CHARS = 8;
-const NONCE = new Uint8Array(12);
 const MAX_CHARS = 1024 * 1024;
 const MIN_CHARS = 40;
+const decoder = new TextDecoder();
 
 /** What came of opening a text: what was sealed, another gateway's seal, or no seal at all. */
 export type Opened =
@@ -37,12 +37,12 @@ function fromUrlSafe(text: string): Uint8Array | undefined {
 
 /** Seals and opens the cursors of one gateway. */
 export class CursorSeal {
-  readonly #key: Uint8Array;
+  readonly #cipher: GcmSiv;
   readonly #prefix: string;
 
   /** @param secret a random text that only the gateway knows */
   constructor(secret: string) {
-    this.#key = sha256(utf8ToBytes(`cursor key ${secret}`));
+    this.#cipher = new GcmSiv(sha256(utf8ToBytes(`cursor key ${secret}`)));
     const name = sha256(utf8ToBytes(`cursor key name ${secret}`)).subarray(0, 6);
     this.#prefix = `${FORMAT}${urlSafe(name)}`;
   }
@@ -55,7 +55,7 @@ export class CursorSeal {
    * @throws {LakeSyncError} `FORBIDDEN` when it is so long that it would not be opened again
    */
   seal(text: string, sub: string): string {
-    const sealed = gcmsiv(this.#key, NONCE, utf8ToBytes(sub)).encrypt(utf8ToBytes(text));
+    const sealed = this.#cipher.encrypt(utf8ToBytes(text), utf8ToBytes(sub));
     const written = this.#prefix + urlSafe(sealed);
     if (written.length <= MAX_CHARS) return written;
     throw new LakeSyncError(
@@ -73,12 +73,7 @@ export class CursorSeal {
     }
     if (!sealed.startsWith(this.#prefix)) return { kind: "another" };
     const bytes = fromUrlSafe(sealed.slice(FORMAT.length + KEY_NAME_CHARS));
-    if (bytes === undefined) return { kind: "never" };
-    try {
-      const text = gcmsiv(this.#key, NONCE, utf8ToBytes(sub)).decrypt(bytes);
-      return { kind: "ours", text: new TextDecoder().decode(text) };
-    } catch {
-      return { kind: "never" };
-    }
+    const text = bytes && this.#cipher.decrypt(bytes, utf8ToBytes(sub));
+    return text === undefined ? { kind: "never" } : { kind: "ours", text: decoder.decode(text) };
   }
 }
