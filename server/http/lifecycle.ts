@@ -14,6 +14,8 @@ import { RequestScope } from "./request_scope.ts";
 export interface RequestOrigin {
   /** The address; empty where that is not known. */
   readonly ip: string;
+  /** The port there, where that is known. */
+  readonly port?: number;
   /** Aborts when its caller is gone; it may abort as well once the answer has left. */
   readonly signal?: AbortSignal;
   /** Settles when the answer has left, or never will. */
@@ -94,12 +96,12 @@ export class RequestLifecycle {
    * @param origin where it comes from
    * @returns the answer; it never rejects
    */
-  async handle(request: Request, { ip, signal, completed }: RequestOrigin): Promise<Response> {
+  async handle(request: Request, { ip, port, signal, completed }: RequestOrigin): Promise<Response> {
     const { timeoutMs, observer } = this.#options;
     const startMs = performance.now();
     const deadline = new Deadline(timeoutMs);
     const id = requestIdOf(request.headers);
-    const scope = new RequestScope({ id, request, ip, deadline });
+    const scope = new RequestScope({ id, request, ip, port, deadline });
     this.#active++;
     observer?.begin(scope);
     const gone = () => deadline.gone();

@@ -16,6 +16,8 @@ export interface RequestScopeOptions {
   readonly request: Request;
   /** The address it comes from; empty where that is not known. */
   readonly ip: string;
+  /** The port there, where that is known. */
+  readonly port?: number | undefined;
   /** How much time it has. */
   readonly deadline: Deadline;
 }
@@ -30,6 +32,8 @@ export class RequestScope {
   readonly path: string;
   /** The address it comes from; empty where that is not known. */
   readonly ip: string;
+  /** The port there, where that is known. */
+  readonly port: number | undefined;
   /** How much time it has. */
   readonly deadline: Deadline;
   /** Headers of its answer, whatever that is. */
@@ -47,11 +51,12 @@ export class RequestScope {
   /** Its answer when that is a stream: under way, ended, or cut before its end. */
   stream: "open" | "ended" | "cut" | undefined;
 
-  constructor({ id, request, ip, deadline }: RequestScopeOptions) {
+  constructor({ id, request, ip, port, deadline }: RequestScopeOptions) {
     this.id = id;
     this.request = request;
     this.path = pathOf(request.url);
     this.ip = ip;
+    this.port = port;
     this.deadline = deadline;
   }
 
