@@ -17,6 +17,7 @@ import { getLogger } from "@logtape/logtape";
 import { snapshotLost, storeClosed, viewEnded } from "./_errors.ts";
 import type { Connection } from "./_sqlite.ts";
 import { SqliteReads } from "./_sqlite_reads.ts";
+import { ViewMemo } from "./_view_memo.ts";
 import type { Head, ReadView } from "./store.ts";
 
 /** Snapshots held at once, each by a connection. */
@@ -34,6 +35,8 @@ interface Holder {
 /** What some views show. */
 interface Snapshot {
   readonly head: Head;
+  /** What its views have read. */
+  readonly memo: ViewMemo;
   /** How many views show it. */
   views: number;
   /** Who holds it; undefined while the store's own connection shows it. */
@@ -91,10 +94,11 @@ export class SqliteViews {
     return {
       head: snapshot.head,
       clients: (ids) => read((reads) => reads.clients(ids)),
-      buckets: (names) => read((reads) => reads.buckets(names)),
+      buckets: (names) =>
+        read((reads) => snapshot.memo.buckets(names, (names) => reads.buckets(names))),
       rows: (keys) => read((reads) => reads.rows(keys)),
       meta: (name) => read((reads) => reads.meta(name)),
-      scan: (scan) => read((reads) => reads.scanSide(scan)),
+      scan: (scan) => read((reads) => snapshot.memo.scan(scan, (scan) => reads.scanSide(scan))),
       end: () => {
         if (open) this.#leave(snapshot);
         open = false;
@@ -147,7 +151,7 @@ export class SqliteViews {
   /** A new snapshot, which a holder must be left for. */
   #begin(): Snapshot | undefined {
     if (this.#held.size >= MAX_HELD) return undefined;
-    const snapshot = { views: 0, heldSinceMs: 0, lost: false };
+    const snapshot = { memo: new ViewMemo(), views: 0, heldSinceMs: 0, lost: false };
     if (!this.#publishing) {
       return { ...snapshot, head: this.#context.reads.head(), holder: undefined };
     }

@@ -83,6 +83,29 @@ Deno.test("sqlite views cost no statement to open until something is committed",
   assert.equal(store.counters.rowsRead - before.rowsRead, 10);
 });
 
+Deno.test("sqlite views of one snapshot read the rows of a bucket once, others anew", async () => {
+  await using opened = await open();
+  const { store } = opened;
+  await store.commit(next(0, { rows: newRows("r", 3, 1) }));
+  const scan = { bucket: 1, gone: false, after: { seq: 0, tie: "" }, limit: 2 };
+  const cost = async (limit: number) => {
+    const before = store.counters.statements;
+    const view = await store.view();
+    const page = await view.scan({ ...scan, limit });
+    await view.buckets([1, "b1"]);
+    await view.end();
+    return { statements: store.counters.statements - before, rows: page.rows.length };
+  };
+  const first = await cost(2);
+  assert.equal(first.rows, 2);
+  assert.ok(first.statements > 2);
+  assert.deepEqual(await cost(2), { statements: 0, rows: 2 });
+  const more = await cost(3);
+  assert.ok(more.statements > 0 && more.statements < first.statements && more.rows === 3);
+  await commit(store);
+  assert.deepEqual(await cost(2), first);
+});
+
 Deno.test("sqlite views that nobody ends are taken back, so that others are served", async () => {
   await using opened = await open({ maxViewMs: 20 });
   const { store } = opened;
