@@ -24,6 +24,7 @@ import {
   queryConfigPath,
 } from "./query_arguments.ts";
 import { type RulesCommand, rulesCommand } from "./rules_arguments.ts";
+import { NO_PROXIES, parseTrustedProxies, type TrustedProxies } from "./rates/trusted_proxy.ts";
 import {
   LAKE_MAINTAIN_SETTINGS,
   MIGRATE_SETTINGS,
@@ -64,6 +65,8 @@ export interface ServeConfig {
   readonly retention: Partial<Pick<Retention, "logKeepMs" | "logMaxBytes" | "logWhenFull">>;
   /** What the process holds its callers and itself to. */
   readonly limits: ServerLimits;
+  /** The proxies that tell where a request comes from. */
+  readonly proxies: TrustedProxies;
   /** Schema, rules and destinations by gateway id, from the configuration file. */
   readonly gateways: GatewayConfigs;
   /** The destinations of gateways that have none of their own. */
@@ -160,6 +163,15 @@ function limitsConfig(values: Values): ServerLimits {
   return { ...DEFAULT_SERVER_LIMITS, ...limits };
 }
 
+function proxiesConfig(values: Values): TrustedProxies {
+  const text = values.optional("trust-proxy");
+  const proxies = text === undefined ? NO_PROXIES : parseTrustedProxies(text);
+  if (proxies !== undefined) return proxies;
+  throw new UsageError(
+    "--trust-proxy is a number of proxies, or addresses and networks with commas between",
+  );
+}
+
 /** The destinations of the file, or instead the one that `--to` names. */
 function destinationsConfig(values: Values, given: DestinationSpecs): DestinationSpecs {
   const url = values.optional("to");
@@ -203,6 +215,7 @@ function serveConfig(
     logFormat: values.oneOf("log-format", ["pretty", "json"]),
     retention: retentionConfig(values),
     limits: limitsConfig(values),
+    proxies: proxiesConfig(values),
     gateways: gatewaysConfig(gateways, { env, data }),
     destinations: completeAll(destinationsConfig(values, destinations), { env, data }),
   };

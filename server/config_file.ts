@@ -32,6 +32,8 @@ export interface LakeSyncConfig extends Partial<ServerLimits> {
   readonly host?: string;
   /** The port to listen on, 0 for any. */
   readonly port?: number;
+  /** How many proxies there are before the server, or their networks: `"1"`, `"10.0.0.0/8"`. */
+  readonly trustProxy?: string;
   /** The data folder. */
   readonly data?: string;
   /** What keeps the data. */

@@ -120,6 +120,7 @@ export async function serve(config: ServeConfig): Promise<void> {
       destinations: config.destinations,
       retention: config.retention,
       limits: config.limits,
+      proxies: config.proxies,
     });
   } catch (error) {
     await stores.close();

@@ -24,6 +24,8 @@ import { Listener } from "./listener.ts";
 import { LiveHub } from "./live/hub.ts";
 import { createMetrics } from "./observe/metrics.ts";
 import { prepareGateways } from "./prepare.ts";
+import { RequestRates } from "./rates/gate.ts";
+import { clientAddress, NO_PROXIES, type TrustedProxies } from "./rates/trusted_proxy.ts";
 import type { ServerStores } from "./store/store.ts";
 
 const logger = getLogger(["lakesync", "server"]);
@@ -61,6 +63,8 @@ export interface ServerOptions {
   readonly objects?: ObjectStore;
   /** What the process holds its callers and itself to; what is not given is as usual. */
   readonly limits?: Partial<ServerLimits>;
+  /** The proxies that tell where a request comes from; none unless given. */
+  readonly proxies?: TrustedProxies;
   /** Buckets with fewer rows are pulled by pages instead; 10,000 unless given. */
   readonly checkpointMinRows?: number;
 }
@@ -144,6 +148,8 @@ export async function startServer(
     (gateway) => destinations.attach(gateway),
   );
   const stopping = new AbortController();
+  const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
+  const { records } = stores;
   let phase: Phase = "starting";
   try {
     const context = {
@@ -152,13 +158,18 @@ export async function startServer(
       lakes,
       metrics: createMetrics(destinations, lakes),
       authenticator: createAuthenticator(options.trust),
-      limits: { ...DEFAULT_SERVER_LIMITS, ...options.limits },
-      records: stores.records,
+      limits,
+      records,
+      rates: new RequestRates({ limits, records }),
       phase: () => phase,
       stopping: stopping.signal,
     };
     const live = new LiveHub(context);
-    const server = new Listener({ hostname, port }, createApp({ ...context, live }));
+    const app = createApp({ ...context, live });
+    const server = new Listener({ hostname, port }, (request, origin) => {
+      const ip = clientAddress(options.proxies ?? NO_PROXIES, origin.ip, request.headers);
+      return app(request, { ...origin, ip });
+    });
 
     const close = async () => {
       phase = "draining";

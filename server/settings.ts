@@ -78,6 +78,13 @@ export const SERVE_SETTINGS: readonly Setting[] = [
     fallback: "8787",
     number: true,
   },
+  {
+    flag: "trust-proxy",
+    env: "LAKESYNC_TRUST_PROXY",
+    value: "<who>",
+    help: "proxies whose X-Forwarded-For tells the address: how many there are,\n" +
+      "or their addresses and networks such as 10.0.0.0/8; none unless given",
+  },
   DATA,
   {
     flag: "store",
