@@ -5,6 +5,7 @@
  * @module
  */
 
+import { DEFAULT_AUDIT_KEEP_DAYS } from "./audit/audit.ts";
 import { RESERVED_CLAIMS, type Role } from "./auth/token.ts";
 import type { ConfigFile, GatewayConfigs } from "./config_file.ts";
 import { completeAll, type LakeDefaults } from "./destinations/lake_defaults.ts";
@@ -63,6 +64,8 @@ export interface ServeConfig {
   readonly logFormat: "pretty" | "json";
   /** What keeps logs in bounds; what is not given is as the gateway has it. */
   readonly retention: Partial<Pick<Retention, "logKeepMs" | "logMaxBytes" | "logWhenFull">>;
+  /** How long the audit log is kept, in days. */
+  readonly auditKeepDays: number;
   /** What the process holds its callers and itself to. */
   readonly limits: ServerLimits;
   /** The proxies that tell where a request comes from. */
@@ -214,6 +217,7 @@ function serveConfig(
     logLevel: values.oneOf("log-level", ["debug", "info", "warning", "error"]),
     logFormat: values.oneOf("log-format", ["pretty", "json"]),
     retention: retentionConfig(values),
+    auditKeepDays: numberFrom(values, "audit-keep-days", 1) ?? DEFAULT_AUDIT_KEEP_DAYS,
     limits: limitsConfig(values),
     proxies: proxiesConfig(values),
     gateways: gatewaysConfig(gateways, { env, data }),

@@ -62,6 +62,8 @@ export interface LakeSyncConfig extends Partial<ServerLimits> {
    * (`trim`).
    */
   readonly logWhenFull?: "refuse" | "trim";
+  /** How long the audit log is kept, in days; 400 unless given. */
+  readonly auditKeepDays?: number;
   /** Schema, rules and destinations by gateway id; they hold before the server is ready. */
   readonly gateways?: GatewayConfigs;
   /** Where changes are flushed to, by name, for gateways that have no destinations of their own. */

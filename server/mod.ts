@@ -40,6 +40,7 @@ export { type KvOptions, openKvStores } from "./store/kv.ts";
 export { memoryStores } from "./store/memory.ts";
 export type { SqliteOptions } from "./store/_sqlite_layout.ts";
 export { openSqliteStores } from "./store/sqlite.ts";
+export * from "./store/records.ts";
 export * from "./store/store.ts";
 export type { Rejection, RejectionCode } from "@lakesync/core";
 

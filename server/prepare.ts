@@ -6,6 +6,8 @@
 
 import { canonicalJson, type JsonValue, LakeSyncError, parseSchema } from "@lakesync/core";
 import { getLogger } from "@logtape/logtape";
+import type { AuditEvent } from "./audit/audit.ts";
+import { rulesDetails, schemaDetails } from "./audit/details.ts";
 import type { GatewayConfig, GatewayConfigs } from "./config_file.ts";
 import type { Gateway, Gateways } from "./gateway/gateway.ts";
 
@@ -14,11 +16,16 @@ const logger = getLogger(["lakesync", "server"]);
 /** Rules of a large gateway may take long to build; a server waits for them a day, in milliseconds. */
 const BUILD_WAIT_MS = 24 * 60 * 60 * 1000;
 
+/** Is told of what was changed. */
+export type Told = (event: AuditEvent) => Promise<void>;
+
+const BY_FILE = { outcome: "done", sub: "configuration" } as const;
+
 function asJson(value: object): JsonValue {
   return JSON.parse(JSON.stringify(value));
 }
 
-async function prepareSchema(gateway: Gateway, schema: JsonValue): Promise<void> {
+async function prepareSchema(gateway: Gateway, schema: JsonValue, told: Told): Promise<void> {
   const held = gateway.schema?.version ?? 0;
   const { version } = parseSchema(schema);
   if (version < held) {
@@ -27,22 +34,29 @@ async function prepareSchema(gateway: Gateway, schema: JsonValue): Promise<void>
       `The file has schema version ${version}, the gateway ${held}; update the file`,
     );
   }
-  await gateway.putSchema(schema);
-  if (held === 0 || version === held) return;
+  const put = await gateway.putSchema(schema);
+  if (version === held) return;
+  const details = schemaDetails(held, put);
+  await told({ ...BY_FILE, what: "schema.put", gatewayId: gateway.id, details });
+  if (held === 0) return;
   logger.warning(
     "Gateway {id}: schema version {held} was replaced by version {version} of the file",
     { id: gateway.id, held, version },
   );
 }
 
-async function prepareRules(gateway: Gateway, wanted: JsonValue): Promise<void> {
+async function prepareRules(gateway: Gateway, wanted: JsonValue, told: Told): Promise<void> {
   const before = await gateway.rules();
   const held = before.building ?? before.rules;
   const same = held !== undefined && canonicalJson(asJson(held)) === canonicalJson(wanted);
   if (same && before.building === undefined) return;
-  const { building } = await gateway.putRules(wanted, BUILD_WAIT_MS);
-  if (building !== undefined) {
+  const { rules, building } = await gateway.putRules(wanted, BUILD_WAIT_MS);
+  if (building !== undefined || rules === undefined) {
     throw new LakeSyncError("INTERNAL_ERROR", "The rules could not be built, the log knows more");
+  }
+  if (!same) {
+    const details = rulesDetails(before.rules, rules, false);
+    await told({ ...BY_FILE, what: "rules.put", gatewayId: gateway.id, details });
   }
   if (held === undefined || same) return;
   logger.warning("Gateway {id}: its sync rules were replaced by those of the file", {
@@ -50,9 +64,13 @@ async function prepareRules(gateway: Gateway, wanted: JsonValue): Promise<void> 
   });
 }
 
-async function prepareOne(gateway: Gateway, { schema, rules }: GatewayConfig): Promise<void> {
-  if (schema !== undefined) await prepareSchema(gateway, asJson(schema));
-  if (rules !== undefined) await prepareRules(gateway, asJson(rules));
+async function prepareOne(
+  gateway: Gateway,
+  { schema, rules }: GatewayConfig,
+  told: Told,
+): Promise<void> {
+  if (schema !== undefined) await prepareSchema(gateway, asJson(schema), told);
+  if (rules !== undefined) await prepareRules(gateway, asJson(rules), told);
 }
 
 /**
@@ -61,16 +79,18 @@ async function prepareOne(gateway: Gateway, { schema, rules }: GatewayConfig): P
  *
  * @param gateways the gateways of a server
  * @param configs schema and rules by gateway id
+ * @param told is told of what was changed
  * @throws {LakeSyncError} what `putSchema` and `putRules` throw, with the gateway in the message;
  * `SCHEMA_CONFLICT` too when a schema is older than the gateway's
  */
 export async function prepareGateways(
   gateways: Gateways,
   configs: GatewayConfigs,
+  told: Told = () => Promise.resolve(),
 ): Promise<void> {
   for (const [id, config] of Object.entries(configs)) {
     try {
-      await prepareOne(await gateways.create(id), config);
+      await prepareOne(await gateways.create(id), config, told);
     } catch (error) {
       if (!(error instanceof LakeSyncError)) throw error;
       throw new LakeSyncError(

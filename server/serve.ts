@@ -119,6 +119,7 @@ export async function serve(config: ServeConfig): Promise<void> {
       gateways: config.gateways,
       destinations: config.destinations,
       retention: config.retention,
+      auditKeepDays: config.auditKeepDays,
       limits: config.limits,
       proxies: config.proxies,
     });

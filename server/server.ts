@@ -6,6 +6,7 @@
 
 import { memoryObjects, type ObjectStore } from "@lakesync/adapters";
 import { getLogger } from "@logtape/logtape";
+import { ServerAudit } from "./audit/server_audit.ts";
 import { createAuthenticator, type TrustOptions } from "./auth/verify.ts";
 import type { GatewayConfigs } from "./config_file.ts";
 import { Destinations } from "./destinations/destinations.ts";
@@ -63,6 +64,8 @@ export interface ServerOptions {
   readonly objects?: ObjectStore;
   /** What the process holds its callers and itself to; what is not given is as usual. */
   readonly limits?: Partial<ServerLimits>;
+  /** How long entries of the audit log are kept, in days; 400 unless given. */
+  readonly auditKeepDays?: number;
   /** The proxies that tell where a request comes from; none unless given. */
   readonly proxies?: TrustedProxies;
   /** Buckets with fewer rows are pulled by pages instead; 10,000 unless given. */
@@ -147,6 +150,7 @@ export async function startServer(
     { ...DENO_ENVIRONMENT, openAccess, checkpoints, retention },
     (gateway) => destinations.attach(gateway),
   );
+  const audit = new ServerAudit(stores.records, options.auditKeepDays);
   const stopping = new AbortController();
   const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
   const { records } = stores;
@@ -161,6 +165,7 @@ export async function startServer(
       limits,
       records,
       rates: new RequestRates({ limits, records }),
+      audit,
       phase: () => phase,
       stopping: stopping.signal,
     };
@@ -187,13 +192,14 @@ export async function startServer(
         });
       }
       await destinations.close();
+      await audit.end();
       await gateways.close();
     };
 
     let hasSchema: boolean;
     let hasRules: boolean;
     try {
-      await prepareGateways(gateways, options.gateways ?? {});
+      await prepareGateways(gateways, options.gateways ?? {}, (event) => audit.note(event));
       const gateway = await gateways.create(DEFAULT_GATEWAY);
       hasSchema = gateway.schema !== undefined;
       hasRules = (await gateway.rules()).rules !== undefined;
@@ -203,6 +209,7 @@ export async function startServer(
       await server.shutdown();
       throw error;
     }
+    await audit.note({ what: "server.start", outcome: "done", sub: "server" });
     phase = "ready";
     const { addr } = server;
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;

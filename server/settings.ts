@@ -5,6 +5,7 @@
  * @module
  */
 
+import { DEFAULT_AUDIT_KEEP_DAYS } from "./audit/audit.ts";
 import { MIN_SECRET_CHARS } from "./auth/token.ts";
 import { DEFAULT_SERVER_LIMITS, LIMIT_SETTINGS, limitFlag } from "./limits.ts";
 
@@ -144,6 +145,14 @@ export const SERVE_SETTINGS: readonly Setting[] = [
     help: "refuse: refuse pushes until destinations have caught up;\n" +
       "trim: fill them from rows later",
     fallback: "refuse",
+  },
+  {
+    flag: "audit-keep-days",
+    env: "LAKESYNC_AUDIT_KEEP_DAYS",
+    value: "<days>",
+    help: "how long the audit log is kept",
+    fallback: String(DEFAULT_AUDIT_KEEP_DAYS),
+    number: true,
   },
   {
     flag: "log-level",

@@ -8,6 +8,9 @@
 import type { ErrorCode, JsonValue } from "@lakesync/core";
 import type { AuditAction } from "./actions.ts";
 
+/** How long entries are kept unless set otherwise, in days. */
+export const DEFAULT_AUDIT_KEEP_DAYS = 400;
+
 /** What came of an action: it was done, it was refused to its caller, or it failed. */
 export type AuditOutcome = "done" | "refused" | "failed";
 

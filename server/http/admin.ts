@@ -5,6 +5,7 @@
  */
 
 import { DEFAULT_LIMITS, LakeSyncError, parseJsonBody, parseSchema } from "@lakesync/core";
+import { schemaDetails } from "../audit/details.ts";
 import { requireAdmin } from "../auth/authorize.ts";
 import { type BodyBounds, readBody, utf8 } from "./body.ts";
 import type { Handler, RequestContext, ServerContext } from "./context.ts";
@@ -47,7 +48,10 @@ export function putSchemaHandler(context: ServerContext): Handler {
     parseSchema(spec);
     const gateway = await context.gateways.create(gatewayId);
     const force = c.req.query("force") === "true";
-    return replyJson(c.req.raw, await gateway.putSchema(spec, force));
+    const before = gateway.schema?.version ?? 0;
+    const put = await gateway.putSchema(spec, force);
+    c.env.scope.auditDetails = schemaDetails(before, put, force);
+    return replyJson(c.req.raw, put);
   };
 }
 

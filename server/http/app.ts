@@ -9,6 +9,8 @@ import { Hono } from "@hono/hono";
 import { LakeSyncError } from "@lakesync/core";
 import { checkGatewayId } from "../bounds.ts";
 import { gatewaysHandler, getSchemaHandler, putSchemaHandler, statsHandler } from "./admin.ts";
+import { auditHandler } from "./audit.ts";
+import { audited } from "./audited.ts";
 import { destinationsHandler, flushHandler } from "./destinations.ts";
 import { ByteBudget } from "./budget.ts";
 import { checkpointHandler } from "./checkpoint.ts";
@@ -69,6 +71,7 @@ function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handle
     getDestinations: destinationsHandler(context),
     getTail: tailHandler(context),
     listGateways: gatewaysHandler(context),
+    getAudit: auditHandler(context),
     icebergConfig: icebergConfigHandler(context),
     icebergTokens: icebergTokensHandler,
     icebergNamespaces: icebergNamespacesHandler(context),
@@ -85,7 +88,8 @@ function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handle
   };
 }
 
-function addRoutes(app: App, handlers: Readonly<Record<OperationId, Handler>>): void {
+function addRoutes(app: App, context: ServerContext): void {
+  const handlers = handlersOf(context);
   for (const [template, operations] of Object.entries(ROUTES)) {
     const path = template.replaceAll(/\{(\w+)\}/g, ":$1");
     const allowed: string[] = [];
@@ -93,7 +97,7 @@ function addRoutes(app: App, handlers: Readonly<Record<OperationId, Handler>>): 
       const operation = operations[method];
       if (operation === undefined) continue;
       allowed.push(method);
-      const handler = handlers[operation];
+      const handler = audited(context, operation, handlers[operation]);
       app.on(method, path, (c) => {
         c.env.scope.route = template;
         return handler(c);
@@ -157,7 +161,7 @@ function checkAddress({ url, headers }: Request): void {
 export function createApp(context: ServerContext): RequestHandler {
   const app = new Hono<Env>();
   const budget = new ByteBudget();
-  addRoutes(app, handlersOf(context));
+  addRoutes(app, context);
   app.all("/sync/*", redirect);
   app.all("/admin/*", redirect);
 

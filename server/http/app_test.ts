@@ -1,5 +1,6 @@
 import { decodeError, DEFAULT_LIMITS, PROTOBUF_TYPE, ZERO_HLC } from "@lakesync/core";
 import assert from "node:assert/strict";
+import { ServerAudit } from "../audit/server_audit.ts";
 import { insert, SECRET, type TestServer, tokenFor, withServer } from "../testing_server.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { DEFAULT_SERVER_LIMITS } from "../limits.ts";
@@ -217,6 +218,7 @@ function brokenContext(more: Partial<ServerContext>): ServerContext {
     live: { count: () => 0, accept: fail },
     limits: DEFAULT_SERVER_LIMITS,
     records: new MemoryRecords(),
+    audit: new ServerAudit(new MemoryRecords()),
     phase: () => "ready",
     stopping: new AbortController().signal,
     ...more,

@@ -154,6 +154,7 @@ Deno.test("G11: a chunk is read when the one before was taken, and none after th
     phase: () => "ready",
     limits: DEFAULT_SERVER_LIMITS,
     records: new MemoryRecords(),
+    audit: new ServerAudit(new MemoryRecords()),
     stopping: stopping.signal,
   });
   const headers = {
@@ -181,3 +182,4 @@ Deno.test("G11: a chunk is read when the one before was taken, and none after th
   await assert.rejects(other.read());
   await gateways.close();
 });
+import { ServerAudit } from "../audit/server_audit.ts";

@@ -5,6 +5,7 @@
  */
 
 import type { Context as HonoContext, Hono } from "@hono/hono";
+import type { Audit } from "../audit/audit.ts";
 import type { Authenticator } from "../auth/verify.ts";
 import type { Destinations } from "../destinations/destinations.ts";
 import type { Lakes } from "../destinations/lakes.ts";
@@ -50,6 +51,8 @@ export interface ServerContext {
   readonly limits: ServerLimits;
   /** Records of the whole server. */
   readonly records: RecordStore;
+  /** Remembers what admins do. */
+  readonly audit: Audit;
   /** Turns work away while memory is short; never unless given. */
   readonly pressure?: PressureGate;
   /** Turns away those who ask too often; nobody unless given. */

@@ -97,9 +97,16 @@ export function flushHandler(context: ServerContext): Handler {
     const flushing = context.destinations?.flushNow(id) ?? new Map<string, unknown>();
     const errors = await Promise.race([flushing, late]);
     clearTimeout(timer);
-    const destinations = (context.destinations?.status(id) ?? []).map((status) => ({
+    const isFlushed = ({ name, lagCommits }: DestinationStatus) =>
+      errors === undefined ? lagCommits === 0 : !errors.has(name);
+    const states = context.destinations?.status(id) ?? [];
+    c.env.scope.auditDetails = {
+      destinations: states.length,
+      flushed: states.filter(isFlushed).length,
+    };
+    const destinations = states.map((status) => ({
       ...statusJson(status) as object,
-      flushed: errors === undefined ? status.lagCommits === 0 : !errors.has(status.name),
+      flushed: isFlushed(status),
     }));
     return replyJson(c.req.raw, { destinations });
   };

@@ -44,6 +44,7 @@ export async function authenticate(
     tokenOf(request.headers, websocket),
   );
   scope.sub = token.sub;
+  scope.role = token.role;
   await context.access?.checkUser(scope, token);
   await context.rates?.checkUser(scope, token);
   return token;

@@ -89,6 +89,7 @@ const app = createApp({
   phase: () => phase,
   limits: DEFAULT_SERVER_LIMITS,
   records: new MemoryRecords(),
+  audit: new ServerAudit(new MemoryRecords()),
   stopping: new AbortController().signal,
 });
 
@@ -295,3 +296,4 @@ Deno.test("a client that wants a token for a credential is told what to do", asy
   assert.equal(body.error, "unsupported_grant_type");
   assert.match(body.error_description, /lakesync token --role admin/);
 });
+import { ServerAudit } from "../audit/server_audit.ts";

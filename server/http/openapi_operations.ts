@@ -5,6 +5,7 @@
  */
 
 import type { ErrorCode, JsonValue } from "@lakesync/core";
+import { AUDIT_ACTIONS } from "../audit/actions.ts";
 import { CHECKPOINT_TYPE } from "./checkpoint.ts";
 import { answer, both, json } from "./openapi_answers.ts";
 import { ICEBERG_OPERATIONS } from "./openapi_iceberg.ts";
@@ -18,14 +19,19 @@ const ANY: readonly ErrorCode[] = [
   "AUTH_ERROR",
   "FORBIDDEN",
   "NOT_FOUND",
+  "RATE_LIMITED",
   "INTERNAL_ERROR",
   "ADAPTER_ERROR",
   "BACKPRESSURE",
   "DRAINING",
+  "TIMEOUT",
 ];
 
+/** The same where nothing is looked for. */
+const ANY_BUT_MISSING: readonly ErrorCode[] = ANY.filter((code) => code !== "NOT_FOUND");
+
 /** What may be wrong with any body. */
-const BODY: readonly ErrorCode[] = ["PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "TIMEOUT"];
+const BODY: readonly ErrorCode[] = ["PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"];
 
 function query(
   name: string,
@@ -186,7 +192,6 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
       "SCHEMA_CONFLICT",
       "SCHEMA_ERROR",
       "IDEMPOTENCY_MISMATCH",
-      "RATE_LIMITED",
     ],
   },
   pull: {
@@ -246,7 +251,7 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
       header("Sec-WebSocket-Protocol", "What is offered.", { type: "string" }),
     ],
     answers: { 101: answer("Frames follow.") },
-    errors: [...ANY, "RATE_LIMITED"],
+    errors: ANY,
   },
   getSchema: {
     summary: "Read the schema",
@@ -334,7 +339,27 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
     tag: "admin",
     access: "admin",
     answers: { 200: answer("The gateways.", json("Gateways")) },
-    errors: ["AUTH_ERROR", "FORBIDDEN", "INTERNAL_ERROR", "ADAPTER_ERROR", "DRAINING"],
+    errors: ANY_BUT_MISSING,
+  },
+  getAudit: {
+    summary: "Read what admins did",
+    description: "The newest entries first. A token for one gateway is told of that gateway.",
+    tag: "admin",
+    access: "admin",
+    parameters: [
+      query("from", "Entries at or after this time.", { type: "string", format: "date-time" }),
+      query("to", "Entries before this time.", { type: "string", format: "date-time" }),
+      query("gateway", "Entries about this gateway.", { type: "string" }),
+      query("who", "Entries of this user.", { type: "string" }),
+      query("what", "Entries of this action.", { enum: Object.keys(AUDIT_ACTIONS) }),
+      query("limit", "Entries of one page, 100 unless given; more than 1,000 is cut to that.", {
+        type: "integer",
+        minimum: 1,
+      }),
+      query("cursor", "Where the last page ended.", { type: "string" }),
+    ],
+    answers: { 200: answer("Entries; a page may have few or none, and go on.", json("AuditLog")) },
+    errors: ANY_BUT_MISSING,
   },
   ...ICEBERG_OPERATIONS,
   getLivez: alive,

@@ -14,6 +14,7 @@ import {
   MAX_WAIT_SECONDS,
   REJECTION_CODES,
 } from "@lakesync/core";
+import { AUDIT_ACTIONS } from "../audit/actions.ts";
 import { ICEBERG_SCHEMAS } from "./openapi_iceberg_schemas.ts";
 import type { JsonSchema } from "./openapi_model.ts";
 
@@ -265,6 +266,25 @@ const answers: Readonly<Record<string, JsonSchema>> = {
       schemaVersion: whole(0),
     })),
   }),
+  AuditLog: open(["entries"], {
+    entries: listOf(ref("AuditEntry")),
+    cursor: { ...text, description: "Where to go on; left out at the end." },
+  }),
+  AuditEntry: {
+    ...open(["id", "at", "what", "outcome", "who"], {
+      id: text,
+      at: { ...text, format: "date-time" },
+      what: { enum: Object.keys(AUDIT_ACTIONS) },
+      outcome: { enum: ["done", "refused", "failed"] },
+      who: open([], { sub: text, role: text }),
+      ip: text,
+      requestId: text,
+      gatewayId: text,
+      code: { enum: Object.keys(ERROR_STATUS) },
+      details: mapOf({}),
+    }),
+    description: "What somebody did, or what was refused to them.",
+  },
   FlushResult: open(["destinations"], {
     destinations: listOf(
       open([...DESTINATION_NEEDED, "flushed"], { ...DESTINATION_FIELDS, flushed: flag }),

@@ -6,6 +6,8 @@
  */
 
 import type { ErrorCode } from "@lakesync/core";
+import type { AuditDetails } from "../audit/details.ts";
+import type { Role } from "../auth/token.ts";
 import type { Deadline } from "./deadline.ts";
 
 /** What a scope is made of. */
@@ -44,6 +46,10 @@ export class RequestScope {
   gatewayId: string | undefined;
   /** Whose token it has, once that was checked. */
   sub: string | undefined;
+  /** The role of that token. */
+  role: Role | undefined;
+  /** What the audit log is told of it, beside who asked for what. */
+  auditDetails: AuditDetails | undefined;
   /** Which client sends it, once that was read. */
   clientId: string | undefined;
   /** What refused it, once something has. */

@@ -22,6 +22,7 @@ export type OperationId =
   | "getDestinations"
   | "getTail"
   | "listGateways"
+  | "getAudit"
   | "icebergConfig"
   | "icebergTokens"
   | "icebergNamespaces"
@@ -59,6 +60,7 @@ export const ROUTES: Readonly<Record<string, PathRoutes>> = {
   "/v1/admin/destinations/{gatewayId}": { GET: "getDestinations" },
   "/v1/admin/tail/{gatewayId}": { GET: "getTail" },
   "/v1/admin/gateways": { GET: "listGateways" },
+  "/v1/admin/audit": { GET: "getAudit" },
   "/v1/iceberg/v1/config": { GET: "icebergConfig" },
   "/v1/iceberg/v1/oauth/tokens": { POST: "icebergTokens" },
   "/v1/iceberg/v1/{warehouse}/namespaces": { GET: "icebergNamespaces" },

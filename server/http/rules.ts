@@ -5,6 +5,7 @@
  */
 
 import { DEFAULT_LIMITS, type JsonValue, LakeSyncError, parseJsonBody } from "@lakesync/core";
+import { rulesDetails } from "../audit/details.ts";
 import type { ExplainRequest, Gateway } from "../gateway/gateway.ts";
 import { readBody, utf8 } from "./body.ts";
 import type { Handler, RequestContext, ServerContext } from "./context.ts";
@@ -41,7 +42,12 @@ export function putRulesHandler(context: ServerContext): Handler {
   return async (c) => {
     const gateway = await gatewayOf(context, c);
     const spec = await readJson(c, "Rules");
+    const before = (await gateway.rules()).rules;
     const { rules, building } = await gateway.putRules(spec, BUILD_WAIT_MS);
+    const put = building ?? rules;
+    if (put !== undefined) {
+      c.env.scope.auditDetails = rulesDetails(before, put, building !== undefined);
+    }
     return building === undefined
       ? replyJson(c.req.raw, rules ?? spec, { [STATE_HEADER]: "active" })
       : replyJson(c.req.raw, building, { [STATE_HEADER]: "building" }, 202);
@@ -92,6 +98,8 @@ export function explainHandler(context: ServerContext): Handler {
   return async (c) => {
     const gateway = await gatewayOf(context, c);
     const request = explainRequest(await readJson(c, "Questions"));
+    const { table, claims: { sub } } = request;
+    c.env.scope.auditDetails = { table, ...(typeof sub === "string" ? { user: sub } : {}) };
     return replyJson(c.req.raw, await gateway.explain(request));
   };
 }

@@ -187,6 +187,7 @@ Deno.test("PUT sync-rules answers 202 while rows are placed, and the rules befor
     phase: () => "ready",
     limits: DEFAULT_SERVER_LIMITS,
     records: new MemoryRecords(),
+    audit: new ServerAudit(new MemoryRecords()),
     stopping: new AbortController().signal,
   });
   const token = await tokenFor("root", "*", "admin");
@@ -213,3 +214,4 @@ Deno.test("PUT sync-rules answers 202 while rows are placed, and the rules befor
   assert.deepEqual(await ask("GET"), [200, "active", RULES]);
   await gateways.close();
 });
+import { ServerAudit } from "../audit/server_audit.ts";

@@ -41,6 +41,9 @@ PRAGMA user_version = ${LAYOUT_VERSION};
 /** The write-ahead log is copied into the database once it has so many pages of 4 KiB. */
 const CHECKPOINT_PAGES = 250;
 
+/** How long a commit waits for a command that writes the same file, in milliseconds. */
+const BUSY_TIMEOUT_MS = 1_000;
+
 /** Expired records that a commit removes, more than it may write, so that they come to an end. */
 const SWEPT_BY_COMMIT = 200;
 
@@ -144,6 +147,7 @@ async function openRecords(file: string, synchronous: string): Promise<Opened> {
   const db = new Connection(file, { statements: 0, rowsRead: 0 });
   try {
     db.exec(`
+      PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS};
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = ${synchronous};
       PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};

@@ -8,6 +8,7 @@
 import type { ObjectStore } from "@lakesync/adapters";
 import { LakeSyncError } from "@lakesync/core";
 import { createHash } from "node:crypto";
+import { AuditLog } from "../../server/audit/log.ts";
 import type { Authenticator } from "../../server/auth/verify.ts";
 import type { VerifiedToken } from "../../server/auth/token.ts";
 import { checkpointSettings } from "../../server/gateway/checkpoint_settings.ts";
@@ -29,6 +30,9 @@ import type { Outlets } from "./outlets.ts";
 import { never, Process } from "./process.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Connection } from "./socket.ts";
+
+/** Longer than any run. */
+const AUDIT_KEEP_MS = 400 * 24 * 60 * 60 * 1000;
 
 /** What a token says: JSON in base64, since signatures cannot be replayed. */
 export interface TokenContent {
@@ -142,6 +146,12 @@ export class SimServer implements Host {
       phase: () => this.#phase,
       limits: DEFAULT_SERVER_LIMITS,
       records: stores.records,
+      audit: new AuditLog({
+        records: stores.records,
+        keepMs: AUDIT_KEEP_MS,
+        now: this.clock,
+        processId: "simulated",
+      }),
       stopping: this.#stopping.signal,
       upgrade: (request: Request, protocol: string) => this.#upgrade(request, protocol),
     };

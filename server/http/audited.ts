@@ -1,0 +1,117 @@
+/**
+ * Writes what admins do into the audit log, in one place for all routes: which action a route is
+ * stands in a table that has every operation, so that none can be forgotten.
+ *
+ * @module
+ */
+
+import { LakeSyncError } from "@lakesync/core";
+import { getLogger } from "@logtape/logtape";
+import type { AuditAction } from "../audit/actions.ts";
+import type { AuditEvent, AuditOutcome } from "../audit/audit.ts";
+import type { Handler, ServerContext } from "./context.ts";
+import type { RequestScope } from "./request_scope.ts";
+import type { OperationId } from "./routes.ts";
+
+const logger = getLogger(["lakesync", "audit"]);
+
+/** What each operation is to the audit log; null: nothing, since it is no admin's. */
+export const AUDIT_ACTION_OF: Readonly<Record<OperationId, AuditAction | null>> = {
+  push: null,
+  pull: null,
+  pullByPost: null,
+  checkpoint: null,
+  connect: null,
+  getSchema: "admin.read",
+  putSchema: "schema.put",
+  getRules: "admin.read",
+  putRules: "rules.put",
+  explain: "rules.explain",
+  getStats: "admin.read",
+  flush: "flush.force",
+  getDestinations: "admin.read",
+  getTail: "admin.read",
+  listGateways: "admin.read",
+  getAudit: "admin.read",
+  icebergConfig: "admin.read",
+  icebergTokens: null,
+  icebergNamespaces: "admin.read",
+  icebergNamespace: "admin.read",
+  icebergTables: "admin.read",
+  icebergTable: "admin.read",
+  getLivez: null,
+  getHealth: null,
+  getStartupz: null,
+  getReady: null,
+  getHealthReady: null,
+  getMetrics: null,
+  getDescription: null,
+};
+
+/** Codes of requests that are to be sent again, and came to nothing. */
+const NOT_YET: readonly string[] = ["RATE_LIMITED", "DRAINING", "BACKPRESSURE"];
+
+function eventOf(
+  scope: RequestScope,
+  what: AuditAction,
+  outcome: AuditOutcome,
+  code?: AuditEvent["code"],
+): AuditEvent {
+  const { sub, role, ip, id, gatewayId, auditDetails } = scope;
+  return {
+    what,
+    outcome,
+    ...(sub === undefined ? {} : { sub }),
+    ...(role === undefined ? {} : { role }),
+    ...(ip === "" ? {} : { ip }),
+    requestId: id,
+    ...(gatewayId === undefined ? {} : { gatewayId }),
+    ...(code === undefined ? {} : { code }),
+    ...(auditDetails === undefined ? {} : { details: auditDetails }),
+  };
+}
+
+/** Whether a request that failed is to be told of. One without a good token is nobody's. */
+function isTold({ sub }: RequestScope, what: AuditAction, code: AuditEvent["code"]): boolean {
+  if (sub === undefined) return false;
+  if (what === "admin.read") return code === "FORBIDDEN";
+  return code === undefined || !NOT_YET.includes(code);
+}
+
+/**
+ * Lets the audit log know what comes of a handler, before the answer is given.
+ *
+ * @param context where the log is
+ * @param operation what the handler does
+ * @param handler the handler
+ * @returns a handler that does the same; it throws too when what was done cannot be written down
+ */
+export function audited(
+  context: ServerContext,
+  operation: OperationId,
+  handler: Handler,
+): Handler {
+  const what = AUDIT_ACTION_OF[operation];
+  if (what === null) return handler;
+  return async (c) => {
+    const { scope } = c.env;
+    let response: Response;
+    try {
+      response = await handler(c);
+    } catch (error) {
+      const code = error instanceof LakeSyncError ? error.code : undefined;
+      if (isTold(scope, what, code)) {
+        const outcome = (code === undefined || code === "INTERNAL_ERROR") ? "failed" : "refused";
+        await context.audit.write(eventOf(scope, what, outcome, code)).catch((cause: unknown) => {
+          logger.error("{what} could not be written to the audit log: {cause}", { what, cause });
+        });
+      }
+      throw error;
+    }
+    const isAgain = response.headers.has("Idempotency-Replayed");
+    if (what !== "admin.read" && !isAgain) {
+      await context.audit.write(eventOf(scope, what, "done"));
+    }
+    return response;
+  };
+}
