@@ -9,6 +9,7 @@ Deno.test("readConfig takes each setting by the name of its flag, in camel case"
   const config = {
     host: "::1",
     port: 9000,
+    trustProxy: "10.0.0.0/8",
     data: "d",
     store: "kv",
     secret: "s",
@@ -46,6 +47,7 @@ Deno.test("readConfig takes each setting by the name of its flag, in camel case"
   assert.deepEqual(settings, {
     host: "::1",
     port: "9000",
+    "trust-proxy": "10.0.0.0/8",
     data: "d",
     store: "kv",
     secret: "s",

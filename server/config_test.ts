@@ -40,6 +40,7 @@ Deno.test("parseCommand with nothing serves the default gateway on loopback", ()
     logLevel: "info",
     logFormat: "pretty",
     limits: DEFAULT_SERVER_LIMITS,
+    proxies: { hops: 0 },
     retention: { logKeepMs: 7 * DAY_MS, logMaxBytes: 2 ** 30, logWhenFull: "refuse" },
     gateways: {},
     destinations: {},
@@ -64,6 +65,7 @@ Deno.test("parseCommand reads variables, and flags win", () => {
     LAKESYNC_LOG_MAX_BYTES: "5000000",
     LAKESYNC_LOG_WHEN_FULL: "trim",
     LAKESYNC_TO: "postgres://app@db/shop",
+    LAKESYNC_TRUST_PROXY: "2",
   };
   assert.deepEqual(parse("serve --port 9001 --store=kv", env), {
     command: "serve",
@@ -80,6 +82,7 @@ Deno.test("parseCommand reads variables, and flags win", () => {
     logLevel: "debug",
     logFormat: "json",
     limits: DEFAULT_SERVER_LIMITS,
+    proxies: { hops: 2 },
     retention: { logKeepMs: DAY_MS / 2, logMaxBytes: 5_000_000, logWhenFull: "trim" },
     gateways: {},
     destinations: { postgres: { type: "postgres", url: "postgres://app@db/shop" } },

@@ -253,7 +253,7 @@ Deno.test("a server that starts or stops says so", async () => {
     const request = new Request(`http://host${path}`, { method, ...AUTHORIZED });
     const answer = await stopping(request);
     assert.equal(answer.status, 503, path);
-    assert.equal(answer.headers.get("Retry-After"), "1");
+    assert.match(answer.headers.get("Retry-After") ?? "", /^[12]$/);
     assert.equal((await answer.json()).code, "DRAINING");
   }
   const broken = createApp(brokenContext({}));

@@ -9,6 +9,7 @@
 import { ERROR_STATUS, type ErrorCode, LakeSyncError } from "@lakesync/core";
 import { CONTENT_TYPE } from "./media.ts";
 import { errorBody } from "./reply.ts";
+import { retryAfterHeader } from "./retry.ts";
 
 /** Where the catalog is. */
 export const ICEBERG_PATH = "/v1/iceberg";
@@ -68,7 +69,7 @@ export function replyIcebergError(
     "Cache-Control": "no-store",
   });
   if (retryAfterSeconds !== undefined) {
-    all.set("Retry-After", String(Math.ceil(retryAfterSeconds)));
+    all.set("Retry-After", retryAfterHeader(retryAfterSeconds));
   }
   if (status === 401) all.set("WWW-Authenticate", 'Bearer realm="lakesync"');
   return Response.json({ error: { message, type, code: status } }, { status, headers: all });

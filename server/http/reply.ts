@@ -15,6 +15,7 @@ import { getLogger } from "@logtape/logtape";
 import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { ACCEPTED_ENCODINGS } from "./body.ts";
 import { answerFormat, byQuality, CONTENT_TYPE } from "./media.ts";
+import { retryAfterHeader, spreadRetry } from "./retry.ts";
 
 const logger = getLogger(["lakesync", "http"]);
 
@@ -117,7 +118,7 @@ export function errorBody(error: unknown, requestId: string): ErrorBody {
     code: known.code,
     requestId,
     ...known.details,
-    ...(retry === undefined ? {} : { retryAfterSeconds: retry }),
+    ...(retry === undefined ? {} : { retryAfterSeconds: spreadRetry(retry, Math.random()) }),
   };
 }
 
@@ -145,7 +146,7 @@ export function replyError(
     "Cache-Control": "no-store",
   });
   if (body.retryAfterSeconds !== undefined) {
-    all.set("Retry-After", String(Math.ceil(body.retryAfterSeconds)));
+    all.set("Retry-After", retryAfterHeader(body.retryAfterSeconds));
   }
   if (status === 401) all.set("WWW-Authenticate", 'Bearer realm="lakesync"');
   if (status === 415) all.set("Accept-Encoding", ACCEPTED_ENCODINGS);
