@@ -7,7 +7,8 @@
 import type { Place } from "@lakesync/adapters";
 import { tailQuery } from "@lakesync/adapters/lake/tail";
 import { isGatewayId } from "@lakesync/core";
-import { readSecret, secretPath } from "./auth/secret.ts";
+import { signingKey } from "./auth/rotate.ts";
+import { secretPath } from "./auth/secret.ts";
 import { signToken } from "./auth/token.ts";
 import type { ExplainRequest, RowExplanation } from "./gateway/gateway.ts";
 import { isLoopback } from "./loopback.ts";
@@ -31,14 +32,14 @@ async function tokenFor(server: ServerAddress): Promise<AdminToken> {
   if (server.secret === undefined && !isLoopback(new URL(url).hostname)) {
     throw new UsageError(`To ask ${url}, give --token or --secret`);
   }
-  const secret = server.secret ?? await readSecret(data);
-  if (secret === undefined) {
+  const key = await signingKey(server);
+  if (key === undefined) {
     throw new UsageError(
       `There is no secret in ${secretPath(data)}, give --token, --secret or --data`,
     );
   }
   const token = await signToken({
-    secret,
+    ...key,
     sub: "lakesync-rules",
     gw,
     role: "admin",

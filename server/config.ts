@@ -6,12 +6,15 @@
  */
 
 import { DEFAULT_AUDIT_KEEP_DAYS } from "./audit/audit.ts";
+import type { KeySpec } from "./auth/key.ts";
 import { RESERVED_CLAIMS, type Role } from "./auth/token.ts";
 import type { ConfigFile, GatewayConfigs } from "./config_file.ts";
 import { completeAll, type LakeDefaults } from "./destinations/lake_defaults.ts";
 import { destinationAt } from "./destinations/parse.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
 import type { Retention } from "./gateway/environment.ts";
+import { parseTime } from "./durations.ts";
+import { type KeysCommand, keysCommand } from "./keys_command.ts";
 import { lakeCommand, type LakeMaintainConfig } from "./lake_arguments.ts";
 import { type BackupCommand, backupCommand } from "./backup_arguments.ts";
 import { isLoopback } from "./loopback.ts";
@@ -52,6 +55,8 @@ export interface ServeConfig {
   readonly secret: string | undefined;
   /** Where public keys are, if that was given. */
   readonly jwksUrl: string | undefined;
+  /** Keys with names, from the configuration file, as they were written there. */
+  readonly keys: readonly KeySpec[] | undefined;
   /** The `iss` that tokens must have. */
   readonly issuer: string | undefined;
   /** The `aud` that tokens must have. */
@@ -105,6 +110,7 @@ export type Command =
   | ServeConfig
   | TokenConfig
   | RulesCommand
+  | KeysCommand
   | MigrateConfig
   | LakeMaintainConfig
   | QueryConfig
@@ -131,12 +137,9 @@ function parseJwksUrl(text: string): string {
 }
 
 function parseTtl(text: string): number {
-  const [, count, unit = "s"] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
-  const seconds = { s: 1, m: 60, h: 3600, d: 86400 }[unit || "s"];
-  if (count === undefined || seconds === undefined || Number(count) === 0) {
-    throw new UsageError("--ttl is a time such as 30s, 15m, 1h or 7d");
-  }
-  return Number(count) * seconds;
+  const seconds = parseTime("ttl", text);
+  if (seconds > 0) return seconds;
+  throw new UsageError("--ttl is a time such as 30s, 15m, 1h or 7d");
 }
 
 function numberFrom(values: Values, flag: string, least: number): number | undefined {
@@ -195,7 +198,7 @@ function gatewaysConfig(gateways: GatewayConfigs, defaults: LakeDefaults): Gatew
 
 function serveConfig(
   values: Values,
-  { gateways, destinations }: Omit<ConfigFile, "settings">,
+  { gateways, destinations, keys }: Omit<ConfigFile, "settings">,
   env: LakeDefaults["env"],
 ): ServeConfig {
   const data = values.needed("data");
@@ -203,6 +206,7 @@ function serveConfig(
   const host = values.needed("host");
   const secret = values.secret();
   const dev = values.onOff("dev");
+  const isTrusted = secret !== undefined || jwksUrl !== undefined || keys !== undefined;
   const config: ServeConfig = {
     command: "serve",
     host,
@@ -211,9 +215,10 @@ function serveConfig(
     store: values.oneOf("store", ["sqlite", "kv", "memory"]),
     secret,
     jwksUrl: jwksUrl === undefined ? undefined : parseJwksUrl(jwksUrl),
+    keys,
     issuer: values.optional("issuer"),
     audience: values.optional("audience"),
-    dev: dev ?? (isLoopback(host) && secret === undefined && jwksUrl === undefined),
+    dev: dev ?? (isLoopback(host) && !isTrusted),
     logLevel: values.oneOf("log-level", ["debug", "info", "warning", "error"]),
     logFormat: values.oneOf("log-format", ["pretty", "json"]),
     retention: retentionConfig(values),
@@ -223,13 +228,7 @@ function serveConfig(
     gateways: gatewaysConfig(gateways, { env, data }),
     destinations: completeAll(destinationsConfig(values, destinations), { env, data }),
   };
-  if (config.secret !== undefined && config.jwksUrl !== undefined) {
-    throw new UsageError("Give either --secret or --jwks-url, not both");
-  }
-  if (
-    config.secret === undefined && config.jwksUrl === undefined &&
-    !isLoopback(config.host)
-  ) {
+  if (!isTrusted && !isLoopback(config.host)) {
     throw new UsageError(
       `To listen on ${config.host}, which others can reach, give --secret or --jwks-url`,
     );
@@ -328,6 +327,7 @@ export function parseCommand(
   if (first === "migrate") return migrateConfig(rest, env, file);
   if (first === "lake") return lakeCommand(rest, env, file);
   if (first === "rules") return rulesCommand(rest, env);
+  if (first === "keys") return keysCommand(rest, env);
   if (first === "query") return queryConfig(rest, env, file);
   if (first === "history") return historyConfig(rest, env, file);
   if (first === "backup" || first === "restore" || first === "cursors") {

@@ -6,6 +6,7 @@
  */
 
 import { isGatewayId, type RulesSpec, type SchemaSpec } from "@lakesync/core";
+import type { KeySpec } from "./auth/key.ts";
 import { parseDestinations } from "./destinations/parse.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
 import type { ServerLimits } from "./limits.ts";
@@ -40,8 +41,10 @@ export interface LakeSyncConfig extends Partial<ServerLimits> {
   readonly store?: "sqlite" | "kv" | "memory";
   /** Signs tokens, at least 32 characters; better kept in `LAKESYNC_SECRET`. */
   readonly secret?: string;
-  /** Where the public keys are that check tokens, instead of a secret. */
+  /** Where the public keys are that check tokens, beside or instead of a secret. */
   readonly jwksUrl?: string;
+  /** Keys with names; tokens give the name as `kid`. */
+  readonly keys?: readonly KeySpec[];
   /** The `iss` that tokens must have. */
   readonly issuer?: string;
   /** The `aud` that tokens must have. */
@@ -78,6 +81,8 @@ export interface ConfigFile {
   readonly gateways: GatewayConfigs;
   /** The destinations of gateways that have none of their own. */
   readonly destinations: DestinationSpecs;
+  /** Keys with names, as they were written. */
+  readonly keys?: readonly KeySpec[] | undefined;
 }
 
 /**
@@ -160,12 +165,12 @@ function readGateways(input: unknown): GatewayConfigs {
  */
 export function readConfig(input: unknown): ConfigFile {
   if (!isRecord(input)) throw new UsageError("it must be an object");
-  const { gateways = {}, destinations = {}, ...others } = input;
+  const { gateways = {}, destinations = {}, keys, ...others } = input;
   const settings: Record<string, string> = {};
   for (const [key, value] of Object.entries(others)) {
     const setting = SETTINGS.get(key);
     if (setting === undefined) {
-      const known = [...SETTINGS.keys(), "gateways", "destinations"].join(", ");
+      const known = [...SETTINGS.keys(), "gateways", "destinations", "keys"].join(", ");
       throw new UsageError(`${key.slice(0, 64)} is not known, there are ${known}`);
     }
     if (value === undefined) continue;
@@ -178,6 +183,10 @@ export function readConfig(input: unknown): ConfigFile {
     settings,
     gateways: readGateways(gateways),
     destinations: parseDestinations(destinations, "destinations"),
+    // Their content is read where the server starts.
+    ...(keys === undefined || Array.isArray(keys) && keys.length === 0
+      ? {}
+      : { keys: keys as readonly KeySpec[] }),
   };
 }
 

@@ -8,6 +8,7 @@ import {
   BACKUP_SETTINGS,
   CURSORS_SETTINGS,
   HISTORY_SETTINGS,
+  KEYS_ROTATE_SETTINGS,
   LAKE_MAINTAIN_SETTINGS,
   MIGRATE_SETTINGS,
   QUERY_SETTINGS,
@@ -34,6 +35,9 @@ export const HELP: string = `LakeSync, a gateway for local-first apps
 Usage:
   lakesync [serve] [flags]        starts the gateway
   lakesync token --sub <user>     prints a token
+  lakesync keys list              says which keys sign and check tokens
+  lakesync keys rotate            makes a new signing key, prints its name
+  lakesync keys retire <kid>      withdraws a key at once, secret for the first one
   lakesync rules check            says what is wrong with sync rules
   lakesync rules explain          says why a user sees a row and may write it, or not
   lakesync migrate                brings what one destination holds to another one
@@ -54,6 +58,9 @@ ${lines(SERVE_SETTINGS)}
 
 lakesync token
 ${lines(TOKEN_SETTINGS)}
+
+lakesync keys list, rotate, retire (--keep is of rotate)
+${lines(KEYS_ROTATE_SETTINGS)}
 
 lakesync rules check
 ${lines(RULES_CHECK_SETTINGS)}

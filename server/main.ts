@@ -6,11 +6,13 @@
  */
 
 import { LakeSyncError } from "@lakesync/core";
-import { readSecret, secretPath } from "./auth/secret.ts";
+import { signingKey } from "./auth/rotate.ts";
+import { secretPath } from "./auth/secret.ts";
 import { signToken } from "./auth/token.ts";
 import { type Command, configPath, parseCommand, type TokenConfig } from "./config.ts";
 import { loadConfig } from "./config_file.ts";
 import { HELP } from "./help.ts";
+import { runKeys } from "./keys_command.ts";
 import { migrate, migrationLines } from "./migrate_command.ts";
 import type { RulesCheckConfig } from "./rules_arguments.ts";
 import { checkRules, explainRules } from "./rules_command.ts";
@@ -19,8 +21,8 @@ import { UsageError } from "./values.ts";
 
 async function token(config: TokenConfig): Promise<string> {
   const { data, sub, gw, role, ttlSeconds, claims, issuer, audience } = config;
-  const secret = config.secret ?? await readSecret(data);
-  if (secret === undefined) {
+  const key = await signingKey(config);
+  if (key === undefined) {
     throw new Error(
       `There is no secret in ${
         secretPath(data)
@@ -29,7 +31,7 @@ async function token(config: TokenConfig): Promise<string> {
   }
   try {
     return await signToken({
-      secret,
+      ...key,
       sub,
       gw,
       role,
@@ -118,6 +120,14 @@ async function run(args: readonly string[]): Promise<number> {
     case "cursors list":
     case "cursors reset":
       throw new UsageError("There are no cursors yet");
+    case "keys list":
+    case "keys rotate":
+    case "keys retire": {
+      const { lines, notes } = await runKeys(command);
+      print(...lines);
+      for (const text of notes) note(text);
+      return 0;
+    }
     case "rules check":
       return await check(command);
     case "rules explain":

@@ -8,6 +8,9 @@ import { memoryObjects, type ObjectStore, openFileObjects } from "@lakesync/adap
 import { getLogger } from "@logtape/logtape";
 import { join } from "node:path";
 import manifest from "./deno.json" with { type: "json" };
+import { readKeys } from "./auth/key.ts";
+import { keyFilePath, readKeyFile } from "./auth/key_file.ts";
+import { type SigningKey, signingKey } from "./auth/rotate.ts";
 import { readOrMakeSecret } from "./auth/secret.ts";
 import { signToken } from "./auth/token.ts";
 import type { TrustOptions } from "./auth/verify.ts";
@@ -62,12 +65,33 @@ function firstSignal(): Promise<Deno.Signal> {
   return promise;
 }
 
+/**
+ * What tokens are checked by: what is given, else the data folder's first secret; beside it always
+ * what `lakesync keys` has made.
+ */
+async function trustOf(
+  { secret, jwksUrl, keys, issuer, audience, data }: ServeConfig,
+): Promise<TrustOptions> {
+  const isGiven = secret !== undefined || jwksUrl !== undefined || keys !== undefined;
+  const first = isGiven ? secret : await readOrMakeSecret(data);
+  const keyFile = keyFilePath(data);
+  await readKeyFile(keyFile);
+  return {
+    keyFile,
+    ...(first === undefined ? {} : { secrets: [first] }),
+    ...(keys === undefined ? {} : { keys: await readKeys(keys) }),
+    ...(jwksUrl === undefined ? {} : { jwksUrl }),
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(audience === undefined ? {} : { audience }),
+  };
+}
+
 async function developmentToken(
   { issuer, audience }: ServeConfig,
-  secret: string,
+  key: SigningKey,
 ): Promise<string> {
   return await signToken({
-    secret,
+    ...key,
     sub: "developer",
     gw: "*",
     role: "admin",
@@ -94,25 +118,13 @@ function listenError(error: unknown, { host, port }: ServeConfig): unknown {
  */
 export async function serve(config: ServeConfig): Promise<void> {
   configureLog(config);
-  const { secret, jwksUrl, issuer, audience, data } = config;
   const stores = await openStores(config);
-  let development: string | undefined;
   let server: RunningServer;
   try {
-    if (secret === undefined && jwksUrl === undefined) {
-      development = await readOrMakeSecret(data);
-    }
-    const key = secret ?? development;
-    const trust: TrustOptions = {
-      ...(key === undefined ? {} : { secrets: [key] }),
-      ...(jwksUrl === undefined ? {} : { jwksUrl }),
-      ...(issuer === undefined ? {} : { issuer }),
-      ...(audience === undefined ? {} : { audience }),
-    };
     server = await startServer({
       stores,
       objects: await openObjects(config),
-      trust,
+      trust: await trustOf(config),
       hostname: config.host,
       port: config.port,
       openAccess: config.dev,
@@ -128,6 +140,9 @@ export async function serve(config: ServeConfig): Promise<void> {
     throw listenError(error, config);
   }
   const signal = firstSignal();
+  const { secret, jwksUrl, keys } = config;
+  const isGiven = secret !== undefined || jwksUrl !== undefined || keys !== undefined;
+  const development = isGiven ? undefined : await signingKey(config);
   console.error(startText({
     config,
     version: VERSION,

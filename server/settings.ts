@@ -102,7 +102,7 @@ export const SERVE_SETTINGS: readonly Setting[] = [
     flag: "jwks-url",
     env: "LAKESYNC_JWKS_URL",
     value: "<url>",
-    help: "public keys that check tokens, instead of a secret",
+    help: "public keys that check tokens, beside or instead of a secret",
   },
   ISSUER,
   AUDIENCE,
@@ -267,6 +267,26 @@ export const RULES_EXPLAIN_SETTINGS: readonly Setting[] = [
   { flag: "row", value: "<rowId>", help: "the row's id; needed" },
   ...SERVER,
 ];
+
+/** The flags of `lakesync keys list`. */
+export const KEYS_SETTINGS: readonly Setting[] = [
+  { ...DATA, help: "whose keys" },
+  { ...SECRET, help: "the secret that the server is given, if it is given one" },
+];
+
+/** The flags of `lakesync keys rotate`. */
+export const KEYS_ROTATE_SETTINGS: readonly Setting[] = [
+  {
+    flag: "keep",
+    value: "<time>",
+    help: "for how long the keys before still check tokens",
+    fallback: "24h",
+  },
+  ...KEYS_SETTINGS,
+];
+
+/** The flags of `lakesync keys retire`. */
+export const KEYS_RETIRE_SETTINGS: readonly Setting[] = KEYS_SETTINGS;
 
 /** The flags of `lakesync migrate`. */
 export const MIGRATE_SETTINGS: readonly Setting[] = [

@@ -40,8 +40,8 @@ export interface RemoteKeysOptions {
   readonly url: string;
   /** The clock, in milliseconds since 1970. */
   readonly now: () => number;
-  /** Told when keys are there no longer. */
-  readonly removed: () => void;
+  /** Told of keys that are there no longer, by name. */
+  readonly removed: (names: readonly string[]) => void;
 }
 
 interface Fetched {
@@ -188,7 +188,8 @@ export class RemoteKeys {
       if (this.#failures > 0) logger.info("The keys of the JWKS URL can be fetched again");
       this.#failures = 0;
       const ids = new Set(keys.map(({ id }) => id));
-      if (before.some(({ id }) => !ids.has(id))) removed();
+      const gone = before.filter(({ id }) => !ids.has(id));
+      if (gone.length > 0) removed(gone.map(({ kid = "without a name" }) => kid));
     } catch (error) {
       this.#failures++;
       this.#failure = error;

@@ -106,12 +106,17 @@ Deno.test("a key that left a JWKS is refused after the next answer, remembered t
     const { verify, trusts, onChange, close } = createAuthenticator({ jwksUrl, now: () => now });
     const token = await one.token();
     const verified = await verify(token);
-    const { promise: changed, resolve } = Promise.withResolvers<void>();
+    const { promise: changed, resolve } = Promise.withResolvers<unknown>();
     onChange(resolve);
     answers.answer = () => Response.json({ keys: [two.jwk] });
     now += JWKS_LIMITS.freshMs;
     await verify(await two.token());
-    await changed;
+    assert.deepEqual(await changed, {
+      source: "jwks",
+      added: [],
+      removed: ["one"],
+      ending: [],
+    });
     assert.equal(trusts(verified), false);
     await refuses(verify(token), "AUTH_ERROR");
     await close();

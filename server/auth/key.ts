@@ -10,6 +10,9 @@ import { importJWK, importSPKI, type JWK } from "jose";
 import { createHash } from "node:crypto";
 import { MIN_SECRET_CHARS } from "./token.ts";
 
+/** What a secret without a name is called where people read of it; no key has it as `kid`. */
+export const SECRET_NAME = "secret";
+
 /** Algorithms of public keys. */
 export const PUBLIC_ALGORITHMS = ["RS256", "ES256", "EdDSA"] as const;
 
@@ -57,7 +60,7 @@ export type KeySpec =
  * @param kid a text
  */
 export function isKid(kid: unknown): kid is string {
-  return typeof kid === "string" && /^[\x21-\x7e]{1,128}$/.test(kid);
+  return typeof kid === "string" && kid !== SECRET_NAME && /^[\x21-\x7e]{1,128}$/.test(kid);
 }
 
 /**
@@ -187,7 +190,9 @@ export async function readKeys(
     const place = `keys[${i}]`;
     if (!isRecord(spec)) throw wrong(place, "must be an object");
     const { kid, alg, publicKey } = spec;
-    if (!isKid(kid)) throw wrong(place, "needs a kid of 1 to 128 visible ASCII characters");
+    if (!isKid(kid)) {
+      throw wrong(place, "needs a kid of 1 to 128 visible ASCII characters, not secret");
+    }
     if (keys.some((key) => key.kid === kid)) throw wrong(place, "has the kid of another key");
     if (alg === "HS256") {
       checkFields(place, spec, ["kid", "alg", "secret", "secretFile"]);

@@ -8,7 +8,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { RemoteKeys } from "./jwks.ts";
-import type { TrustedKey } from "./key.ts";
+import { SECRET_NAME, type TrustedKey } from "./key.ts";
 import { type KeyFile, NO_KEYS, readKeyFile, trustedKeysOf } from "./key_file.ts";
 
 const logger = getLogger(["lakesync", "auth"]);
@@ -28,11 +28,24 @@ export interface KeyRingOptions {
   readonly now: () => number;
 }
 
+/** What became of keys, by name; a secret without a name is called `secret`. */
+export interface KeyChange {
+  /** Where it was seen: in the key file, behind the JWKS URL, or since a time is over. */
+  readonly source: "file" | "jwks" | "time";
+  /** Keys that are trusted from now on. */
+  readonly added: readonly string[];
+  /** Keys that are trusted no longer. */
+  readonly removed: readonly string[];
+  /** Keys that will not be trusted for ever any more, and when they end. */
+  readonly ending: readonly string[];
+}
+
 /** The keys. */
 export class KeyRing {
   readonly #options: KeyRingOptions;
   readonly #remote: RemoteKeys | undefined;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(change: KeyChange) => void>();
+  #ended = 0;
   #file: KeyFile = NO_KEYS;
   #stamp = "";
   #local: readonly TrustedKey[];
@@ -44,9 +57,11 @@ export class KeyRing {
     this.#options = options;
     const { keys, jwksUrl: url, now } = options;
     this.#local = keys;
-    this.#remote = url === undefined
-      ? undefined
-      : new RemoteKeys({ url, now, removed: () => this.#changed() });
+    this.#remote = url === undefined ? undefined : new RemoteKeys({
+      url,
+      now,
+      removed: (removed) => this.#tell({ ...NOTHING, source: "jwks", removed }),
+    });
   }
 
   /** Keeps an eye on the sources until it is closed. */
@@ -66,11 +81,11 @@ export class KeyRing {
   }
 
   /**
-   * Listens for keys that are trusted no longer.
+   * Listens for other keys.
    *
    * @returns ends the listening
    */
-  onChange(listener: () => void): () => void {
+  onChange(listener: (change: KeyChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -127,13 +142,15 @@ export class KeyRing {
     try {
       const stamp = await stampOf(path);
       if (stamp === this.#stamp) return this.#checkEnds();
-      const first = this.#stamp === "";
+      const isFirst = this.#stamp === "";
+      const before = this.#alive(this.#local);
       this.#file = await readKeyFile(path);
       this.#stamp = stamp;
       this.#complaint = "";
       this.#local = this.#merged();
-      if (!first) logger.info("The keys of {path} changed and were read again", { path });
-      this.#changed();
+      if (isFirst) return;
+      logger.info("The keys of {path} changed and were read again", { path });
+      this.#tell(changeOf(before, this.#alive(this.#local)));
     } catch (error) {
       const what = error instanceof Error ? error.message : String(error);
       if (what === this.#complaint) return;
@@ -154,20 +171,41 @@ export class KeyRing {
     return [...given, ...trustedKeysOf(this.#file).filter(({ kid }) => !names.has(kid))];
   }
 
-  #ended = 0;
-
   /** Tells when a key has come to its end. */
   #checkEnds(): void {
     const now = this.#options.now();
-    const ended = this.#local.filter(({ endsMs = Infinity }) => endsMs <= now).length;
-    if (ended === this.#ended) return;
-    this.#ended = ended;
-    this.#changed();
+    const ended = this.#local.filter(({ endsMs = Infinity }) => endsMs <= now);
+    if (ended.length > this.#ended) {
+      this.#tell({ ...NOTHING, source: "time", removed: ended.slice(this.#ended).map(nameOf) });
+    }
+    this.#ended = ended.length;
   }
 
-  #changed(): void {
-    for (const listener of this.#listeners) listener();
+  #tell(change: KeyChange): void {
+    for (const listener of this.#listeners) listener(change);
   }
+}
+
+const NOTHING: Pick<KeyChange, "added" | "removed" | "ending"> = {
+  added: [],
+  removed: [],
+  ending: [],
+};
+
+function nameOf({ kid }: Pick<TrustedKey, "kid">): string {
+  return kid ?? SECRET_NAME;
+}
+
+function changeOf(before: readonly TrustedKey[], after: readonly TrustedKey[]): KeyChange {
+  const was = new Map(before.map((key) => [key.id, key]));
+  const is = new Set(after.map(({ id }) => id));
+  return {
+    source: "file",
+    added: after.filter(({ id }) => !was.has(id)).map(nameOf),
+    removed: before.filter(({ id }) => !is.has(id)).map(nameOf),
+    ending: after.filter(({ id, endsMs }) => was.get(id)?.endsMs !== endsMs && was.has(id))
+      .map(nameOf),
+  };
 }
 
 /** Another text for another file: it is always replaced whole. */

@@ -87,6 +87,7 @@ Deno.test("readKeys says which key is wrong and nothing of what is in it", async
     {},
     [7],
     [{ alg: "HS256", secret: SECRET }],
+    [{ kid: "secret", alg: "HS256", secret: SECRET }],
     [{ kid: "a b", alg: "HS256", secret: SECRET }],
     [{ kid: "a", alg: "HS512", secret: SECRET }],
     [{ kid: "a", alg: "HS256", secret: "zu kurzes" }],

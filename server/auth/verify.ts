@@ -16,7 +16,7 @@ import {
 } from "jose";
 import { hash } from "node:crypto";
 import { secretKey, type TrustedKey } from "./key.ts";
-import { KeyRing } from "./key_ring.ts";
+import { type KeyChange, KeyRing } from "./key_ring.ts";
 import { CLOCK_SKEW_SECONDS, isSubject, type VerifiedToken } from "./token.ts";
 
 /** Which tokens a server trusts; at least one kind of key is needed. */
@@ -54,11 +54,11 @@ export interface KeyedAuthenticator extends Authenticator {
   /** Whether the key that signed a checked token is still trusted. */
   trusts(token: VerifiedToken): boolean;
   /**
-   * Listens for keys that are trusted no longer.
+   * Listens for other keys.
    *
    * @returns ends the listening
    */
-  onChange(listener: () => void): () => void;
+  onChange(listener: (change: KeyChange) => void): () => void;
   /** Keeps an eye on the key file and the JWKS URL until it is closed. */
   watch(): void;
   /** Ends what is under way. */
