@@ -56,7 +56,7 @@ export interface ServeConfig {
   /** Where public keys are, if that was given. */
   readonly jwksUrl: string | undefined;
   /** Keys with names, from the configuration file, as they were written there. */
-  readonly keys: readonly KeySpec[] | undefined;
+  readonly keys?: readonly KeySpec[];
   /** The `iss` that tokens must have. */
   readonly issuer: string | undefined;
   /** The `aud` that tokens must have. */
@@ -215,7 +215,7 @@ function serveConfig(
     store: values.oneOf("store", ["sqlite", "kv", "memory"]),
     secret,
     jwksUrl: jwksUrl === undefined ? undefined : parseJwksUrl(jwksUrl),
-    keys,
+    ...(keys === undefined ? {} : { keys }),
     issuer: values.optional("issuer"),
     audience: values.optional("audience"),
     dev: dev ?? (isLoopback(host) && !isTrusted),

@@ -248,7 +248,6 @@ Deno.test("parseCommand refuses wrong usage", () => {
       "--host example.com",
       "--jwks-url http://keys.example/jwks",
       "--jwks-url nonsense",
-      `--jwks-url https://keys.example --secret ${"x".repeat(32)}`,
       "token",
       "token --sub",
       "token --sub a --ttl soon",
