@@ -9,7 +9,7 @@
  * @module
  */
 
-import { decodeBase64, encodeBase64, LakeSyncError } from "@lakesync/core";
+import { LakeSyncError } from "@lakesync/core";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { GcmSiv } from "./siv.ts";
@@ -27,12 +27,17 @@ export type Opened =
   | { readonly kind: "never" };
 
 function urlSafe(bytes: Uint8Array): string {
-  return encodeBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return bytes.toBase64({ alphabet: "base64url", omitPadding: true });
 }
 
+/** The bytes of a text, undefined when it is not their one form. */
 function fromUrlSafe(text: string): Uint8Array | undefined {
-  const padding = "=".repeat((4 - (text.length % 4)) % 4);
-  return decodeBase64(text.replaceAll("-", "+").replaceAll("_", "/") + padding);
+  try {
+    const bytes = Uint8Array.fromBase64(text, { alphabet: "base64url" });
+    return urlSafe(bytes) === text ? bytes : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Seals and opens the cursors of one gateway. */
