@@ -96,7 +96,10 @@ export async function loadBase(store: Store, known?: Base): Promise<Base> {
  * @param view the snapshot
  * @param known what they were before: a schema and rules that are still the same are kept
  */
-export async function readBase(view: ReadView, known?: Base): Promise<Base> {
+export async function readBase(
+  view: Pick<ReadView, "head" | "meta">,
+  known?: Base,
+): Promise<Base> {
   const { head } = view;
   const catalog = loadCatalog(await view.meta(SCHEMA_META), known);
   const nextBucket = Number((await view.meta(BUCKETS_META)) ?? "1");
