@@ -23,6 +23,7 @@ import {
   icebergTablesHandler,
   icebergTokensHandler,
 } from "./iceberg.ts";
+import { idempotent } from "./idempotency.ts";
 import { isIcebergPath, replyIcebergError } from "./iceberg_reply.ts";
 import { refuseEarly } from "./guard.ts";
 import { livezHandler, metricsHandler, readyHandler, startupzHandler } from "./health.ts";
@@ -97,7 +98,11 @@ function addRoutes(app: App, context: ServerContext): void {
       const operation = operations[method];
       if (operation === undefined) continue;
       allowed.push(method);
-      const handler = audited(context, operation, handlers[operation]);
+      const handler = audited(
+        context,
+        operation,
+        idempotent(context, method, operation, handlers[operation]),
+      );
       app.on(method, path, (c) => {
         c.env.scope.route = template;
         return handler(c);

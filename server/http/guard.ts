@@ -26,7 +26,7 @@ export interface Admission {
 }
 
 /**
- * Checks the token of a request that is not about one gateway.
+ * Checks the token of a request that is not about one gateway, once for each request.
  *
  * @throws {LakeSyncError} `AUTH_ERROR`
  */
@@ -35,6 +35,7 @@ export async function authenticate(
   scope: RequestScope,
   websocket = false,
 ): Promise<VerifiedToken> {
+  if (scope.token !== undefined) return scope.token;
   const { request } = scope;
   const query = request.url.indexOf("?");
   if (query >= 0) {
@@ -47,6 +48,7 @@ export async function authenticate(
   scope.role = token.role;
   await context.access?.checkUser(scope, token);
   await context.rates?.checkUser(scope, token);
+  scope.token = token;
   return token;
 }
 

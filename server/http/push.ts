@@ -7,7 +7,6 @@
 import {
   decodePush,
   encodePushResult,
-  LakeSyncError,
   parseJsonBody,
   pushFromJson,
   type PushResult,
@@ -19,6 +18,7 @@ import type { Idempotency } from "../gateway/gateway.ts";
 import { readBody, utf8 } from "./body.ts";
 import type { Handler, ServerContext } from "./context.ts";
 import { admit, findGateway } from "./guard.ts";
+import { idempotencyKey } from "./idempotency.ts";
 import { answerFormat, bodyFormat, CONTENT_TYPE, type Format } from "./media.ts";
 import { reply } from "./reply.ts";
 
@@ -42,15 +42,6 @@ function replyKept(request: Request, kept: string, replayed: boolean) {
     CONTENT_TYPE[format],
     format === "json" ? body : Uint8Array.fromBase64(body),
     replayed ? { "Idempotency-Replayed": "true" } : {},
-  );
-}
-
-function idempotencyKey(headers: Headers): string | undefined {
-  const key = headers.get("Idempotency-Key");
-  if (key === null || /^[\x20-\x7e]{1,255}$/.test(key)) return key ?? undefined;
-  throw new LakeSyncError(
-    "VALIDATION_ERROR",
-    "An Idempotency-Key is 1 to 255 printable ASCII characters",
   );
 }
 

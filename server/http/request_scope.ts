@@ -7,7 +7,7 @@
 
 import type { ErrorCode } from "@lakesync/core";
 import type { AuditDetails } from "../audit/details.ts";
-import type { Role } from "../auth/token.ts";
+import type { Role, VerifiedToken } from "../auth/token.ts";
 import type { Deadline } from "./deadline.ts";
 
 /** What a scope is made of. */
@@ -46,6 +46,8 @@ export class RequestScope {
   gatewayId: string | undefined;
   /** Whose token it has, once that was checked. */
   sub: string | undefined;
+  /** That token. */
+  token: VerifiedToken | undefined;
   /** The role of that token. */
   role: Role | undefined;
   /** What the audit log is told of it, beside who asked for what. */
