@@ -12,6 +12,8 @@ import { percentile } from "./support.ts";
 /** What the kernel counts processor time in. */
 const MS_PER_TICK = 10;
 const SAMPLE_MS = 1_000;
+/** The tick of load_delay.ts. */
+const DELAY_TICK_MS = 10;
 
 /** How a gateway is started. */
 export interface LoadGatewayOptions {
@@ -21,20 +23,34 @@ export interface LoadGatewayOptions {
   readonly limits: Readonly<Record<string, number>>;
 }
 
+/** How late a timer came. */
+export interface Delay {
+  /** Of all ticks, in ms. */
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+  /** The 99th percentile of what whoever comes at any instant has to wait, in ms. */
+  readonly p99AtAnyInstant: number;
+}
+
 /** What was seen of the process during a time. */
 export interface ProcessSeen {
   /** The part of one core that it used. */
   readonly cpu: number;
   /** Processor time in seconds. */
   readonly cpuSeconds: number;
+  /** How long its main thread could run and was not let, in seconds: others used its core. */
+  readonly waitedSeconds: number;
   /** Resident memory at the start, in MB. */
   readonly rssStart: number;
   /** Resident memory at the end, in MB. */
   readonly rssEnd: number;
+  /** The most resident memory of the first and of the second half, in MB. */
+  readonly rssPeaks: readonly [first: number, second: number];
   /** How resident memory grew over the second half, by least squares, in MB a minute. */
   readonly rssSlope: number;
-  /** The delay of the event loop, in ms. */
-  readonly delay: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** The delay of the event loop. */
+  readonly delay: Delay;
 }
 
 /** Binds a command to a core. */
@@ -61,17 +77,25 @@ export async function canBind(): Promise<boolean> {
   }
 }
 
-/** The processor time that a process has used, in milliseconds. */
+/** The processor time that a process has used, in milliseconds; NaN where it is not told. */
 export async function cpuMs(pid: number): Promise<number> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  const stat = await procText(`${pid}/stat`);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
 }
 
+/** How long the main thread of a process waited for a core, in milliseconds. */
+async function waitedMs(pid: number): Promise<number> {
+  return Number((await procText(`${pid}/schedstat`)).split(" ")[1]) / 1e6;
+}
+
 /** The resident memory of a process, in MB. */
 async function rss(pid: number): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? NaN) / 1024;
+  return Number(/VmRSS:\s+(\d+)/.exec(await procText(`${pid}/status`))?.[1] ?? NaN) / 1024;
+}
+
+async function procText(file: string): Promise<string> {
+  return await Deno.readTextFile(`/proc/${file}`).catch(() => "");
 }
 
 /** The slope of values that were taken at equal distances, per distance. */
@@ -84,6 +108,15 @@ export function slope(values: readonly number[]): number {
     under += (i - middle) ** 2;
   });
   return under === 0 ? 0 : over / under;
+}
+
+/** A long delay is one tick, and many instants: those at which a tick was missed wait for its rest. */
+function atAnyInstant(late: readonly number[]): readonly number[] {
+  return late.flatMap((ms) => {
+    const waits: number[] = [];
+    for (let left = ms; left > 0; left -= DELAY_TICK_MS) waits.push(left);
+    return waits.length === 0 ? [0] : waits;
+  }).sort((a, b) => a - b);
 }
 
 /** A gateway process under load. */
@@ -119,29 +152,33 @@ export class LoadGateway implements AsyncDisposable {
 
   /** Begins to watch the process; the function ends it. */
   async watch(): Promise<() => Promise<ProcessSeen>> {
-    const memory: number[] = [await rss(this.pid)];
+    const { pid } = this;
+    const memory: number[] = [await rss(pid)];
     const began = Date.now();
-    const cpuBegan = await cpuMs(this.pid);
-    const timer = setInterval(async () => {
-      memory.push(await rss(this.pid).catch(() => memory.at(-1) ?? NaN));
-    }, SAMPLE_MS);
+    const cpuBegan = await cpuMs(pid);
+    const waitBegan = await waitedMs(pid);
+    const timer = setInterval(async () => void memory.push(await rss(pid)), SAMPLE_MS);
     return async () => {
       clearInterval(timer);
       const seconds = (Date.now() - began) / 1_000;
-      const cpuSeconds = (await cpuMs(this.pid) - cpuBegan) / 1_000;
-      const later = memory.slice(Math.floor(memory.length / 2));
+      const cpuSeconds = (await cpuMs(pid) - cpuBegan) / 1_000;
+      memory.push(await rss(pid));
+      const half = Math.ceil(memory.length / 2);
+      const later = memory.slice(half);
       return {
         cpu: cpuSeconds / seconds,
         cpuSeconds,
+        waitedSeconds: (await waitedMs(pid) - waitBegan) / 1_000,
         rssStart: memory[0] ?? NaN,
-        rssEnd: await rss(this.pid),
+        rssEnd: memory.at(-1) ?? NaN,
+        rssPeaks: [Math.max(...memory.slice(0, half)), Math.max(...later)],
         rssSlope: slope(later) * (60_000 / SAMPLE_MS),
         delay: await this.#delays(began),
       };
     };
   }
 
-  async #delays(sinceMs: number): Promise<ProcessSeen["delay"]> {
+  async #delays(sinceMs: number): Promise<Delay> {
     const late: number[] = [];
     const text = await Deno.readTextFile(`${this.folder}/delays`).catch(() => "");
     for (const line of text.split("\n")) {
@@ -149,7 +186,12 @@ export class LoadGateway implements AsyncDisposable {
       if (Number(at) > sinceMs) late.push(...delays.map(Number));
     }
     late.sort((a, b) => a - b);
-    return { p50: percentile(late, 0.5), p99: percentile(late, 0.99), max: late.at(-1) ?? NaN };
+    return {
+      p50: percentile(late, 0.5),
+      p99: percentile(late, 0.99),
+      max: late.at(-1) ?? NaN,
+      p99AtAnyInstant: percentile(atAnyInstant(late), 0.99),
+    };
   }
 
   /** Kills it and removes what it kept. */

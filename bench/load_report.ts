@@ -15,6 +15,7 @@ type Line = readonly [what: string, measured: string, asked?: string, met?: bool
 
 const count = (n: number) => n.toLocaleString("en-US");
 const ms = (n: number) => `${n.toFixed(1)} ms`;
+const mb = (n: number) => `${n.toFixed(0)} MB`;
 const times = ({ p50, p95, p99, max }: Quantiles) =>
   `p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}, max ${ms(max)}`;
 
@@ -31,8 +32,8 @@ function failuresOf(failures: ReadonlyMap<string, number>): string {
   return [...failures].map(([what, times]) => `${times} × ${what}`).join("; ");
 }
 
-/** Growth of memory that is taken for flat, in MB a minute. */
-const FLAT_MB = 10;
+/** Memory is taken for flat when its peak in the second half is at most so many of the first's. */
+const FLAT = 1.1;
 
 /** Prints a run. */
 export function printLoad(title: string, plan: LoadPlan, result: LoadResult): void {
@@ -40,7 +41,7 @@ export function printLoad(title: string, plan: LoadPlan, result: LoadResult): vo
   const wrong = result.unanswered + result.unseen;
   const rate = plan.live / plan.liveIntervalMs + plan.http / plan.httpIntervalMs;
   const apart = plan.http > 0 && plan.httpApart ? ", those over HTTP read by nobody" : "";
-  const { delay } = gateway;
+  const { delay, rssPeaks: peaks } = gateway;
   const lines: Line[] = [
     ["load", `${count(rate * 1_000)} commits/s for ${plan.measureMs / 1_000} s${apart}`],
     ["push over WebSocket", times(ws), "p95 under 100 ms", ws.p95 < 100],
@@ -57,16 +58,19 @@ export function printLoad(title: string, plan: LoadPlan, result: LoadResult): vo
       "p99 under 50 ms",
       delay.p99 < 50,
     ],
+    ["the same at any instant", `p99 ${ms(delay.p99AtAnyInstant)}`],
     [
       "resident memory",
-      `${gateway.rssStart.toFixed(0)} MB to ${gateway.rssEnd.toFixed(0)} MB, ` +
-      `${gateway.rssSlope.toFixed(1)} MB a minute in the second half`,
+      `${mb(gateway.rssStart)} to ${mb(gateway.rssEnd)}, peaks ${mb(peaks[0])} and ${
+        mb(peaks[1])
+      } in the first and second half, there ${gateway.rssSlope.toFixed(1)} MB a minute`,
       "flat",
-      gateway.rssSlope < FLAT_MB,
+      peaks[1] <= FLAT * peaks[0],
     ],
     [
       "processor time of the gateway",
-      `${gateway.cpuSeconds.toFixed(1)} s, ${(gateway.cpu * 100).toFixed(0)} % of its core`,
+      `${gateway.cpuSeconds.toFixed(1)} s, ${(gateway.cpu * 100).toFixed(0)} % of its core; ` +
+      `others kept it from it for ${gateway.waitedSeconds.toFixed(1)} s`,
     ],
     [
       "the script itself",

@@ -25,7 +25,7 @@ Deno.test("load of 20 live clients and 4 over HTTP is answered and seen by all",
   assert.equal(result.ws.count + result.http.count, result.commits);
   assert.deepEqual([result.unanswered, result.unseen], [0, 0]);
   assert.equal(result.lags.length, result.commits);
-  assert.ok(result.lag.p50 > 0 && result.gateway.cpuSeconds > 0);
+  assert.ok(result.lag.p50 > 0);
   assert.ok(result.gateway.delay.max > 0, "the delay of the event loop was not seen");
 });
 
