@@ -40,7 +40,7 @@ async function tokenFor(server: ServerAddress): Promise<AdminToken> {
   }
   const token = await signToken({
     ...key,
-    sub: "lakesync-rules",
+    sub: "lakesync-command",
     gw,
     role: "admin",
     ttlSeconds: TOKEN_TTL_SECONDS,
@@ -53,8 +53,13 @@ async function tokenFor(server: ServerAddress): Promise<AdminToken> {
   return { token, from: `signed with the secret of ${whose}` };
 }
 
+/** The gateway that is asked about. */
+function gatewayOf({ gw }: ServerAddress): string {
+  if (!isGatewayId(gw)) throw new UsageError("--gw is the id of one gateway");
+  return gw;
+}
+
 async function ask(server: ServerAddress, path: string, body?: object): Promise<unknown> {
-  if (!isGatewayId(server.gw)) throw new UsageError("--gw is the id of one gateway");
   const { token, from } = await tokenFor(server);
   let response: Response;
   try {
@@ -96,7 +101,7 @@ function errorOf(text: string): string | undefined {
  * @throws {Error} when the server does not answer or refuses
  */
 export async function fetchSchema(server: ServerAddress): Promise<unknown> {
-  return await ask(server, `schema/${server.gw}`);
+  return await ask(server, `schema/${gatewayOf(server)}`);
 }
 
 /**
@@ -109,7 +114,7 @@ export async function fetchSchema(server: ServerAddress): Promise<unknown> {
  * @throws {Error} when the server does not answer or refuses
  */
 export async function fetchTail(server: ServerAddress, after: Place): Promise<object> {
-  return await ask(server, `tail/${server.gw}?${tailQuery(after)}`) as object;
+  return await ask(server, `tail/${gatewayOf(server)}?${tailQuery(after)}`) as object;
 }
 
 /**
@@ -125,5 +130,30 @@ export async function fetchExplanation(
   server: ServerAddress,
   request: ExplainRequest,
 ): Promise<RowExplanation> {
-  return await ask(server, `sync-rules/${server.gw}/explain`, request) as RowExplanation;
+  const path = `sync-rules/${gatewayOf(server)}/explain`;
+  return await ask(server, path, request) as RowExplanation;
+}
+
+/** A page of the audit log as the route answers it. */
+export interface AuditAnswer {
+  /** The entries, the newest first. */
+  readonly entries: readonly object[];
+  /** Where to go on. */
+  readonly cursor?: string;
+}
+
+/**
+ * Asks for what admins did.
+ *
+ * @param server where; its gateway may be `*`
+ * @param query the parameters of the route
+ * @returns a page
+ * @throws {UsageError} when there is nothing to sign a token with
+ * @throws {Error} when the server does not answer or refuses
+ */
+export async function fetchAudit(
+  server: ServerAddress,
+  query: Readonly<Record<string, string>>,
+): Promise<AuditAnswer> {
+  return await ask(server, `audit?${new URLSearchParams(query)}`) as AuditAnswer;
 }

@@ -8,6 +8,7 @@
 import { DEFAULT_AUDIT_KEEP_DAYS } from "./audit/audit.ts";
 import type { KeySpec } from "./auth/key.ts";
 import { RESERVED_CLAIMS, type Role } from "./auth/token.ts";
+import { type AuditConfig, auditConfig } from "./audit_command.ts";
 import type { ConfigFile, GatewayConfigs } from "./config_file.ts";
 import { completeAll, type LakeDefaults } from "./destinations/lake_defaults.ts";
 import { destinationAt } from "./destinations/parse.ts";
@@ -116,6 +117,7 @@ export type Command =
   | QueryConfig
   | HistoryConfig
   | BackupCommand
+  | AuditConfig
   | {
     /** What to do. */
     readonly command: "help" | "version";
@@ -327,6 +329,7 @@ export function parseCommand(
   if (first === "migrate") return migrateConfig(rest, env, file);
   if (first === "lake") return lakeCommand(rest, env, file);
   if (first === "rules") return rulesCommand(rest, env);
+  if (first === "audit") return auditConfig(rest, env);
   if (first === "keys") return keysCommand(rest, env);
   if (first === "query") return queryConfig(rest, env, file);
   if (first === "history") return historyConfig(rest, env, file);

@@ -5,6 +5,7 @@
  */
 
 import {
+  AUDIT_SETTINGS,
   BACKUP_SETTINGS,
   CURSORS_SETTINGS,
   HISTORY_SETTINGS,
@@ -49,6 +50,7 @@ Usage:
   lakesync restore                puts a backup into an empty data folder
   lakesync cursors list           says how far sources and destinations of a gateway are
   lakesync cursors reset          forgets one of them
+  lakesync audit                  says what admins did, and what was refused to them
   lakesync help | --version
 
 In brackets: the environment variable that a flag wins over, and the default.
@@ -88,4 +90,7 @@ ${lines(RESTORE_SETTINGS)}
 
 lakesync cursors list and reset
 ${lines(CURSORS_SETTINGS)}
+
+lakesync audit
+${lines(AUDIT_SETTINGS)}
 `;

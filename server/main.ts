@@ -6,6 +6,7 @@
  */
 
 import { LakeSyncError } from "@lakesync/core";
+import { runAudit } from "./audit_command.ts";
 import { signingKey } from "./auth/rotate.ts";
 import { secretPath } from "./auth/secret.ts";
 import { signToken } from "./auth/token.ts";
@@ -102,6 +103,9 @@ async function run(args: readonly string[]): Promise<number> {
       print(...await runHistory(command, note));
       return 0;
     }
+    case "audit":
+      print(...await runAudit(command));
+      return 0;
     case "backup": {
       const { runBackup } = await import("./backup_command.ts");
       print(...await runBackup(command, VERSION));

@@ -416,3 +416,26 @@ export const CURSORS_SETTINGS: readonly Setting[] = [
   { flag: "name", value: "<name>", help: "the cursor that is reset; needed by reset" },
   ...SERVER,
 ];
+
+/** The flags of `lakesync audit`. */
+export const AUDIT_SETTINGS: readonly Setting[] = [
+  {
+    flag: "since",
+    value: "<time>",
+    help: "from then on: 15m, 1h or 7d ago, or a time with its zone",
+  },
+  { flag: "until", value: "<time>", help: "until then, likewise" },
+  {
+    flag: "who",
+    value: "<user>",
+    help: "what this user did; server and configuration are users too",
+  },
+  { flag: "what", value: "<action>", help: "only this action, such as schema.put" },
+  { flag: "limit", value: "<number>", help: "at most so many entries", fallback: "1000" },
+  { flag: "format", value: "<format>", help: "table or json", fallback: "table" },
+  ...SERVER.map((setting) =>
+    setting.flag === "gw"
+      ? { ...setting, help: "about this gateway; * for all and the server", fallback: "*" }
+      : setting
+  ),
+];
