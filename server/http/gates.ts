@@ -11,8 +11,10 @@ import type { RequestScope } from "./request_scope.ts";
 
 /** Turns work away while memory is short. */
 export interface PressureGate {
+  /** Whether work is turned away; at once, since every request asks. */
+  readonly isHigh: boolean;
   /**
-   * Looks at the memory of the process; at once, since every request asks.
+   * Looks at the memory of the process.
    *
    * @throws {LakeSyncError} `BACKPRESSURE`
    */

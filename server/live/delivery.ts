@@ -64,6 +64,11 @@ export class Delivery {
     void this.#run();
   }
 
+  /** Whether the page that ends with this cursor is on its way. */
+  awaits(cursor: string): boolean {
+    return cursor === this.#unacked;
+  }
+
   /** The client has stored the page that ends with this cursor. */
   acked(cursor: string): void {
     if (cursor !== this.#unacked) return;

@@ -1,26 +1,29 @@
 /**
- * All live connections of a server: the WebSocket handshake, counting, draining.
+ * All live connections of a server: the WebSocket handshake, places, and their end. A place is free
+ * as soon as a connection is told to end, whatever its peer does; what is left of it then is ended
+ * by `connection.ts`.
  *
  * @module
  */
 
 import { LakeSyncError } from "@lakesync/core";
+import { getLogger } from "@logtape/logtape";
 import { offeredProtocols } from "../auth/authorize.ts";
+import type { VerifiedToken } from "../auth/token.ts";
 import type { LiveConnections, ServerContext } from "../http/context.ts";
-import { admit, findGateway } from "../http/guard.ts";
+import { admit, findGateway, refuseWhenDraining } from "../http/guard.ts";
 import type { RequestScope } from "../http/request_scope.ts";
-import { CODECS, type FrameData } from "./codec.ts";
-import { SendBudget, type Sender } from "./send_budget.ts";
+import { CODECS } from "./codec.ts";
+import { Connection } from "./connection.ts";
+import { type PeerAddress, PeerWatch } from "./peer_watch.ts";
+import { Places } from "./places.ts";
+import { SendBudget } from "./send_budget.ts";
 import { Session } from "./session.ts";
 
-/** Connections of one server. */
-const MAX_CONNECTIONS = 1_000;
-/** Connections of one user to one server. */
-const MAX_USER_CONNECTIONS = 100;
-/** What may wait in a socket that is not read, in bodies of the largest size. */
-const MAX_BUFFERED_BODIES = 2;
-/** A peer that answers no WebSocket ping for so long is gone. */
-const IDLE_TIMEOUT_SECONDS = 60;
+const logger = getLogger(["lakesync", "live"]);
+
+/** Bytes that may wait in a socket before another frame for it ends it. */
+const MAX_BUFFERED_BYTES = 8 * 1024 * 1024;
 
 /** What the handshake needs of the server. */
 export interface HubContext extends Omit<ServerContext, "live"> {
@@ -28,47 +31,67 @@ export interface HubContext extends Omit<ServerContext, "live"> {
   readonly upgrade?: (request: Request, protocol: string) => Deno.WebSocketUpgrade;
 }
 
-interface Connection {
-  readonly session: Session;
+/** A live connection, as far as others choose among them. */
+export interface LiveClient {
+  /** The gateway it is connected to. */
   readonly gatewayId: string;
+  /** The user. */
   readonly sub: string;
-  readonly sender: Sender;
-  readonly closed: Promise<void>;
+  /** The client that said hello; empty before. */
+  readonly clientId: string;
+  /** What it is let in by at the moment. */
+  readonly token: VerifiedToken;
 }
 
-/** How many connections there may be. */
-export interface HubLimits {
-  /** Of all users. */
-  readonly connections: number;
-  /** Of one user. */
-  readonly userConnections: number;
+/** How connections ended when the server stopped. */
+export interface DrainCounts {
+  /** Their peers have answered the close. */
+  readonly closed: number;
+  /** They were ended without. */
+  readonly cut: number;
 }
 
-const DEFAULT_HUB_LIMITS: HubLimits = {
-  connections: MAX_CONNECTIONS,
-  userConnections: MAX_USER_CONNECTIONS,
-};
+interface Live {
+  readonly gatewayId: string;
+  readonly session: Session;
+  readonly connection: Connection;
+}
 
 /** The live connections of a server. */
 export class LiveHub implements LiveConnections {
   readonly #context: HubContext;
-  readonly #connections = new Set<Connection>();
-  readonly #counts = new Map<string, number>();
-  readonly #userCounts = new Map<string, number>();
-  readonly #limits: HubLimits;
-  readonly #budget = new SendBudget({
-    now: Date.now,
-    setTimer: (ms, callback) => void setTimeout(callback, ms),
-  });
+  /** Those that have not been told to end. */
+  readonly #live = new Set<Live>();
+  readonly #places: Places;
+  readonly #peers: PeerWatch;
+  readonly #budget: SendBudget;
+  #isDraining = false;
 
-  constructor(context: HubContext, limits: HubLimits = DEFAULT_HUB_LIMITS) {
+  /** @param context what it stands on; its limits say how many connections there may be */
+  constructor(context: HubContext) {
+    const { limits, upgrade } = context;
     this.#context = context;
-    this.#limits = limits;
+    this.#places = new Places(limits);
+    // Sockets that are not the runtime's have no peers in the network.
+    this.#peers = new PeerWatch({
+      idleTimeoutMs: limits.idleTimeoutMs,
+      isOff: upgrade !== undefined,
+    });
+    this.#budget = new SendBudget({
+      now: Date.now,
+      setTimer: (ms, callback) => void setTimeout(callback, ms),
+      isHeld: () => context.pressure?.isHigh === true,
+    });
   }
 
   /** How many connections there are to a gateway. */
   count(gatewayId: string): number {
-    return this.#counts.get(gatewayId) ?? 0;
+    return this.#places.count(gatewayId);
+  }
+
+  /** How many connections there are, and how many were told to end and are not gone. */
+  get counts(): { readonly open: number; readonly closing: number } {
+    return this.#places.counts;
   }
 
   /**
@@ -76,22 +99,12 @@ export class LiveHub implements LiveConnections {
    *
    * @throws {LakeSyncError} what refuses the handshake by its HTTP status
    */
-  async accept(
-    scope: RequestScope,
-    id: string,
-  ): Promise<Response> {
-    const { request, id: requestId } = scope;
+  async accept(scope: RequestScope, id: string): Promise<Response> {
+    const { request } = scope;
     const context: ServerContext = { ...this.#context, live: this };
-    const { gatewayId, token } = await admit(
-      context,
-      scope,
-      id,
-      "client",
-      true,
-    );
+    const { gatewayId, token } = await admit(context, scope, id, "client", true);
     const gateway = await findGateway(context, gatewayId);
-    const protocol = offeredProtocols(request.headers)
-      .find((name) => CODECS.has(name));
+    const protocol = offeredProtocols(request.headers).find((name) => CODECS.has(name));
     const codec = CODECS.get(protocol ?? "");
     if (
       request.headers.get("Upgrade")?.toLowerCase() !== "websocket" ||
@@ -102,110 +115,123 @@ export class LiveHub implements LiveConnections {
         `Connect here with a WebSocket that offers ${[...CODECS.keys()].join(" or ")}`,
       );
     }
-    this.#checkRoom(token.sub);
-    const { socket, response } = (this.#context.upgrade ?? upgrade)(request, protocol);
-    socket.binaryType = "arraybuffer";
-    const maxBuffered = MAX_BUFFERED_BODIES * gateway.limits.maxBodyBytes;
-    const sender: Sender = {
-      user: token.sub,
-      buffered: () => socket.bufferedAmount,
+    refuseWhenDraining(context);
+    this.#places.check(token.sub);
+    const { limits, pressure, access, authenticator } = this.#context;
+    const upgrade = this.#context.upgrade ??
+      ((request, protocol) => upgradeSocket(request, protocol, limits.idleTimeoutMs));
+    const { socket, response } = upgrade(request, protocol);
+    const peer: PeerAddress | undefined = scope.port === undefined
+      ? undefined
+      : { hostname: scope.ip, port: scope.port };
+    const { sub } = token;
+    const free = this.#places.take(gatewayId, sub);
+    const connection: Connection = new Connection({
+      socket,
+      user: sub,
+      maxBufferedBytes: MAX_BUFFERED_BYTES,
+      now: Date.now,
+      receive: (data) => session.receive(data),
       overflow: () => session.overflow(),
-    };
-    const session = new Session({
+      reset: () => this.#peers.reset(peer),
+      freed: () => {
+        this.#live.delete(live);
+        session.ended();
+        free.place();
+      },
+      gone: () => {
+        this.#peers.remove(connection);
+        this.#budget.left(connection);
+        free.rest();
+      },
+    });
+    const session: Session = new Session({
       gateway,
       token,
       codec,
-      requestId,
-      verify: (jwt) => this.#context.authenticator.verify(jwt),
+      requestId: scope.id,
+      maxMessagesPerSecond: limits.maxMessagesPerSecond,
+      checkPressure: pressure === undefined ? undefined : () => pressure.check(),
+      checkClient: access === undefined
+        ? undefined
+        : (clientId) => access.checkClient(gatewayId, clientId),
+      verify: (jwt) => authenticator.verify(jwt),
       now: Date.now,
       setTimer: (ms, callback) => {
         const timer = setTimeout(callback, ms);
         return () => clearTimeout(timer);
       },
-      turn: () => this.#budget.turn(sender),
+      turn: () => this.#budget.turn(connection),
       send: (data) => {
-        if (socket.readyState !== WebSocket.OPEN) return;
-        socket.send(typeof data === "string" ? data : new Uint8Array(data));
-        this.#budget.sent(sender);
-        if (socket.bufferedAmount > maxBuffered) session.overflow();
+        if (connection.send(data)) this.#budget.sent(connection);
       },
-      close: (code, reason) => socket.close(code, reason),
+      close: (code, reason, atOnce) => connection.end(code, reason, atOnce),
     });
-    this.#add({ session, gatewayId, sub: token.sub, sender }, socket);
+    const live: Live = { gatewayId, session, connection };
+    this.#live.add(live);
+    this.#peers.add(connection, peer);
+    if (this.#isDraining) void this.#drainOne(live);
     return response;
   }
 
   /**
-   * Tells all clients that the server stops and closes their connections.
+   * Ends connections, each with an `error` frame and the close code that goes with it: 4401 after
+   * `AUTH_ERROR`, 4403 after `FORBIDDEN`. Their places are free when this returns.
    *
-   * @param timeoutMs how long clients may take to answer the close
+   * @param which chooses them
+   * @param error why
+   * @returns how many they were
    */
-  async drain(timeoutMs: number): Promise<void> {
-    const connections = [...this.#connections];
-    const closed = connections.map(async (connection) => {
-      await connection.session.drain();
-      await connection.closed;
+  endWhere(which: (client: LiveClient) => boolean, error: LakeSyncError): number {
+    let ended = 0;
+    for (const { gatewayId, session } of [...this.#live]) {
+      const { token, clientId } = session;
+      if (!which({ gatewayId, sub: token.sub, clientId, token })) continue;
+      session.end(error);
+      ended++;
+    }
+    return ended;
+  }
+
+  /**
+   * Tells all clients that the server stops and closes their connections; those that come from now
+   * on likewise.
+   *
+   * @param timeoutMs how long clients may take to answer the close; then they are cut
+   * @returns how they ended
+   */
+  async drain(timeoutMs: number): Promise<DrainCounts> {
+    this.#isDraining = true;
+    const live = [...this.#live];
+    let closed = 0;
+    const ends = live.map(async (one) => {
+      await this.#drainOne(one);
+      if (await one.connection.closed) closed++;
     });
     const { promise: timeout, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, timeoutMs);
-    await Promise.race([Promise.all(closed), timeout]);
+    await Promise.race([Promise.all(ends), timeout]);
     clearTimeout(timer);
+    const counts = { closed, cut: live.length - closed };
+    for (const { connection } of live) connection.reset();
+    if (counts.cut > 0) logger.warning("{cut} live connections were cut, {closed} closed", counts);
+    return counts;
   }
 
-  #checkRoom(sub: string): void {
-    const { connections, userConnections } = this.#limits;
-    if ((this.#userCounts.get(sub) ?? 0) >= userConnections) {
-      throw new LakeSyncError(
-        "RATE_LIMITED",
-        `A user has at most ${userConnections} live connections, close some`,
-        { retryAfterSeconds: 5 },
-      );
-    }
-    if (this.#connections.size >= connections) {
-      throw new LakeSyncError(
-        "BACKPRESSURE",
-        "There are too many connections, try again",
-        { retryAfterSeconds: 5 },
-      );
-    }
-  }
-
-  #add(accepted: Omit<Connection, "closed">, socket: WebSocket): void {
-    const { session, gatewayId, sub, sender } = accepted;
-    const { promise: closed, resolve } = Promise.withResolvers<void>();
-    const connection = { ...accepted, closed };
-    this.#connections.add(connection);
-    count(this.#counts, gatewayId, 1);
-    count(this.#userCounts, sub, 1);
-    socket.onmessage = ({ data }) => session.receive(frameData(data));
-    socket.onerror = () => {};
-    socket.onclose = () => {
-      session.ended();
-      resolve();
-      if (!this.#connections.delete(connection)) return;
-      this.#budget.left(sender);
-      count(this.#counts, gatewayId, -1);
-      count(this.#userCounts, sub, -1);
-    };
+  async #drainOne({ session, connection }: Live): Promise<void> {
+    await connection.opened();
+    await session.drain();
   }
 }
 
-function count(counts: Map<string, number>, name: string, more: number): void {
-  const now = (counts.get(name) ?? 0) + more;
-  if (now > 0) counts.set(name, now);
-  else counts.delete(name);
-}
-
-function frameData(data: unknown): FrameData {
-  return data instanceof ArrayBuffer ? new Uint8Array(data) : String(data);
-}
-
-function upgrade(request: Request, protocol: string): Deno.WebSocketUpgrade {
+function upgradeSocket(
+  request: Request,
+  protocol: string,
+  idleTimeoutMs: number,
+): Deno.WebSocketUpgrade {
   try {
-    return Deno.upgradeWebSocket(request, {
-      protocol,
-      idleTimeout: IDLE_TIMEOUT_SECONDS,
-    });
+    const idleTimeout = Math.max(1, Math.round(idleTimeoutMs / 1000));
+    return Deno.upgradeWebSocket(request, { protocol, idleTimeout });
   } catch (cause) {
     throw new LakeSyncError(
       "VALIDATION_ERROR",

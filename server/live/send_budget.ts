@@ -41,6 +41,8 @@ export interface SendBudgetOptions {
   readonly bytes?: number;
   /** The room that a page holds while it is read. */
   readonly pageBytes?: number;
+  /** Whether no page may be begun, whatever room there is; they wait. */
+  readonly isHeld?: () => boolean;
   /** The clock, in milliseconds. */
   readonly now: () => number;
   /** Calls back once after a time in milliseconds. */
@@ -127,6 +129,7 @@ export class SendBudget {
   }
 
   #hasRoom(sender: Sender): boolean {
+    if (this.#options.isHeld?.() === true) return false;
     const bytes = this.#bytes + Math.max(0, this.#lost - this.#max);
     return bytes + (this.#pages + 1) * this.#pageBytes <= this.#max &&
       (this.#userBytes.get(sender.user) ?? 0) <= this.#max * USER_SHARE &&

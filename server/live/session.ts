@@ -9,6 +9,10 @@
  * | draining | not read      | not read       | 4401       | stays           | closed |
  * | closed   | not read      | not read       | stays      | stays           | stays  |
  *
+ * More messages than {@linkcode SessionOptions.maxMessagesPerSecond} close it with 1008; an
+ * acknowledgement of the page that is on its way is none of them, since the server's own sending is
+ * what it answers.
+ *
  * An `error` frame without a close answers the client's oldest open request; whatever else goes
  * wrong closes the connection after its `error` frame.
  *
@@ -33,6 +37,7 @@ import { errorBody } from "../http/reply.ts";
 import { CLOSE, closeCodeOf } from "./close.ts";
 import type { FrameCodec, FrameData } from "./codec.ts";
 import { Delivery } from "./delivery.ts";
+import { MessageRate } from "./message_rate.ts";
 
 /** Frames that may wait to be processed. */
 const MAX_QUEUED_FRAMES = 256;
@@ -58,14 +63,26 @@ export interface SessionOptions {
   readonly requestId: string;
   /** Waits until a page may be sent; gives what is called when that is done. */
   readonly turn: () => (() => void) | Promise<() => void>;
+  /** Messages that the client may send in a second, for long. */
+  readonly maxMessagesPerSecond: number;
+  /** Refuses new work while memory is short, by what it throws. */
+  readonly checkPressure?: (() => void) | undefined;
+  /** Refuses a device that is kept out, by what it throws. */
+  readonly checkClient?: ((clientId: string) => void | Promise<void>) | undefined;
   /** Sends a frame. */
   readonly send: (data: FrameData) => void;
-  /** Closes the connection. */
-  readonly close: (code: number, reason: string) => void;
+  /** Closes the connection; at once when nothing more can reach the client. */
+  readonly close: (code: number, reason: string, atOnce?: boolean) => void;
   /** The clock that tokens end by, in milliseconds since 1970. */
   readonly now: () => number;
   /** Calls back once after a time in milliseconds; gives what cancels it. */
   readonly setTimer: (ms: number, callback: () => void) => () => void;
+}
+
+/** A frame that waits, and when it arrived. */
+interface Arrived {
+  readonly data: FrameData;
+  readonly atMs: number;
 }
 
 type State = "greeting" | "live" | "draining" | "closed";
@@ -74,7 +91,8 @@ type State = "greeting" | "live" | "draining" | "closed";
 export class Session {
   readonly #options: SessionOptions;
   readonly #delivery: Delivery;
-  readonly #queue: FrameData[] = [];
+  readonly #rate: MessageRate;
+  readonly #queue: Arrived[] = [];
   #state: State = "greeting";
   #queued = 0;
   #caller: Caller;
@@ -94,6 +112,7 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#token = options.token;
+    this.#rate = new MessageRate(options.maxMessagesPerSecond, options.now());
     this.#caller = callerOf(options.token, options.gateway.id);
     this.#cancelTimer = options.setTimer(HELLO_TIMEOUT_MS, () => {
       this.#fail(CLOSE.malformed, "VALIDATION_ERROR", "No hello came in time");
@@ -107,6 +126,16 @@ export class Session {
     });
   }
 
+  /** Whose it is at the moment, and what they are let in by. */
+  get token(): VerifiedToken {
+    return this.#token;
+  }
+
+  /** The client that said hello; empty before. */
+  get clientId(): string {
+    return this.#clientId;
+  }
+
   /** A frame has arrived. */
   receive(data: FrameData): void {
     if (this.#state !== "greeting" && this.#state !== "live") return;
@@ -115,7 +144,7 @@ export class Session {
       const what = `A frame holds at most ${maxBodyBytes} bytes`;
       return this.#fail(CLOSE.malformed, "PAYLOAD_TOO_LARGE", what);
     }
-    this.#queue.push(data);
+    this.#queue.push({ data, atMs: this.#options.now() });
     this.#queued += data.length;
     if (
       this.#queue.length > MAX_QUEUED_FRAMES ||
@@ -144,7 +173,16 @@ export class Session {
 
   /** Ends the connection because it does not read what it is sent. */
   overflow(): void {
-    this.#close(CLOSE.rate, "Too much was sent and not read");
+    this.#close(CLOSE.rate, "Too much waits in the connection", true);
+  }
+
+  /**
+   * Ends the connection because its right or its token has ended, after an `error` frame.
+   *
+   * @param error why
+   */
+  end(error: LakeSyncError): void {
+    this.#failWith(error);
   }
 
   /** The connection is gone; may be called repeatedly. */
@@ -158,18 +196,28 @@ export class Session {
 
   async #process(): Promise<void> {
     for (;;) {
-      const data = this.#queue.shift();
-      if (data === undefined) break;
-      this.#queued -= data.length;
+      const arrived = this.#queue.shift();
+      if (arrived === undefined) break;
+      this.#queued -= arrived.data.length;
       try {
         const { codec, gateway } = this.#options;
-        await this.#handle(codec.decode(data, gateway.schema));
+        const frame = codec.decode(arrived.data, gateway.schema);
+        if (this.#isWithinRate(frame, arrived.atMs)) await this.#handle(frame);
       } catch (error) {
         this.#failWith(error);
       }
     }
     this.#queued = 0;
     this.#processing = undefined;
+  }
+
+  #isWithinRate(frame: ClientFrame, atMs: number): boolean {
+    if (frame.type === "ack" && this.#delivery.awaits(frame.cursor)) return true;
+    if (this.#rate.take(atMs)) return true;
+    const { maxMessagesPerSecond } = this.#options;
+    const what = `A connection sends at most ${maxMessagesPerSecond} messages a second`;
+    this.#fail(CLOSE.rate, "RATE_LIMITED", what);
+    return false;
   }
 
   async #handle(frame: ClientFrame): Promise<void> {
@@ -198,7 +246,9 @@ export class Session {
 
   async #hello(hello: Hello): Promise<void> {
     checkClientId(hello.clientId);
-    const { gateway } = this.#options;
+    const { gateway, checkClient, maxMessagesPerSecond } = this.#options;
+    await checkClient?.(hello.clientId);
+    if (this.#state !== "greeting") return;
     this.#clientId = hello.clientId;
     this.#schemaVersion = hello.schemaVersion;
     this.#repair = hello.repair ?? [];
@@ -222,7 +272,7 @@ export class Session {
     this.#send({
       type: "welcome",
       serverTime: this.#serverTime(),
-      limits: { ...gateway.limits },
+      limits: { ...gateway.limits, maxMessagesPerSecond },
     });
     this.#delivery.seek(hello.cursor);
   }
@@ -256,6 +306,7 @@ export class Session {
   async #push(request: PushRequest): Promise<void> {
     this.#checkSameClient(request.clientId);
     try {
+      this.#options.checkPressure?.();
       const { result } = await this.#options.gateway.push(
         this.#caller,
         request,
@@ -332,9 +383,9 @@ export class Session {
     this.#options.send(this.#options.codec.encode(frame));
   }
 
-  #close(code: number, reason: string): void {
+  #close(code: number, reason: string, atOnce = false): void {
     if (this.#state === "closed") return;
     this.ended();
-    this.#options.close(code, reason);
+    this.#options.close(code, reason, atOnce);
   }
 }

@@ -18,7 +18,7 @@ Deno.test("hello is answered by welcome and the first page", async () => {
   const welcome = bench.frames[0]?.["welcome"];
   assert.deepEqual(welcome, {
     serverTime: new Date(NOW).toISOString(),
-    limits: { ...DEFAULT_LIMITS, maxBodyBytes: 1000 },
+    limits: { ...DEFAULT_LIMITS, maxBodyBytes: 1000, maxMessagesPerSecond: 50 },
   });
   const [pull] = bench.pulls;
   assert.equal(pull?.cursor, "c");

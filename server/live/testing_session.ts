@@ -120,6 +120,7 @@ export class Bench {
           : Promise.resolve(verified);
       },
       turn: () => () => {},
+      maxMessagesPerSecond: 50,
       send: (data) => void this.frames.push(JSON.parse(String(data))),
       close: (code) => void this.closes.push(code),
       now: () => this.now,

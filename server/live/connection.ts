@@ -1,0 +1,202 @@
+/**
+ * One WebSocket from the handshake until nothing is left of it. Its place is free as soon as it is
+ * told to end; what the runtime still holds for it counts until it is gone, and when its peer takes
+ * no close, the socket under it is ended.
+ *
+ * | state   | place | bytes | leaves                                                     |
+ * | ------- | ----- | ----- | ---------------------------------------------------------- |
+ * | open    | held  | count | by {@linkcode Connection.end} or when the peer is gone      |
+ * | closing | free  | count | by the peer's close, {@linkcode CLOSE_TIMEOUT_MS}, or reset |
+ * | gone    | free  | none  | never                                                      |
+ *
+ * @module
+ */
+
+import type { FrameData } from "./codec.ts";
+import { Intake } from "./intake.ts";
+import type { Sender } from "./send_budget.ts";
+
+/** How long a peer may take to answer a close before its socket is ended, in milliseconds. */
+export const CLOSE_TIMEOUT_MS = 2_000;
+
+/**
+ * How long a close waits for the peer to pause, in milliseconds. A message that arrives while the
+ * runtime writes a close makes it drop the connection, and the close with it.
+ */
+const PAUSE_TIMEOUT_MS = 500;
+
+/** How often that is looked at, in milliseconds. */
+const PAUSE_LOOK_MS = 5;
+
+/** What a connection stands on. */
+export interface ConnectionOptions {
+  /** Its socket. */
+  readonly socket: WebSocket;
+  /** Whose it is. */
+  readonly user: string;
+  /** Bytes that may wait in the socket before another frame is sent. */
+  readonly maxBufferedBytes: number;
+  /** Ends the socket under it at once, where that is possible. */
+  readonly reset: () => void;
+  /** Told when its place is free. */
+  readonly freed: () => void;
+  /** Told when nothing is left of it. */
+  readonly gone: () => void;
+  /** Told when more than a reader may leave waits in it. */
+  readonly overflow: () => void;
+  /** A frame has arrived. */
+  readonly receive: (data: FrameData) => void;
+  /** The clock, in milliseconds. */
+  readonly now: () => number;
+}
+
+/** One WebSocket. */
+export class Connection implements Sender {
+  /** Whose it is. */
+  readonly user: string;
+  /** What arrives. */
+  readonly intake: Intake = new Intake();
+  /** Resolves when nothing is left of it, with whether the peer answered the close. */
+  readonly closed: Promise<boolean>;
+  readonly #options: ConnectionOptions;
+  readonly #resolve: (clean: boolean) => void;
+  #state: "open" | "closing" | "gone" = "open";
+  #wasReset = false;
+  #arrived = 0;
+  #isCloseSent = false;
+  #atEnd = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #waiting = 0;
+  #movedMs: number;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.user = options.user;
+    this.#movedMs = options.now();
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.closed = promise;
+    this.#resolve = resolve;
+    const { socket, receive } = options;
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => {
+      const frame = data instanceof ArrayBuffer ? new Uint8Array(data) : String(data);
+      this.intake.message(frame.length);
+      this.#arrived++;
+      receive(frame);
+    };
+    socket.onerror = () => this.#free();
+    socket.onclose = () => this.#gone();
+  }
+
+  /** Whether it is neither gone nor told to end. */
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  /** Resolves when frames can be sent, or never will. */
+  async opened(): Promise<void> {
+    const { socket } = this.#options;
+    if (socket.readyState !== WebSocket.CONNECTING) return;
+    await Promise.race([
+      new Promise((resolve) => socket.onopen = resolve),
+      this.closed,
+    ]);
+  }
+
+  buffered(): number {
+    if (this.#state === "gone") return 0;
+    // Of a socket that is closing the runtime says 0, whatever it holds.
+    return this.#isCloseSent ? this.#atEnd : this.#options.socket.bufferedAmount;
+  }
+
+  overflow(): void {
+    this.#options.overflow();
+  }
+
+  /**
+   * Sends a frame, unless too much waits already.
+   *
+   * @returns whether it was sent
+   */
+  send(data: FrameData): boolean {
+    const { socket, maxBufferedBytes } = this.#options;
+    if (this.#state !== "open" || socket.readyState !== WebSocket.OPEN) return false;
+    if (socket.bufferedAmount > maxBufferedBytes) {
+      this.overflow();
+      return false;
+    }
+    socket.send(typeof data === "string" ? data : new Uint8Array(data));
+    return true;
+  }
+
+  /**
+   * Ends it and frees its place.
+   *
+   * @param code the close code
+   * @param reason why
+   * @param atOnce whether the peer is not waited for
+   */
+  end(code: number, reason: string, atOnce = false): void {
+    if (this.#state !== "open") return;
+    this.#free();
+    if (!atOnce) return this.#closeAtPause(code, reason, this.#options.now() + PAUSE_TIMEOUT_MS);
+    this.#close(code, reason);
+    this.reset();
+  }
+
+  /** Ends the socket under it; what the peer has not taken is forgotten. */
+  reset(): void {
+    if (this.#state === "gone") return;
+    this.#wasReset = true;
+    this.#options.reset();
+  }
+
+  /**
+   * Looks whether the peer takes anything of what waits for it.
+   *
+   * @returns for how long it has not, in milliseconds
+   */
+  stalledMs(): number {
+    const nowMs = this.#options.now();
+    const waiting = this.buffered();
+    if (waiting === 0 || waiting < this.#waiting) this.#movedMs = nowMs;
+    // What is sent beside it does not make it a reader.
+    if (this.#waiting === 0) this.#movedMs = nowMs;
+    this.#waiting = waiting;
+    return nowMs - this.#movedMs;
+  }
+
+  /** Closes when everything was sent and nothing arrives, or when the time for that is over. */
+  #closeAtPause(code: number, reason: string, untilMs: number): void {
+    const { socket, now } = this.#options;
+    const arrived = this.#arrived;
+    this.#timer = setTimeout(() => {
+      const isPause = socket.bufferedAmount === 0 && arrived === this.#arrived;
+      if (!isPause && now() < untilMs) return this.#closeAtPause(code, reason, untilMs);
+      this.#close(code, reason);
+      this.#timer = setTimeout(() => this.reset(), CLOSE_TIMEOUT_MS);
+    }, PAUSE_LOOK_MS);
+  }
+
+  #close(code: number, reason: string): void {
+    const { socket } = this.#options;
+    this.#atEnd = socket.bufferedAmount;
+    this.#isCloseSent = true;
+    socket.close(code, reason);
+  }
+
+  #free(): void {
+    if (this.#state !== "open") return;
+    this.#state = "closing";
+    this.#options.freed();
+  }
+
+  #gone(): void {
+    if (this.#state === "gone") return;
+    this.#free();
+    this.#state = "gone";
+    clearTimeout(this.#timer);
+    this.#options.gone();
+    this.#resolve(!this.#wasReset);
+  }
+}

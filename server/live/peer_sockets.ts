@@ -1,0 +1,176 @@
+/**
+ * The sockets under WebSockets, by the addresses of their peers. The runtime cannot end a connection
+ * whose peer reads nothing, and does not tell what it holds of messages that are not whole yet; the
+ * operating system can and does (docs/adr/0019-live-connections.md). Only with `--allow-ffi`.
+ *
+ * Source: POSIX `shutdown`, `getpeername`, `setsockopt`; Linux `struct tcp_info` (tcp(7)).
+ *
+ * @module
+ */
+
+/** A peer's address. */
+export interface PeerAddress {
+  /** An IP address. */
+  readonly hostname: string;
+  /** Its port. */
+  readonly port: number;
+}
+
+/** Ends connections, and tells what has arrived on them. */
+export interface PeerSockets {
+  /**
+   * Ends the connection of a peer at once: nothing more is sent to it, nor kept for it.
+   *
+   * @returns whether there was one
+   */
+  reset(peer: PeerAddress): boolean;
+  /**
+   * How many bytes have arrived from peers since they connected.
+   *
+   * @returns bytes by {@linkcode peerKey}; empty where the system does not tell
+   */
+  received(): Map<string, number>;
+  /** Lets go of the library. */
+  close(): void;
+}
+
+const SYMBOLS = {
+  getdtablesize: { parameters: [], result: "i32" },
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
+} as const;
+
+/** The C libraries, as systems and the image name them. */
+const LIBRARIES: Readonly<Partial<Record<typeof Deno.build.os, readonly string[]>>> = {
+  linux: [
+    "libc.so.6",
+    "/lib/x86_64-linux-gnu/libc.so.6",
+    "/lib/aarch64-linux-gnu/libc.so.6",
+    "/lib64/libc.so.6",
+    "/usr/local/lib/libc.so.6",
+  ],
+  darwin: ["/usr/lib/libSystem.B.dylib"],
+};
+
+const LINUX = Deno.build.os === "linux";
+const AF_INET = 2;
+const AF_INET6 = LINUX ? 10 : 30;
+const SOL_SOCKET = LINUX ? 1 : 0xffff;
+/** Counts in seconds, as `SO_LINGER` does on Linux. */
+const SO_LINGER = LINUX ? 13 : 0x1080;
+const SHUT_RDWR = 2;
+const IPPROTO_TCP = 6;
+const TCP_INFO = 11;
+/** Where `tcpi_bytes_received` is in `struct tcp_info`. */
+const BYTES_RECEIVED_AT = 128;
+
+const MAX_SOCKADDR_BYTES = 128;
+const MAX_DESCRIPTORS = 65_536;
+/** After so many descriptors in a row that are no connection none are expected; low ones go first. */
+const MAX_GAP = 4_096;
+
+const MAPPED = /^\[::ffff:([\da-f]{1,4}):([\da-f]{1,4})\]$/;
+
+/** The name of a peer, however its address is written; IPv4 is the same inside of IPv6. */
+export function peerKey({ hostname, port }: PeerAddress): string {
+  if (!hostname.includes(":")) return `${hostname}:${port}`;
+  const [address] = hostname.split("%");
+  const canonical = new URL(`http://[${address}]`).hostname;
+  const [high, low] = MAPPED.exec(canonical)?.slice(1).map((group) => parseInt(group, 16)) ?? [];
+  if (high === undefined || low === undefined) return `${canonical}:${port}`;
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}:${port}`;
+}
+
+/** Reads a `struct sockaddr_in` or `sockaddr_in6`. */
+function keyOf(bytes: Uint8Array<ArrayBuffer>): string | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const family = LINUX ? view.getUint16(0, true) : view.getUint8(1);
+  const port = view.getUint16(2);
+  if (family === AF_INET) return `${bytes.subarray(4, 8).join(".")}:${port}`;
+  if (family !== AF_INET6) return undefined;
+  const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(8 + 2 * i).toString(16));
+  return peerKey({ hostname: groups.join(":"), port });
+}
+
+class LibcSockets implements PeerSockets {
+  readonly #library: Deno.DynamicLibrary<typeof SYMBOLS>;
+  readonly #address = new Uint8Array(MAX_SOCKADDR_BYTES);
+  readonly #length = new Uint32Array(1);
+  readonly #lengthBytes = new Uint8Array(this.#length.buffer);
+  readonly #info = new Uint8Array(256);
+
+  constructor(library: Deno.DynamicLibrary<typeof SYMBOLS>) {
+    this.#library = library;
+  }
+
+  reset(peer: PeerAddress): boolean {
+    const key = peerKey(peer);
+    const found: number[] = [];
+    this.#each((name, descriptor) => {
+      if (name === key) found.push(descriptor);
+    });
+    const [descriptor] = found;
+    // Two connections of one address and port are to two ports of ours: better none than the wrong.
+    if (descriptor === undefined || found.length > 1) return false;
+    const { setsockopt, shutdown } = this.#library.symbols;
+    // The close that follows sends a reset and forgets what was not taken.
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 8);
+    return shutdown(descriptor, SHUT_RDWR) === 0;
+  }
+
+  received(): Map<string, number> {
+    const bytes = new Map<string, number>();
+    if (!LINUX) return bytes;
+    const { getsockopt } = this.#library.symbols;
+    const view = new DataView(this.#info.buffer);
+    this.#each((name, descriptor) => {
+      this.#length[0] = this.#info.length;
+      const failed =
+        getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, this.#info, this.#lengthBytes) !== 0;
+      if (failed || (this.#length[0] ?? 0) < BYTES_RECEIVED_AT + 8) return;
+      bytes.set(name, Number(view.getBigUint64(BYTES_RECEIVED_AT, true)));
+    });
+    return bytes;
+  }
+
+  close(): void {
+    this.#library.close();
+  }
+
+  /** Calls with each connection that the process has. */
+  #each(found: (name: string, descriptor: number) => void): void {
+    const { getdtablesize, getpeername } = this.#library.symbols;
+    const most = Math.min(getdtablesize(), MAX_DESCRIPTORS);
+    let last = 0;
+    for (let descriptor = 0; descriptor < most && descriptor - last < MAX_GAP; descriptor++) {
+      this.#length[0] = MAX_SOCKADDR_BYTES;
+      if (getpeername(descriptor, this.#address, this.#lengthBytes) !== 0) continue;
+      last = descriptor;
+      const name = keyOf(this.#address);
+      if (name !== undefined) found(name, descriptor);
+    }
+  }
+}
+
+function allowed(path: string): boolean {
+  return Deno.permissions.querySync({ name: "ffi", path }).state === "granted";
+}
+
+/**
+ * Opens the sockets of this process.
+ *
+ * @returns nothing where that is not allowed or not possible; nobody is asked
+ */
+export function openPeerSockets(): PeerSockets | undefined {
+  for (const path of LIBRARIES[Deno.build.os] ?? []) {
+    if (!allowed(path)) continue;
+    try {
+      return new LibcSockets(Deno.dlopen(path, SYMBOLS));
+    } catch {
+      // It is another one's name.
+    }
+  }
+  return undefined;
+}

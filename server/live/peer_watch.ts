@@ -1,0 +1,111 @@
+/**
+ * Looks at all connections a few times a second, while there are any, and ends those whose peers
+ * have taken nothing for too long or keep too much of unfinished messages in the server.
+ *
+ * @module
+ */
+
+import { getLogger } from "@logtape/logtape";
+import type { Connection } from "./connection.ts";
+import { openPeerSockets, type PeerAddress, peerKey, type PeerSockets } from "./peer_sockets.ts";
+
+export type { PeerAddress };
+
+const logger = getLogger(["lakesync", "live"]);
+
+/** How often connections are looked at, in milliseconds. */
+const LOOK_MS = 250;
+
+/** Bytes of one unfinished message and what came with it: the largest frame and half of it. */
+const MAX_HELD_BYTES = 24 * 1024 * 1024;
+
+/** Bytes of all unfinished messages. */
+const MAX_ALL_HELD_BYTES = 128 * 1024 * 1024;
+
+/** Fewer bytes are no reason to end a connection, however many there are in all. */
+const SMALL_BYTES = 1024 * 1024;
+
+/** How peers are watched. */
+export interface PeerWatchOptions {
+  /** How long a peer may take nothing of what waits for it, in milliseconds. */
+  readonly idleTimeoutMs: number;
+  /** Whether nobody is watched. */
+  readonly isOff?: boolean;
+  /** Opens the sockets under connections, in place of the system's way. */
+  readonly open?: () => PeerSockets | undefined;
+}
+
+/** Whether it was said in this process that sockets cannot be ended. */
+let isSaid = false;
+
+/** Watches the peers of connections. */
+export class PeerWatch {
+  readonly #options: PeerWatchOptions;
+  readonly #watched = new Map<Connection, string | undefined>();
+  #sockets: PeerSockets | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param options how they are watched */
+  constructor(options: PeerWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Watches a connection. */
+  add(connection: Connection, peer: PeerAddress | undefined): void {
+    if (this.#options.isOff === true) return;
+    if (this.#watched.size === 0) this.#begin();
+    this.#watched.set(connection, peer === undefined ? undefined : peerKey(peer));
+  }
+
+  /** Watches a connection no more: it is gone. */
+  remove(connection: Connection): void {
+    if (!this.#watched.delete(connection) || this.#watched.size > 0) return;
+    clearTimeout(this.#timer);
+    this.#sockets?.close();
+    this.#sockets = undefined;
+  }
+
+  /** Ends the socket of a peer, where that is possible. */
+  reset(peer: PeerAddress | undefined): void {
+    if (peer !== undefined) this.#sockets?.reset(peer);
+  }
+
+  #begin(): void {
+    this.#sockets = (this.#options.open ?? openPeerSockets)();
+    if (this.#sockets === undefined && !isSaid) {
+      isSaid = true;
+      logger.info(
+        "Connections whose peers read nothing keep a socket until the system gives them up; " +
+          "with --allow-ffi they are ended at once",
+      );
+    }
+    this.#lookLater();
+  }
+
+  #lookLater(): void {
+    this.#timer = setTimeout(() => {
+      this.#look();
+      if (this.#watched.size > 0) this.#lookLater();
+    }, LOOK_MS);
+  }
+
+  #look(): void {
+    const received = this.#sockets?.received() ?? new Map<string, number>();
+    const held: (readonly [connection: Connection, bytes: number])[] = [];
+    let all = 0;
+    for (const [connection, key] of [...this.#watched]) {
+      if (!connection.isOpen) continue;
+      if (connection.stalledMs() > this.#options.idleTimeoutMs) connection.overflow();
+      const bytes = connection.intake.look(key === undefined ? undefined : received.get(key));
+      if (bytes > MAX_HELD_BYTES) connection.overflow();
+      else if (bytes > SMALL_BYTES) held.push([connection, bytes]);
+      all += bytes;
+    }
+    held.sort(([, a], [, b]) => b - a);
+    for (const [connection, bytes] of held) {
+      if (all <= MAX_ALL_HELD_BYTES) break;
+      all -= bytes;
+      connection.overflow();
+    }
+  }
+}
