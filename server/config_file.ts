@@ -6,6 +6,7 @@
  */
 
 import { isGatewayId, type RulesSpec, type SchemaSpec } from "@lakesync/core";
+import { type AccessConfig, readAccessConfig } from "./access/model.ts";
 import type { KeySpec } from "./auth/key.ts";
 import { parseDestinations } from "./destinations/parse.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
@@ -20,6 +21,8 @@ export interface GatewayConfig {
   readonly schema?: SchemaSpec;
   /** Its rules; what is stored stays unless given. */
   readonly rules?: RulesSpec;
+  /** Who and what is kept out of it; nobody unless given. */
+  readonly access?: AccessConfig;
   /** Where its changes are flushed to, by name; those of the server unless given. */
   readonly destinations?: DestinationSpecs;
 }
@@ -135,7 +138,7 @@ const SETTINGS = new Map(
   ]),
 );
 
-const GATEWAY_KEYS: readonly string[] = ["schema", "rules", "destinations"];
+const GATEWAY_KEYS: readonly string[] = ["schema", "rules", "access", "destinations"];
 
 function readGateways(input: unknown): GatewayConfigs {
   if (!isRecord(input)) throw new UsageError("gateways must be an object");
@@ -150,7 +153,8 @@ function readGateways(input: unknown): GatewayConfigs {
         );
       }
     }
-    const { destinations } = gateway;
+    const { destinations, access } = gateway;
+    if (access !== undefined) readAccessConfig(access, `${place}.access`);
     if (destinations !== undefined) parseDestinations(destinations, `${place}.destinations`);
   }
   return input as GatewayConfigs;

@@ -8,6 +8,7 @@
 import { Hono } from "@hono/hono";
 import { LakeSyncError } from "@lakesync/core";
 import { checkGatewayId } from "../bounds.ts";
+import { changeAccessHandler, getAccessHandler } from "./access.ts";
 import { gatewaysHandler, getSchemaHandler, putSchemaHandler, statsHandler } from "./admin.ts";
 import { auditHandler } from "./audit.ts";
 import { audited } from "./audited.ts";
@@ -51,7 +52,7 @@ const SUNSET = "Mon, 01 Nov 2027 00:00:00 GMT";
 
 /** Routes whose middle or end must be a gateway id; what else stands there is no gateway id. */
 const GATEWAY_ROUTE =
-  /^\/v1\/(?:sync\/(.*)\/(?:push|pull|checkpoint)|admin\/(?:schema|stats|flush|sync-rules|tail)\/(.*?)(?:\/explain)?)$/;
+  /^\/v1\/(?:sync\/(.*)\/(?:push|pull|checkpoint)|admin\/(?:schema|stats|flush|sync-rules|tail|access)\/(.*?)(?:\/explain)?)$/;
 
 function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handler>> {
   const pull = pullHandler(context);
@@ -68,6 +69,8 @@ function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handle
     putRules: putRulesHandler(context),
     explain: explainHandler(context),
     getStats: statsHandler(context),
+    getAccess: getAccessHandler(context),
+    changeAccess: changeAccessHandler(context),
     flush: flushHandler(context),
     getDestinations: destinationsHandler(context),
     getTail: tailHandler(context),

@@ -33,6 +33,8 @@ export const AUDIT_ACTION_OF: Readonly<Record<OperationId, AuditAction | null>> 
   getTail: "admin.read",
   listGateways: "admin.read",
   getAudit: "admin.read",
+  getAccess: "admin.read",
+  changeAccess: "access.change",
   icebergConfig: "admin.read",
   icebergTokens: null,
   icebergNamespaces: "admin.read",

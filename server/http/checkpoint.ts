@@ -70,6 +70,7 @@ export function checkpointHandler(context: ServerContext): Handler {
     const gateway = await findGateway(context, gatewayId);
     const asked = readRequest(request);
     c.env.scope.clientId = asked.clientId;
+    await context.access?.checkClient(gatewayId, asked.clientId);
     const { etag, resumed, frames } = await gateway.checkpoint(caller, asked);
     const headers = {
       "ETag": etag,

@@ -5,6 +5,7 @@
  */
 
 import type { Context as HonoContext, Hono } from "@hono/hono";
+import type { AccessLists } from "../access/lists.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Authenticator } from "../auth/verify.ts";
 import type { Destinations } from "../destinations/destinations.ts";
@@ -59,6 +60,8 @@ export interface ServerContext {
   readonly rates?: RateGate;
   /** Keeps out who is on a list; nobody unless given. */
   readonly access?: AccessGate;
+  /** Its lists, for admins; none unless given. */
+  readonly lists?: AccessLists;
   /** Is told of every request; nobody unless given. */
   readonly observer?: RequestObserver;
   /** The live connections. */

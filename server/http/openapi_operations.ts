@@ -306,6 +306,29 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
     answers: { 200: answer("The counts.", json("Stats")) },
     errors: ANY,
   },
+  getAccess: {
+    summary: "Read who and what is kept out",
+    tag: "admin",
+    access: "admin",
+    answers: { 200: answer("The lists.", json("Access")) },
+    errors: ANY,
+  },
+  changeAccess: {
+    summary: "Keep users, devices or tables out, or let them in again",
+    description: "When it is answered, it holds in the process that was asked, and live " +
+      "connections of those who are denied are closed with 4403; others that share the store " +
+      "follow within a second.",
+    tag: "admin",
+    access: "admin",
+    body: {
+      "application/json": {
+        schema: ref("AccessChange"),
+        example: { deny: { clients: ["phone-1"] } },
+      },
+    },
+    answers: { 200: answer("The lists as they are now.", json("Access")) },
+    errors: [...ANY, ...BODY],
+  },
   flush: {
     summary: "Write to all destinations now",
     tag: "admin",

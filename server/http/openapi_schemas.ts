@@ -360,6 +360,17 @@ const administration: Readonly<Record<string, JsonSchema>> = {
     version: whole(1),
     tables: { ...mapOf(ref("Table")), propertyNames: name },
   }),
+  AccessNames: closed([], {
+    users: listOf(text),
+    clients: listOf(text),
+    tables: listOf(text),
+  }),
+  Access: closed(["gatewayId", "deny", "allow"], {
+    gatewayId: text,
+    deny: ref("AccessNames"),
+    allow: ref("AccessNames"),
+  }),
+  AccessChange: closed([], { deny: ref("AccessNames"), undeny: ref("AccessNames") }),
   Filter: {
     oneOf: [
       closed(["op"], {

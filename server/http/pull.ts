@@ -62,6 +62,7 @@ export function pullHandler(context: ServerContext): Handler {
       }),
     );
     c.env.scope.clientId = pull.clientId;
+    await context.access?.checkClient(gatewayId, pull.clientId);
     const signal = (pull.wait ?? 0) > 0
       ? AbortSignal.any([c.env.scope.signal, context.stopping])
       : undefined;

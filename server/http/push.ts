@@ -67,6 +67,7 @@ export function pushHandler(context: ServerContext): Handler {
       : decodePush(body);
     checkClientId(push.clientId);
     c.env.scope.clientId = push.clientId;
+    await context.access?.checkClient(gatewayId, push.clientId);
 
     const answer = answerFormat(request.headers);
     let kept: string | undefined;

@@ -23,6 +23,8 @@ export type OperationId =
   | "getTail"
   | "listGateways"
   | "getAudit"
+  | "getAccess"
+  | "changeAccess"
   | "icebergConfig"
   | "icebergTokens"
   | "icebergNamespaces"
@@ -61,6 +63,7 @@ export const ROUTES: Readonly<Record<string, PathRoutes>> = {
   "/v1/admin/tail/{gatewayId}": { GET: "getTail" },
   "/v1/admin/gateways": { GET: "listGateways" },
   "/v1/admin/audit": { GET: "getAudit" },
+  "/v1/admin/access/{gatewayId}": { GET: "getAccess", POST: "changeAccess" },
   "/v1/iceberg/v1/config": { GET: "icebergConfig" },
   "/v1/iceberg/v1/oauth/tokens": { POST: "icebergTokens" },
   "/v1/iceberg/v1/{warehouse}/namespaces": { GET: "icebergNamespaces" },

@@ -1,0 +1,72 @@
+/**
+ * `/v1/admin/access/:gatewayId`, for tokens of role admin: who and what is kept out of a gateway.
+ * JSON only.
+ *
+ * @module
+ */
+
+import { LakeSyncError, parseJsonBody } from "@lakesync/core";
+import { ACCESS_KINDS, type AccessChange, countOf, readChange } from "../access/model.ts";
+import type { AccessLists } from "../access/lists.ts";
+import { admitAdmin, boundsOf } from "./admin.ts";
+import { readBody, utf8 } from "./body.ts";
+import type { Handler, RequestContext, ServerContext } from "./context.ts";
+import { findGateway } from "./guard.ts";
+import { bodyFormat } from "./media.ts";
+import { replyJson } from "./reply.ts";
+
+/** How many names a note in the audit log has of each kind. */
+const NOTED_NAMES = 20;
+
+function listsOf({ lists }: ServerContext): AccessLists {
+  if (lists !== undefined) return lists;
+  throw new LakeSyncError("NOT_FOUND", "This server keeps no lists of who is kept out");
+}
+
+function replyState(c: RequestContext, lists: AccessLists, gatewayId: string): Response {
+  return replyJson(c.req.raw, { gatewayId, ...lists.state(gatewayId) });
+}
+
+/** `GET /v1/admin/access/:gatewayId`. */
+export function getAccessHandler(context: ServerContext): Handler {
+  return async (c) => {
+    const { id } = await findGateway(context, await admitAdmin(context, c));
+    return replyState(c, listsOf(context), id);
+  };
+}
+
+async function readRequest(c: RequestContext): Promise<AccessChange> {
+  if (bodyFormat(c.req.raw.headers) !== "json") {
+    throw new LakeSyncError("UNSUPPORTED_MEDIA_TYPE", "A change is sent as application/json");
+  }
+  return readChange(parseJsonBody(utf8(await readBody(c.req.raw, boundsOf(c)))));
+}
+
+/** What the audit log is told. */
+function noteOf({ deny, undeny }: AccessChange): Record<string, string[] | number> {
+  const note: Record<string, string[] | number> = {
+    denied: countOf(deny),
+    undenied: countOf(undeny),
+  };
+  for (const [what, names] of [["deny", deny], ["undeny", undeny]] as const) {
+    for (const kind of ACCESS_KINDS) {
+      if (names[kind].length > 0) note[`${what}.${kind}`] = names[kind].slice(0, NOTED_NAMES);
+    }
+  }
+  return note;
+}
+
+/**
+ * `POST /v1/admin/access/:gatewayId`: denies, or takes denials back. When it answers it holds in
+ * this process, and live connections of those who are denied are closed.
+ */
+export function changeAccessHandler(context: ServerContext): Handler {
+  return async (c) => {
+    const { id } = await findGateway(context, await admitAdmin(context, c));
+    const lists = listsOf(context);
+    const change = await readRequest(c);
+    c.env.scope.auditDetails = noteOf(change);
+    await lists.change(id, change);
+    return replyState(c, lists, id);
+  };
+}
