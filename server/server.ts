@@ -13,6 +13,7 @@ import { Destinations } from "./destinations/destinations.ts";
 import { loadAdapters } from "./destinations/open.ts";
 import { Lakes } from "./destinations/lakes.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
+import type { WatchFlush } from "./destinations/outflow.ts";
 import { DENO_ENVIRONMENT } from "./environment.ts";
 import { DEFAULT_RETENTION, type Retention } from "./gateway/environment.ts";
 import { checkpointSettings } from "./gateway/checkpoint_settings.ts";
@@ -23,7 +24,7 @@ import { DEFAULT_GATEWAY } from "./http/health.ts";
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
 import { LiveHub } from "./live/hub.ts";
-import { createMetrics } from "./observe/metrics.ts";
+import { ServerObserver } from "./observe/observer.ts";
 import { prepareGateways } from "./prepare.ts";
 import { RequestRates } from "./rates/gate.ts";
 import { clientAddress, NO_PROXIES, type TrustedProxies } from "./rates/trusted_proxy.ts";
@@ -89,13 +90,14 @@ export interface RunningServer {
 async function openDestinations(
   { gateways = {}, destinations = {} }: ServerOptions,
   lakes: Lakes,
+  watch: WatchFlush,
 ): Promise<Destinations> {
   const specsOf = (id: string) => gateways[id]?.destinations ?? destinations;
   const all = [destinations, ...Object.values(gateways).map((config) => config.destinations ?? {})];
   const { now, setTimer, onError } = DENO_ENVIRONMENT;
   const env = { now, setTimer, random: Math.random, ...(onError && { onError }) };
   const open = await loadAdapters(all.flatMap((specs) => Object.values(specs)), { env, lakes });
-  return new Destinations({ specsOf, open, env });
+  return new Destinations({ specsOf, open, env, watch });
 }
 
 async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
@@ -143,13 +145,15 @@ export async function startServer(
     ...(minRows === undefined ? {} : { minRows }),
     rowsOf: (gatewayId) => lakes.rowsOf(gatewayId),
   });
-  const destinations = await openDestinations(options, lakes);
+  const observer = new ServerObserver();
+  const watch: WatchFlush = (gatewayId, name) => observer.flush(gatewayId, name);
+  const destinations = await openDestinations(options, lakes, watch);
   const retention = { ...DEFAULT_RETENTION, ...options.retention };
-  const gateways = openGateways(
+  const gateways = observer.gateways(openGateways(
     stores,
-    { ...DENO_ENVIRONMENT, openAccess, checkpoints, retention },
+    { ...DENO_ENVIRONMENT, openAccess, checkpoints, retention, observer: observer.commits },
     (gateway) => destinations.attach(gateway),
-  );
+  ));
   const audit = new ServerAudit(stores.records, options.auditKeepDays);
   const stopping = new AbortController();
   const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
@@ -160,7 +164,14 @@ export async function startServer(
       gateways,
       destinations,
       lakes,
-      metrics: createMetrics(destinations, lakes),
+      observer: observer.requests,
+      metrics: observer.metrics({
+        destinations,
+        lakes,
+        live: () => ({ open: live.counts.open, max: limits.maxConnections }),
+        isReady: () => phase === "ready",
+        maxMemoryBytes: () => limits.maxMemoryBytes,
+      }),
       authenticator: createAuthenticator(options.trust),
       limits,
       records,
@@ -169,7 +180,7 @@ export async function startServer(
       phase: () => phase,
       stopping: stopping.signal,
     };
-    const live = new LiveHub(context);
+    const live: LiveHub = new LiveHub(context);
     const app = createApp({ ...context, live });
     const server = new Listener({ hostname, port }, (request, origin) => {
       const ip = clientAddress(options.proxies ?? NO_PROXIES, origin.ip, request.headers);
@@ -194,6 +205,7 @@ export async function startServer(
       await destinations.close();
       await audit.end();
       await gateways.close();
+      observer.close();
     };
 
     let hasSchema: boolean;
@@ -222,6 +234,7 @@ export async function startServer(
       close: () => closing ??= close(),
     };
   } catch (error) {
+    observer.close();
     await destinations.close();
     await gateways.close();
     throw error;

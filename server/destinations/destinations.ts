@@ -7,7 +7,7 @@
 import type { RowProblem } from "@lakesync/adapters";
 import type { FlushEnvironment } from "@lakesync/adapters/flush";
 import type { Gateway } from "../gateway/gateway.ts";
-import { type DestinationStatus, Outflow } from "./outflow.ts";
+import { type DestinationStatus, Outflow, type WatchFlush } from "./outflow.ts";
 import type { DestinationSpecs, OpenAdapter } from "./spec.ts";
 
 /** What destinations are made of. */
@@ -18,6 +18,8 @@ export interface DestinationsOptions {
   readonly open: OpenAdapter;
   /** Time and chance. */
   readonly env: FlushEnvironment;
+  /** Watches each flush; nobody unless given. */
+  readonly watch?: WatchFlush;
 }
 
 /** The destinations of all gateways. */
@@ -37,10 +39,10 @@ export class Destinations {
 
   /** Begins to flush what a gateway commits, once it is open. */
   attach(gateway: Gateway): void {
-    const { specsOf, open, env } = this.#options;
+    const { specsOf, open, env, watch } = this.#options;
     if (!this.has(gateway.id) || this.#outflows.has(gateway.id)) return;
     const specs = specsOf(gateway.id);
-    this.#outflows.set(gateway.id, new Outflow({ gateway, specs, open, env }));
+    this.#outflows.set(gateway.id, new Outflow({ gateway, specs, open, env, watch }));
   }
 
   /** How the destinations of a gateway stand. */

@@ -43,7 +43,15 @@ export interface OutflowOptions {
   readonly open: OpenAdapter;
   /** Time and chance. */
   readonly env: FlushEnvironment;
+  /** Watches the flush to each; nobody unless given. */
+  readonly watch?: WatchFlush | undefined;
 }
+
+/** Gives what watches the flush of a gateway to one of its destinations. */
+export type WatchFlush = (
+  gatewayId: string,
+  destination: string,
+) => Pick<FlushEnvironment, "onError" | "observer">;
 
 /** So many rows are told that a destination did not take. */
 const MAX_PROBLEMS = 100;
@@ -57,7 +65,7 @@ export class Outflow {
    *
    * @param options gateway, destinations and world
    */
-  constructor({ gateway, specs, open, env }: OutflowOptions) {
+  constructor({ gateway, specs, open, env, watch }: OutflowOptions) {
     const source = gatewaySource(gateway);
     this.#outlets = Object.entries(specs).map(([name, spec]) => {
       const { flush = {}, ...adapter } = spec;
@@ -67,7 +75,12 @@ export class Outflow {
         name,
         destination,
         flush,
-        flusher: new Flusher({ source, destination, env, settings }),
+        flusher: new Flusher({
+          source,
+          destination,
+          env: { ...env, ...watch?.(gateway.id, name) },
+          settings,
+        }),
       };
     });
   }

@@ -6,11 +6,11 @@
  * @module
  */
 
-import { Gauge, Registry } from "prom-client";
-import type { LakeStatus, LakeTableStatus } from "@lakesync/adapters/lake/maintain";
-import type { Destinations } from "../destinations/destinations.ts";
-import type { Lakes } from "../destinations/lakes.ts";
-import type { DestinationStatus } from "../destinations/outflow.ts";
+import manifest from "../deno.json" with { type: "json" };
+import type { Counts } from "./counts.ts";
+import { DestinationGauges, type FlushTargets } from "./destination_gauges.ts";
+import { MetricSet } from "./metric_set.ts";
+import { setProcessGauges } from "./process_gauges.ts";
 
 /** The metrics of a server. */
 export interface Metrics {
@@ -20,132 +20,40 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-const LABELS = ["gateway", "destination"] as const;
-
-const DESTINATION_GAUGES: readonly (readonly [
-  name: string,
-  help: string,
-  valueOf: (status: DestinationStatus) => number,
-])[] = [
-  [
-    "lakesync_destination_lag_seconds",
-    "For how many seconds the oldest change that the destination lacks has waited",
-    ({ lagMs }) => lagMs / 1000,
-  ],
-  [
-    "lakesync_destination_lag_changes",
-    "Changes that the destination lacks; more when it is behind by more than a page of the log",
-    ({ lagChanges }) => lagChanges,
-  ],
-  [
-    "lakesync_destination_lag_commits",
-    "Commits by which the destination is behind",
-    ({ lagCommits }) => lagCommits,
-  ],
-  [
-    "lakesync_destination_failures",
-    "Failures of the destination in a row",
-    ({ failures }) => failures,
-  ],
-  [
-    "lakesync_destination_seq",
-    "The commit up to which everything has arrived",
-    ({ position }) => position?.seq ?? 0,
-  ],
-];
-
-const LAKE_GAUGES: readonly (readonly [
-  name: string,
-  help: string,
-  valueOf: (status: LakeStatus) => number,
-])[] = [
-  [
-    "lakesync_lake_merge_lag_seconds",
-    "For how many seconds the tables of rows have been behind those of changes",
-    ({ mergeLagMs }) => mergeLagMs / 1000,
-  ],
-  [
-    "lakesync_lake_merge_lag_commits",
-    "Commits by which the tables of rows were behind when that was looked at last",
-    ({ mergeLagCommits }) => mergeLagCommits,
-  ],
-  [
-    "lakesync_lake_failures",
-    "Failures in a row to merge the lake or to keep it in shape",
-    ({ failures }) => failures,
-  ],
-];
-
-const TABLE_GAUGES: readonly (readonly [
-  name: string,
-  help: string,
-  valueOf: (status: LakeTableStatus) => number,
-])[] = [
-  ["lakesync_lake_files", "Files that a table of the lake has", ({ files }) => files],
-  ["lakesync_lake_bytes", "Bytes that they have", ({ bytes }) => bytes],
-];
+/** What is looked at when somebody asks. */
+export interface MetricSources extends FlushTargets {
+  /** What was counted. */
+  readonly counts: Counts;
+  /** Live connections now, and at most. */
+  readonly live: () => { readonly open: number; readonly max: number };
+  /** Whether the server takes work. */
+  readonly isReady: () => boolean;
+  /** Resident memory above which work is turned away, in bytes; 0 without limit. */
+  readonly maxMemoryBytes: () => number;
+}
 
 /**
  * Makes the metrics of a server.
  *
- * @param destinations where changes are flushed to
- * @param lakes the lakes among them
+ * @param set where they are kept
+ * @param sources what they are made of
  */
-export function createMetrics(
-  destinations: Pick<Destinations, "all">,
-  lakes: Pick<Lakes, "all">,
-): Metrics {
-  const registry = new Registry();
-  addLakeGauges(registry, lakes);
-  for (const [name, help, valueOf] of DESTINATION_GAUGES) {
-    new Gauge({
-      name,
-      help,
-      labelNames: LABELS,
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const [gateway, statuses] of destinations.all()) {
-          for (const status of statuses) {
-            this.set({ gateway, destination: status.name }, valueOf(status));
-          }
-        }
-      },
-    });
-  }
-  return { contentType: registry.contentType, text: () => registry.metrics() };
-}
-
-function addLakeGauges(registry: Registry, lakes: Pick<Lakes, "all">): void {
-  for (const [name, help, valueOf] of LAKE_GAUGES) {
-    new Gauge({
-      name,
-      help,
-      labelNames: LABELS,
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const { gatewayId, name, status } of lakes.all()) {
-          this.set({ gateway: gatewayId, destination: name }, valueOf(status()));
-        }
-      },
-    });
-  }
-  for (const [name, help, valueOf] of TABLE_GAUGES) {
-    new Gauge({
-      name,
-      help,
-      labelNames: [...LABELS, "table"],
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const { gatewayId, name, status } of lakes.all()) {
-          for (const table of status().tables) {
-            const labels = { gateway: gatewayId, destination: name, table: table.table };
-            this.set(labels, valueOf(table));
-          }
-        }
-      },
-    });
-  }
+export function createMetrics(set: MetricSet, sources: MetricSources): Metrics {
+  const gauges = new DestinationGauges(sources);
+  const { version } = manifest;
+  set.setGauges("lakesync_build_info", [[{ version, runtime: `deno ${Deno.version.deno}` }, 1]]);
+  return {
+    contentType: set.contentType,
+    text() {
+      const { open, max } = sources.live();
+      sources.counts.collect(set);
+      gauges.collect(set);
+      set.setGauge("lakesync_ws_connections", open);
+      set.setGauge("lakesync_ws_connections_max", max);
+      set.setGauge("lakesync_ready", sources.isReady() ? 1 : 0);
+      set.setGauge("lakesync_memory_max_bytes", sources.maxMemoryBytes());
+      setProcessGauges(set);
+      return set.text();
+    },
+  };
 }
