@@ -15,7 +15,7 @@ import { admit, findGateway, refuseWhenDraining } from "../http/guard.ts";
 import type { RequestScope } from "../http/request_scope.ts";
 import { CODECS } from "./codec.ts";
 import { Connection } from "./connection.ts";
-import { type PeerAddress, PeerWatch } from "./peer_watch.ts";
+import { PeerWatch } from "./peer_watch.ts";
 import { Places } from "./places.ts";
 import { SendBudget } from "./send_budget.ts";
 import { Session } from "./session.ts";
@@ -121,9 +121,7 @@ export class LiveHub implements LiveConnections {
     const upgrade = this.#context.upgrade ??
       ((request, protocol) => upgradeSocket(request, protocol, limits.idleTimeoutMs));
     const { socket, response } = upgrade(request, protocol);
-    const peer: PeerAddress | undefined = scope.port === undefined
-      ? undefined
-      : { hostname: scope.ip, port: scope.port };
+    const { peer } = scope;
     const { sub } = token;
     const free = this.#places.take(gatewayId, sub);
     const connection: Connection = new Connection({

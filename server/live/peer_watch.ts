@@ -9,8 +9,6 @@ import { getLogger } from "@logtape/logtape";
 import type { Connection } from "./connection.ts";
 import { openPeerSockets, type PeerAddress, peerKey, type PeerSockets } from "./peer_sockets.ts";
 
-export type { PeerAddress };
-
 const logger = getLogger(["lakesync", "live"]);
 
 /** How often connections are looked at, in milliseconds. */
