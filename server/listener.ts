@@ -92,8 +92,8 @@ export class Listener {
     });
     this.#underWay.add(ended);
     const { remoteAddr, completed } = info;
-    const { hostname: ip, port } = remoteAddr;
-    return this.#handler(request, { ip, port, signal: request.signal, completed });
+    const { hostname: ip } = remoteAddr;
+    return this.#handler(request, { ip, peer: remoteAddr, signal: request.signal, completed });
   }
 
   #listen({ hostname, port }: ListenerAddress): Deno.NetAddr {

@@ -7,6 +7,7 @@
  */
 
 import type { ErrorCode, LakeSyncError } from "@lakesync/core";
+import type { PeerAddress } from "../live/peer_sockets.ts";
 import { Deadline } from "./deadline.ts";
 import { RequestScope } from "./request_scope.ts";
 
@@ -14,8 +15,8 @@ import { RequestScope } from "./request_scope.ts";
 export interface RequestOrigin {
   /** The address; empty where that is not known. */
   readonly ip: string;
-  /** The port there, where that is known. */
-  readonly port?: number;
+  /** The other end of its socket, which may be a proxy, where that is known. */
+  readonly peer?: PeerAddress;
   /** Aborts when its caller is gone; it may abort as well once the answer has left. */
   readonly signal?: AbortSignal;
   /** Settles when the answer has left, or never will. */
@@ -96,12 +97,12 @@ export class RequestLifecycle {
    * @param origin where it comes from
    * @returns the answer; it never rejects
    */
-  async handle(request: Request, { ip, port, signal, completed }: RequestOrigin): Promise<Response> {
+  async handle(request: Request, { ip, peer, signal, completed }: RequestOrigin): Promise<Response> {
     const { timeoutMs, observer } = this.#options;
     const startMs = performance.now();
     const deadline = new Deadline(timeoutMs);
     const id = requestIdOf(request.headers);
-    const scope = new RequestScope({ id, request, ip, port, deadline });
+    const scope = new RequestScope({ id, request, ip, peer, deadline });
     this.#active++;
     observer?.begin(scope);
     const gone = () => deadline.gone();

@@ -8,6 +8,7 @@
 import type { ErrorCode } from "@lakesync/core";
 import type { AuditDetails } from "../audit/details.ts";
 import type { Role, VerifiedToken } from "../auth/token.ts";
+import type { PeerAddress } from "../live/peer_sockets.ts";
 import type { Deadline } from "./deadline.ts";
 
 /** What a scope is made of. */
@@ -18,8 +19,8 @@ export interface RequestScopeOptions {
   readonly request: Request;
   /** The address it comes from; empty where that is not known. */
   readonly ip: string;
-  /** The port there, where that is known. */
-  readonly port?: number | undefined;
+  /** The other end of its socket, which may be a proxy, where that is known. */
+  readonly peer?: PeerAddress | undefined;
   /** How much time it has. */
   readonly deadline: Deadline;
 }
@@ -34,8 +35,8 @@ export class RequestScope {
   readonly path: string;
   /** The address it comes from; empty where that is not known. */
   readonly ip: string;
-  /** The port there, where that is known. */
-  readonly port: number | undefined;
+  /** The other end of its socket, which may be a proxy, where that is known. */
+  readonly peer: PeerAddress | undefined;
   /** How much time it has. */
   readonly deadline: Deadline;
   /** Headers of its answer, whatever that is. */
@@ -59,12 +60,12 @@ export class RequestScope {
   /** Its answer when that is a stream: under way, ended, or cut before its end. */
   stream: "open" | "ended" | "cut" | undefined;
 
-  constructor({ id, request, ip, port, deadline }: RequestScopeOptions) {
+  constructor({ id, request, ip, peer, deadline }: RequestScopeOptions) {
     this.id = id;
     this.request = request;
     this.path = pathOf(request.url);
     this.ip = ip;
-    this.port = port;
+    this.peer = peer;
     this.deadline = deadline;
   }
 
