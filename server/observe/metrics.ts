@@ -9,7 +9,7 @@
 import manifest from "../deno.json" with { type: "json" };
 import type { Counts } from "./counts.ts";
 import { DestinationGauges, type FlushTargets } from "./destination_gauges.ts";
-import { MetricSet } from "./metric_set.ts";
+import type { MetricSet } from "./metric_set.ts";
 import { setProcessGauges } from "./process_gauges.ts";
 
 /** The metrics of a server. */
