@@ -61,5 +61,11 @@ export async function runBackupVerify(
  */
 export async function runRestore(config: RestoreConfig): Promise<readonly string[]> {
   const restored = await restoreBackup(config);
-  return restored.map(({ gatewayId, epoch, seq }) => `${gatewayId}: commit ${seq}, epoch ${epoch}`);
+  return restored.map(({ gatewayId, epoch, seq, replayed }) => {
+    const last = replayed?.lastMs === undefined
+      ? ""
+      : `, last committed ${timeOf(replayed.lastMs)}`;
+    const more = replayed === undefined ? "" : `; ${replayed.transactions} transactions replayed`;
+    return `${gatewayId}: commit ${seq}${last}, epoch ${epoch}${more}`;
+  });
 }

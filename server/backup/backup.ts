@@ -109,9 +109,13 @@ export async function makeBackup(options: BackupOptions): Promise<Manifest> {
   await makeFolder(out);
   const gateways: CopiedGateway[] = [];
   for (const id of ids) gateways.push(await copyGateway(options, id));
-  const parts = options.gw === undefined ? await copyParts(options) : [];
+  const isWhole = options.gw === undefined;
+  const parts = isWhole ? await copyParts(options) : [];
   const unfinished = `${out}/${MANIFEST}.new`;
-  await Deno.writeTextFile(unfinished, writeManifest({ lakesync: version, gateways, parts }));
+  await Deno.writeTextFile(
+    unfinished,
+    writeManifest({ lakesync: version, isWhole, gateways, parts }),
+  );
   await syncFile(unfinished);
   await Deno.rename(unfinished, `${out}/${MANIFEST}`);
   await syncFolder(out);

@@ -45,6 +45,8 @@ export interface Manifest {
   readonly format: typeof FORMAT;
   /** The version of LakeSync that made it. */
   readonly lakesync: string;
+  /** Whether it holds all gateways that the data folder had. */
+  readonly isWhole: boolean;
   /** The gateways. */
   readonly gateways: readonly CopiedGateway[];
   /** Other files of the data folder. */
@@ -101,6 +103,7 @@ function isPart(value: unknown): value is CopiedPart {
 
 function isManifest(value: unknown): value is Manifest {
   return isObject(value) && value["format"] === FORMAT && typeof value["lakesync"] === "string" &&
+    typeof value["isWhole"] === "boolean" &&
     Array.isArray(value["gateways"]) && value["gateways"].every(isGateway) &&
     Array.isArray(value["parts"]) && value["parts"].every(isPart);
 }

@@ -1,17 +1,29 @@
 /**
- * Puts a backup into an empty data folder. As long as it has not come to its end the folder says so,
- * and nothing serves it.
+ * Puts a backup into an empty data folder, and replays the log of newer data onto it where that is
+ * asked for. As long as it has not come to its end the folder says so, and nothing serves it.
  *
  * @module
  */
 
 import { LakeSyncError } from "@lakesync/core";
+import { DENO_ENVIRONMENT } from "../environment.ts";
+import { loadBase } from "../gateway/base.ts";
+import type { Life } from "../gateway/lives.ts";
 import { beginEpoch } from "../gateway/new_epoch.ts";
+import { type Moment, replayLog } from "../gateway/replay_log.ts";
 import { lockFolder, UNFINISHED_RESTORE } from "../store/lock.ts";
-import { openLoneStore, renewEpoch, syncFile, syncFolder } from "../store/sqlite_copy.ts";
+import {
+  copyDatabase,
+  createDatabase,
+  openLoneStore,
+  renewEpoch,
+  syncFile,
+  syncFolder,
+} from "../store/sqlite_copy.ts";
 import { verifyBackup } from "./backup.ts";
-import { GATEWAYS, isThere, RECORD_FILES, SECRET_FILES } from "./folder.ts";
-import type { CopiedGateway, Manifest } from "./manifest.ts";
+import { gatewayFile, GATEWAYS, isThere, RECORD_FILES, SECRET_FILES } from "./folder.ts";
+import { findLogs, type LogSource } from "./log_source.ts";
+import type { Manifest } from "./manifest.ts";
 
 /** What to restore. */
 export interface RestoreOptions {
@@ -19,6 +31,10 @@ export interface RestoreOptions {
   readonly from: string;
   /** The data folder: empty, or not there. */
   readonly data: string;
+  /** Up to when the log is replayed; nothing is replayed unless given. */
+  readonly to?: Moment | undefined;
+  /** The data folder or newer backup whose log it is. */
+  readonly log?: string | undefined;
 }
 
 /** A gateway that was restored. */
@@ -29,6 +45,19 @@ export interface RestoredGateway {
   readonly epoch: string;
   /** The last commit that is in it. */
   readonly seq: number;
+  /** What was replayed onto the backup, where that was asked for. */
+  readonly replayed?: {
+    /** How many transactions. */
+    readonly transactions: number;
+    /** When the last of them was committed, in milliseconds since 1970. */
+    readonly lastMs: number | undefined;
+  };
+}
+
+/** A log, and up to when it is replayed. */
+interface Replaying {
+  readonly logs: LogSource;
+  readonly until: Moment;
 }
 
 /** What else is in a data folder that nobody has used. */
@@ -52,36 +81,109 @@ async function clear(data: string): Promise<void> {
   }
 }
 
-async function copyFile(from: string, data: string, file: string, mode: number): Promise<void> {
-  await Deno.copyFile(`${from}/${file}`, `${data}/${file}`);
-  if (Deno.build.os !== "windows") await Deno.chmod(`${data}/${file}`, mode);
-  await syncFile(`${data}/${file}`);
+async function copyFile(from: string, to: string, mode: number): Promise<void> {
+  await Deno.copyFile(from, to);
+  if (Deno.build.os !== "windows") await Deno.chmod(to, mode);
+  await syncFile(to);
+}
+
+async function replay(
+  path: string,
+  gatewayId: string,
+  { logs, until }: Replaying,
+  isNew: boolean,
+): Promise<Pick<RestoredGateway, "replayed"> & { readonly lives: readonly Life[] }> {
+  using log = logs.open(gatewayId);
+  await using lone = openLoneStore(path);
+  const { source, endMs } = log;
+  const env = DENO_ENVIRONMENT;
+  try {
+    const done = await replayLog({ store: lone.store, source, until, endMs, env, isNew });
+    const { transactions, lastMs, lives } = done;
+    return { replayed: { transactions, lastMs }, lives };
+  } catch (error) {
+    if (!(error instanceof LakeSyncError)) throw error;
+    throw new LakeSyncError(error.code, `Gateway ${gatewayId}: ${error.message}`, error.details, {
+      cause: error,
+    });
+  }
 }
 
 async function restoreGateway(
-  { from, data }: RestoreOptions,
-  { gatewayId, file }: CopiedGateway,
+  path: string,
+  gatewayId: string,
+  replaying: Replaying | undefined,
+  isNew = false,
 ): Promise<RestoredGateway> {
-  const path = `${data}/${file}`;
+  const { lives, ...done } = replaying === undefined
+    ? { lives: undefined }
+    : await replay(path, gatewayId, replaying, isNew);
   const epoch = crypto.randomUUID();
-  await copyFile(from, data, file, 0o644);
   renewEpoch(path, epoch);
   await using lone = openLoneStore(path);
   const { seq } = await lone.store.head();
-  await beginEpoch(lone.store, epoch);
-  return { gatewayId, epoch, seq };
+  await beginEpoch(lone.store, epoch, lives);
+  return { gatewayId, epoch, seq, ...done };
+}
+
+/** Whether there was such a gateway: it is one from its first schema on. */
+async function hasSchema(path: string): Promise<boolean> {
+  await using lone = openLoneStore(path);
+  return (await loadBase(lone.store)).catalog !== undefined;
+}
+
+async function restoreGateways(
+  { from, data }: RestoreOptions,
+  { gateways, isWhole }: Manifest,
+  replaying: Replaying | undefined,
+): Promise<RestoredGateway[]> {
+  const restored: RestoredGateway[] = [];
+  for (const { gatewayId, file } of gateways) {
+    const path = `${data}/${file}`;
+    await copyFile(`${from}/${file}`, path, 0o644);
+    restored.push(await restoreGateway(path, gatewayId, replaying));
+  }
+  const known = new Set(gateways.map(({ gatewayId }) => gatewayId));
+  const later = isWhole ? replaying?.logs.gatewayIds ?? [] : [];
+  for (const gatewayId of later.filter((id) => !known.has(id))) {
+    const path = `${data}/${gatewayFile(gatewayId)}`;
+    await createDatabase(path, crypto.randomUUID());
+    const gateway = await restoreGateway(path, gatewayId, replaying, true);
+    if (await hasSchema(path)) restored.push(gateway);
+    else await Deno.remove(path);
+  }
+  return restored;
+}
+
+/** Who was kept out after the backup was made stays out, so records are the newest there are. */
+async function restoreParts(
+  { from, data }: RestoreOptions,
+  { parts }: Manifest,
+  logs: LogSource | undefined,
+): Promise<void> {
+  for (const file of RECORD_FILES) {
+    const newer = `${logs?.folder}/${file}`;
+    const isNewer = logs !== undefined && await isThere(newer);
+    if (isNewer) await copyDatabase(newer, `${data}/${file}`);
+    else if (parts.some((part) => part.file === file)) {
+      await copyFile(`${from}/${file}`, `${data}/${file}`, 0o644);
+    }
+  }
+  for (const { kind, file } of parts) {
+    if (kind === "secret" && SECRET_FILES.includes(file)) {
+      await copyFile(`${from}/${file}`, `${data}/${file}`, 0o600);
+    }
+  }
 }
 
 async function fill(options: RestoreOptions, manifest: Manifest): Promise<RestoredGateway[]> {
-  const { from, data } = options;
+  const { data, to: until, log } = options;
+  const logs = log === undefined ? undefined : await findLogs(log);
+  const replaying = logs === undefined || until === undefined ? undefined : { logs, until };
   await clear(data);
   await Deno.mkdir(`${data}/${GATEWAYS}`);
-  const restored: RestoredGateway[] = [];
-  for (const gateway of manifest.gateways) restored.push(await restoreGateway(options, gateway));
-  for (const { kind, file } of manifest.parts) {
-    const known = kind === "secret" ? SECRET_FILES : RECORD_FILES;
-    if (known.includes(file)) await copyFile(from, data, file, kind === "secret" ? 0o600 : 0o644);
-  }
+  const restored = await restoreGateways(options, manifest, replaying);
+  await restoreParts(options, manifest, logs);
   await syncFolder(`${data}/${GATEWAYS}`);
   await syncFolder(data);
   return restored;
@@ -90,9 +192,10 @@ async function fill(options: RestoreOptions, manifest: Manifest): Promise<Restor
 /**
  * Restores a backup.
  *
- * @param options which, and where to
+ * @param options which, up to when, and where to
  * @returns the gateways
- * @throws {LakeSyncError} `VALIDATION_ERROR` when the backup is not whole or the folder not empty
+ * @throws {LakeSyncError} `VALIDATION_ERROR` when the backup is not whole, the folder not empty, or
+ * the log lacks what is to be replayed
  * @throws {StoreLockedError} when a server holds the folder
  */
 export async function restoreBackup(
@@ -108,7 +211,12 @@ export async function restoreBackup(
     const marker = `${data}/${UNFINISHED_RESTORE}`;
     await Deno.writeTextFile(marker, "");
     await syncFile(marker);
-    const restored = await fill(options, manifest);
+    const restored = await fill(options, manifest).catch(async (error) => {
+      // Whoever could not be helped finds the folder as it was.
+      await clear(data);
+      await Deno.remove(marker);
+      throw error;
+    });
     await Deno.remove(marker);
     await syncFolder(data);
     return restored;

@@ -9,13 +9,13 @@ import { LakeSyncError } from "@lakesync/core";
 import { dirname } from "node:path";
 import { asNumber, asText, Connection, type SqlCounters } from "./_sqlite.ts";
 import { fileNameOf, gatewayIdOf } from "./_file_name.ts";
-import { openDatabase, syncFolder } from "./_sqlite_layout.ts";
+import { createDatabase, openDatabase, syncFolder } from "./_sqlite_layout.ts";
 import { SqliteReads } from "./_sqlite_reads.ts";
 import { SqliteStore } from "./_sqlite_store.ts";
 import { SqliteThread } from "./_sqlite_thread.ts";
 import type { LogEntry, LogPosition, Store } from "./store.ts";
 
-export { fileNameOf, gatewayIdOf, syncFolder };
+export { createDatabase, fileNameOf, gatewayIdOf, syncFolder };
 
 /** What is in a gateway's file. */
 export interface FileFacts {
@@ -137,6 +137,8 @@ export interface FileSnapshot extends Disposable {
   meta(name: string): string | undefined;
   /** Reads clients. */
   clients(ids: readonly string[]): ReturnType<SqliteReads["clients"]>;
+  /** The names of all clients. */
+  clientIds(): readonly string[];
   /** Reads log entries after a place. */
   log(after: LogPosition, limit: number): readonly LogEntry[];
 }
@@ -156,6 +158,7 @@ export function openSnapshot(file: string): FileSnapshot {
       head: reads.head(),
       meta: (name) => reads.meta(name),
       clients: (ids) => reads.clients(ids),
+      clientIds: () => db.prepare("SELECT client_id FROM clients").all().map(([id]) => asText(id)),
       log: (after, limit) => reads.log(after, limit),
       [Symbol.dispose]: () => {
         db.rollback();

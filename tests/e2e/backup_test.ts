@@ -37,6 +37,12 @@ async function has(client: NotesClient, count: number): Promise<void> {
   await until(`${count} rows`, async () => (await rowsOf(client, "notes")).length === count);
 }
 
+/** A time that has passed and is after another one, both in whole milliseconds. */
+async function laterThan(time: Date): Promise<Date> {
+  await until("the next millisecond", () => Date.now() > time.getTime() + 1);
+  return new Date(time.getTime() + 1);
+}
+
 /** Stops the gateway hard, and restores a backup in place of its data. */
 async function restore(world: World, ...more: readonly string[]): Promise<string> {
   await world.server.kill();
@@ -216,4 +222,63 @@ Deno.test("lakesync backup holds secrets only when told to", async () => {
   const secret = `${world.folder}/new/secret`;
   assert.match(await Deno.readTextFile(secret), /^a secret of/);
   assert.equal(((await Deno.stat(secret)).mode ?? 0) & 0o777, 0o600);
+});
+
+Deno.test("G13: a restore to a time has what was there then, from the log of the old folder", async () => {
+  await using world = await World.open();
+  const a = await world.notes("a");
+  await write(a, "a1", "a2");
+  await synced(a);
+  await backUp(world);
+  await a.exec("UPDATE notes SET title = 'edited' WHERE id = 'a1'");
+  await a.exec("DELETE FROM notes WHERE id = 'a2'");
+  await write(a, "a3");
+  await synced(a);
+  const to = await laterThan(new Date());
+  await write(a, "a4");
+  await a.exec("DELETE FROM notes WHERE id = 'a1'");
+  await synced(a);
+  await a.close();
+  const old = `${world.folder}/old`;
+  const printed = await restore(world, "--to", to.toISOString(), "--log", old);
+  assert.match(
+    printed,
+    /^default: commit 5, last committed \S+, epoch \S+; 3 transactions replayed/,
+  );
+  const fresh = await world.notes("fresh");
+  await has(fresh, 2);
+  assert.deepEqual(await rowsOf(fresh, "notes"), [["a1", "edited", null], ["a3", "a3", null]]);
+  await write(fresh, "f1");
+  await synced(fresh);
+  // By a newer backup, and to a commit.
+  await done("backup", "--data", old, "--out", `${world.folder}/newer`);
+  const further = await done(
+    ...["restore", "--from", `${world.folder}/backup`, "--data", `${world.folder}/third`],
+    ...["--log", `${world.folder}/newer`, "--to", "6"],
+  );
+  assert.match(further, /^default: commit 6, .*; 4 transactions replayed/);
+});
+
+Deno.test("lakesync restore --to refuses what the log does not know, and leaves the folder empty", async () => {
+  await using world = await World.open();
+  const a = await world.notes("a");
+  await write(a, "a1");
+  await synced(a);
+  await backUp(world);
+  const [from, data, log] = ["backup", "new", "gateway"].map((name) => `${world.folder}/${name}`);
+  const refusal = async (to: string, message: RegExp, more: readonly string[] = []) => {
+    const args = ["restore", "--from", from ?? "", "--data", data ?? "", "--to", to, ...more];
+    const { code, stderr } = await lakesync(...args);
+    assert.match(stderr, message);
+    return code;
+  };
+  const logged = ["--log", log ?? ""];
+  assert.equal(await refusal("yesterday", /--to is a time with its zone/, logged), 2);
+  assert.equal(await refusal("2026-01-31T09:30:00", /--to is a time with its zone/, logged), 2);
+  assert.equal(await refusal("5", /With --to give --log/), 2);
+  assert.equal(await refusal("2020-01-31T09:30:00Z", /The backup is from after 2020-/, logged), 1);
+  assert.equal(await refusal("2100-01-31T09:30:00Z", /knows nothing after/, logged), 1);
+  assert.equal(await refusal("7", /The log ends with commit 1/, logged), 1);
+  const left = await Array.fromAsync(Deno.readDir(data ?? ""), ({ name }) => name);
+  assert.deepEqual(left, ["lock"]);
 });
