@@ -24,6 +24,7 @@ import { DEFAULT_GATEWAY } from "./http/health.ts";
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
 import { LiveHub } from "./live/hub.ts";
+import { memoryPressure } from "./memory.ts";
 import { ServerObserver } from "./observe/observer.ts";
 import { prepareGateways } from "./prepare.ts";
 import { RequestRates } from "./rates/gate.ts";
@@ -175,6 +176,7 @@ export async function startServer(
       authenticator: createAuthenticator(options.trust),
       limits,
       records,
+      pressure: memoryPressure(limits.maxMemoryBytes),
       rates: new RequestRates({ limits, records }),
       audit,
       phase: () => phase,
