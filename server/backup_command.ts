@@ -4,6 +4,7 @@
  * @module
  */
 
+import { auditCommand } from "./audit/command_audit.ts";
 import { makeBackup, verifyBackup } from "./backup/backup.ts";
 import type { Manifest } from "./backup/manifest.ts";
 import { restoreBackup } from "./backup/restore.ts";
@@ -36,7 +37,15 @@ export async function runBackup(
   config: BackupConfig,
   version: string,
 ): Promise<readonly string[]> {
-  return linesOf(await makeBackup({ ...config, version }));
+  const { data, gw, withSecrets } = config;
+  const manifest = await makeBackup({ ...config, version });
+  await auditCommand(data, {
+    what: "backup.make",
+    outcome: "done",
+    ...(gw === undefined ? {} : { gatewayId: gw }),
+    details: { gateways: manifest.gateways.length, withSecrets },
+  });
+  return linesOf(manifest);
 }
 
 /**
@@ -61,6 +70,15 @@ export async function runBackupVerify(
  */
 export async function runRestore(config: RestoreConfig): Promise<readonly string[]> {
   const restored = await restoreBackup(config);
+  for (const { gatewayId, epoch, seq } of restored) {
+    const details = { epoch, seq, replayed: config.to !== undefined };
+    await auditCommand(config.data, {
+      what: "backup.restore",
+      outcome: "done",
+      gatewayId,
+      details,
+    });
+  }
   return restored.map(({ gatewayId, epoch, seq, replayed }) => {
     const last = replayed?.lastMs === undefined
       ? ""

@@ -6,6 +6,7 @@
  */
 
 import { LakeSyncError } from "@lakesync/core";
+import { auditCommand } from "./audit/command_audit.ts";
 import { fingerprintOf, SECRET_NAME } from "./auth/key.ts";
 import { keyFilePath, readKeyFile } from "./auth/key_file.ts";
 import { type KeyOwner, type KeysChanged, retireKey, rotateKeys } from "./auth/rotate.ts";
@@ -138,6 +139,11 @@ function retired({ kid, isNew, ended }: KeysChanged): KeysReport {
   };
 }
 
+async function audit({ data }: KeyOwner, act: string, changed: KeysChanged): Promise<void> {
+  const details = { act, signs: changed.kid, ended: [...changed.ended] };
+  await auditCommand(data, { what: "keys.change", outcome: "done", details });
+}
+
 /**
  * Does what `lakesync keys …` asks for.
  *
@@ -153,10 +159,16 @@ export async function runKeys(command: KeysCommand): Promise<KeysReport> {
     switch (command.command) {
       case "keys list":
         return await list(owner, nowMs);
-      case "keys rotate":
-        return rotated(await rotateKeys(owner, command.keepMs, nowMs), command.keepMs, owner);
-      case "keys retire":
-        return retired(await retireKey(owner, command.kid, nowMs));
+      case "keys rotate": {
+        const changed = await rotateKeys(owner, command.keepMs, nowMs);
+        await audit(owner, "rotate", changed);
+        return rotated(changed, command.keepMs, owner);
+      }
+      case "keys retire": {
+        const changed = await retireKey(owner, command.kid, nowMs);
+        await audit(owner, "retire", changed);
+        return retired(changed);
+      }
     }
   } catch (error) {
     throw error instanceof LakeSyncError && command.command === "keys retire"
