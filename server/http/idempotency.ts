@@ -6,10 +6,11 @@
  * @module
  */
 
-import { DEFAULT_LIMITS, ERROR_STATUS, LakeSyncError } from "@lakesync/core";
+import { ERROR_STATUS, LakeSyncError } from "@lakesync/core";
 import { createHash } from "node:crypto";
 import { requireAdmin } from "../auth/authorize.ts";
 import type { RecordBatch } from "../store/records.ts";
+import { boundsOf } from "./admin.ts";
 import { readBody } from "./body.ts";
 import type { Handler, RequestContext, ServerContext } from "./context.ts";
 import { authenticate } from "./guard.ts";
@@ -64,12 +65,12 @@ export function idempotent(
   if (method === "GET" || WITHOUT_KEPT_ANSWER[operation] !== undefined) return handler;
   const keys = claimsOf(context);
   return async (c) => {
-    const { scope, lease } = c.env;
+    const { scope } = c.env;
     const key = idempotencyKey(c.req.raw.headers);
     if (key === undefined) return handler(c);
     const token = await authenticate(context, scope);
     requireAdmin(token);
-    const body = await readBody(c.req.raw, { maxBytes: DEFAULT_LIMITS.maxBodyBytes, lease });
+    const body = await readBody(c.req.raw, boundsOf(c));
     const begun = await keys.begin(
       `answers/${sha256(JSON.stringify([token.sub, method, scope.path, key]))}`,
       sha256(new URL(c.req.url).search, body),

@@ -1,0 +1,134 @@
+import { MemoryRecords } from "../store/_memory_server_records.ts";
+import assert from "node:assert/strict";
+import { LakeSyncError } from "@lakesync/core";
+import {
+  ANSWER_KEEP_MS,
+  AnswerClaims,
+  canKeep,
+  Claim,
+  type Outcome,
+} from "./idempotency_claims.ts";
+
+const DONE: Outcome = { status: 200, headers: { "content-type": "text/plain" }, body: "done" };
+const never = new AbortController().signal;
+
+/** Claims of two processes over one store, and their clock. */
+function processes() {
+  let ms = 1_793_491_200_000;
+  const now = () => ms;
+  const records = new MemoryRecords(now);
+  return {
+    records,
+    one: new AnswerClaims({ records, now, claimMs: 300_000 }),
+    other: new AnswerClaims({ records, now, claimMs: 300_000 }),
+    after: (more: number) => void (ms += more),
+  };
+}
+
+async function claimed(claims: AnswerClaims, key = "k", bodyHash = "b"): Promise<Claim> {
+  const begun = await claims.begin(key, bodyHash, never);
+  assert.ok(begun instanceof Claim);
+  return begun;
+}
+
+Deno.test("G2: one of all equal requests does the work, the others get its answer", async () => {
+  const { one, other } = processes();
+  let effects = 0;
+  const request = async (claims: AnswerClaims) => {
+    const begun = await claims.begin("k", "b", never);
+    if (!(begun instanceof Claim)) return begun;
+    effects++;
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await begun.keep(DONE);
+    return "did it";
+  };
+  const answers = await Promise.all([one, other, one, other, one].map(request));
+  assert.equal(effects, 1);
+  assert.equal(answers.filter((answer) => answer === "did it").length, 1);
+  for (const answer of answers) if (answer !== "did it") assert.deepEqual(answer, DONE);
+});
+
+Deno.test("a key serves the next request once the first came to nothing", async () => {
+  const { one, other } = processes();
+  const first = await claimed(one);
+  const waiting = claimed(other);
+  await first.release();
+  await (await waiting).keep(DONE);
+  assert.deepEqual(await one.begin("k", "b", never), DONE);
+});
+
+Deno.test("a claim whose process died ends by itself", async () => {
+  const { one, other, after } = processes();
+  const dead = await claimed(one);
+  const waiting = claimed(other);
+  after(300_000);
+  const heir = await waiting;
+  // The process was not dead but stopped for long: what it did since is not kept.
+  await assert.rejects(dead.keep(DONE), { code: "BACKPRESSURE" });
+  await heir.keep(DONE);
+});
+
+Deno.test("a claim is renewed while its work goes on", async () => {
+  const records = new MemoryRecords();
+  const claims = new AnswerClaims({ records, claimMs: 150 });
+  const claim = await claimed(claims);
+  const seen = new Set<string | undefined>();
+  while (seen.size < 4) {
+    seen.add((await records.get("k"))?.version);
+    assert.ok(!seen.has(undefined), "the claim has ended");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.equal(await claim.keep(DONE), true);
+});
+
+Deno.test("a key of another body is refused, before and after there is an answer", async () => {
+  const { one, other } = processes();
+  const claim = await claimed(one);
+  await assert.rejects(other.begin("k", "c", never), { code: "IDEMPOTENCY_MISMATCH" });
+  await claim.keep(DONE);
+  await assert.rejects(other.begin("k", "c", never), { code: "IDEMPOTENCY_MISMATCH" });
+});
+
+Deno.test("an answer is kept for 24 hours", async () => {
+  const { one, after } = processes();
+  await (await claimed(one)).keep(DONE);
+  after(ANSWER_KEEP_MS - 1);
+  assert.deepEqual(await one.begin("k", "b", never), DONE);
+  after(1);
+  await (await claimed(one)).release();
+});
+
+Deno.test("an answer and its effect are in one commit", async () => {
+  const { one, records } = processes();
+  const claim = await claimed(one);
+  const set = [{ key: "effect", value: "1" }];
+  assert.equal(
+    await claim.keep(DONE, { checks: [{ key: "effect", version: "none" }], set }),
+    false,
+  );
+  assert.equal(await records.get("effect"), undefined);
+  assert.equal(await claim.keep(DONE, { checks: [{ key: "effect", version: null }], set }), true);
+  assert.equal((await records.get("effect"))?.value, "1");
+  assert.deepEqual(await one.begin("k", "b", never), DONE);
+});
+
+Deno.test("a long answer is kept whole, whatever its characters are", async () => {
+  const { one } = processes();
+  for (const [key, body] of [["a", "x\u{1F600}"], ["b", '"\n\u{1F600}']] as const) {
+    const outcome: Outcome = { ...DONE, body: body.repeat(60_000) };
+    assert.ok(canKeep(outcome));
+    await (await claimed(one, key)).keep(outcome);
+    assert.deepEqual(await one.begin(key, "b", never), outcome);
+  }
+  assert.ok(!canKeep({ ...DONE, body: "x".repeat(250_001) }));
+});
+
+Deno.test("who waits for an answer gives up when its signal aborts", async () => {
+  const { one, other } = processes();
+  const claim = await claimed(one);
+  const controller = new AbortController();
+  const waiting = other.begin("k", "b", controller.signal);
+  controller.abort(new LakeSyncError("TIMEOUT", "The request took too long"));
+  await assert.rejects(waiting, { code: "TIMEOUT" });
+  await claim.release();
+});
