@@ -6,8 +6,10 @@
 
 import { memoryObjects, type ObjectStore } from "@lakesync/adapters";
 import { getLogger } from "@logtape/logtape";
+import { AccessControl } from "./access/control.ts";
+import { type AccessConfig, readAccessConfig } from "./access/model.ts";
 import { ServerAudit } from "./audit/server_audit.ts";
-import { createAuthenticator, type TrustOptions } from "./auth/verify.ts";
+import type { TrustOptions } from "./auth/verify.ts";
 import type { GatewayConfigs } from "./config_file.ts";
 import { Destinations } from "./destinations/destinations.ts";
 import { loadAdapters } from "./destinations/open.ts";
@@ -101,6 +103,12 @@ async function openDestinations(
   return new Destinations({ specsOf, open, env, watch });
 }
 
+function accessConfigs(gateways: GatewayConfigs = {}): Readonly<Record<string, AccessConfig>> {
+  return Object.fromEntries(
+    Object.entries(gateways).map(([id, { access = {} }]) => [id, readAccessConfig(access, id)]),
+  );
+}
+
 async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<boolean>();
   const timer = setTimeout(() => resolve(false), ms);
@@ -160,7 +168,16 @@ export async function startServer(
   const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
   const { records } = stores;
   let phase: Phase = "starting";
+  let control: AccessControl | undefined;
   try {
+    const { trust, gateways: configs } = options;
+    control = await AccessControl.open({
+      trust,
+      records,
+      configs: accessConfigs(configs),
+      note: (event) => audit.note(event),
+    });
+    const { authenticator, lists, failures } = control;
     const context = {
       gateways,
       destinations,
@@ -173,7 +190,10 @@ export async function startServer(
         isReady: () => phase === "ready",
         maxMemoryBytes: () => limits.maxMemoryBytes,
       }),
-      authenticator: createAuthenticator(options.trust),
+      authenticator,
+      access: lists,
+      lists,
+      failures,
       limits,
       records,
       pressure: memoryPressure(limits.maxMemoryBytes),
@@ -183,6 +203,7 @@ export async function startServer(
       stopping: stopping.signal,
     };
     const live: LiveHub = new LiveHub(context);
+    control.guard(live);
     const app = createApp({ ...context, live });
     const server = new Listener({ hostname, port }, (request, origin) => {
       const ip = clientAddress(options.proxies ?? NO_PROXIES, origin.ip, request.headers);
@@ -205,6 +226,7 @@ export async function startServer(
         });
       }
       await destinations.close();
+      await control?.close();
       await audit.end();
       await gateways.close();
       observer.close();
@@ -237,6 +259,7 @@ export async function startServer(
     };
   } catch (error) {
     observer.close();
+    await control?.close();
     await destinations.close();
     await gateways.close();
     throw error;

@@ -6,6 +6,7 @@
 
 import type { Context as HonoContext, Hono } from "@hono/hono";
 import type { AccessLists } from "../access/lists.ts";
+import type { TokenFailures } from "../access/failures.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Authenticator } from "../auth/verify.ts";
 import type { Destinations } from "../destinations/destinations.ts";
@@ -60,6 +61,8 @@ export interface ServerContext {
   readonly rates?: RateGate;
   /** Keeps out who is on a list; nobody unless given. */
   readonly access?: AccessGate;
+  /** Counts tokens that are refused; nobody unless given. */
+  readonly failures?: Pick<TokenFailures, "refused">;
   /** Its lists, for admins; none unless given. */
   readonly lists?: AccessLists;
   /** Is told of every request; nobody unless given. */

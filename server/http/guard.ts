@@ -41,15 +41,26 @@ export async function authenticate(
   if (query >= 0) {
     refuseTokenInQuery(new URLSearchParams(request.url.slice(query)));
   }
-  const token = await context.authenticator.verify(
-    tokenOf(request.headers, websocket),
-  );
+  const token = await verify(context, scope, tokenOf(request.headers, websocket));
   scope.sub = token.sub;
   scope.role = token.role;
   await context.access?.checkUser(scope, token);
   await context.rates?.checkUser(scope, token);
   scope.token = token;
   return token;
+}
+
+async function verify(
+  { authenticator, failures }: ServerContext,
+  { ip }: RequestScope,
+  jwt: string,
+): Promise<VerifiedToken> {
+  try {
+    return await authenticator.verify(jwt);
+  } catch (error) {
+    if (error instanceof LakeSyncError && error.code === "AUTH_ERROR") failures?.refused(ip);
+    throw error;
+  }
 }
 
 /**
