@@ -30,6 +30,24 @@ function lines(settings: readonly Setting[]): string {
   }).join("\n");
 }
 
+/** The flags of each command. */
+export const COMMAND_SETTINGS:
+  readonly (readonly [command: string, settings: readonly Setting[]])[] = [
+    ["lakesync serve", SERVE_SETTINGS],
+    ["lakesync token", TOKEN_SETTINGS],
+    ["lakesync keys list, rotate, retire (--keep is of rotate)", KEYS_ROTATE_SETTINGS],
+    ["lakesync rules check", RULES_CHECK_SETTINGS],
+    ["lakesync rules explain", RULES_EXPLAIN_SETTINGS],
+    ["lakesync migrate", MIGRATE_SETTINGS],
+    ["lakesync lake maintain", LAKE_MAINTAIN_SETTINGS],
+    ["lakesync query", QUERY_SETTINGS],
+    ["lakesync history", HISTORY_SETTINGS],
+    ["lakesync backup", BACKUP_SETTINGS],
+    ["lakesync restore", RESTORE_SETTINGS],
+    ["lakesync cursors list and reset", CURSORS_SETTINGS],
+    ["lakesync audit", AUDIT_SETTINGS],
+  ];
+
 /** The help. */
 export const HELP: string = `LakeSync, a gateway for local-first apps
 
@@ -55,42 +73,4 @@ Usage:
 
 In brackets: the environment variable that a flag wins over, and the default.
 
-lakesync serve
-${lines(SERVE_SETTINGS)}
-
-lakesync token
-${lines(TOKEN_SETTINGS)}
-
-lakesync keys list, rotate, retire (--keep is of rotate)
-${lines(KEYS_ROTATE_SETTINGS)}
-
-lakesync rules check
-${lines(RULES_CHECK_SETTINGS)}
-
-lakesync rules explain
-${lines(RULES_EXPLAIN_SETTINGS)}
-
-lakesync migrate
-${lines(MIGRATE_SETTINGS)}
-
-lakesync lake maintain
-${lines(LAKE_MAINTAIN_SETTINGS)}
-
-lakesync query
-${lines(QUERY_SETTINGS)}
-
-lakesync history
-${lines(HISTORY_SETTINGS)}
-
-lakesync backup
-${lines(BACKUP_SETTINGS)}
-
-lakesync restore
-${lines(RESTORE_SETTINGS)}
-
-lakesync cursors list and reset
-${lines(CURSORS_SETTINGS)}
-
-lakesync audit
-${lines(AUDIT_SETTINGS)}
-`;
+${COMMAND_SETTINGS.map(([command, settings]) => `${command}\n${lines(settings)}\n`).join("\n")}`;
