@@ -35,7 +35,7 @@ async function send(
   });
   const replayed = response.headers.get("Idempotency-Replayed") === "true";
   // An error is told anew, under the id of each request.
-  const text = (await response.text()).replace(/"requestId":"[^"]*"/, "");
+  const text = (await response.text()).replace(/,"requestId":"[^"]*"/, "");
   return { status: response.status, replayed, text };
 }
 
