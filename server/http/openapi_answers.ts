@@ -6,6 +6,7 @@
  */
 
 import { ERROR_STATUS, type ErrorCode } from "@lakesync/core";
+import { ERROR_HELP } from "./error_help.ts";
 import { CONTENT_TYPE } from "./media.ts";
 import type { Answer, Header, JsonSchema, MediaType, Reference } from "./openapi_model.ts";
 import { ref } from "./openapi_schemas.ts";
@@ -98,30 +99,6 @@ export function headersOf(status: number): Record<string, Reference> {
   return headers(...(HEADERS_OF_STATUS[status] ?? []));
 }
 
-/** When a request is refused with each code. */
-const MEANING: Readonly<Record<ErrorCode, string>> = {
-  VALIDATION_ERROR: "the request has not the shape it must have",
-  AUTH_ERROR: "there is no token, or none that is good here",
-  FORBIDDEN: "the token is not for this gateway or role, or the gateway has no rules yet",
-  CLIENT_NOT_YOURS: "the clientId belongs to another user",
-  NOT_FOUND: "there is no such gateway, or not what is asked of it",
-  METHOD_NOT_ALLOWED: "the path has not this method",
-  MUTATION_GAP: "a mutationId is beyond the next; lastMutationId says which was the last",
-  CLIENT_FORKED: "two devices run copies of one database; mutationId is the first that differs",
-  SCHEMA_CONFLICT: "the schema version is not served, or is there with other content",
-  RESYNC_REQUIRED: "the cursor is of another life of the data or too old, pull without one",
-  PAYLOAD_TOO_LARGE: "the body or what it holds is too large",
-  UNSUPPORTED_MEDIA_TYPE: "the Content-Type or Content-Encoding is none that is read",
-  SCHEMA_ERROR: "the schema is invalid or would lose data, or there is none yet",
-  IDEMPOTENCY_MISMATCH: "the Idempotency-Key was used with another body",
-  RATE_LIMITED: "too much of it, wait",
-  INTERNAL_ERROR: "the gateway failed; its log knows more",
-  ADAPTER_ERROR: "what the gateway depends on failed",
-  BACKPRESSURE: "the gateway has too much to do, wait",
-  DRAINING: "the gateway stops, try again",
-  TIMEOUT: "it took too long",
-};
-
 /**
  * The answer that refuses a request.
  *
@@ -130,7 +107,7 @@ const MEANING: Readonly<Record<ErrorCode, string>> = {
  */
 export function refusal(status: number, codes: readonly ErrorCode[]): Answer {
   return {
-    description: codes.map((code) => `\`${code}\`: ${MEANING[code]}.`).join(" "),
+    description: codes.map((code) => `\`${code}\`: ${ERROR_HELP[code].meaning}.`).join(" "),
     headers: headersOf(status),
     content: {
       [CONTENT_TYPE.json]: {
