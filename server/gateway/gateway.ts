@@ -15,6 +15,7 @@ import type {
   Schema,
   SchemaSpec,
 } from "@lakesync/core";
+import type { CursorStore } from "./cursors.ts";
 import type { GatewayHistory } from "./history.ts";
 import type { CheckpointRequest, CheckpointStream } from "./checkpoint.ts";
 
@@ -125,6 +126,8 @@ export interface Gateway {
   readonly limits: Limits;
   /** Its log, as destinations read it. */
   readonly history: GatewayHistory;
+  /** How far sources and destinations are. */
+  readonly cursors: CursorStore;
   /** Milliseconds since 1970, by the gateway's clock. */
   now(): number;
   /**

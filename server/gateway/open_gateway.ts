@@ -26,6 +26,7 @@ import { CheckpointHouse } from "./checkpoint_house.ts";
 import { checkOwner, forgetSeen } from "./clients.ts";
 import { type Committed, Committer } from "./committer.ts";
 import { compact } from "./compaction.ts";
+import { Cursors } from "./cursors.ts";
 import { type GatewayEnvironment, limitsOf, retentionOf } from "./environment.ts";
 import type {
   Caller,
@@ -102,6 +103,7 @@ export class OpenGateway implements Gateway {
   /** Set where other processes may commit too. */
   readonly #watch: HeadWatch | undefined;
   readonly history: History;
+  readonly cursors: Cursors;
   readonly #gauge: LogGauge;
 
   private constructor(
@@ -113,6 +115,7 @@ export class OpenGateway implements Gateway {
   ) {
     this.#compactedMs = env.now();
     this.history = new History(committer);
+    this.cursors = new Cursors(committer);
     this.#gauge = new LogGauge({
       store,
       maxBytes: retentionOf(env).logMaxBytes,

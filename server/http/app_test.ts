@@ -280,6 +280,12 @@ function holdingContext(stopping: AbortSignal): {
       walk: fail,
       keepAfter: () => () => {},
     },
+    cursors: {
+      saveCursor: fail,
+      loadCursor: fail,
+      list: fail,
+      reset: fail,
+    },
     now: Date.now,
     push: fail,
     pull: async (_caller, _request, signal) => {

@@ -82,6 +82,12 @@ export class Bench {
         walk: () => Promise.reject(new Error("not here")),
         keepAfter: () => () => {},
       },
+      cursors: {
+        saveCursor: () => Promise.reject(new Error("not here")),
+        loadCursor: () => Promise.reject(new Error("not here")),
+        list: () => Promise.reject(new Error("not here")),
+        reset: () => Promise.reject(new Error("not here")),
+      },
       now: () => this.now,
       push: async () => ({ result: await this.push() }),
       pull: (_, request) => {

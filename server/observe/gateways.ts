@@ -112,6 +112,7 @@ function measure(
       return gateway.limits;
     },
     history: gateway.history,
+    cursors: gateway.cursors,
     now: () => gateway.now(),
     push: (caller, request, idempotency) =>
       pushed(() =>
