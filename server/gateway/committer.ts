@@ -62,6 +62,8 @@ export interface PushJob {
   readonly idempotency: Idempotency | undefined;
   /** What the kept answer is for, when `request` is only its last step. */
   readonly whole?: PushRequest;
+  /** Takes it out of the queue again; a commit that has begun goes on. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Queued {
@@ -72,6 +74,8 @@ interface Queued {
   /** A push, or a step that runs alone between groups. */
   readonly work: PushJob | (() => Promise<void>);
   readonly settle: (outcome: PushOutcome | LakeSyncError) => void;
+  /** Takes it out of the queue again. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What happened to a gateway, as the committer's owner is told. */
@@ -285,7 +289,7 @@ export class Committer {
       const work = needsSteps(job.request, weight)
         ? () => this.#settled(() => commitInSteps(this, job)).then(settle)
         : job;
-      this.#enqueue({ deltas, weight, work, settle }, reject);
+      this.#enqueue({ deltas, weight, work, settle, signal: job.signal }, reject);
     });
   }
 
@@ -473,9 +477,9 @@ export class Committer {
       const [first] = group;
       // What comes reads for itself, and fails for itself.
       await this.#refresh().catch(() => this.#base = undefined);
-      if (first !== undefined && typeof first.work === "function") {
-        await first.work();
-      } else await this.#runGroup(group);
+      if (first === undefined) continue;
+      if (typeof first.work === "function") await first.work();
+      else await this.#runGroup(group);
     }
     this.#running = undefined;
   }
@@ -502,6 +506,10 @@ export class Committer {
         (typeof next.work === "function" || weight + next.weight > GROUP_WEIGHT)
       ) break;
       this.#queue.shift();
+      if (next.signal?.aborted) {
+        next.settle(cancelled(next.signal));
+        continue;
+      }
       group.push(next);
       weight += next.weight;
       if (typeof next.work === "function") break;
@@ -724,6 +732,12 @@ async function cursorSecret(store: Store, env: GatewayEnvironment): Promise<stri
       if (attempt >= MAX_ATTEMPTS) throw error;
     }
   }
+}
+
+function cancelled({ reason }: AbortSignal): LakeSyncError {
+  return reason instanceof LakeSyncError
+    ? reason
+    : new LakeSyncError("TIMEOUT", "The push was given up before its commit, send it again");
 }
 
 function sameSchema(current: Catalog | undefined, input: unknown): boolean {

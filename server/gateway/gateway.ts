@@ -131,7 +131,8 @@ export interface Gateway {
   /** Milliseconds since 1970, by the gateway's clock. */
   now(): number;
   /**
-   * Commits a client's transactions and answers when they are durable.
+   * Commits a client's transactions and answers when they are durable. A signal that aborts before
+   * their commit has begun takes them back; from then on it changes nothing.
    *
    * @throws {LakeSyncError} `VALIDATION_ERROR`, `SCHEMA_ERROR` (no schema yet),
    * `CLIENT_NOT_YOURS`, `MUTATION_GAP`, `CLIENT_FORKED`, `PAYLOAD_TOO_LARGE`,
@@ -141,10 +142,11 @@ export interface Gateway {
     caller: Caller,
     request: PushRequest,
     idempotency?: Idempotency,
+    signal?: AbortSignal,
   ): Promise<PushOutcome>;
   /**
    * Reads the next page of changes. With `wait` an answer that would be empty is held until there
-   * is something, the time is over or the signal aborts.
+   * is something, the time is over or `stopping` aborts; when `signal` aborts there is no answer.
    *
    * @throws {LakeSyncError} `VALIDATION_ERROR`, `CLIENT_NOT_YOURS`, `RESYNC_REQUIRED`, `FORBIDDEN`
    * (the gateway has no rules)
@@ -152,6 +154,7 @@ export interface Gateway {
   pull(
     caller: Caller,
     request: PullRequest,
+    stopping?: AbortSignal,
     signal?: AbortSignal,
   ): Promise<PullResult>;
   /**

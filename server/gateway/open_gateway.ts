@@ -171,6 +171,7 @@ export class OpenGateway implements Gateway {
     caller: Caller,
     request: PushRequest,
     idempotency?: Idempotency,
+    signal?: AbortSignal,
   ): Promise<PushOutcome> {
     checkClientId(request.clientId);
     const { book, catalog } = await this.committer.current();
@@ -195,7 +196,7 @@ export class OpenGateway implements Gateway {
     }
     checkOpen(book, caller, this.env.openAccess ?? false);
     await this.#refuseWhenFull();
-    return await this.committer.push({ caller, request, idempotency });
+    return await this.committer.push({ caller, request, idempotency, signal });
   }
 
   async #refuseWhenFull(): Promise<void> {
@@ -211,6 +212,7 @@ export class OpenGateway implements Gateway {
   async pull(
     caller: Caller,
     request: PullRequest,
+    stopping?: AbortSignal,
     signal?: AbortSignal,
   ): Promise<PullResult> {
     checkClientId(request.clientId);
@@ -224,13 +226,14 @@ export class OpenGateway implements Gateway {
     const waitMs = Math.min(wait, MAX_WAIT_SECONDS) * 1000;
     const untilMs = this.env.now() + waitMs;
     for (;;) {
-      const commit = this.#nextCommit(request.clientId, signal);
+      const commit = this.#nextCommit(request.clientId, [stopping, signal]);
       try {
-        const { result, news, watched } = await this.#page(caller, request);
+        const { result, news, watched } = await this.#page(caller, request, signal);
         // The clock may be set back meanwhile, by hours.
         const leftMs = Math.min(waitMs, untilMs - this.env.now());
-        if (news || leftMs <= 0 || signal?.aborted) return result;
+        if (news || leftMs <= 0 || stopping?.aborted) return result;
         await commit.wait(watched, leftMs);
+        signal?.throwIfAborted();
       } finally {
         commit.cancel();
       }
@@ -257,11 +260,11 @@ export class OpenGateway implements Gateway {
     );
   }
 
-  async #page(caller: Caller, request: PullRequest) {
+  async #page(caller: Caller, request: PullRequest, signal?: AbortSignal) {
     return await this.#read(
       caller,
       request.schemaVersion ?? 0,
-      (context) => pullPage(context, caller, request),
+      (context) => pullPage({ ...context, signal }, caller, request),
     );
   }
 
@@ -311,7 +314,7 @@ export class OpenGateway implements Gateway {
   }
 
   /** Listens for commits from now on, so that none between a read and the waiting is missed. */
-  #nextCommit(clientId: string, signal: AbortSignal | undefined) {
+  #nextCommit(clientId: string, signals: readonly (AbortSignal | undefined)[]) {
     const seen: Committed[] = [];
     let watched: ReadonlySet<string> | undefined;
     let wake = () => {};
@@ -320,13 +323,13 @@ export class OpenGateway implements Gateway {
       if (watched === undefined) seen.push(commit);
       else if (concerns(commit, clientId, watched)) wake();
     });
-    signal?.addEventListener("abort", happened);
+    for (const signal of signals) signal?.addEventListener("abort", happened);
     return {
       wait: (buckets: ReadonlySet<string>, ms: number) =>
         new Promise<void>((resolve) => {
           watched = buckets;
           const missed = seen.some((commit) => concerns(commit, clientId, buckets));
-          if (missed || signal?.aborted) return resolve();
+          if (missed || signals.some((signal) => signal?.aborted)) return resolve();
           const cancelTimer = this.env.setTimer(ms, () => wake());
           wake = () => {
             cancelTimer();
@@ -335,7 +338,7 @@ export class OpenGateway implements Gateway {
         }),
       cancel: () => {
         stop();
-        signal?.removeEventListener("abort", happened);
+        for (const signal of signals) signal?.removeEventListener("abort", happened);
       },
     };
   }

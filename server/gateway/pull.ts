@@ -58,6 +58,8 @@ export interface PullContext {
    * @throws {RulesChanged} when other rules were put in force before the snapshot
    */
   readonly past: (view: ReadView) => Promise<Past>;
+  /** Ends the reading. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What is known of the past. */
@@ -306,6 +308,7 @@ class PageReader {
               stopped: { current: place, position: { gone, after: after.after } },
             };
           }
+          this.#context.signal?.throwIfAborted();
           const page = await this.#view.scan({
             bucket: scan.bucket,
             gone,

@@ -16,7 +16,8 @@ import { replyJson } from "./reply.ts";
 
 /** The bounds of an admin's body. */
 export function boundsOf(c: RequestContext): BodyBounds {
-  return { maxBytes: DEFAULT_LIMITS.maxBodyBytes, lease: c.env.lease };
+  const { lease, scope } = c.env;
+  return { maxBytes: DEFAULT_LIMITS.maxBodyBytes, lease, deadline: scope.deadline };
 }
 
 /** Lets an admin of the path's gateway in. */

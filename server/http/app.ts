@@ -43,7 +43,7 @@ export interface RequestHandler {
   /** Answers one; it never rejects. */
   (request: Request, origin?: RequestOrigin): Promise<Response>;
   /** Those that are under way. */
-  readonly requests: Pick<RequestLifecycle, "active" | "idle">;
+  readonly requests: Pick<RequestLifecycle, "active" | "underWay">;
 }
 
 /** When unversioned paths were deprecated (RFC 9745) and when they end (RFC 8594). */
@@ -212,6 +212,7 @@ export function createApp(context: ServerContext): RequestHandler {
     answer,
     refuse: (scope, error) => finish(scope, replyFailure(scope, error)),
     observer: context.observer,
+    clock: context.clock,
   });
   return Object.assign(
     (request: Request, origin: RequestOrigin = { ip: "", signal: request.signal }) =>

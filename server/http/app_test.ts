@@ -288,9 +288,12 @@ function holdingContext(stopping: AbortSignal): {
     },
     now: Date.now,
     push: fail,
-    pull: async (_caller, _request, signal) => {
+    pull: async (_caller, _request, stopping, signal) => {
       hold();
-      await new Promise((resolve) => signal?.addEventListener("abort", resolve, { once: true }));
+      await new Promise((resolve) => {
+        stopping?.addEventListener("abort", resolve, { once: true });
+        signal?.addEventListener("abort", resolve, { once: true });
+      });
       return {
         changes: [],
         cursor: "c",

@@ -8,6 +8,7 @@
 import { LakeSyncError } from "@lakesync/core";
 import { gunzipSync, inflateSync } from "node:zlib";
 import type { ByteLease } from "./budget.ts";
+import type { Deadline } from "./deadline.ts";
 
 /** The bounds of one body. */
 export interface BodyBounds {
@@ -15,6 +16,8 @@ export interface BodyBounds {
   readonly maxBytes: number;
   /** What the request holds of the server's memory. */
   readonly lease: ByteLease;
+  /** How much time its request has; what the body takes at a slow but fair pace comes on top. */
+  readonly deadline?: Deadline;
   /** How long a sender may be silent within a body, in milliseconds; ten seconds unless given. */
   readonly idleTimeoutMs?: number;
   /** How long a whole body may take, in milliseconds; five minutes unless given. */
@@ -23,6 +26,9 @@ export interface BodyBounds {
 
 const IDLE_TIMEOUT_MS = 10_000;
 const TIMEOUT_MS = 5 * 60_000;
+
+/** The pace of a slow line, in bytes a millisecond; who is slower uses up the request's own time. */
+const SLOW_BYTES_PER_MS = 32;
 
 function tooLarge(maxBytes: number): LakeSyncError {
   return new LakeSyncError(
@@ -35,19 +41,24 @@ function tooSlow(): LakeSyncError {
   return new LakeSyncError("TIMEOUT", "The body came too slowly, send it again in smaller parts");
 }
 
-async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
+async function inTime<T>(work: Promise<T>, ms: number, signal?: AbortSignal): Promise<T> {
+  signal?.throwIfAborted();
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(tooSlow()), ms);
+  const aborted = () => reject(signal?.reason);
+  signal?.addEventListener("abort", aborted);
   try {
     return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", aborted);
   }
 }
 
 async function readChunks(
   stream: ReadableStream<Uint8Array>,
-  { maxBytes, lease, idleTimeoutMs = IDLE_TIMEOUT_MS, timeoutMs = TIMEOUT_MS }: BodyBounds,
+  { maxBytes, lease, deadline, idleTimeoutMs = IDLE_TIMEOUT_MS, timeoutMs = TIMEOUT_MS }:
+    BodyBounds,
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -57,8 +68,10 @@ async function readChunks(
     for (;;) {
       const leftMs = untilMs - Date.now();
       if (leftMs <= 0) throw tooSlow();
-      const { value, done } = await inTime(reader.read(), Math.min(idleTimeoutMs, leftMs));
+      const ms = Math.min(idleTimeoutMs, leftMs);
+      const { value, done } = await inTime(reader.read(), ms, deadline?.signal);
       if (done) break;
+      deadline?.allow(value.byteLength / SLOW_BYTES_PER_MS);
       length += value.byteLength;
       if (length > maxBytes) throw tooLarge(maxBytes);
       lease.take(value.byteLength);

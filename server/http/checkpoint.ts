@@ -9,6 +9,7 @@ import { checkClientId } from "../bounds.ts";
 import type { CheckpointRequest } from "../gateway/checkpoint.ts";
 import type { Handler, ServerContext } from "./context.ts";
 import { admit, findGateway } from "./guard.ts";
+import type { RequestScope } from "./request_scope.ts";
 
 /** The content type of the stream. */
 export const CHECKPOINT_TYPE = "application/vnd.lakesync.checkpoint";
@@ -33,27 +34,40 @@ function isKnown(header: string | null, etag: string): boolean {
   return header !== null && header.split(",").some((item) => item.trim() === etag);
 }
 
-/** Reads a frame when the one before has been taken. */
-function streamOf(
-  frames: AsyncIterable<Uint8Array>,
-  stopping: AbortSignal,
-): ReadableStream<Uint8Array> {
+/**
+ * Reads a frame when the one before has been taken. Each has the time of a request; a stream whose
+ * reader takes longer ends, and its client goes on from the chunks it has.
+ */
+function streamOf(frames: AsyncIterable<Uint8Array>, scope: RequestScope): ReadableStream {
   const iterator = frames[Symbol.asyncIterator]();
+  const { deadline, signal } = scope;
+  scope.stream = "open";
+  const end = async (how: "ended" | "cut") => {
+    if (scope.stream === "open") scope.stream = how;
+    await iterator.return?.();
+  };
   return new ReadableStream({
+    start(controller) {
+      signal.addEventListener("abort", () => {
+        if (scope.stream !== "open") return;
+        controller.error(signal.reason);
+        end("cut").catch(() => {});
+      }, { once: true });
+    },
     async pull(controller) {
       try {
-        stopping.throwIfAborted();
         const { done, value } = await iterator.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
+        if (signal.aborted) return;
+        deadline.renew();
+        if (!done) return controller.enqueue(value);
+        controller.close();
+        await end("ended");
       } catch (error) {
-        controller.error(error);
-        await iterator.return?.();
+        if (!signal.aborted) controller.error(error);
+        await end("cut");
       }
     },
-    async cancel() {
-      await iterator.return?.();
-    },
+    cancel: () => end("cut"),
   }, { highWaterMark: 0 });
 }
 
@@ -81,7 +95,7 @@ export function checkpointHandler(context: ServerContext): Handler {
       return new Response(null, { status: 304, headers });
     }
     return new Response(
-      request.method === "HEAD" ? null : streamOf(frames, context.stopping),
+      request.method === "HEAD" ? null : streamOf(frames, c.env.scope),
       {
         status: resumed ? 206 : 200,
         headers: {

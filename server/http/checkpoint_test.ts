@@ -147,7 +147,13 @@ Deno.test("G11: a chunk is read when the one before was taken, and none after th
   const gateway = await gateways.create("default");
   await gateway.putSchema(SCHEMA);
   const stopping = new AbortController();
+  const timers = new Set<() => void>();
+  const setTimer = (_ms: number, expire: () => void) => {
+    timers.add(expire);
+    return () => void timers.delete(expire);
+  };
   const app = createApp({
+    clock: { now: () => 0, setTimer },
     gateways,
     authenticator: createAuthenticator({ secrets: [SECRET] }),
     live: { count: () => 0, accept: () => Promise.reject(new Error("No live connections")) },
@@ -164,8 +170,10 @@ Deno.test("G11: a chunk is read when the one before was taken, and none after th
   const url = "http://localhost/v1/sync/default";
   const body = JSON.stringify(inserts(20));
   await app(new Request(`${url}/push`, { method: "POST", headers, body }));
+  const sent = Promise.withResolvers<void>();
   const open = async () => {
-    const response = await app(new Request(`${url}/checkpoint?clientId=c`, { headers }));
+    const request = new Request(`${url}/checkpoint?clientId=c`, { headers });
+    const response = await app(request, { ip: "", completed: sent.promise });
     return response.body?.getReader() ?? assert.fail("There is no body");
   };
   const reader = await open();
@@ -176,10 +184,18 @@ Deno.test("G11: a chunk is read when the one before was taken, and none after th
   }
   await reader.cancel();
   assert.equal(reads, 3);
+  sent.resolve();
+  await app.requests.underWay().ended;
+  const another = Promise.withResolvers<void>();
+  sent.promise = another.promise;
   const other = await open();
   await other.read();
   stopping.abort();
-  await assert.rejects(other.read());
+  assert.equal((await other.read()).done, false, "what is under way goes on");
+  assert.equal(app.requests.active, 1);
+  for (const expire of timers) expire();
+  await assert.rejects(other.read(), { code: "TIMEOUT" });
+  assert.equal(app.requests.active, 0);
   await gateways.close();
 });
 import { ServerAudit } from "../audit/server_audit.ts";

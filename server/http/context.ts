@@ -16,6 +16,7 @@ import type { Gateways } from "../gateway/gateway.ts";
 import type { ServerLimits } from "../limits.ts";
 import type { RecordStore } from "../store/records.ts";
 import type { ByteLease } from "./budget.ts";
+import type { DeadlineClock } from "./deadline.ts";
 import type { AccessGate, PressureGate, RateGate } from "./gates.ts";
 import type { RequestObserver } from "./lifecycle.ts";
 import type { RequestScope } from "./request_scope.ts";
@@ -65,6 +66,8 @@ export interface ServerContext {
   readonly failures?: Pick<TokenFailures, "refused">;
   /** Its lists, for admins; none unless given. */
   readonly lists?: AccessLists;
+  /** What the time of requests goes by; the runtime's clock unless given. */
+  readonly clock?: DeadlineClock;
   /** Is told of every request; nobody unless given. */
   readonly observer?: RequestObserver;
   /** The live connections. */

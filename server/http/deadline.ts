@@ -7,20 +7,42 @@
 
 import { LakeSyncError } from "@lakesync/core";
 
+/** What deadlines go by. */
+export interface DeadlineClock {
+  /** Milliseconds since some moment. */
+  readonly now: () => number;
+  /** Calls back once after a time in milliseconds; gives what cancels it. */
+  readonly setTimer: (ms: number, callback: () => void) => () => void;
+}
+
+/** The clock of the runtime, which nobody sets. */
+export const RUNTIME_CLOCK: DeadlineClock = {
+  now: () => performance.now(),
+  setTimer: (ms, callback) => {
+    const timer = setTimeout(callback, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
 /** The time that a request has. */
 export class Deadline {
   readonly #controller = new AbortController();
   readonly #passed = Promise.withResolvers<LakeSyncError>();
   readonly #ms: number;
+  readonly #clock: DeadlineClock;
   #untilMs: number;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancelTimer: () => void = () => {};
   #isOver = false;
   #isGone = false;
 
-  /** @param ms how long it is, in milliseconds */
-  constructor(ms: number) {
+  /**
+   * @param ms how long it is, in milliseconds
+   * @param clock what it goes by
+   */
+  constructor(ms: number, clock: DeadlineClock = RUNTIME_CLOCK) {
     this.#ms = ms;
-    this.#untilMs = performance.now() + ms;
+    this.#clock = clock;
+    this.#untilMs = clock.now() + ms;
     this.#arm();
   }
 
@@ -52,7 +74,8 @@ export class Deadline {
 
   /** Gives the whole time again from now on. */
   renew(): void {
-    this.#untilMs = performance.now() + this.#ms;
+    if (this.#untilMs === Infinity) return;
+    this.#untilMs = this.#clock.now() + this.#ms;
     this.#arm();
   }
 
@@ -65,15 +88,15 @@ export class Deadline {
 
   /** Stops the clock; the signal does not abort any more. */
   end(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#cancelTimer();
     this.#untilMs = Infinity;
   }
 
   #arm(): void {
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     if (this.#isOver || this.#untilMs === Infinity) return;
-    this.#timer = setTimeout(() => this.#expire(), this.#untilMs - performance.now());
+    const leftMs = this.#untilMs - this.#clock.now();
+    this.#cancelTimer = this.#clock.setTimer(leftMs, () => this.#expire());
   }
 
   #expire(): void {

@@ -94,6 +94,7 @@ export function flushHandler(context: ServerContext): Handler {
     await readBody(c.req.raw, boundsOf(c));
     const { promise: late, resolve } = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => resolve(undefined), FLUSH_ANSWER_MS);
+    c.env.scope.deadline.allow(FLUSH_ANSWER_MS);
     const flushing = context.destinations?.flushNow(id) ?? new Map<string, unknown>();
     const errors = await Promise.race([flushing, late]);
     clearTimeout(timer);

@@ -8,7 +8,7 @@
 
 import type { ErrorCode, LakeSyncError } from "@lakesync/core";
 import type { PeerAddress } from "../live/peer_sockets.ts";
-import { Deadline } from "./deadline.ts";
+import { Deadline, type DeadlineClock, RUNTIME_CLOCK } from "./deadline.ts";
 import { RequestScope } from "./request_scope.ts";
 
 /** Where a request comes from. */
@@ -61,6 +61,8 @@ export interface LifecycleOptions {
   readonly refuse: (scope: RequestScope, error: LakeSyncError) => Response;
   /** Watches; nobody unless given. */
   readonly observer?: RequestObserver | undefined;
+  /** What time goes by; the runtime's clock unless given. */
+  readonly clock?: DeadlineClock | undefined;
 }
 
 function requestIdOf(headers: Headers): string {
@@ -68,11 +70,20 @@ function requestIdOf(headers: Headers): string {
   return given !== null && /^[\x21-\x7e]{1,128}$/.test(given) ? given : crypto.randomUUID();
 }
 
+/** Those requests that are under way at some moment. */
+export interface RequestsUnderWay {
+  /** How many they were. */
+  readonly count: number;
+  /** How many of them still are. */
+  readonly left: number;
+  /** Resolves when none of them is. */
+  readonly ended: Promise<void>;
+}
+
 /** All requests of a server. */
 export class RequestLifecycle {
   readonly #options: LifecycleOptions;
-  #active = 0;
-  #idle: PromiseWithResolvers<void> | undefined;
+  readonly #underWay = new Set<Promise<void>>();
 
   /** @param options what answers, and in which time */
   constructor(options: LifecycleOptions) {
@@ -81,13 +92,21 @@ export class RequestLifecycle {
 
   /** How many requests are under way. */
   get active(): number {
-    return this.#active;
+    return this.#underWay.size;
   }
 
-  /** Waits until no request is under way. */
-  async idle(): Promise<void> {
-    if (this.#active === 0) return;
-    await (this.#idle ??= Promise.withResolvers<void>()).promise;
+  /** Those that are under way now; others that come are not among them. */
+  underWay(): RequestsUnderWay {
+    const now = new Set(this.#underWay);
+    const count = now.size;
+    const ends = [...now].map((ended) => ended.then(() => void now.delete(ended)));
+    return {
+      count,
+      get left() {
+        return now.size;
+      },
+      ended: Promise.all(ends).then(() => {}),
+    };
   }
 
   /**
@@ -97,44 +116,45 @@ export class RequestLifecycle {
    * @param origin where it comes from
    * @returns the answer; it never rejects
    */
-  async handle(request: Request, { ip, peer, signal, completed }: RequestOrigin): Promise<Response> {
-    const { timeoutMs, observer } = this.#options;
-    const startMs = performance.now();
-    const deadline = new Deadline(timeoutMs);
+  handle(request: Request, { ip, peer, signal, completed }: RequestOrigin): Promise<Response> {
+    const { timeoutMs, observer, answer, clock = RUNTIME_CLOCK } = this.#options;
+    const startMs = clock.now();
+    const deadline = new Deadline(timeoutMs, clock);
     const id = requestIdOf(request.headers);
     const scope = new RequestScope({ id, request, ip, peer, deadline });
-    this.#active++;
     observer?.begin(scope);
-    const gone = () => deadline.gone();
-    signal?.addEventListener("abort", gone);
-    const work = observer === undefined
-      ? this.#options.answer(scope)
-      : observer.run(scope, () => this.#options.answer(scope));
-    const response = await Promise.race([work, this.#late(scope)]);
-    // After the answer the runtime aborts the signal of every request.
-    signal?.removeEventListener("abort", gone);
-    // What is left to do is the runtime's, but for a stream, whose chunks have their time each.
-    if (scope.stream === undefined) deadline.end();
-    const { status } = response;
-    const left = () => {
+    const work = observer === undefined ? answer(scope) : observer.run(scope, () => answer(scope));
+    const response = this.#respond(scope, work, signal);
+    const sent = completed?.then(() => {}, () => {});
+    const left = response.then(async ({ status }) => {
+      // A stream that was given up is read by nobody, but the runtime holds on to it.
+      await (scope.stream === undefined ? sent : Promise.race([sent, deadline.passed]));
       deadline.end();
-      const ms = performance.now() - startMs;
+      const ms = clock.now() - startMs;
       observer?.end(scope, { status, code: scope.code, ms, outcome: outcomeOf(scope, status) });
-    };
-    const ended = Promise.allSettled([work, (completed ?? Promise.resolve()).finally(left)]);
-    ended.then(() => this.#ended());
+    });
+    const ended: Promise<void> = Promise.allSettled([work, left]).then(() => {
+      this.#underWay.delete(ended);
+    });
+    this.#underWay.add(ended);
     return response;
   }
 
-  async #late(scope: RequestScope): Promise<Response> {
-    return this.#options.refuse(scope, await scope.deadline.passed);
-  }
-
-  #ended(): void {
-    this.#active--;
-    if (this.#active > 0) return;
-    this.#idle?.resolve();
-    this.#idle = undefined;
+  async #respond(
+    scope: RequestScope,
+    work: Promise<Response>,
+    signal: AbortSignal | undefined,
+  ): Promise<Response> {
+    const { deadline } = scope;
+    const gone = () => deadline.gone();
+    signal?.addEventListener("abort", gone);
+    const late = deadline.passed.then((error) => this.#options.refuse(scope, error));
+    const response = await Promise.race([work, late]);
+    // The runtime aborts the signal of every request once its answer has left.
+    signal?.removeEventListener("abort", gone);
+    // What is left to do is the runtime's, but for a stream, whose chunks have their time each.
+    if (scope.stream === undefined) deadline.end();
+    return response;
   }
 }
 

@@ -59,14 +59,14 @@ export function pullHandler(context: ServerContext): Handler {
       await readPull(request, {
         maxBytes: gateway.limits.maxBodyBytes,
         lease: c.env.lease,
+        deadline: c.env.scope.deadline,
       }),
     );
     c.env.scope.clientId = pull.clientId;
     await context.access?.checkClient(gatewayId, pull.clientId);
-    const signal = (pull.wait ?? 0) > 0
-      ? AbortSignal.any([c.env.scope.signal, context.stopping])
-      : undefined;
-    const result = await gateway.pull(caller, pull, signal);
+    const { deadline, signal } = c.env.scope;
+    deadline.allow((pull.wait ?? 0) * 1000);
+    const result = await gateway.pull(caller, pull, context.stopping, signal);
     return answerFormat(request.headers) === "json"
       ? replyJson(request, pullResultToJson(result))
       : reply(request, CONTENT_TYPE.protobuf, encodePullResult(result));

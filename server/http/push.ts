@@ -61,6 +61,7 @@ export function pushHandler(context: ServerContext): Handler {
     const body = await readBody(request, {
       maxBytes: gateway.limits.maxBodyBytes,
       lease: c.env.lease,
+      deadline: c.env.scope.deadline,
     });
     const push = format === "json"
       ? pushFromJson(parseJsonBody(utf8(body)), gateway.schema)
@@ -77,7 +78,12 @@ export function pushHandler(context: ServerContext): Handler {
         .digest("hex"),
       render: (result) => kept = keep(answer, result),
     };
-    const { result, replayed } = await gateway.push(caller, push, idempotency);
+    const { result, replayed } = await gateway.push(
+      caller,
+      push,
+      idempotency,
+      c.env.scope.signal,
+    );
     if (replayed !== undefined) return replyKept(request, replayed, true);
     if (kept !== undefined) return replyKept(request, kept, false);
     return reply(request, CONTENT_TYPE[answer], render(answer, result));

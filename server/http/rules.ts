@@ -4,9 +4,10 @@
  * @module
  */
 
-import { DEFAULT_LIMITS, type JsonValue, LakeSyncError, parseJsonBody } from "@lakesync/core";
+import { type JsonValue, LakeSyncError, parseJsonBody } from "@lakesync/core";
 import { rulesDetails } from "../audit/details.ts";
 import type { ExplainRequest, Gateway } from "../gateway/gateway.ts";
+import { boundsOf } from "./admin.ts";
 import { readBody, utf8 } from "./body.ts";
 import type { Handler, RequestContext, ServerContext } from "./context.ts";
 import { admit, findGateway } from "./guard.ts";
@@ -29,8 +30,7 @@ async function readJson(c: RequestContext, what: string): Promise<JsonValue> {
   if (bodyFormat(c.req.raw.headers) !== "json") {
     throw new LakeSyncError("UNSUPPORTED_MEDIA_TYPE", `${what} are sent as application/json`);
   }
-  const { lease } = c.env;
-  const body = await readBody(c.req.raw, { maxBytes: DEFAULT_LIMITS.maxBodyBytes, lease });
+  const body = await readBody(c.req.raw, boundsOf(c));
   return parseJsonBody(utf8(body));
 }
 
@@ -42,6 +42,7 @@ export function putRulesHandler(context: ServerContext): Handler {
   return async (c) => {
     const gateway = await gatewayOf(context, c);
     const spec = await readJson(c, "Rules");
+    c.env.scope.deadline.allow(BUILD_WAIT_MS);
     const before = (await gateway.rules()).rules;
     const { rules, building } = await gateway.putRules(spec, BUILD_WAIT_MS);
     const put = building ?? rules;

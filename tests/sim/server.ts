@@ -153,6 +153,7 @@ export class SimServer implements Host {
         processId: "simulated",
       }),
       stopping: this.#stopping.signal,
+      clock: { now: this.clock, setTimer: process.timer },
       upgrade: (request: Request, protocol: string) => this.#upgrade(request, protocol),
     };
     this.#gateways = gateways;
