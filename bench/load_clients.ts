@@ -15,11 +15,12 @@ import {
   type PushRequest,
   type PushResult,
 } from "@lakesync/core";
+import { CutError, LoadConnection } from "./load_http.ts";
 import { LoadSocket, type SocketEnd } from "./load_socket.ts";
 import type { Commit, Tally } from "./load_tally.ts";
 import type { User } from "./load_world.ts";
 import { GATEWAY } from "./load_world.ts";
-import { RawConnection, toRequest } from "./raw_http.ts";
+import { toRequest } from "./raw_http.ts";
 
 /** Something that pushes. One whose push fails pushes nothing more: the next would leave a gap. */
 export interface Pusher {
@@ -151,7 +152,7 @@ export class HttpClient implements Pusher {
   readonly #tally: Tally;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #queue: (readonly [Commit, Delta])[] = [];
-  #connection: RawConnection | undefined;
+  #connection: LoadConnection | undefined;
   #running: Promise<void> | undefined;
   #mutationId = 0;
   #failed = false;
@@ -178,7 +179,7 @@ export class HttpClient implements Pusher {
   /** Closes the connection once the pushes that were begun are answered. */
   async close(): Promise<void> {
     await this.#running;
-    this.#connection?.[Symbol.dispose]();
+    this.#connection?.close();
     this.#connection = undefined;
   }
 
@@ -191,6 +192,7 @@ export class HttpClient implements Pusher {
       }
     } catch (error) {
       this.#failed = true;
+      this.wasCut = error instanceof CutError;
       this.#queue.length = 0;
       this.#tally.failed(error instanceof Error ? error.message : String(error));
     }
@@ -199,12 +201,8 @@ export class HttpClient implements Pusher {
 
   async #send(commit: Commit, delta: Delta): Promise<void> {
     const body = encodePush(pushOf(this.user, ++this.#mutationId, delta));
-    this.#connection ??= await RawConnection.open(this.#url);
-    const answer = await this.#connection.send(toRequest(this.#url, this.#headers, body))
-      .catch((error) => {
-        this.wasCut = !String(error).includes("HTTP/1.1 ");
-        throw error;
-      });
+    if (this.#connection?.isOpen !== true) this.#connection = await LoadConnection.open(this.#url);
+    const answer = await this.#connection.send(toRequest(this.#url, this.#headers, body));
     const why = refusal(decodePushResult(answer));
     if (why !== undefined) throw new Error(why);
     this.#tally.acked(commit);

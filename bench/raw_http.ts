@@ -68,8 +68,12 @@ export class RawConnection implements Disposable {
   }
 }
 
-/** The body of an answer that is there whole. */
-function readAnswer(bytes: Uint8Array): Uint8Array | undefined {
+/**
+ * The body of an answer that is there whole.
+ *
+ * @throws {Error} with its head, when it is not 200
+ */
+export function readAnswer(bytes: Uint8Array): Uint8Array | undefined {
   const text = decoder.decode(bytes.subarray(0, 1024));
   const end = text.indexOf("\r\n\r\n");
   if (end < 0) return undefined;
