@@ -16,6 +16,7 @@ import type {
   SchemaSpec,
 } from "@lakesync/core";
 import type { CursorStore } from "./cursors.ts";
+import type { Follower } from "./followers.ts";
 import type { GatewayHistory } from "./history.ts";
 import type { CheckpointRequest, CheckpointStream } from "./checkpoint.ts";
 
@@ -212,6 +213,13 @@ export interface Gateway {
    * @returns ends the listening
    */
   onCommit(listener: CommitListener): () => void;
+  /**
+   * Is told of the commits that may concern one client, at no cost for those that do not.
+   *
+   * @param clientId the client
+   * @param changed told after such a commit
+   */
+  follow(clientId: string, changed: () => void): Follower;
   /** Waits for what is under way and closes the store. Later calls fail with `DRAINING`. */
   close(): Promise<void>;
 }

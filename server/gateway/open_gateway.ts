@@ -41,6 +41,7 @@ import type {
   ScopedPull,
 } from "./gateway.ts";
 import { explainRow } from "./explain.ts";
+import { type Follower, Followers } from "./followers.ts";
 import { HeadWatch } from "./head_watch.ts";
 import { History } from "./history.ts";
 import { LogGauge } from "./log_gauge.ts";
@@ -95,6 +96,7 @@ function nothingChunked(owner: EtagOwner): CheckpointStream {
 /** A gateway on its open store. */
 export class OpenGateway implements Gateway {
   readonly #listeners = new Set<CommitListener>();
+  readonly #followers = new Followers();
   #compactedMs: number;
   #building: Promise<void> | undefined;
   /** Ends the wait before a build of rules is tried again. */
@@ -163,7 +165,7 @@ export class OpenGateway implements Gateway {
 
   /** Whether anyone listens, waits or pushes at this moment. */
   get busy(): boolean {
-    return this.#listeners.size > 0 || this.committer.busy ||
+    return this.#isHeard || this.committer.busy ||
       this.#building !== undefined || (this.#house?.busy ?? false);
   }
 
@@ -439,10 +441,25 @@ export class OpenGateway implements Gateway {
 
   onCommit(listener: CommitListener): () => void {
     this.#listeners.add(listener);
+    return this.#hear(() => this.#listeners.delete(listener));
+  }
+
+  follow(clientId: string, changed: () => void): Follower {
+    const { awaits, stop } = this.#followers.follow(clientId, changed);
+    return { awaits, stop: this.#hear(stop) };
+  }
+
+  /** Whether anyone is told of commits. */
+  get #isHeard(): boolean {
+    return this.#listeners.size > 0 || this.#followers.size > 0;
+  }
+
+  /** Hears of others' commits while anyone is told of commits; gives what ends that for one. */
+  #hear(stop: () => void): () => void {
     if (!this.committer.closed) this.#watch?.begin();
     return () => {
-      this.#listeners.delete(listener);
-      if (this.#listeners.size === 0) this.#watch?.end();
+      stop();
+      if (!this.#isHeard) this.#watch?.end();
     };
   }
 
@@ -459,6 +476,7 @@ export class OpenGateway implements Gateway {
   #committed(event: Committed): void {
     this.#gauge.grew(event.everything === true ? undefined : event.bytes);
     for (const listener of [...this.#listeners]) listener(event);
+    this.#followers.tell(event);
     const now = this.env.now();
     if (Math.abs(now - this.#compactedMs) < COMPACT_EVERY_MS) return;
     this.#compactedMs = now;

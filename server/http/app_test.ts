@@ -311,6 +311,7 @@ function holdingContext(stopping: AbortSignal): {
     explain: fail,
     stats: fail,
     onCommit: () => () => {},
+    follow: () => ({ awaits: () => {}, stop: () => {} }),
     close: fail,
   };
   const gateways = {

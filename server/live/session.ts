@@ -32,6 +32,7 @@ import {
 import { callerOf } from "../auth/authorize.ts";
 import type { VerifiedToken } from "../auth/token.ts";
 import { boundPull, checkClientId } from "../bounds.ts";
+import type { Follower } from "../gateway/followers.ts";
 import type { Caller, Gateway } from "../gateway/gateway.ts";
 import { errorBody } from "../http/reply.ts";
 import { CLOSE, closeCodeOf } from "./close.ts";
@@ -102,12 +103,11 @@ export class Session {
   #limit = PAGE_ROWS;
   /** Buckets that the client wants sent whole. */
   #repair: readonly string[] = [];
-  /** The buckets whose change may bring something new; undefined before the first page. */
-  #watched: ReadonlySet<string> | undefined;
   #processing: Promise<void> | undefined;
   #pushing: Promise<void> | undefined;
   #cancelTimer: () => void;
-  #stopListening: () => void = () => {};
+  /** Tells of commits that may bring something new, once the client has said hello. */
+  #follower: Follower | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -191,7 +191,7 @@ export class Session {
     this.#queue.length = 0;
     this.#delivery.stop();
     this.#cancelTimer();
-    this.#stopListening();
+    this.#follower?.stop();
   }
 
   async #process(): Promise<void> {
@@ -262,13 +262,7 @@ export class Session {
     if (this.#state !== "greeting") return;
     this.#state = "live";
     this.#armTokenTimer();
-    this.#stopListening = gateway.onCommit(({ buckets, clientIds, everything }) => {
-      const watched = this.#watched;
-      if (
-        everything === true || watched === undefined || clientIds.has(this.#clientId) ||
-        !watched.isDisjointFrom(buckets)
-      ) this.#delivery.changed();
-    });
+    this.#follower = gateway.follow(this.#clientId, () => this.#delivery.changed());
     this.#send({
       type: "welcome",
       serverTime: this.#serverTime(),
@@ -290,7 +284,7 @@ export class Session {
     const repair = this.#repair;
     this.#limit = PAGE_ROWS;
     // Until it is known what the page depends on, every commit may concern it.
-    this.#watched = undefined;
+    this.#follower?.awaits(undefined);
     const { result, watched } = await this.#options.gateway.pullScoped(this.#caller, {
       clientId: this.#clientId,
       schemaVersion: this.#schemaVersion,
@@ -298,7 +292,7 @@ export class Session {
       ...(repair.length === 0 ? {} : { repair }),
       ...(cursor === undefined ? {} : { cursor }),
     });
-    this.#watched = watched;
+    this.#follower?.awaits(watched);
     if (this.#repair === repair) this.#repair = [];
     return result;
   }

@@ -15,6 +15,7 @@ import {
 import { DEFAULT_LIMITS } from "@lakesync/core";
 import assert from "node:assert/strict";
 import type { VerifiedToken } from "../auth/token.ts";
+import { Followers } from "../gateway/followers.ts";
 import type { CommitListener, Gateway } from "../gateway/gateway.ts";
 import { CODECS } from "./codec.ts";
 import { Session } from "./session.ts";
@@ -58,6 +59,7 @@ export class Bench {
   listeners = 0;
   now: number = NOW;
   commit: CommitListener = () => {};
+  readonly #followers = new Followers();
   pull: (request: PullRequest) => Promise<PullResult> = (request) =>
     Promise.resolve({
       changes: [],
@@ -109,6 +111,18 @@ export class Bench {
         this.commit = listener;
         this.listeners++;
         return () => this.listeners--;
+      },
+      follow: (clientId, changed) => {
+        this.commit = (commit) => this.#followers.tell(commit);
+        this.listeners++;
+        const { awaits, stop } = this.#followers.follow(clientId, changed);
+        return {
+          awaits,
+          stop: () => {
+            this.listeners--;
+            stop();
+          },
+        };
       },
       close: () => Promise.resolve(),
     };
