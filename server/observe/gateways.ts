@@ -103,17 +103,7 @@ function measure(
   const same = (page: PullResult) => page;
   const ofScoped = ({ result }: ScopedPull) => result;
 
-  return {
-    id: gateway.id,
-    get schema() {
-      return gateway.schema;
-    },
-    get limits() {
-      return gateway.limits;
-    },
-    history: gateway.history,
-    cursors: gateway.cursors,
-    now: () => gateway.now(),
+  const measured: Pick<Gateway, "push" | "pull" | "pullScoped"> = {
     push: (caller, request, idempotency) =>
       pushed(() =>
         inStep("push", request.clientId, () => gateway.push(caller, request, idempotency))
@@ -130,15 +120,17 @@ function measure(
         () => inStep("pull", request.clientId, () => gateway.pullScoped(caller, request)),
         ofScoped,
       ),
-    checkpoint: (caller, request) => gateway.checkpoint(caller, request),
-    refusalsSeen: (caller, clientId, mutationId) =>
-      gateway.refusalsSeen(caller, clientId, mutationId),
-    putSchema: (spec, force) => gateway.putSchema(spec, force),
-    rules: () => gateway.rules(),
-    putRules: (spec, waitMs) => gateway.putRules(spec, waitMs),
-    explain: (request) => gateway.explain(request),
-    stats: () => gateway.stats(),
-    onCommit: (listener) => gateway.onCommit(listener),
-    close: () => gateway.close(),
   };
+  return inPlaceOf(gateway, measured);
+}
+
+/** An object with some methods of its own in place of another's, which does all else. */
+function inPlaceOf<T extends object>(whole: T, part: Partial<T>): T {
+  return new Proxy(whole, {
+    get(target, name) {
+      if (Object.hasOwn(part, name)) return Reflect.get(part, name);
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 }
