@@ -1,53 +1,56 @@
 /**
- * Where the command's log goes: standard error. Apps that embed the server configure LogTape
- * themselves, category `lakesync`.
+ * Where the command's log goes: standard error, as lines for people or as JSON, without secrets and
+ * row values. Apps that embed the server configure LogTape themselves, category `lakesync`.
  *
  * @module
  */
 
-import { DestinationError } from "@lakesync/adapters";
 import {
   configureSync,
   getAnsiColorFormatter,
+  getLogger,
   getTextFormatter,
   jsonLinesFormatter,
+  type LogRecord,
+  type TextFormatter,
 } from "@logtape/logtape";
+import { redactByField } from "@logtape/redaction";
 import type { ServeConfig } from "./config.ts";
+import { logContext } from "./observe/log_context.ts";
+import {
+  type ErrorDetail,
+  errorText,
+  REDACTED,
+  redactText,
+  SECRET_FIELDS,
+} from "./observe/redact.ts";
 
-/**
- * A value of a log record as text. What a destination failed with says what to do in its message,
- * so neither its stack nor its causes follow, each time it is tried.
- *
- * @param value the value
- * @param inspect how others are written
- */
-export function logText(value: unknown, inspect: (value: unknown) => string): string {
-  if (typeof value === "string") return value;
-  return value instanceof DestinationError ? value.message : inspect(value);
-}
+const logger = getLogger(["lakesync", "server"]);
+
+/** What of the configuration the log goes by. */
+export type LogConfig = Pick<ServeConfig, "logLevel" | "logFormat">;
 
 /**
  * Sends log records to standard error.
  *
  * @param config the least level and the form
  */
-export function configureLog(
-  { logLevel, logFormat }: Pick<ServeConfig, "logLevel" | "logFormat">,
-): void {
+export function configureLog(config: LogConfig): void {
   const colors = Deno.stderr.isTerminal() && !Deno.noColor;
-  const value = logLevel === "debug" ? "bare" : logText;
-  const pretty = colors ? getAnsiColorFormatter({ value }) : getTextFormatter({ value });
-  const format = logFormat === "json" ? jsonLinesFormatter : pretty;
+  const format = logFormatter(config, colors);
   const encoder = new TextEncoder();
   configureSync({
     reset: true,
+    contextLocalStorage: logContext,
     sinks: {
-      stderr: (record) => {
-        Deno.stderr.writeSync(encoder.encode(format(record)));
-      },
+      stderr: redactByField((record) => writeAll(encoder.encode(format(record))), {
+        fieldPatterns: [...SECRET_FIELDS],
+        // A count is no value of a row.
+        action: (value) => typeof value === "number" ? value : REDACTED,
+      }),
     },
     loggers: [
-      { category: "lakesync", lowestLevel: logLevel, sinks: ["stderr"] },
+      { category: "lakesync", lowestLevel: config.logLevel, sinks: ["stderr"] },
       {
         category: ["logtape", "meta"],
         lowestLevel: "warning",
@@ -55,4 +58,60 @@ export function configureLog(
       },
     ],
   });
+}
+
+/**
+ * Makes lines of records.
+ *
+ * @param config the form, and whether errors are told in full: at level `debug`
+ * @param colors whether it is for a terminal with colors
+ */
+export function logFormatter({ logLevel, logFormat }: LogConfig, colors = false): TextFormatter {
+  const detail: ErrorDetail = { full: logLevel === "debug" };
+  const value = (value: unknown, inspect: (value: unknown) => string) =>
+    typeof value === "string" ? value : inspect(value);
+  const pretty = colors ? getAnsiColorFormatter({ value }) : getTextFormatter({ value });
+  const format = logFormat === "json" ? jsonLinesFormatter : pretty;
+  return (record) => format(cleaned(record, detail));
+}
+
+/** A record of texts, numbers and what consists of them; no text has a secret. */
+function cleaned(record: LogRecord, detail: ErrorDetail): LogRecord {
+  const clean = (value: unknown) => cleanValue(value, detail);
+  return {
+    ...record,
+    message: record.message.map((part, i) => i % 2 === 0 ? part : clean(part)),
+    properties: Object.fromEntries(
+      Object.entries(record.properties).map(([name, value]) => [name, clean(value)]),
+    ),
+  };
+}
+
+function cleanValue(value: unknown, detail: ErrorDetail): unknown {
+  if (typeof value === "string") return redactText(value);
+  if (value instanceof Error) return redactText(errorText(value, detail));
+  if (typeof value !== "object" || value === null) return value;
+  return redactText(
+    JSON.stringify(value, (_, item) => typeof item === "bigint" ? `${item}` : item),
+  );
+}
+
+/** Logging must not fail what logs: a reader that is gone gets nothing. */
+function writeAll(bytes: Uint8Array): void {
+  try {
+    for (let at = 0; at < bytes.length;) at += Deno.stderr.writeSync(bytes.subarray(at));
+  } catch {
+    return;
+  }
+}
+
+/** Logs what nobody has caught, and ends the process with 1, as the runtime would. */
+export function logCrashes(): void {
+  const crash = (event: Event, error: unknown) => {
+    event.preventDefault();
+    logger.fatal("The process ends, since nobody expected this: {error}", { error });
+    Deno.exit(1);
+  };
+  globalThis.addEventListener("unhandledrejection", (event) => crash(event, event.reason));
+  globalThis.addEventListener("error", (event) => crash(event, event.error));
 }

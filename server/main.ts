@@ -15,6 +15,7 @@ import { loadConfig } from "./config_file.ts";
 import { HELP } from "./help.ts";
 import { runKeys } from "./keys_command.ts";
 import { migrate, migrationLines } from "./migrate_command.ts";
+import { redactText } from "./observe/redact.ts";
 import type { RulesCheckConfig } from "./rules_arguments.ts";
 import { checkRules, explainRules } from "./rules_command.ts";
 import { serve, VERSION } from "./serve.ts";
@@ -154,7 +155,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return await run(args);
   } catch (error) {
     if (error instanceof UsageError) {
-      console.error(`lakesync: ${error.message}\nTry lakesync --help`);
+      console.error(`lakesync: ${redactText(error.message)}\nTry lakesync --help`);
       return 2;
     }
     if (error instanceof Deno.errors.NotCapable) {
@@ -164,7 +165,7 @@ export async function main(args: readonly string[]): Promise<number> {
       return 1;
     }
     console.error(
-      `lakesync: ${error instanceof Error ? error.message : String(error)}`,
+      `lakesync: ${redactText(error instanceof Error ? error.message : String(error))}`,
     );
     return 1;
   }

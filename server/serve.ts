@@ -15,7 +15,8 @@ import { readOrMakeSecret } from "./auth/secret.ts";
 import { signToken } from "./auth/token.ts";
 import type { TrustOptions } from "./auth/verify.ts";
 import type { ServeConfig } from "./config.ts";
-import { configureLog } from "./log.ts";
+import { configureLog, logCrashes } from "./log.ts";
+import { hideSecret, hideSecretsOf } from "./observe/redact.ts";
 import { type RunningServer, startServer } from "./server.ts";
 import { startText } from "./start_text.ts";
 import { openKvStores } from "./store/kv.ts";
@@ -25,6 +26,9 @@ import type { ServerStores } from "./store/store.ts";
 
 /** The version of the command. */
 export const VERSION: string = manifest.version;
+
+/** Variables that others read, and whose values are never logged. */
+const SECRET_VARIABLES = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 const DEVELOPMENT_TTL_SECONDS = 24 * 60 * 60;
 
@@ -118,6 +122,11 @@ function listenError(error: unknown, { host, port }: ServeConfig): unknown {
  */
 export async function serve(config: ServeConfig): Promise<void> {
   configureLog(config);
+  const { secret, destinations, gateways } = config;
+  const others = Object.values(gateways).map((gateway) => gateway.destinations);
+  hideSecretsOf({ secret, destinations, others });
+  for (const name of SECRET_VARIABLES) hideSecret(Deno.env.get(name));
+  logCrashes();
   const stores = await openStores(config);
   let server: RunningServer;
   try {
@@ -140,17 +149,23 @@ export async function serve(config: ServeConfig): Promise<void> {
     throw listenError(error, config);
   }
   const signal = firstSignal();
-  const { secret, jwksUrl, keys } = config;
+  const { jwksUrl, keys } = config;
   const isGiven = secret !== undefined || jwksUrl !== undefined || keys !== undefined;
   const development = isGiven ? undefined : await signingKey(config);
-  console.error(startText({
+  const facts = {
     config,
     version: VERSION,
     url: server.url,
     hasSchema: server.hasSchema,
     hasRules: server.hasRules,
-    ...(development === undefined ? {} : { token: await developmentToken(config, development) }),
-  }));
+  };
+  if (config.logFormat === "json") {
+    const { store, data, dev } = config;
+    logger.info(`LakeSync ${VERSION} on ${server.url} has started`, { store, data, dev });
+  } else {
+    const token = development && await developmentToken(config, development);
+    console.error(startText({ ...facts, ...(token === undefined ? {} : { token }) }));
+  }
   logger.info("{signal}: stopping", { signal: await signal });
   await server.close();
 }
