@@ -1,6 +1,7 @@
 /**
  * How much waits to be sent over all live connections of a server. A connection begins its next
- * page only when there is room for it, and otherwise waits for its turn, first come first served.
+ * page only when there is room for it, and otherwise waits for its turn: users first who hold least,
+ * among them first come first served, and the last part of the room is for users who hold nothing.
  * One that takes nothing while others wait is ended; what its socket holds until it is really gone
  * still counts for its user, and in all once such bytes are more than a second budget.
  *
@@ -19,8 +20,11 @@ const MAX_OWN_BYTES = 1024 * 1024;
 /** With more than this share of all bytes in the sockets of a user none of them begins a page. */
 const USER_SHARE = 1 / 4;
 
+/** This share of the room is for users in whose sockets nothing waits. */
+const RESERVED_SHARE = 1 / 4;
+
 /** How long a connection may take nothing while others wait for room, in milliseconds. */
-const STALL_MS = 10_000;
+const STALL_MS = 3_000;
 
 /** How often sockets are looked at while somebody waits, in milliseconds; they tell nothing. */
 const LOOK_MS = 10;
@@ -96,7 +100,8 @@ export class SendBudget {
     }
     const { promise, resolve } = Promise.withResolvers<() => void>();
     this.#waiting.push({ sender, begin: resolve });
-    this.#keepLooking();
+    this.#beginWaiting();
+    if (this.#waiting.length > 0) this.#keepLooking();
     return promise;
   }
 
@@ -131,8 +136,10 @@ export class SendBudget {
   #hasRoom(sender: Sender): boolean {
     if (this.#options.isHeld?.() === true) return false;
     const bytes = this.#bytes + Math.max(0, this.#lost - this.#max);
-    return bytes + (this.#pages + 1) * this.#pageBytes <= this.#max &&
-      (this.#userBytes.get(sender.user) ?? 0) <= this.#max * USER_SHARE &&
+    const userBytes = this.#userBytes.get(sender.user) ?? 0;
+    const room = userBytes === 0 ? this.#max : this.#max * (1 - RESERVED_SHARE);
+    return bytes + (this.#pages + 1) * this.#pageBytes <= room &&
+      userBytes <= this.#max * USER_SHARE &&
       (this.#loads.get(sender)?.bytes ?? 0) <= MAX_OWN_BYTES;
   }
 
@@ -151,12 +158,25 @@ export class SendBudget {
 
   /** Begins the pages there is room for; one whose own sockets are full holds up no other. */
   #beginWaiting(): void {
-    const waiting = this.#waiting;
-    this.#waiting = waiting.filter(({ sender, begin }) => {
-      if (!this.#hasRoom(sender)) return true;
-      begin(this.#begin(sender));
-      return false;
-    });
+    for (;;) {
+      const next = this.#nextWaiting();
+      if (next === undefined) return;
+      this.#waiting = this.#waiting.filter((waiter) => waiter !== next);
+      next.begin(this.#begin(next.sender));
+    }
+  }
+
+  #nextWaiting(): Waiter | undefined {
+    let next: Waiter | undefined;
+    let least = Infinity;
+    for (const waiter of this.#waiting) {
+      const bytes = this.#userBytes.get(waiter.sender.user) ?? 0;
+      if (bytes >= least || !this.#hasRoom(waiter.sender)) continue;
+      next = waiter;
+      least = bytes;
+      if (bytes === 0) break;
+    }
+    return next;
   }
 
   #count(sender: Sender): void {

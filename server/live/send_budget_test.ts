@@ -152,3 +152,13 @@ Deno.test("SendBudget forgets a connection that is gone", async () => {
   await Promise.resolve();
   assert.deepEqual([mine.turns, other.turns], [1, 1]);
 });
+
+Deno.test("G11 SendBudget lets users who hold nothing go first, and keeps room for them", async () => {
+  const bench = new Bench();
+  const silent = [new Socket(), new Socket(), new Socket()];
+  for (const socket of silent) bench.send(socket, 0.9 * MIB);
+  const more = silent.map(({ user }) => bench.wait(new Socket(user)));
+  const good = bench.wait(new Socket());
+  await bench.tick();
+  assert.deepEqual([...more, good].map(({ turns }) => turns), [0, 0, 0, 1]);
+});
