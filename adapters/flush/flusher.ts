@@ -96,6 +96,8 @@ export class Flusher {
   #failures = 0;
   #lastError: FlushStatus["lastError"];
   #hurries = false;
+  /** Whoever waits for the destination to be filled anew. */
+  #anew: PromiseWithResolvers<void> | undefined;
   /** Bytes that came since the flusher began to rest. */
   #waitingBytes = 0;
   readonly #backlog = new Backlog();
@@ -162,12 +164,30 @@ export class Flusher {
     await arrived;
   }
 
+  /**
+   * Fills the destination from all rows anew, whatever it holds; changes that it has stay. Resolves
+   * when the destination has noted that it is to be filled, from when on nothing stops it.
+   *
+   * @throws {LakeSyncError} `DRAINING` when the flusher is closed first
+   * @throws {DestinationError} when the destination fails first
+   */
+  async fillAnew(): Promise<void> {
+    if (this.#state === "closed") throw closed();
+    this.#anew ??= Promise.withResolvers<void>();
+    const { promise } = this.#anew;
+    this.#hurries = true;
+    this.#wake.give();
+    await promise;
+  }
+
   /** Ends the flushing, after the write that is under way. What has not arrived stays in the log. */
   async close(): Promise<void> {
     this.#state = "closed";
     for (const stop of this.#stops) stop();
     this.#wake.give();
     this.#waiters.fail(closed());
+    this.#anew?.reject(closed());
+    this.#anew = undefined;
     await this.#running;
   }
 
@@ -211,6 +231,8 @@ export class Flusher {
     this.#isSettled = false;
     this.#schemaVersion = 0;
     this.#failures++;
+    this.#anew?.reject(error);
+    this.#anew = undefined;
     const message = error instanceof Error ? error.message : String(error);
     this.#lastError = { message, atMs: this.#env.now() };
     const retry = error instanceof DestinationError ? error.retry : "later";
@@ -293,6 +315,7 @@ export class Flusher {
     if (parted < from.seq) return await this.#rewind(from, parted, lives);
     const lost = lostOf(from.ahead ?? [], { seq, lives });
     if (lost < Infinity) return await this.#rewind(from, lost, lives);
+    if (this.#anew !== undefined) return await this.#refillAnew(this.#anew, from, lives);
     // A destination that was filled does not know which rows older changes touched.
     const isBeforeFloor = from.seq < (from.floor ?? 0);
     if (trimmed || isBeforeFloor) {
@@ -410,6 +433,21 @@ export class Flusher {
       `${this.#destination.name} is filled from rows, changes before ${seq} may be missing there`,
       lacking(),
     );
+    return await this.#refill(from, { seq, lives });
+  }
+
+  async #refillAnew(
+    anew: PromiseWithResolvers<void>,
+    from: FlushPosition,
+    lives: FlushPosition["lives"],
+  ): Promise<boolean> {
+    await this.#refill(from, { seq: wholeSeq(from), lives });
+    if (!this.#isClosed) anew.resolve();
+    this.#anew = undefined;
+    return true;
+  }
+
+  async #refill(from: FlushPosition, { seq, lives }: SourceHead): Promise<boolean> {
     await this.#ensureSchema();
     if (this.#isClosed) return false;
     this.#isSettled = false;
