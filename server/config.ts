@@ -18,6 +18,7 @@ import { parseTime } from "./durations.ts";
 import { type KeysCommand, keysCommand } from "./keys_command.ts";
 import { lakeCommand, type LakeMaintainConfig } from "./lake_arguments.ts";
 import { type BackupCommand, backupCommand } from "./backup_arguments.ts";
+import { parseOrigin } from "./http/headers.ts";
 import { isLoopback } from "./loopback.ts";
 import { DEFAULT_SERVER_LIMITS, LIMIT_SETTINGS, limitFlag, type ServerLimits } from "./limits.ts";
 import { type MigrateConfig, migrateConfig } from "./migrate_command.ts";
@@ -62,6 +63,8 @@ export interface ServeConfig {
   readonly issuer: string | undefined;
   /** The `aud` that tokens must have. */
   readonly audience: string | undefined;
+  /** Origins of pages that may read answers; none unless given. */
+  readonly corsOrigins?: readonly string[];
   /** Whether every valid token gets into gateways that have no sync rules. */
   readonly dev: boolean;
   /** The least level that is logged. */
@@ -138,6 +141,14 @@ function parseJwksUrl(text: string): string {
   throw new UsageError("--jwks-url is an https address");
 }
 
+function parseOrigins(text: string): readonly string[] {
+  return text.split(",").map((part) => {
+    const origin = parseOrigin(part.trim());
+    if (origin !== undefined) return origin;
+    throw new UsageError("--cors-origins is * or origins such as https://app.example");
+  });
+}
+
 function parseTtl(text: string): number {
   const seconds = parseTime("ttl", text);
   if (seconds > 0) return seconds;
@@ -208,6 +219,7 @@ function serveConfig(
   const host = values.needed("host");
   const secret = values.secret();
   const dev = values.onOff("dev");
+  const origins = values.optional("cors-origins");
   const isTrusted = secret !== undefined || jwksUrl !== undefined || keys !== undefined;
   const config: ServeConfig = {
     command: "serve",
@@ -220,6 +232,7 @@ function serveConfig(
     ...(keys === undefined ? {} : { keys }),
     issuer: values.optional("issuer"),
     audience: values.optional("audience"),
+    ...(origins === undefined ? {} : { corsOrigins: parseOrigins(origins) }),
     dev: dev ?? (isLoopback(host) && !isTrusted),
     logLevel: values.oneOf("log-level", ["debug", "info", "warning", "error"]),
     logFormat: values.oneOf("log-format", ["pretty", "json"]),

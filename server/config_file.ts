@@ -52,6 +52,8 @@ export interface LakeSyncConfig extends Partial<ServerLimits> {
   readonly issuer?: string;
   /** The `aud` that tokens must have. */
   readonly audience?: string;
+  /** Origins of pages that may read answers, with commas between, `*` for all. */
+  readonly corsOrigins?: string;
   /** Whether gateways without sync rules are open to every valid token. */
   readonly dev?: boolean;
   /** The least level that is logged. */

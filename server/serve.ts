@@ -134,6 +134,7 @@ export async function serve(config: ServeConfig): Promise<void> {
       stores,
       objects: await openObjects(config),
       trust: await trustOf(config),
+      ...(config.corsOrigins === undefined ? {} : { http: { corsOrigins: config.corsOrigins } }),
       hostname: config.host,
       port: config.port,
       openAccess: config.dev,

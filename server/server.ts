@@ -22,6 +22,7 @@ import { checkpointSettings } from "./gateway/checkpoint_settings.ts";
 import { openGateways } from "./gateway/open.ts";
 import { createApp } from "./http/app.ts";
 import type { Phase } from "./http/context.ts";
+import type { HeaderOptions } from "./http/headers.ts";
 import { DEFAULT_GATEWAY } from "./http/health.ts";
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
@@ -66,6 +67,8 @@ export interface ServerOptions {
   readonly retention?: Partial<Retention>;
   /** Keeps the chunks of checkpoints; memory unless given. */
   readonly objects?: ObjectStore;
+  /** Origins of pages that may read answers; none unless given. */
+  readonly http?: Pick<HeaderOptions, "corsOrigins">;
   /** What the process holds its callers and itself to; what is not given is as usual. */
   readonly limits?: Partial<ServerLimits>;
   /** How long entries of the audit log are kept, in days; 400 unless given. */
@@ -190,6 +193,7 @@ export async function startServer(
         isReady: () => phase === "ready",
         maxMemoryBytes: () => limits.maxMemoryBytes,
       }),
+      http: { ...options.http },
       authenticator,
       access: lists,
       lists,

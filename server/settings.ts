@@ -107,6 +107,13 @@ export const SERVE_SETTINGS: readonly Setting[] = [
   ISSUER,
   AUDIENCE,
   {
+    flag: "cors-origins",
+    env: "LAKESYNC_CORS_ORIGINS",
+    value: "<origins>",
+    help:
+      "origins of pages that may read answers, with commas between, * for all;\nelse none but its own",
+  },
+  {
     flag: "dev",
     env: "LAKESYNC_DEV",
     value: "",

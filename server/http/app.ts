@@ -25,11 +25,14 @@ import {
   icebergTokensHandler,
 } from "./iceberg.ts";
 import { idempotent } from "./idempotency.ts";
+import { AnswerHeaders } from "./headers.ts";
 import { isIcebergPath, replyIcebergError } from "./iceberg_reply.ts";
 import { refuseEarly } from "./guard.ts";
+import { admitTo } from "./guard.ts";
 import { livezHandler, metricsHandler, readyHandler, startupzHandler } from "./health.ts";
 import { descriptionHandler } from "./openapi.ts";
 import { RequestLifecycle, type RequestOrigin } from "./lifecycle.ts";
+import { OPERATIONS } from "./openapi_operations.ts";
 import { pullHandler } from "./pull.ts";
 import { pushHandler } from "./push.ts";
 import { replyError } from "./reply.ts";
@@ -92,6 +95,17 @@ function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handle
   };
 }
 
+/** Lets those to a handler whose token has the role that the operation needs; nobody else does. */
+function admitting(context: ServerContext, operation: OperationId, handler: Handler): Handler {
+  const { access } = OPERATIONS[operation];
+  if (access === "none") return handler;
+  return async (c) => {
+    const id = c.req.param("gatewayId");
+    await admitTo(context, c.env.scope, { id, role: access, isSocket: operation === "connect" });
+    return await handler(c);
+  };
+}
+
 function addRoutes(app: App, context: ServerContext): void {
   const handlers = handlersOf(context);
   for (const [template, operations] of Object.entries(ROUTES)) {
@@ -104,7 +118,7 @@ function addRoutes(app: App, context: ServerContext): void {
       const handler = audited(
         context,
         operation,
-        idempotent(context, method, operation, handlers[operation]),
+        admitting(context, operation, idempotent(context, method, operation, handlers[operation])),
       );
       app.on(method, path, (c) => {
         c.env.scope.route = template;
@@ -169,6 +183,7 @@ function checkAddress({ url, headers }: Request): void {
 export function createApp(context: ServerContext): RequestHandler {
   const app = new Hono<Env>();
   const budget = new ByteBudget();
+  const headers = new AnswerHeaders(context.http ?? {});
   addRoutes(app, context);
   app.all("/sync/*", redirect);
   app.all("/admin/*", redirect);
@@ -189,7 +204,10 @@ export function createApp(context: ServerContext): RequestHandler {
     try {
       checkAddress(scope.request);
       if (!isOperations(scope.path)) await refuseEarly(context, scope);
-      return finish(scope, await app.fetch(scope.request, { scope, lease }));
+      headers.checkSocket(scope.request);
+      const answer = headers.preflight(scope.request) ??
+        await app.fetch(scope.request, { scope, lease });
+      return finish(scope, answer);
     } catch (error) {
       return finish(scope, replyFailure(scope, error));
     } finally {
@@ -201,6 +219,7 @@ export function createApp(context: ServerContext): RequestHandler {
   function finish(scope: RequestScope, response: Response): Response {
     response.headers.set("X-Request-Id", scope.id);
     response.headers.set("API-Version", "v1");
+    headers.apply(scope.request, response.headers);
     for (const [name, value] of scope.headers) response.headers.set(name, value);
     // Who keeps the connection would only be refused on it.
     if (context.phase() === "draining") response.headers.set("Connection", "close");

@@ -18,6 +18,7 @@ import type { RecordStore } from "../store/records.ts";
 import type { ByteLease } from "./budget.ts";
 import type { DeadlineClock } from "./deadline.ts";
 import type { AccessGate, PressureGate, RateGate } from "./gates.ts";
+import type { HeaderOptions } from "./headers.ts";
 import type { RequestObserver } from "./lifecycle.ts";
 import type { RequestScope } from "./request_scope.ts";
 
@@ -50,6 +51,8 @@ export interface ServerContext {
   readonly metrics?: Metrics;
   /** Checks tokens. */
   readonly authenticator: Authenticator;
+  /** What the headers of answers go by. */
+  readonly http?: HeaderOptions;
   /** What the process holds its callers to. */
   readonly limits: ServerLimits;
   /** Records of the whole server. */

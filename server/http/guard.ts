@@ -84,6 +84,23 @@ export async function admit(
 }
 
 /**
+ * Checks token and role of a request by what its operation needs. All routes with a token pass it.
+ *
+ * @param operation the role, the gateway where the path has one, and whether it is a handshake
+ * @throws {LakeSyncError} `VALIDATION_ERROR`, `AUTH_ERROR`, `FORBIDDEN`
+ */
+export async function admitTo(
+  context: ServerContext,
+  scope: RequestScope,
+  operation: { readonly id: string | undefined; readonly role: Role; readonly isSocket: boolean },
+): Promise<void> {
+  const { id, role, isSocket } = operation;
+  if (id !== undefined) return void await admit(context, scope, id, role, isSocket);
+  const token = await authenticate(context, scope, isSocket);
+  if (role === "admin") requireAdmin(token);
+}
+
+/**
  * Refuses new work once the server stops.
  *
  * @throws {LakeSyncError} `DRAINING`
