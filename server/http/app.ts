@@ -200,7 +200,7 @@ export function createApp(context: ServerContext): RequestHandler {
   app.onError((error, c) => replyFailure(c.env.scope, error));
 
   async function answer(scope: RequestScope): Promise<Response> {
-    const lease = budget.lease();
+    const lease = budget.lease(() => scope.sub ?? scope.ip);
     try {
       checkAddress(scope.request);
       if (!isOperations(scope.path)) await refuseEarly(context, scope);

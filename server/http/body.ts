@@ -22,12 +22,15 @@ export interface BodyBounds {
   readonly idleTimeoutMs?: number;
   /** How long a whole body may take, in milliseconds; five minutes unless given. */
   readonly timeoutMs?: number;
+  /** After how long an unfinished body is a slow one, in milliseconds; a second unless given. */
+  readonly slowAfterMs?: number;
 }
 
 const IDLE_TIMEOUT_MS = 10_000;
 const TIMEOUT_MS = 5 * 60_000;
+const SLOW_AFTER_MS = 1_000;
 
-/** The pace of a slow line, in bytes a millisecond; who is slower uses up the request's own time. */
+/** The pace of a line that is slow but fair, in bytes a millisecond; who is slower uses up the request's own time. */
 const SLOW_BYTES_PER_MS = 32;
 
 function tooLarge(maxBytes: number): LakeSyncError {
@@ -41,25 +44,47 @@ function tooSlow(): LakeSyncError {
   return new LakeSyncError("TIMEOUT", "The body came too slowly, send it again in smaller parts");
 }
 
-async function inTime<T>(work: Promise<T>, ms: number, signal?: AbortSignal): Promise<T> {
+async function inTime<T>(
+  work: Promise<T>,
+  refused: Promise<never>,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<T> {
   signal?.throwIfAborted();
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(tooSlow()), ms);
   const aborted = () => reject(signal?.reason);
   signal?.addEventListener("abort", aborted);
   try {
-    return await Promise.race([work, late]);
+    return await Promise.race([work, refused, late]);
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", aborted);
   }
 }
 
+/** Rejects when a body is slow and there is no place for one more of them; until it is disposed. */
+function refuseSlow(lease: ByteLease, afterMs: number): Disposable & {
+  readonly refused: Promise<never>;
+} {
+  const { promise: refused, reject } = Promise.withResolvers<never>();
+  refused.catch(() => {});
+  const timer = setTimeout(() => {
+    try {
+      lease.beSlow();
+    } catch (error) {
+      reject(error);
+    }
+  }, afterMs);
+  return { refused, [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
 async function readChunks(
   stream: ReadableStream<Uint8Array>,
-  { maxBytes, lease, deadline, idleTimeoutMs = IDLE_TIMEOUT_MS, timeoutMs = TIMEOUT_MS }:
-    BodyBounds,
+  { maxBytes, lease, deadline, ...times }: BodyBounds,
 ): Promise<Uint8Array> {
+  const { idleTimeoutMs = IDLE_TIMEOUT_MS, timeoutMs = TIMEOUT_MS } = times;
+  using pace = refuseSlow(lease, times.slowAfterMs ?? SLOW_AFTER_MS);
   const chunks: Uint8Array[] = [];
   let length = 0;
   const untilMs = Date.now() + timeoutMs;
@@ -69,7 +94,7 @@ async function readChunks(
       const leftMs = untilMs - Date.now();
       if (leftMs <= 0) throw tooSlow();
       const ms = Math.min(idleTimeoutMs, leftMs);
-      const { value, done } = await inTime(reader.read(), ms, deadline?.signal);
+      const { value, done } = await inTime(reader.read(), pace.refused, ms, deadline?.signal);
       if (done) break;
       deadline?.allow(value.byteLength / SLOW_BYTES_PER_MS);
       length += value.byteLength;
@@ -131,7 +156,7 @@ export const ACCEPTED_ENCODINGS = "gzip, deflate";
  * @returns the body
  * @throws {LakeSyncError} `PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE` for a compression that is
  * not supported, `VALIDATION_ERROR` for a damaged body, `TIMEOUT` for one that comes too slowly,
- * `BACKPRESSURE` when the server holds too much already
+ * `BACKPRESSURE` when the server holds too much already, or too many that come slowly
  */
 export async function readBody(request: Request, bounds: BodyBounds): Promise<Uint8Array> {
   const encoding = request.headers.get("Content-Encoding")?.trim()

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import { tokenFor, withServer } from "../testing_server.ts";
 import { readBody } from "./body.ts";
-import { ByteBudget, MAX_HELD_BYTES } from "./budget.ts";
+import { ByteBudget, MAX_HELD_BYTES, MAX_SLOW_BODIES, MAX_USER_SLOW_BODIES } from "./budget.ts";
 
 function post(body: BodyInit, headers: Record<string, string> = {}): Request {
   return new Request("http://127.0.0.1/", { method: "POST", body, headers });
@@ -64,6 +64,30 @@ Deno.test("readBody gives up a body that takes too long, however steadily it com
   const lease = new ByteBudget().lease();
   const bounds = { maxBytes: 1_000_000, lease, idleTimeoutMs: 1_000, timeoutMs: 20 };
   await assert.rejects(readBody(post(drip), bounds), refusedAs("TIMEOUT"));
+});
+
+Deno.test("G11: readBody turns away a slow body where many are slow, first those of its user", async () => {
+  const budget = new ByteBudget();
+  const leases = [];
+  for (let n = 0; n < MAX_SLOW_BODIES; n++) {
+    const lease = budget.lease(() => `user ${Math.floor(n / MAX_USER_SLOW_BODIES)}`);
+    lease.beSlow();
+    lease.beSlow();
+    leases.push(lease);
+  }
+  const stalled = () => post(new ReadableStream<Uint8Array>());
+  const read = (user: string) => {
+    const lease = budget.lease(() => user);
+    leases.push(lease);
+    const bounds = { maxBytes: 100, lease, slowAfterMs: 1, idleTimeoutMs: 50 };
+    return readBody(stalled(), bounds);
+  };
+  await assert.rejects(read("another"), refusedAs("BACKPRESSURE"));
+  for (const lease of leases.splice(MAX_USER_SLOW_BODIES)) lease.end();
+  await assert.rejects(read("user 0"), refusedAs("BACKPRESSURE"));
+  await assert.rejects(read("another"), refusedAs("TIMEOUT"));
+  for (const lease of leases) lease.end();
+  await assert.rejects(read("user 0"), refusedAs("TIMEOUT"));
 });
 
 Deno.test("a request gives back the bytes it held, whatever its answer", () =>

@@ -7,6 +7,11 @@
 
 import { LakeSyncError } from "@lakesync/core";
 
+/** Bodies that come slowly, of one server at once. */
+export const MAX_SLOW_BODIES = 1_000;
+/** Those of one user among them. */
+export const MAX_USER_SLOW_BODIES = 32;
+
 /** Bytes of bodies that one server holds at once, as they came and decompressed. */
 export const MAX_HELD_BYTES: number = 64 * 1024 * 1024;
 
@@ -18,22 +23,36 @@ export interface ByteLease {
    * @throws {LakeSyncError} `BACKPRESSURE` when there is no room for them now
    */
   take(bytes: number): void;
-  /** Gives all of them back. */
+  /**
+   * Holds a place among those whose bodies come slowly: they hold a connection and a request for
+   * long with hardly a byte.
+   *
+   * @throws {LakeSyncError} `BACKPRESSURE` when all places are taken, or those of the user
+   */
+  beSlow(): void;
+  /** Gives everything back. */
   end(): void;
 }
 
-/** The bytes that all requests of a server may hold together. */
+/** The bytes that all requests of a server may hold together, and how many may be slow. */
 export class ByteBudget {
   #left: number;
+  #slow = 0;
+  readonly #slowOf = new Map<string, number>();
 
   /** @param bytes how many there are */
   constructor(bytes: number = MAX_HELD_BYTES) {
     this.#left = bytes;
   }
 
-  /** Opens what one request holds. */
-  lease(): ByteLease {
+  /**
+   * Opens what one request holds.
+   *
+   * @param userOf tells whose request it is, once that is known
+   */
+  lease(userOf: () => string = () => ""): ByteLease {
     let held = 0;
+    let slowUser: string | undefined;
     return {
       take: (bytes) => {
         if (bytes > this.#left) {
@@ -46,10 +65,35 @@ export class ByteBudget {
         held += bytes;
         this.#left -= bytes;
       },
+      beSlow: () => {
+        slowUser ??= this.#addSlow(userOf());
+      },
       end: () => {
         this.#left += held;
         held = 0;
+        if (slowUser !== undefined) this.#removeSlow(slowUser);
+        slowUser = undefined;
       },
     };
+  }
+  #addSlow(user: string): string {
+    const own = this.#slowOf.get(user) ?? 0;
+    if (this.#slow >= MAX_SLOW_BODIES || own >= MAX_USER_SLOW_BODIES) {
+      throw new LakeSyncError(
+        "BACKPRESSURE",
+        "Too many bodies come slowly at this moment, send fewer at once",
+        { retryAfterSeconds: 5 },
+      );
+    }
+    this.#slow++;
+    this.#slowOf.set(user, own + 1);
+    return user;
+  }
+
+  #removeSlow(user: string): void {
+    this.#slow--;
+    const own = (this.#slowOf.get(user) ?? 1) - 1;
+    if (own > 0) this.#slowOf.set(user, own);
+    else this.#slowOf.delete(user);
   }
 }
