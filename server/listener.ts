@@ -6,8 +6,10 @@
  * @module
  */
 
+import { LakeSyncError } from "@lakesync/core";
 import { getLogger } from "@logtape/logtape";
 import type { RequestOrigin } from "./http/lifecycle.ts";
+import { within } from "./within.ts";
 
 const logger = getLogger(["lakesync", "server"]);
 
@@ -34,6 +36,13 @@ export interface ListenerAddress {
   readonly port: number;
 }
 
+/** What the runtime is to answer after an error that no handler has made an answer of. */
+function failed(error: unknown): Response {
+  // A stream that was given up is no failure of ours.
+  if (!(error instanceof LakeSyncError)) logger.error("An answer failed: {error}", { error });
+  return new Response(null, { status: 500 });
+}
+
 /** Listens on one address. */
 export class Listener {
   /** Where it listens. */
@@ -41,7 +50,7 @@ export class Listener {
   readonly #handler: ConnectionHandler;
   readonly #serve: Serve;
   #cut = new AbortController();
-  readonly #underWay = new Set<Promise<void>>();
+  #shutDown: () => Promise<void> = () => Promise.resolve();
   #finished: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closing = false;
@@ -65,18 +74,22 @@ export class Listener {
   }
 
   /**
-   * Waits until the requests that are under way are answered, and ends. Those that come meanwhile
-   * are for the handler to refuse: a listener that the runtime shuts down cannot be cut any more.
+   * Takes no more connections, lets answers leave that are on their way, and ends. It cannot be cut
+   * any more: an answer that its reader does not take keeps its connection beyond the time.
+   *
+   * @param timeoutMs how long that may take, in milliseconds
+   * @returns whether all have left in time
    */
-  async shutdown(): Promise<void> {
+  async close(timeoutMs: number): Promise<boolean> {
+    if (this.#closing) return true;
     this.#closing = true;
     clearTimeout(this.#timer);
-    await Promise.race([Promise.all(this.#underWay), this.#finished]);
-    await this.cut();
+    return await within(timeoutMs, Promise.race([this.#shutDown(), this.#finished]));
   }
 
-  /** Ends now, and all connections with it. */
+  /** Ends now, and all connections with it, also those whose answers have not left. */
   async cut(): Promise<void> {
+    if (this.#closing) return;
     this.#closing = true;
     clearTimeout(this.#timer);
     this.#cut.abort();
@@ -87,28 +100,23 @@ export class Listener {
     request: Request,
     info: Deno.ServeHandlerInfo<Deno.NetAddr>,
   ): Response | Promise<Response> {
-    const ended = info.completed.then(() => {}, () => {}).then(() => {
-      this.#underWay.delete(ended);
-    });
-    this.#underWay.add(ended);
-    const { remoteAddr, completed } = info;
-    const { hostname: ip } = remoteAddr;
-    return this.#handler(request, { ip, peer: remoteAddr, signal: request.signal, completed });
+    const { remoteAddr: peer, completed } = info;
+    return this.#handler(request, { ip: peer.hostname, peer, signal: request.signal, completed });
   }
 
   #listen({ hostname, port }: ListenerAddress): Deno.NetAddr {
     const cut = new AbortController();
     const { signal } = cut;
     const server = this.#serve(
-      { hostname, port, signal, onListen: () => {} },
+      { hostname, port, signal, onListen: () => {}, onError: failed },
       (request, info) => this.#answer(request, info),
     );
     this.#cut = cut;
+    this.#shutDown = () => server.shutdown();
     this.#finished = server.finished.catch((error) => {
       if (this.#closing) return;
       logger.error("No connection can be accepted, so all are closed: {error}", { error });
       cut.abort();
-      this.#underWay.clear();
       this.#listenLater({ hostname, port: server.addr.port });
     });
     return server.addr;

@@ -139,8 +139,7 @@ async function run(args: readonly string[]): Promise<number> {
       print(...await explainRules(command));
       return 0;
     case "serve":
-      await serve(command);
-      return 0;
+      return await serve(command);
   }
 }
 

@@ -36,6 +36,7 @@ export type {
 } from "./destinations/spec.ts";
 export type { Retention } from "./gateway/environment.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./server.ts";
+export type { ShutdownReport } from "./shutdown.ts";
 export { type KvOptions, openKvStores } from "./store/kv.ts";
 export { memoryStores } from "./store/memory.ts";
 export type { SqliteOptions } from "./store/_sqlite_layout.ts";

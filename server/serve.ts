@@ -19,10 +19,12 @@ import { configureLog, logCrashes } from "./log.ts";
 import { hideSecret, hideSecretsOf } from "./observe/redact.ts";
 import { type RunningServer, startServer } from "./server.ts";
 import { startText } from "./start_text.ts";
+import { stopSignal } from "./stop_signal.ts";
 import { openKvStores } from "./store/kv.ts";
 import { memoryStores } from "./store/memory.ts";
 import { openSqliteStores } from "./store/sqlite.ts";
 import type { ServerStores } from "./store/store.ts";
+import { within } from "./within.ts";
 
 /** The version of the command. */
 export const VERSION: string = manifest.version;
@@ -31,6 +33,9 @@ export const VERSION: string = manifest.version;
 const SECRET_VARIABLES = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 const DEVELOPMENT_TTL_SECONDS = 24 * 60 * 60;
+
+/** How long a start that is told to stop may go on, in milliseconds. */
+const EARLY_STOP_TIMEOUT_MS = 10_000;
 
 const logger = getLogger(["lakesync", "server"]);
 
@@ -50,23 +55,6 @@ async function openStores(
 /** Objects are kept beside the data, under the same lock. */
 async function openObjects({ store, data }: ServeConfig): Promise<ObjectStore> {
   return store === "memory" ? memoryObjects() : await openFileObjects(join(data, "objects"));
-}
-
-/** Resolves with the first signal that asks the process to end; a second one ends it at once. */
-function firstSignal(): Promise<Deno.Signal> {
-  const { promise, resolve } = Promise.withResolvers<Deno.Signal>();
-  const signals: Deno.Signal[] = Deno.build.os === "windows"
-    ? ["SIGINT", "SIGBREAK"]
-    : ["SIGINT", "SIGTERM"];
-  let asked = false;
-  for (const signal of signals) {
-    Deno.addSignalListener(signal, () => {
-      if (asked) Deno.exit(130);
-      asked = true;
-      resolve(signal);
-    });
-  }
-  return promise;
 }
 
 /**
@@ -114,23 +102,10 @@ function listenError(error: unknown, { host, port }: ServeConfig): unknown {
   return error;
 }
 
-/**
- * Serves until a signal comes.
- *
- * @param config how
- * @returns resolves when everything is closed
- */
-export async function serve(config: ServeConfig): Promise<void> {
-  configureLog(config);
-  const { secret, destinations, gateways } = config;
-  const others = Object.values(gateways).map((gateway) => gateway.destinations);
-  hideSecretsOf({ secret, destinations, others });
-  for (const name of SECRET_VARIABLES) hideSecret(Deno.env.get(name));
-  logCrashes();
+async function start(config: ServeConfig): Promise<RunningServer> {
   const stores = await openStores(config);
-  let server: RunningServer;
   try {
-    server = await startServer({
+    return await startServer({
       stores,
       objects: await openObjects(config),
       trust: await trustOf(config),
@@ -149,8 +124,28 @@ export async function serve(config: ServeConfig): Promise<void> {
     await stores.close();
     throw listenError(error, config);
   }
-  const signal = firstSignal();
-  const { jwksUrl, keys } = config;
+}
+
+/**
+ * Waits until a server has started, also when it is told to stop meanwhile.
+ *
+ * @throws {Error} when it is told to stop and does not start for long
+ */
+async function started(
+  starting: Promise<RunningServer>,
+  stop: Promise<Deno.Signal>,
+): Promise<RunningServer> {
+  const early = stop.then(async () => {
+    if (await within(EARLY_STOP_TIMEOUT_MS, starting)) return await starting;
+    throw new Error("It was told to stop and had not started yet");
+  });
+  early.catch(() => {});
+  return await Promise.race([starting, early]);
+}
+
+/** Tells people where it is, or programs in the form of the log. */
+async function tell(config: ServeConfig, server: RunningServer): Promise<void> {
+  const { secret, jwksUrl, keys } = config;
   const isGiven = secret !== undefined || jwksUrl !== undefined || keys !== undefined;
   const development = isGiven ? undefined : await signingKey(config);
   const facts = {
@@ -167,6 +162,25 @@ export async function serve(config: ServeConfig): Promise<void> {
     const token = development && await developmentToken(config, development);
     console.error(startText({ ...facts, ...(token === undefined ? {} : { token }) }));
   }
-  logger.info("{signal}: stopping", { signal: await signal });
-  await server.close();
+}
+
+/**
+ * Serves until a signal comes.
+ *
+ * @param config how
+ * @returns the exit code, when everything is closed: 0, or 1 when stores could not be closed
+ */
+export async function serve(config: ServeConfig): Promise<number> {
+  configureLog(config);
+  const { secret, destinations, gateways } = config;
+  const others = Object.values(gateways).map((gateway) => gateway.destinations);
+  hideSecretsOf({ secret, destinations, others });
+  for (const name of SECRET_VARIABLES) hideSecret(Deno.env.get(name));
+  logCrashes();
+  const stop = stopSignal();
+  const server = await started(start(config), stop);
+  await tell(config, server);
+  logger.info("{signal}: stopping", { signal: await stop });
+  const { isClosed } = await server.close();
+  return isClosed ? 0 : 1;
 }

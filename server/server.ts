@@ -5,7 +5,6 @@
  */
 
 import { memoryObjects, type ObjectStore } from "@lakesync/adapters";
-import { getLogger } from "@logtape/logtape";
 import { AccessControl } from "./access/control.ts";
 import { type AccessConfig, readAccessConfig } from "./access/model.ts";
 import { ServerAudit } from "./audit/server_audit.ts";
@@ -32,17 +31,8 @@ import { ServerObserver } from "./observe/observer.ts";
 import { prepareGateways } from "./prepare.ts";
 import { RequestRates } from "./rates/gate.ts";
 import { clientAddress, NO_PROXIES, type TrustedProxies } from "./rates/trusted_proxy.ts";
+import { shutDown, type ShutdownReport } from "./shutdown.ts";
 import type { ServerStores } from "./store/store.ts";
-
-const logger = getLogger(["lakesync", "server"]);
-
-/** How long requests that are under way may take once the server stops, in milliseconds. */
-const DRAIN_TIMEOUT_MS = 10_000;
-/** How long live clients may take of it to answer a close, in milliseconds. */
-const SOCKET_CLOSE_TIMEOUT_MS = 2_000;
-
-/** How long the last flush may take once the server stops, in milliseconds. */
-const LAST_FLUSH_TIMEOUT_MS = 5_000;
 
 /** How a server is started. */
 export interface ServerOptions {
@@ -89,8 +79,8 @@ export interface RunningServer {
   readonly hasSchema: boolean;
   /** Whether it had sync rules. */
   readonly hasRules: boolean;
-  /** Answers what is under way, closes live connections and stores, and stops. */
-  close(): Promise<void>;
+  /** Answers what is under way, closes live connections and stores, and stops; tells how it went. */
+  close(): Promise<ShutdownReport>;
 }
 
 async function openDestinations(
@@ -110,14 +100,6 @@ function accessConfigs(gateways: GatewayConfigs = {}): Readonly<Record<string, A
   return Object.fromEntries(
     Object.entries(gateways).map(([id, { access = {} }]) => [id, readAccessConfig(access, id)]),
   );
-}
-
-async function within(ms: number, work: Promise<unknown>): Promise<boolean> {
-  const { promise: late, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), ms);
-  const inTime = await Promise.race([work.then(() => true), late]);
-  clearTimeout(timer);
-  return inTime;
 }
 
 /**
@@ -217,23 +199,20 @@ export async function startServer(
     const close = async () => {
       phase = "draining";
       stopping.abort();
-      await live.drain(SOCKET_CLOSE_TIMEOUT_MS);
-      if (!await within(DRAIN_TIMEOUT_MS, server.shutdown())) {
-        logger.warning("Requests under way were cut after {ms} ms", {
-          ms: DRAIN_TIMEOUT_MS,
-        });
-        await server.cut();
-      }
-      if (!await within(LAST_FLUSH_TIMEOUT_MS, destinations.flushAll())) {
-        logger.warning("What has not been flushed after {ms} ms stays in the log", {
-          ms: LAST_FLUSH_TIMEOUT_MS,
-        });
-      }
-      await destinations.close();
-      await control?.close();
-      await audit.end();
-      await gateways.close();
-      observer.close();
+      const { drainTimeoutMs } = limits;
+      return await shutDown({
+        drainTimeoutMs,
+        requests: app.requests,
+        live,
+        listener: server,
+        destinations,
+        close: async () => {
+          await control?.close();
+          await audit.end();
+          await gateways.close();
+          observer.close();
+        },
+      });
     };
 
     let hasSchema: boolean;
@@ -246,14 +225,14 @@ export async function startServer(
       // Flushing goes on where it ended, also for gateways that nobody asks for.
       for (const id of await gateways.list()) if (destinations.has(id)) await gateways.get(id);
     } catch (error) {
-      await server.shutdown();
+      await server.cut();
       throw error;
     }
     await audit.note({ what: "server.start", outcome: "done", sub: "server" });
     phase = "ready";
     const { addr } = server;
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
-    let closing: Promise<void> | undefined;
+    let closing: Promise<ShutdownReport> | undefined;
     return {
       url: `http://${host}:${addr.port}`,
       port: addr.port,
