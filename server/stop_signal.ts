@@ -12,17 +12,25 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   : ["SIGINT", "SIGTERM"];
 
 /**
+ * The same signal again within so long, in milliseconds, is no second one: a terminal sends it to all
+ * processes in the foreground, and `deno task` passes on what it gets.
+ */
+const ECHO_MS = 100;
+
+/**
  * Listens for the signals from now on.
  *
  * @returns resolves with the first; with a second one the process ends
  */
 export function stopSignal(): Promise<Deno.Signal> {
   const { promise, resolve } = Promise.withResolvers<Deno.Signal>();
-  let asked = false;
+  let first: { readonly signal: Deno.Signal; readonly atMs: number } | undefined;
   for (const signal of SIGNALS) {
     Deno.addSignalListener(signal, () => {
-      if (asked) Deno.exit(TOLD_TWICE);
-      asked = true;
+      const atMs = performance.now();
+      const isEcho = signal === first?.signal && atMs < first.atMs + ECHO_MS;
+      if (first !== undefined && !isEcho) Deno.exit(TOLD_TWICE);
+      first ??= { signal, atMs };
       resolve(signal);
     });
   }
