@@ -7,43 +7,11 @@
 import assert from "node:assert/strict";
 import { signToken } from "@lakesync/server";
 import { ServerProcess } from "@lakesync/server/testing";
+import { type Call, isAnswer, isSync, parseTrace, TRACE, traced } from "./trace.ts";
 import { hasTracer } from "./tracer.ts";
 
 const SECRET = "order tests use this secret of many characters";
 const PUSHES = 20;
-const CALLS = "pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync";
-const TRACE: readonly string[] = ["-f", "-y", "-s", "64", "-e", `trace=${CALLS}`];
-
-/** One finished system call of a trace, in the order in which they finished. */
-interface Call {
-  readonly name: string;
-  readonly file: string;
-  readonly text: string;
-}
-
-/** Reads `strace -f -y`: a call that another thread interrupts is split in two lines. */
-function parseTrace(trace: string): Call[] {
-  const calls: Call[] = [];
-  const unfinished = new Map<string, string>();
-  for (const line of trace.split("\n")) {
-    const match = /^(\d+)\s+(.*)$/.exec(line);
-    const [, thread = "", rest = ""] = match ?? [];
-    if (rest.endsWith("<unfinished ...>")) {
-      unfinished.set(thread, rest.slice(0, -"<unfinished ...>".length));
-      continue;
-    }
-    const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(rest);
-    const text = resumed ? (unfinished.get(thread) ?? "") + resumed[1] : rest;
-    const call = /^(\w+)\(\d+<([^>]*)>/.exec(text);
-    if (call) calls.push({ name: call[1] ?? "", file: call[2] ?? "", text });
-  }
-  return calls;
-}
-
-const isAnswer = ({ name, text }: Call) =>
-  ["write", "writev", "sendto", "sendmsg"].includes(name) && text.includes("HTTP/1.1 200");
-const isSync = ({ name }: Call) => name === "fsync" || name === "fdatasync";
-
 /** How many answers left before what they acknowledge was on the disk, and how many there were. */
 function judgeOrder(calls: readonly Call[]): { answers: number; early: number } {
   let unsynced = false;
@@ -61,21 +29,6 @@ function judgeOrder(calls: readonly Call[]): { answers: number; early: number } 
     }
   }
   return { answers, early };
-}
-
-async function traced(pid: number, work: () => Promise<void>): Promise<Call[]> {
-  const file = await Deno.makeTempFile({ prefix: "lakesync-trace-" });
-  const args = [...TRACE, "-o", file, "-p", String(pid)];
-  const tracer = new Deno.Command("strace", { args, stdout: "null", stderr: "piped" }).spawn();
-  const reader = tracer.stderr.getReader();
-  await reader.read();
-  await work();
-  tracer.kill("SIGINT");
-  while (!(await reader.read()).done);
-  await tracer.status;
-  const trace = await Deno.readTextFile(file);
-  await Deno.remove(file);
-  return parseTrace(trace);
 }
 
 function adminToken(): Promise<string> {
