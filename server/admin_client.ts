@@ -157,3 +157,44 @@ export async function fetchAudit(
 ): Promise<AuditAnswer> {
   return await ask(server, `audit?${new URLSearchParams(query)}`) as AuditAnswer;
 }
+
+/** A cursor, as the server tells it. */
+export interface CursorAnswer {
+  /** Its name. */
+  readonly name: string;
+  /** Its value. */
+  readonly value: string;
+  /** When it was saved, RFC 3339. */
+  readonly savedAt: string;
+}
+
+/**
+ * Asks how far sources and destinations are.
+ *
+ * @param server where
+ * @returns the cursors by name
+ * @throws {UsageError} when there is nothing to sign a token with
+ * @throws {Error} when the server does not answer or refuses
+ */
+export async function fetchCursors(server: ServerAddress): Promise<readonly CursorAnswer[]> {
+  const answer = await ask(server, `cursors/${server.gw}`) as {
+    readonly cursors: readonly CursorAnswer[];
+  };
+  return answer.cursors;
+}
+
+/**
+ * Has a cursor forgotten.
+ *
+ * @param server where
+ * @param name which
+ * @returns whether it was that of a destination, which is filled anew
+ * @throws {UsageError} when there is nothing to sign a token with
+ * @throws {Error} when the server does not answer or refuses
+ */
+export async function requestCursorReset(
+  server: ServerAddress,
+  name: string,
+): Promise<{ readonly filled: boolean }> {
+  return await ask(server, `cursors/${server.gw}/reset`, { name }) as { readonly filled: boolean };
+}

@@ -123,8 +123,11 @@ async function run(args: readonly string[]): Promise<number> {
       return 0;
     }
     case "cursors list":
-    case "cursors reset":
-      throw new UsageError("There are no cursors yet");
+    case "cursors reset": {
+      const { runCursors } = await import("./cursors_command.ts");
+      print(...await runCursors(command));
+      return 0;
+    }
     case "keys list":
     case "keys rotate":
     case "keys retire": {

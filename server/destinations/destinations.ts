@@ -73,6 +73,17 @@ export class Destinations {
   }
 
   /**
+   * Fills a destination of a gateway from all rows anew.
+   *
+   * @param cursor the name of its cursor
+   * @returns whether there is one of that cursor
+   * @throws {Error} when it fails
+   */
+  async fillAnew(gatewayId: string, cursor: string): Promise<boolean> {
+    return await this.#outflows.get(gatewayId)?.fillAnew(cursor) ?? false;
+  }
+
+  /**
    * Flushes what a gateway has to all its destinations now.
    *
    * @returns the errors by name

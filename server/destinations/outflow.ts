@@ -7,6 +7,8 @@
 import type { DatabaseAdapter, Destination, RowProblem } from "@lakesync/adapters";
 import { type FlushEnvironment, Flusher, type FlushStatus } from "@lakesync/adapters/flush";
 import { type FollowedGateway, gatewaySource } from "../flush/mod.ts";
+import type { Gateway } from "../gateway/gateway.ts";
+import { cursorOf, keeping, KeptPosition } from "./kept_position.ts";
 import type { DestinationSpecs, FlushSpec, OpenAdapter } from "./spec.ts";
 
 /** How a destination of a gateway stands. */
@@ -28,6 +30,7 @@ function followersOf(destination: Destination): readonly FlushStatus[] {
 
 interface Outlet {
   readonly name: string;
+  readonly kept: KeptPosition;
   readonly destination: Destination;
   readonly flusher: Flusher;
   readonly flush: FlushSpec;
@@ -36,7 +39,7 @@ interface Outlet {
 /** What an outflow is made of. */
 export interface OutflowOptions {
   /** The gateway. */
-  readonly gateway: FollowedGateway & { readonly id: string };
+  readonly gateway: FollowedGateway & Pick<Gateway, "id" | "cursors">;
   /** Its destinations. */
   readonly specs: DestinationSpecs;
   /** Makes adapters. */
@@ -71,13 +74,16 @@ export class Outflow {
       const { flush = {}, ...adapter } = spec;
       const { maxLagMs: _, ...settings } = flush;
       const destination = open(adapter, { gatewayId: gateway.id, name });
+      const { onError } = env;
+      const kept = new KeptPosition({ cursors: gateway.cursors, name: cursorOf(name), onError });
       return {
         name,
+        kept,
         destination,
         flush,
         flusher: new Flusher({
           source,
-          destination,
+          destination: keeping(destination, kept),
           env: { ...env, ...watch?.(gateway.id, name) },
           settings,
         }),
@@ -110,6 +116,21 @@ export class Outflow {
   }
 
   /**
+   * Fills a destination from all rows anew.
+   *
+   * @param cursor the name of its cursor
+   * @returns whether there is one of that cursor; it has noted then that it is to be filled
+   * @throws {Error} when it fails
+   */
+  async fillAnew(cursor: string): Promise<boolean> {
+    const outlet = this.#outlets.find(({ name }) => cursorOf(name) === cursor);
+    if (outlet === undefined) return false;
+    outlet.kept.forget();
+    await outlet.flusher.fillAnew();
+    return true;
+  }
+
+  /**
    * Flushes to all of them now.
    *
    * @returns the errors by name; empty when everything has arrived that was committed before
@@ -124,10 +145,11 @@ export class Outflow {
 
   /** Ends the flushing; what has not arrived stays in the log. */
   async close(): Promise<void> {
-    await Promise.all(this.#outlets.map(async ({ destination, flusher }) => {
+    await Promise.all(this.#outlets.map(async ({ destination, flusher, kept }) => {
       const closed = flusher.close();
       await destination.close();
       await closed;
+      await kept.done();
     }));
   }
 }

@@ -12,6 +12,7 @@ import { changeAccessHandler, getAccessHandler } from "./access.ts";
 import { gatewaysHandler, getSchemaHandler, putSchemaHandler, statsHandler } from "./admin.ts";
 import { auditHandler } from "./audit.ts";
 import { audited } from "./audited.ts";
+import { cursorsHandler, resetCursorHandler } from "./cursors.ts";
 import { destinationsHandler, flushHandler } from "./destinations.ts";
 import { ByteBudget } from "./budget.ts";
 import { checkpointHandler } from "./checkpoint.ts";
@@ -55,7 +56,7 @@ const SUNSET = "Mon, 01 Nov 2027 00:00:00 GMT";
 
 /** Routes whose middle or end must be a gateway id; what else stands there is no gateway id. */
 const GATEWAY_ROUTE =
-  /^\/v1\/(?:sync\/(.*)\/(?:push|pull|checkpoint)|admin\/(?:schema|stats|flush|sync-rules|tail|access)\/(.*?)(?:\/explain)?)$/;
+  /^\/v1\/(?:sync\/(.*)\/(?:push|pull|checkpoint)|admin\/(?:schema|stats|flush|sync-rules|tail|access|cursors)\/(.*?)(?:\/explain|\/reset)?)$/;
 
 function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handler>> {
   const pull = pullHandler(context);
@@ -76,6 +77,8 @@ function handlersOf(context: ServerContext): Readonly<Record<OperationId, Handle
     changeAccess: changeAccessHandler(context),
     flush: flushHandler(context),
     getDestinations: destinationsHandler(context),
+    getCursors: cursorsHandler(context),
+    resetCursor: resetCursorHandler(context),
     getTail: tailHandler(context),
     listGateways: gatewaysHandler(context),
     getAudit: auditHandler(context),

@@ -30,6 +30,8 @@ export const AUDIT_ACTION_OF: Readonly<Record<OperationId, AuditAction | null>> 
   getStats: "admin.read",
   flush: "flush.force",
   getDestinations: "admin.read",
+  getCursors: "admin.read",
+  resetCursor: "cursors.reset",
   getTail: "admin.read",
   listGateways: "admin.read",
   getAudit: "admin.read",

@@ -36,7 +36,7 @@ export interface LiveConnections {
 /** The destinations, as far as HTTP has to do with them. */
 export type FlushedDestinations = Pick<
   Destinations,
-  "status" | "problems" | "flushNow" | "late" | "all"
+  "status" | "problems" | "flushNow" | "fillAnew" | "late" | "all"
 >;
 
 /** What the routes stand on. */

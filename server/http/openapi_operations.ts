@@ -329,6 +329,30 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
     answers: { 200: answer("The lists as they are now.", json("Access")) },
     errors: [...ANY, ...BODY],
   },
+  getCursors: {
+    summary: "Read how far sources and destinations are",
+    description: "Of a destination the position is told that it had when it was written to last, " +
+      "as far as the gateway knows; it goes by what the destination says itself.",
+    tag: "admin",
+    access: "admin",
+    answers: { 200: answer("The cursors.", json("Cursors")) },
+    errors: ANY,
+  },
+  resetCursor: {
+    summary: "Forget a cursor",
+    description: "A source is read from its beginning then. A destination keeps the changes it " +
+      "has and is filled from all rows anew; it is answered when the destination has noted that.",
+    tag: "admin",
+    access: "admin",
+    body: {
+      "application/json": {
+        schema: ref("CursorName"),
+        example: { name: "destination:lake" },
+      },
+    },
+    answers: { 200: answer("The cursor was forgotten.", json("CursorReset")) },
+    errors: [...ANY, ...BODY, "ADAPTER_ERROR"],
+  },
   flush: {
     summary: "Write to all destinations now",
     tag: "admin",

@@ -285,6 +285,17 @@ const answers: Readonly<Record<string, JsonSchema>> = {
     }),
     description: "What somebody did, or what was refused to them.",
   },
+  Cursors: open(["cursors"], {
+    cursors: listOf(
+      open(["name", "value", "savedAt"], {
+        name: text,
+        value: text,
+        savedAt: { ...text, format: "date-time" },
+      }),
+    ),
+  }),
+  CursorName: closed(["name"], { name: text }),
+  CursorReset: open(["name", "filled"], { name: text, filled: flag }),
   FlushResult: open(["destinations"], {
     destinations: listOf(
       open([...DESTINATION_NEEDED, "flushed"], { ...DESTINATION_FIELDS, flushed: flag }),

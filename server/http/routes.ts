@@ -20,6 +20,8 @@ export type OperationId =
   | "getStats"
   | "flush"
   | "getDestinations"
+  | "getCursors"
+  | "resetCursor"
   | "getTail"
   | "listGateways"
   | "getAudit"
@@ -60,6 +62,8 @@ export const ROUTES: Readonly<Record<string, PathRoutes>> = {
   "/v1/admin/stats/{gatewayId}": { GET: "getStats" },
   "/v1/admin/flush/{gatewayId}": { POST: "flush" },
   "/v1/admin/destinations/{gatewayId}": { GET: "getDestinations" },
+  "/v1/admin/cursors/{gatewayId}": { GET: "getCursors" },
+  "/v1/admin/cursors/{gatewayId}/reset": { POST: "resetCursor" },
   "/v1/admin/tail/{gatewayId}": { GET: "getTail" },
   "/v1/admin/gateways": { GET: "listGateways" },
   "/v1/admin/audit": { GET: "getAudit" },
