@@ -31,24 +31,32 @@ parts, all unless some are named:
 
 const PARTS = ["load", "sockets", "search", "sigterm", "idempotency"] as const;
 
+function readFlags(args: string[]) {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        load: { type: "boolean" },
+        sockets: { type: "boolean" },
+        search: { type: "boolean" },
+        sigterm: { type: "boolean" },
+        idempotency: { type: "boolean" },
+        seconds: { type: "string", default: "60" },
+        "http-apart": { type: "boolean", default: false },
+      },
+    });
+    return Number(values.seconds) > 0 ? values : undefined;
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
+}
+
 async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({
-    args,
-    options: {
-      load: { type: "boolean" },
-      sockets: { type: "boolean" },
-      search: { type: "boolean" },
-      sigterm: { type: "boolean" },
-      idempotency: { type: "boolean" },
-      seconds: { type: "string", default: "60" },
-      "http-apart": { type: "boolean", default: false },
-      help: { type: "boolean" },
-    },
-  });
-  const seconds = Number(values.seconds);
-  if (values.help === true || !(seconds > 0)) {
+  const values = readFlags(args);
+  if (values === undefined) {
     console.error(USAGE);
-    return values.help === true ? 0 : 2;
+    return 2;
   }
   const named = PARTS.filter((part) => values[part] === true);
   const parts = new Set(named.length > 0 ? named : PARTS);
@@ -72,7 +80,7 @@ async function main(args: string[]): Promise<number> {
     httpIntervalMs: 1_000,
     httpApart: values["http-apart"],
     warmUpMs: 5_000,
-    measureMs: seconds * 1_000,
+    measureMs: Number(values.seconds) * 1_000,
   };
   if (parts.has("load")) {
     printLoad("1,000 live clients and 200 over HTTP", plan, await runLoad(plan));

@@ -12,6 +12,7 @@ import { percentile } from "./support.ts";
 /** What the kernel counts processor time in. */
 const MS_PER_TICK = 10;
 const SAMPLE_MS = 1_000;
+const DELAY_BUCKET = /^lakesync_event_loop_delay_seconds_bucket\{.*le="([^"]+)".*\} (\d+)$/gm;
 /** The tick of load_delay.ts. */
 const DELAY_TICK_MS = 10;
 
@@ -23,14 +24,15 @@ export interface LoadGatewayOptions {
   readonly limits: Readonly<Record<string, number>>;
 }
 
-/** How late a timer came. */
+/** How long the event loop keeps waiting whoever comes at any instant, in ms. */
 export interface Delay {
-  /** Of all ticks, in ms. */
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
-  /** The 99th percentile of what whoever comes at any instant has to wait, in ms. */
-  readonly p99AtAnyInstant: number;
+  /** The 99th percentile of how late a timer of 10 ms came, where a long delay is but one tick. */
+  readonly p99OfTicks: number;
+  /** The 99th percentile by the gateway's own metric, interpolated between its bounds. */
+  readonly p99OfMetric: number;
 }
 
 /** What was seen of the process during a time. */
@@ -110,6 +112,25 @@ export function slope(values: readonly number[]): number {
   return under === 0 ? 0 : over / under;
 }
 
+/** A quantile of what was counted since, as Prometheus reckons it. */
+function quantileOf(
+  buckets: ReadonlyMap<number, number>,
+  before: ReadonlyMap<number, number>,
+  q: number,
+): number {
+  const counts = [...buckets].map(([le, n]) => [le, n - (before.get(le) ?? 0)] as const)
+    .sort(([a], [b]) => a - b);
+  const rank = q * (counts.at(-1)?.[1] ?? 0);
+  let [low, below] = [0, 0];
+  for (const [le, n] of counts) {
+    if (n >= rank && n > 0) {
+      return le === Infinity ? low : low + (le - low) * ((rank - below) / (n - below));
+    }
+    [low, below] = [le, n];
+  }
+  return NaN;
+}
+
 /** A long delay is one tick, and many instants: those at which a tick was missed wait for its rest. */
 function atAnyInstant(late: readonly number[]): readonly number[] {
   return late.flatMap((ms) => {
@@ -157,6 +178,7 @@ export class LoadGateway implements AsyncDisposable {
     const began = Date.now();
     const cpuBegan = await cpuMs(pid);
     const waitBegan = await waitedMs(pid);
+    const bucketsBegan = await this.#delayBuckets();
     const timer = setInterval(async () => void memory.push(await rss(pid)), SAMPLE_MS);
     return async () => {
       clearInterval(timer);
@@ -173,24 +195,36 @@ export class LoadGateway implements AsyncDisposable {
         rssEnd: memory.at(-1) ?? NaN,
         rssPeaks: [Math.max(...memory.slice(0, half)), Math.max(...later)],
         rssSlope: slope(later) * (60_000 / SAMPLE_MS),
-        delay: await this.#delays(began),
+        delay: {
+          ...await this.#delays(began),
+          p99OfMetric: quantileOf(await this.#delayBuckets(), bucketsBegan, 0.99) * 1_000,
+        },
       };
     };
   }
 
-  async #delays(sinceMs: number): Promise<Delay> {
+  /** The buckets of the gateway's own histogram: counts up to each bound in seconds. */
+  async #delayBuckets(): Promise<ReadonlyMap<number, number>> {
+    const text = await (await fetch(new URL("/metrics", this.url))).text();
+    const buckets = text.matchAll(DELAY_BUCKET);
+    return new Map(
+      [...buckets].map(([, le, n]) => [le === "+Inf" ? Infinity : Number(le), Number(n)]),
+    );
+  }
+
+  async #delays(sinceMs: number): Promise<Omit<Delay, "p99OfMetric">> {
     const late: number[] = [];
     const text = await Deno.readTextFile(`${this.folder}/delays`).catch(() => "");
     for (const line of text.split("\n")) {
       const [at = "", ...delays] = line.split(" ");
       if (Number(at) > sinceMs) late.push(...delays.map(Number));
     }
-    late.sort((a, b) => a - b);
+    const waits = atAnyInstant(late);
     return {
-      p50: percentile(late, 0.5),
-      p99: percentile(late, 0.99),
-      max: late.at(-1) ?? NaN,
-      p99AtAnyInstant: percentile(atAnyInstant(late), 0.99),
+      p50: percentile(waits, 0.5),
+      p99: percentile(waits, 0.99),
+      max: waits.at(-1) ?? NaN,
+      p99OfTicks: percentile(late.sort((a, b) => a - b), 0.99),
     };
   }
 
