@@ -37,6 +37,7 @@ import {
   SERVE_SETTINGS,
   TOKEN_SETTINGS,
 } from "./settings.ts";
+import type { CertificateFiles } from "./tls/certificate_files.ts";
 import { UsageError, Values } from "./values.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -63,6 +64,8 @@ export interface ServeConfig {
   readonly issuer: string | undefined;
   /** The `aud` that tokens must have. */
   readonly audience: string | undefined;
+  /** The certificate that the server is reached with; plain HTTP unless given. */
+  readonly tls?: CertificateFiles;
   /** Origins of pages that may read answers; none unless given. */
   readonly corsOrigins?: readonly string[];
   /** Whether every valid token gets into gateways that have no sync rules. */
@@ -139,6 +142,14 @@ function parseJwksUrl(text: string): string {
     url?.protocol === "http:" && isLoopback(url.hostname)
   ) return text;
   throw new UsageError("--jwks-url is an https address");
+}
+
+function tlsConfig(values: Values): CertificateFiles | undefined {
+  const certPath = values.optional("tls-cert");
+  const keyPath = values.optional("tls-key");
+  if (certPath === undefined && keyPath === undefined) return undefined;
+  if (certPath !== undefined && keyPath !== undefined) return { certPath, keyPath };
+  throw new UsageError("Give both --tls-cert and --tls-key");
 }
 
 function parseOrigins(text: string): readonly string[] {
@@ -220,6 +231,7 @@ function serveConfig(
   const secret = values.secret();
   const dev = values.onOff("dev");
   const origins = values.optional("cors-origins");
+  const tls = tlsConfig(values);
   const isTrusted = secret !== undefined || jwksUrl !== undefined || keys !== undefined;
   const config: ServeConfig = {
     command: "serve",
@@ -232,6 +244,7 @@ function serveConfig(
     ...(keys === undefined ? {} : { keys }),
     issuer: values.optional("issuer"),
     audience: values.optional("audience"),
+    ...(tls === undefined ? {} : { tls }),
     ...(origins === undefined ? {} : { corsOrigins: parseOrigins(origins) }),
     dev: dev ?? (isLoopback(host) && !isTrusted),
     logLevel: values.oneOf("log-level", ["debug", "info", "warning", "error"]),

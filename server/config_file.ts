@@ -52,6 +52,10 @@ export interface LakeSyncConfig extends Partial<ServerLimits> {
   readonly issuer?: string;
   /** The `aud` that tokens must have. */
   readonly audience?: string;
+  /** The file of the certificate for https, and of its chain, as PEM. */
+  readonly tlsCert?: string;
+  /** The file of its private key, as PEM. */
+  readonly tlsKey?: string;
   /** Origins of pages that may read answers, with commas between, `*` for all. */
   readonly corsOrigins?: string;
   /** Whether gateways without sync rules are open to every valid token. */

@@ -109,6 +109,7 @@ async function start(config: ServeConfig): Promise<RunningServer> {
       stores,
       objects: await openObjects(config),
       trust: await trustOf(config),
+      ...(config.tls === undefined ? {} : { tls: config.tls }),
       ...(config.corsOrigins === undefined ? {} : { http: { corsOrigins: config.corsOrigins } }),
       hostname: config.host,
       port: config.port,

@@ -33,6 +33,7 @@ import { RequestRates } from "./rates/gate.ts";
 import { clientAddress, NO_PROXIES, type TrustedProxies } from "./rates/trusted_proxy.ts";
 import { shutDown, type ShutdownReport } from "./shutdown.ts";
 import type { ServerStores } from "./store/store.ts";
+import { type CertificateFiles, WatchedTls } from "./tls/certificate_files.ts";
 
 /** How a server is started. */
 export interface ServerOptions {
@@ -57,6 +58,8 @@ export interface ServerOptions {
   readonly retention?: Partial<Retention>;
   /** Keeps the chunks of checkpoints; memory unless given. */
   readonly objects?: ObjectStore;
+  /** The certificate that it is reached with; plain HTTP unless given. */
+  readonly tls?: CertificateFiles;
   /** Origins of pages that may read answers; none unless given. */
   readonly http?: Pick<HeaderOptions, "corsOrigins">;
   /** What the process holds its callers and itself to; what is not given is as usual. */
@@ -154,6 +157,7 @@ export async function startServer(
   const { records } = stores;
   let phase: Phase = "starting";
   let control: AccessControl | undefined;
+  let tls: WatchedTls | undefined;
   try {
     const { trust, gateways: configs } = options;
     control = await AccessControl.open({
@@ -163,6 +167,7 @@ export async function startServer(
       note: (event) => audit.note(event),
     });
     const { authenticator, lists, failures } = control;
+    tls = options.tls && await WatchedTls.open(options.tls);
     const context = {
       gateways,
       destinations,
@@ -175,7 +180,7 @@ export async function startServer(
         isReady: () => phase === "ready",
         maxMemoryBytes: () => limits.maxMemoryBytes,
       }),
-      http: { ...options.http },
+      http: { ...options.http, isTls: tls !== undefined },
       authenticator,
       access: lists,
       lists,
@@ -194,7 +199,7 @@ export async function startServer(
     const server = new Listener({ hostname, port }, (request, origin) => {
       const ip = clientAddress(options.proxies ?? NO_PROXIES, origin.ip, request.headers);
       return app(request, { ...origin, ip });
-    });
+    }, tls?.serve);
 
     const close = async () => {
       phase = "draining";
@@ -208,6 +213,7 @@ export async function startServer(
         destinations,
         close: async () => {
           await control?.close();
+          await tls?.close();
           await audit.end();
           await gateways.close();
           observer.close();
@@ -234,7 +240,7 @@ export async function startServer(
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
     let closing: Promise<ShutdownReport> | undefined;
     return {
-      url: `http://${host}:${addr.port}`,
+      url: `${tls === undefined ? "http" : "https"}://${host}:${addr.port}`,
       port: addr.port,
       hasSchema,
       hasRules,
@@ -243,6 +249,7 @@ export async function startServer(
   } catch (error) {
     observer.close();
     await control?.close();
+    await tls?.close();
     await destinations.close();
     await gateways.close();
     throw error;

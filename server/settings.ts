@@ -107,6 +107,18 @@ export const SERVE_SETTINGS: readonly Setting[] = [
   ISSUER,
   AUDIENCE,
   {
+    flag: "tls-cert",
+    env: "LAKESYNC_TLS_CERT",
+    value: "<file>",
+    help: "certificate and chain as PEM, for https and wss; read again when it changes",
+  },
+  {
+    flag: "tls-key",
+    env: "LAKESYNC_TLS_KEY",
+    value: "<file>",
+    help: "its private key as PEM",
+  },
+  {
     flag: "cors-origins",
     env: "LAKESYNC_CORS_ORIGINS",
     value: "<origins>",
