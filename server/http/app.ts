@@ -11,7 +11,7 @@ import { checkGatewayId } from "../bounds.ts";
 import { changeAccessHandler, getAccessHandler } from "./access.ts";
 import { gatewaysHandler, getSchemaHandler, putSchemaHandler, statsHandler } from "./admin.ts";
 import { auditHandler } from "./audit.ts";
-import { audited } from "./audited.ts";
+import { auditDone, auditRefused } from "./audited.ts";
 import { cursorsHandler, resetCursorHandler } from "./cursors.ts";
 import { destinationsHandler, flushHandler } from "./destinations.ts";
 import { ByteBudget } from "./budget.ts";
@@ -118,11 +118,9 @@ function addRoutes(app: App, context: ServerContext): void {
       const operation = operations[method];
       if (operation === undefined) continue;
       allowed.push(method);
-      const handler = audited(
-        context,
-        operation,
-        admitting(context, operation, idempotent(context, method, operation, handlers[operation])),
-      );
+      const done = auditDone(context, operation, handlers[operation]);
+      const once = idempotent(context, method, operation, done);
+      const handler = auditRefused(context, operation, admitting(context, operation, once));
       app.on(method, path, (c) => {
         c.env.scope.route = template;
         return handler(c);

@@ -1,14 +1,12 @@
 import type { RulesSpec } from "@lakesync/core";
 import assert from "node:assert/strict";
-import type { AuditEvent } from "../audit/audit.ts";
-import { ServerAudit } from "../audit/server_audit.ts";
 import { MemoryRecords } from "../store/_memory_server_records.ts";
+import type { RecordBatch } from "../store/records.ts";
 import { memoryStores } from "../store/memory.ts";
 import { SCHEMA, type TestServer, tokenFor, withServer } from "../testing_server.ts";
-import { AUDIT_ACTION_OF, audited } from "./audited.ts";
-import type { RequestContext, ServerContext } from "./context.ts";
+import { AUDIT_ACTION_OF } from "./audited.ts";
 import { OPERATIONS } from "./openapi_operations.ts";
-import { type OperationId, ROUTES } from "./routes.ts";
+import { ROUTES } from "./routes.ts";
 
 const RULES: RulesSpec = {
   buckets: [{
@@ -239,11 +237,15 @@ Deno.test("what the configuration file changes is in the audit log, once", async
 
 /** Records that fail as a full disk does. */
 class FullRecords extends MemoryRecords {
-  full = false;
+  /** What begins with this cannot be written. */
+  full: string | undefined;
 
-  override async commit(...args: Parameters<MemoryRecords["commit"]>): Promise<boolean> {
-    if (this.full) throw new Error("The disk is gone");
-    return await super.commit(...args);
+  override async commit(batch: RecordBatch): Promise<boolean> {
+    const { full } = this;
+    if (full !== undefined && batch.set?.some(({ key }) => key.startsWith(full))) {
+      throw new Error("The disk is gone");
+    }
+    return await super.commit(batch);
   }
 }
 
@@ -252,7 +254,7 @@ Deno.test("an admin's answer waits for the audit log, clients go on without it",
   const stores = Object.assign(memoryStores(), { records });
   await withServer(
     async ({ request, json, admin, alice }) => {
-      records.full = true;
+      records.full = "";
       const flush = await json("/v1/admin/flush/default", { token: admin, method: "POST" });
       assert.deepEqual([flush.status, flush.body["code"]], [500, "INTERNAL_ERROR"]);
       const refused = await json("/v1/admin/flush/default", { token: alice, method: "POST" });
@@ -267,24 +269,53 @@ Deno.test("an admin's answer waits for the audit log, clients go on without it",
   );
 });
 
-Deno.test("an answer that is given again is no new entry", async () => {
-  const records = new MemoryRecords();
-  const audit = new ServerAudit(records);
-  const seen: AuditEvent[] = [];
-  audit.write = (event) => Promise.resolve(void seen.push(event));
-  const scope = { id: "r1", sub: "root", ip: "" };
-  const call = async (operation: OperationId, headers: Record<string, string>) => {
-    const handler = audited(
-      { audit } as unknown as ServerContext,
-      operation,
-      () => new Response("", { headers }),
+Deno.test("an answer that is given again is no new entry, and is of one that is there", () =>
+  withServer(async (server) => {
+    const { request, admin } = server;
+    const post = async (path: string, key: string) => {
+      const response = await request(path, {
+        method: "POST",
+        token: admin,
+        headers: { "Idempotency-Key": key },
+      });
+      await response.body?.cancel();
+      return [response.status, response.headers.get("Idempotency-Replayed")];
+    };
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, () => post("/v1/admin/flush/default", "k1")),
     );
-    await handler({ env: { scope } } as unknown as RequestContext);
-  };
-  await call("flush", {});
-  await call("flush", { "Idempotency-Replayed": "true" });
-  await call("getStats", {});
-  assert.deepEqual(seen, [
-    { what: "flush.force", outcome: "done", sub: "root", requestId: "r1" },
-  ]);
+    assert.deepEqual(answers.toSorted(), [
+      [200, null],
+      ...Array.from({ length: 4 }, () => [200, "true"]),
+    ]);
+    assert.deepEqual(await post("/v1/admin/flush/nowhere", "k2"), [404, null]);
+    assert.deepEqual(await post("/v1/admin/flush/nowhere", "k2"), [404, "true"]);
+    const entries = await read(server, "what=flush.force");
+    assert.deepEqual(entries.map(({ outcome }) => outcome), ["refused", "done"]);
+  }));
+
+Deno.test("no answer is kept of what could not be written to the audit log", async () => {
+  const records = new FullRecords();
+  const stores = Object.assign(memoryStores(), { records });
+  await withServer(
+    async ({ json, admin }) => {
+      const flush = () =>
+        json("/v1/admin/flush/default", {
+          token: admin,
+          method: "POST",
+          headers: { "Idempotency-Key": "k1" },
+        });
+      records.full = "audit/";
+      assert.equal((await flush()).status, 500);
+      records.full = undefined;
+      assert.equal((await flush()).status, 200);
+      const entries = await records.list({ from: "audit/", to: "audit0", limit: 100 });
+      const events = entries.map(({ value }) => JSON.parse(value));
+      const flushes = events.filter(({ what }) => what === "flush.force");
+      assert.deepEqual(flushes.map(({ outcome }) => outcome), ["done"]);
+    },
+    true,
+    true,
+    { stores },
+  );
 });

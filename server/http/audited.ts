@@ -75,22 +75,52 @@ function eventOf(
   };
 }
 
-/** Whether a request that failed is to be told of. One without a good token is nobody's. */
-function isTold({ sub }: RequestScope, what: AuditAction, code: AuditEvent["code"]): boolean {
-  if (sub === undefined) return false;
+/**
+ * Whether a request that failed is to be told of. One without a good token is nobody's, and one
+ * that is answered as before was told of before.
+ */
+function isTold(
+  { sub, headers }: RequestScope,
+  what: AuditAction,
+  code: AuditEvent["code"],
+): boolean {
+  if (sub === undefined || headers.has("Idempotency-Replayed")) return false;
   if (what === "admin.read") return code === "FORBIDDEN";
   return code === undefined || !NOT_YET.includes(code);
 }
 
 /**
- * Lets the audit log know what comes of a handler, before the answer is given.
+ * Writes down what a handler does, before its answer is given or kept for an `Idempotency-Key`: an
+ * answer that is given again is of something that is in the log.
  *
  * @param context where the log is
  * @param operation what the handler does
  * @param handler the handler
  * @returns a handler that does the same; it throws too when what was done cannot be written down
  */
-export function audited(
+export function auditDone(
+  context: ServerContext,
+  operation: OperationId,
+  handler: Handler,
+): Handler {
+  const what = AUDIT_ACTION_OF[operation];
+  if (what === null || what === "admin.read") return handler;
+  return async (c) => {
+    const response = await handler(c);
+    await context.audit.write(eventOf(c.env.scope, what, "done"));
+    return response;
+  };
+}
+
+/**
+ * Writes down what is refused, or fails: by the handler, or before it by whoever lets callers in.
+ *
+ * @param context where the log is
+ * @param operation what the handler does
+ * @param handler the handler, and who lets callers in
+ * @returns a handler that does the same
+ */
+export function auditRefused(
   context: ServerContext,
   operation: OperationId,
   handler: Handler,
@@ -98,24 +128,18 @@ export function audited(
   const what = AUDIT_ACTION_OF[operation];
   if (what === null) return handler;
   return async (c) => {
-    const { scope } = c.env;
-    let response: Response;
     try {
-      response = await handler(c);
+      return await handler(c);
     } catch (error) {
+      const { scope } = c.env;
       const code = error instanceof LakeSyncError ? error.code : undefined;
       if (isTold(scope, what, code)) {
-        const outcome = (code === undefined || code === "INTERNAL_ERROR") ? "failed" : "refused";
+        const outcome = code === undefined || code === "INTERNAL_ERROR" ? "failed" : "refused";
         await context.audit.write(eventOf(scope, what, outcome, code)).catch((cause: unknown) => {
           logger.error("{what} could not be written to the audit log: {cause}", { what, cause });
         });
       }
       throw error;
     }
-    const isAgain = response.headers.has("Idempotency-Replayed");
-    if (what !== "admin.read" && !isAgain) {
-      await context.audit.write(eventOf(scope, what, "done"));
-    }
-    return response;
   };
 }
