@@ -14,6 +14,7 @@
 
 import type { FrameData } from "./codec.ts";
 import { Intake } from "./intake.ts";
+import type { Traffic } from "./peer_sockets.ts";
 import type { Sender } from "./send_budget.ts";
 
 /** How long a peer may take to answer a close before its socket is ended, in milliseconds. */
@@ -46,6 +47,8 @@ export interface ConnectionOptions {
   readonly overflow: () => void;
   /** A frame has arrived. */
   readonly receive: (data: FrameData) => void;
+  /** Whether the client must answer what it was sent. */
+  readonly owesAck: () => boolean;
   /** The clock, in milliseconds. */
   readonly now: () => number;
 }
@@ -67,6 +70,7 @@ export class Connection implements Sender {
   #atEnd = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting = 0;
+  #seen: readonly number[] = [];
   #movedMs: number;
 
   constructor(options: ConnectionOptions) {
@@ -152,18 +156,24 @@ export class Connection implements Sender {
   }
 
   /**
-   * Looks whether the peer takes anything of what waits for it.
+   * Looks whether anything goes to the peer or comes from it. Where the system does not tell, the
+   * runtime's pings find a peer that is gone, but not one that owes an answer to what the system has
+   * taken for it; that one has twice the time.
    *
-   * @returns for how long it has not, in milliseconds
+   * @param traffic what has gone over its socket, if the system tells
+   * @returns whether nothing has for so long that the peer is given up
    */
-  stalledMs(): number {
+  isSilent(traffic: Traffic | undefined, idleTimeoutMs: number): boolean {
     const nowMs = this.#options.now();
     const waiting = this.buffered();
-    if (waiting === 0 || waiting < this.#waiting) this.#movedMs = nowMs;
-    // What is sent beside it does not make it a reader.
-    if (this.#waiting === 0) this.#movedMs = nowMs;
+    const seen = [this.#arrived, traffic?.received ?? 0, traffic?.acked ?? 0];
+    const moves = waiting < this.#waiting || seen.some((count, i) => count !== this.#seen[i]);
     this.#waiting = waiting;
-    return nowMs - this.#movedMs;
+    this.#seen = seen;
+    if (moves) this.#movedMs = nowMs;
+    const stillMs = nowMs - this.#movedMs;
+    if (traffic !== undefined || waiting > 0) return stillMs > idleTimeoutMs;
+    return this.#options.owesAck() && stillMs > 2 * idleTimeoutMs;
   }
 
   /** Closes when everything was sent and nothing arrives, or when the time for that is over. */

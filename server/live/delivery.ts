@@ -64,6 +64,11 @@ export class Delivery {
     void this.#run();
   }
 
+  /** Whether a page is on its way. */
+  get isAwaiting(): boolean {
+    return this.#unacked !== undefined;
+  }
+
   /** Whether the page that ends with this cursor is on its way. */
   awaits(cursor: string): boolean {
     return cursor === this.#unacked;

@@ -130,6 +130,7 @@ export class LiveHub implements LiveConnections {
       maxBufferedBytes: MAX_BUFFERED_BYTES,
       now: Date.now,
       receive: (data) => session.receive(data),
+      owesAck: () => session.owesAck,
       overflow: () => session.overflow(),
       reset: () => this.#peers.reset(peer),
       freed: () => {

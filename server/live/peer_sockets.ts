@@ -16,7 +16,15 @@ export interface PeerAddress {
   readonly port: number;
 }
 
-/** Ends connections, and tells what has arrived on them. */
+/** What has gone over a connection since it is there, in bytes. */
+export interface Traffic {
+  /** What has arrived from the peer. */
+  readonly received: number;
+  /** What the peer has confirmed to have got. */
+  readonly acked: number;
+}
+
+/** Ends connections, and tells what has gone over them. */
 export interface PeerSockets {
   /**
    * Ends the connection of a peer at once: nothing more is sent to it, nor kept for it.
@@ -25,11 +33,11 @@ export interface PeerSockets {
    */
   reset(peer: PeerAddress): boolean;
   /**
-   * How many bytes have arrived from peers since they connected.
+   * What has gone over all connections.
    *
-   * @returns bytes by {@linkcode peerKey}; empty where the system does not tell
+   * @returns traffic by {@linkcode peerKey}; empty where the system does not tell
    */
-  received(): Map<string, number>;
+  traffic(): Map<string, Traffic>;
   /** Lets go of the library. */
   close(): void;
 }
@@ -63,7 +71,8 @@ const SO_LINGER = LINUX ? 13 : 0x1080;
 const SHUT_RDWR = 2;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
-/** Where `tcpi_bytes_received` is in `struct tcp_info`. */
+/** Where `tcpi_bytes_acked` and `tcpi_bytes_received` are in `struct tcp_info`. */
+const BYTES_ACKED_AT = 120;
 const BYTES_RECEIVED_AT = 128;
 
 const MAX_SOCKADDR_BYTES = 128;
@@ -120,9 +129,9 @@ class LibcSockets implements PeerSockets {
     return shutdown(descriptor, SHUT_RDWR) === 0;
   }
 
-  received(): Map<string, number> {
-    const bytes = new Map<string, number>();
-    if (!LINUX) return bytes;
+  traffic(): Map<string, Traffic> {
+    const traffic = new Map<string, Traffic>();
+    if (!LINUX) return traffic;
     const { getsockopt } = this.#library.symbols;
     const view = new DataView(this.#info.buffer);
     this.#each((name, descriptor) => {
@@ -130,9 +139,12 @@ class LibcSockets implements PeerSockets {
       const failed =
         getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, this.#info, this.#lengthBytes) !== 0;
       if (failed || (this.#length[0] ?? 0) < BYTES_RECEIVED_AT + 8) return;
-      bytes.set(name, Number(view.getBigUint64(BYTES_RECEIVED_AT, true)));
+      traffic.set(name, {
+        received: Number(view.getBigUint64(BYTES_RECEIVED_AT, true)),
+        acked: Number(view.getBigUint64(BYTES_ACKED_AT, true)),
+      });
     });
-    return bytes;
+    return traffic;
   }
 
   close(): void {

@@ -29,7 +29,7 @@ for (const hostname of ["127.0.0.1", "::1"]) {
     };
     const stuck = fill().catch((error: unknown) => error);
     if (Deno.build.os === "linux") {
-      assert.equal(sockets.received().get(peerKey(served.remoteAddr)), 70_000);
+      assert.equal(sockets.traffic().get(peerKey(served.remoteAddr))?.received, 70_000);
     }
     assert.equal(sockets.reset({ hostname, port: 1 }), false);
     assert.equal(sockets.reset(served.remoteAddr), true);

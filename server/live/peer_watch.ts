@@ -1,13 +1,19 @@
 /**
  * Looks at all connections a few times a second, while there are any, and ends those whose peers
- * have taken nothing for too long or keep too much of unfinished messages in the server.
+ * have been silent for too long or keep too much of unfinished messages in the server.
  *
  * @module
  */
 
 import { getLogger } from "@logtape/logtape";
 import type { Connection } from "./connection.ts";
-import { openPeerSockets, type PeerAddress, peerKey, type PeerSockets } from "./peer_sockets.ts";
+import {
+  openPeerSockets,
+  type PeerAddress,
+  peerKey,
+  type PeerSockets,
+  type Traffic,
+} from "./peer_sockets.ts";
 
 const logger = getLogger(["lakesync", "live"]);
 
@@ -25,7 +31,7 @@ const SMALL_BYTES = 1024 * 1024;
 
 /** How peers are watched. */
 export interface PeerWatchOptions {
-  /** How long a peer may take nothing of what waits for it, in milliseconds. */
+  /** How long nothing may go to a peer or come from it, in milliseconds. */
   readonly idleTimeoutMs: number;
   /** Whether nobody is watched. */
   readonly isOff?: boolean;
@@ -88,13 +94,17 @@ export class PeerWatch {
   }
 
   #look(): void {
-    const received = this.#sockets?.received() ?? new Map<string, number>();
+    const traffic = this.#sockets?.traffic() ?? new Map<string, Traffic>();
     const held: (readonly [connection: Connection, bytes: number])[] = [];
     let all = 0;
     for (const [connection, key] of [...this.#watched]) {
       if (!connection.isOpen) continue;
-      if (connection.stalledMs() > this.#options.idleTimeoutMs) connection.overflow();
-      const bytes = connection.intake.look(key === undefined ? undefined : received.get(key));
+      const seen = key === undefined ? undefined : traffic.get(key);
+      if (connection.isSilent(seen, this.#options.idleTimeoutMs)) {
+        connection.overflow();
+        continue;
+      }
+      const bytes = connection.intake.look(seen?.received);
       if (bytes > MAX_HELD_BYTES) connection.overflow();
       else if (bytes > SMALL_BYTES) held.push([connection, bytes]);
       all += bytes;

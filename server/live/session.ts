@@ -136,6 +136,11 @@ export class Session {
     return this.#clientId;
   }
 
+  /** Whether the client has been sent a page and has not acknowledged it. */
+  get owesAck(): boolean {
+    return this.#delivery.isAwaiting;
+  }
+
   /** A frame has arrived. */
   receive(data: FrameData): void {
     if (this.#state !== "greeting" && this.#state !== "live") return;

@@ -128,6 +128,11 @@ export class RawPeer {
     }
   }
 
+  /** Reads so many bytes at most, whatever they are. */
+  async readBytes(bytes: number): Promise<void> {
+    await this.#conn.read(new Uint8Array(bytes));
+  }
+
   /** Reads until the connection ends, whatever comes. */
   async ended(): Promise<void> {
     const buffer = new Uint8Array(65_536);
