@@ -1,33 +1,9 @@
 /** Backups of a data folder by the command, and what becomes of clients after they are restored. */
 
 import assert from "node:assert/strict";
+import { done, lakesync } from "./backup_site.ts";
 import { statusOf, synced, until } from "./wait.ts";
 import { converged, type NotesClient, rowsOf, World } from "./world.ts";
-
-const MAIN = new URL("../../server/main.ts", import.meta.url).pathname;
-
-interface Done {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs a command to its end. */
-async function lakesync(...args: readonly string[]): Promise<Done> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--unstable-kv", MAIN, ...args],
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-}
-
-/** Runs a command that must succeed; gives what it printed. */
-async function done(...args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await lakesync(...args);
-  assert.equal(code, 0, stderr);
-  return stdout;
-}
 
 async function write(client: NotesClient, ...ids: readonly string[]): Promise<void> {
   for (const id of ids) await client.exec("INSERT INTO notes VALUES (?, ?, NULL)", [id, id]);
