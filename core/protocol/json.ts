@@ -9,7 +9,6 @@
 import { type Hlc, parseHlc } from "../clock.ts";
 import type { Delta, Op, RefusedBefore, Shape, Transaction } from "../delta.ts";
 import { LakeSyncError, REJECTION_CODES } from "../errors.ts";
-import { DEFAULT_LIMITS } from "../limits.ts";
 import type { Schema, Table } from "../schema.ts";
 import { fromPlainJson, type JsonValue, toPlainJson } from "../value.ts";
 import {
@@ -26,6 +25,7 @@ import {
   type RowChange,
   type ServerFrame,
 } from "./messages.ts";
+import { scanJson } from "./json_scan.ts";
 
 type JsonObject = { readonly [key: string]: JsonValue };
 
@@ -83,37 +83,20 @@ function known(
 }
 
 /**
- * Parses a JSON body and bounds its nesting.
+ * Parses a JSON body within bounds of what that costs.
  *
  * @param body the text of the body
  * @returns the value
- * @throws {LakeSyncError} `VALIDATION_ERROR` when it is not JSON or nested deeper than 64 levels
+ * @throws {LakeSyncError} `VALIDATION_ERROR` when it is not JSON, nested deeper than 64 levels, or
+ * of more parts than a body has
  */
 export function parseJsonBody(body: string): JsonValue {
-  let value: JsonValue;
+  scanJson(body);
   try {
-    value = JSON.parse(body);
+    return JSON.parse(body);
   } catch {
     throw new LakeSyncError("VALIDATION_ERROR", "The body is not valid JSON");
   }
-  let level: JsonValue[] = [value];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth >= DEFAULT_LIMITS.maxJsonDepth) {
-      invalid(
-        "The body",
-        `is nested deeper than ${DEFAULT_LIMITS.maxJsonDepth} levels`,
-      );
-    }
-    const next: JsonValue[] = [];
-    for (const item of level) {
-      if (item === null || typeof item !== "object") continue;
-      for (const member of Array.isArray(item) ? item : Object.values(item)) {
-        if (typeof member === "object" && member !== null) next.push(member);
-      }
-    }
-    level = next;
-  }
-  return value;
 }
 
 /** Reads deltas and shares one shape between all of the same kind. */
