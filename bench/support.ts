@@ -135,7 +135,9 @@ export class BenchServer implements AsyncDisposable {
   /** Starts one with an empty data folder. */
   static async start(): Promise<BenchServer> {
     const data = await Deno.makeTempDir({ prefix: "lakesync-bench-" });
-    const process = await new ServerProcess({ data, secret: SECRET }).start();
+    // One user and one address measure what many would have.
+    const args = ["--rate-user-per-second", "0", "--rate-ip-per-second", "0"];
+    const process = await new ServerProcess({ data, secret: SECRET, args }).start();
     const token = await signToken({ secret: SECRET, sub: "bench", gw: "*", role: "admin" });
     return new BenchServer(process, data, token);
   }
