@@ -72,7 +72,10 @@ export function logFormatter({ logLevel, logFormat }: LogConfig, colors = false)
     typeof value === "string" ? value : inspect(value);
   const pretty = colors ? getAnsiColorFormatter({ value }) : getTextFormatter({ value });
   const format = logFormat === "json" ? jsonLinesFormatter : pretty;
-  return (record) => format(cleaned(record, detail));
+  return (record) => {
+    const clean = cleaned(record, detail);
+    return format(logFormat === "json" ? { ...clean, message: [brief(clean)] } : clean);
+  };
 }
 
 /** A record of texts, numbers and what consists of them; no text has a secret. */
@@ -85,6 +88,11 @@ function cleaned(record: LogRecord, detail: ErrorDetail): LogRecord {
       Object.entries(record.properties).map(([name, value]) => [name, clean(value)]),
     ),
   };
+}
+
+/** A message as one text; stacks are among the properties. */
+function brief({ message }: LogRecord): string {
+  return message.map((part) => String(part).replaceAll(/\n[^]*$/g, "")).join("");
 }
 
 function cleanValue(value: unknown, detail: ErrorDetail): unknown {

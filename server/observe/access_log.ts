@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isClientId } from "@lakesync/core";
 import { getLogger } from "@logtape/logtape";
 import type { RequestEnd } from "../http/lifecycle.ts";
 import type { RequestScope } from "../http/request_scope.ts";
@@ -47,7 +48,7 @@ export class AccessLog {
       outcome,
       code,
       gateway: gatewayId,
-      client: clientId,
+      client: knownClient(clientId),
       ms: rounded(ms),
     };
     const text = "{method} {route} {status} in {ms} ms";
@@ -95,6 +96,11 @@ export class AccessLog {
 function isHeld({ route, stream }: RequestScope): boolean {
   return stream !== undefined || route === "/v1/sync/{gatewayId}/pull" ||
     route === "/v1/sync/{gatewayId}";
+}
+
+/** A possible id; else it is any text. */
+export function knownClient(clientId: string | undefined): string | undefined {
+  return clientId !== undefined && isClientId(clientId) ? clientId : undefined;
 }
 
 function rounded(ms: number): number {

@@ -104,14 +104,12 @@ function measure(
   const ofScoped = ({ result }: ScopedPull) => result;
 
   const measured: Pick<Gateway, "push" | "pull" | "pullScoped"> = {
-    push: (caller, request, idempotency) =>
-      pushed(() =>
-        inStep("push", request.clientId, () => gateway.push(caller, request, idempotency))
-      ),
-    pull: (caller, request, signal) =>
+    push: (caller, request, ...more) =>
+      pushed(() => inStep("push", request.clientId, () => gateway.push(caller, request, ...more))),
+    pull: (caller, request, ...more) =>
       pulled(
         request,
-        () => inStep("pull", request.clientId, () => gateway.pull(caller, request, signal)),
+        () => inStep("pull", request.clientId, () => gateway.pull(caller, request, ...more)),
         same,
       ),
     pullScoped: (caller, request) =>

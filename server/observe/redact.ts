@@ -22,7 +22,11 @@ const MIN_SECRET_LENGTH = 8;
 export const SECRET_PATTERNS: readonly RedactionPattern[] = [
   { pattern: /\beyJ[\w-]{8,}(?:\.[\w-]*)*/g, replacement: REDACTED },
   { pattern: /\b(bearer|basic)[ .]+[\w.~+/=-]{8,}/gi, replacement: `$1 ${REDACTED}` },
-  { pattern: /\b([a-z][a-z0-9+.-]*:\/\/)[^\s"'<>@]*@/gi, replacement: `$1${REDACTED}@` },
+  {
+    // But for those of messages that say what an address looks like.
+    pattern: /\b([a-z][a-z0-9+.-]*:\/\/)(?!user:password@host)[^\s"'<>@]*@/gi,
+    replacement: `$1${REDACTED}@`,
+  },
   {
     pattern:
       /\b(password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|credential|cookie|signature)(["']?\s*[=:]\s*["']?)[^\s"'&,;}]+/gi,

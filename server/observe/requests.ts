@@ -7,7 +7,7 @@
 
 import type { RequestEnd, RequestObserver } from "../http/lifecycle.ts";
 import type { RequestScope } from "../http/request_scope.ts";
-import type { AccessLog } from "./access_log.ts";
+import { type AccessLog, knownClient } from "./access_log.ts";
 import type { Counts } from "./counts.ts";
 import { type LogFacts, withLogFacts } from "./log_context.ts";
 import { statusOf } from "./status.ts";
@@ -70,7 +70,7 @@ function factsOf(scope: RequestScope): LogFacts {
       return scope.gatewayId;
     },
     get client() {
-      return scope.clientId;
+      return knownClient(scope.clientId);
     },
   };
 }

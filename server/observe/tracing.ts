@@ -15,6 +15,7 @@ import {
   type Tracer,
 } from "@opentelemetry/api";
 import type { RequestScope } from "../http/request_scope.ts";
+import { knownClient } from "./access_log.ts";
 import type { Step } from "./gateways.ts";
 import { hideQueries } from "./span_urls.ts";
 import { codeOf } from "./status.ts";
@@ -72,7 +73,12 @@ function tracingBy(tracer: Tracer): Tracing {
     step: (name, gateway, client, work) =>
       tracer.startActiveSpan(
         `lakesync.${name}`,
-        { attributes: { "lakesync.gateway": gateway, "lakesync.client": client } },
+        {
+          attributes: {
+            "lakesync.gateway": gateway,
+            "lakesync.client": knownClient(client) ?? "",
+          },
+        },
         (span) => inSpan(span, work),
       ),
     flushed({ gateway, destination, changes, ms }) {
@@ -94,7 +100,8 @@ function tracingBy(tracer: Tracer): Tracing {
 function describe(span: Span, { id, request, route, gatewayId, clientId, code }: RequestScope) {
   const attributes: Attributes = { "lakesync.request_id": id };
   if (gatewayId !== undefined) attributes["lakesync.gateway"] = gatewayId;
-  if (clientId !== undefined) attributes["lakesync.client"] = clientId;
+  const client = knownClient(clientId);
+  if (client !== undefined) attributes["lakesync.client"] = client;
   if (code !== undefined) attributes["error.type"] = code;
   if (route !== undefined) {
     attributes["http.route"] = route;
