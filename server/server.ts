@@ -22,7 +22,8 @@ import { openGateways } from "./gateway/open.ts";
 import { createApp } from "./http/app.ts";
 import type { Phase } from "./http/context.ts";
 import type { HeaderOptions } from "./http/headers.ts";
-import { DEFAULT_GATEWAY } from "./http/health.ts";
+import { DEFAULT_GATEWAY, dependenciesOf } from "./http/health.ts";
+import { Readiness, tellOfDependency } from "./http/readiness.ts";
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
 import { LiveHub } from "./live/hub.ts";
@@ -167,6 +168,12 @@ export async function startServer(
       note: (event) => audit.note(event),
     });
     const { authenticator, lists, failures } = control;
+    const readiness = new Readiness({
+      dependencies: () => dependenciesOf({ gateways, records, destinations }),
+      onChange: (name, result, error) => {
+        if (phase === "ready") tellOfDependency(name, result, error);
+      },
+    });
     tls = options.tls && await WatchedTls.open(options.tls);
     const context = {
       gateways,
@@ -191,6 +198,7 @@ export async function startServer(
       rates: new RequestRates({ limits, records }),
       audit,
       phase: () => phase,
+      readiness,
       stopping: stopping.signal,
     };
     const live: LiveHub = new LiveHub(context);
@@ -237,6 +245,7 @@ export async function startServer(
     await audit.note({ what: "server.start", outcome: "done", sub: "server" });
     phase = "ready";
     const { addr } = server;
+    void readiness.results();
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
     let closing: Promise<ShutdownReport> | undefined;
     return {

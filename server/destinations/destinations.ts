@@ -7,6 +7,7 @@
 import type { RowProblem } from "@lakesync/adapters";
 import type { FlushEnvironment } from "@lakesync/adapters/flush";
 import type { Gateway } from "../gateway/gateway.ts";
+import type { Dependency } from "../http/readiness.ts";
 import { type DestinationStatus, Outflow, type WatchFlush } from "./outflow.ts";
 import type { DestinationSpecs, OpenAdapter } from "./spec.ts";
 
@@ -20,6 +21,11 @@ export interface DestinationsOptions {
   readonly env: FlushEnvironment;
   /** Watches each flush; nobody unless given. */
   readonly watch?: WatchFlush;
+}
+
+/** What a destination is called among what a server depends on. */
+function dependencyName(gatewayId: string, name: string): string {
+  return `destination ${gatewayId}/${name}`;
 }
 
 /** The destinations of all gateways. */
@@ -50,11 +56,28 @@ export class Destinations {
     return this.#outflows.get(gatewayId)?.status ?? [];
   }
 
-  /** Those that lag by more than they may, as `gateway/name`. */
+  /** Those that lag by more than they may, by their names among the dependencies. */
   late(): readonly string[] {
     return [...this.#outflows].flatMap(([id, { status }]) =>
       status.filter(({ lagMs, maxLagMs }) => maxLagMs !== undefined && lagMs > maxLagMs)
-        .map(({ name }) => `${id}/${name}`)
+        .map(({ name }) => dependencyName(id, name))
+    );
+  }
+
+  /** Asks each destination whether it works. */
+  checks(): readonly Dependency[] {
+    return [...this.#outflows].flatMap(([id, outflow]) =>
+      outflow.checks().map(({ name, check }) => ({ name: dependencyName(id, name), check }))
+    );
+  }
+
+  /** Those whose lag says whether the server is ready, and not whether they answer. */
+  tolerated(): ReadonlySet<string> {
+    return new Set(
+      [...this.#outflows].flatMap(([id, { status }]) =>
+        status.filter(({ maxLagMs }) => maxLagMs !== undefined)
+          .map(({ name }) => dependencyName(id, name))
+      ),
     );
   }
 

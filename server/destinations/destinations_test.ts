@@ -45,12 +45,16 @@ async function serving(
   }
 }
 
-/** An adapter that fails to write while it is told to. */
-function failing(adapter: DatabaseAdapter, isDown: () => boolean): DatabaseAdapter {
+/** An adapter that fails to do some things while it is told to; to write unless given. */
+function failing(
+  adapter: DatabaseAdapter,
+  isDown: () => boolean,
+  fails: readonly (string | symbol)[] = ["insertDeltas"],
+): DatabaseAdapter {
   return new Proxy(adapter, {
     get(target, name) {
       const member = Reflect.get(target, name);
-      if (name !== "insertDeltas" || !isDown()) return member;
+      if (!fails.includes(name) || !isDown()) return member;
       return () => Promise.reject(new DestinationError("later", "The database is not there"));
     },
   });
@@ -129,7 +133,12 @@ Deno.test("a destination that is down delays nothing, and is told by ready once 
     let ready = await call("/ready");
     for (; ready.status === 200; ready = await call("/ready")) await turn();
     assert.deepEqual(ready.body["reason"], "destinations");
-    assert.deepEqual(ready.body["checks"], { store: "ok", destinations: "late: default/db" });
+    assert.deepEqual(ready.body["checks"], {
+      store: "ok",
+      records: "ok",
+      "destination default/db": "late",
+    });
+    assert.equal((await call("/ready?exclude=destinations")).status, 200);
     const { body } = await call("/v1/admin/destinations/default");
     const [db] = body["destinations"] as Record<string, Record<string, unknown>>[];
     assert.match(String(db?.["lastError"]?.["message"]), /not there/);
@@ -138,6 +147,38 @@ Deno.test("a destination that is down delays nothing, and is told by ready once 
     isDown = false;
     while ((await call("/ready")).status !== 200) await turn();
     assert.equal((await adapter.position())?.seq, 2);
+  });
+});
+
+Deno.test("a destination that does not answer is named by ready, and does not keep the server from starting", async () => {
+  let isDown = true;
+  const adapter = memoryAdapter("db");
+  const destinations: DestinationSpecs = {
+    db: {
+      type: "custom",
+      open: () => failing(adapter, () => isDown, ["position", "insertDeltas"]),
+      flush: { everyMs: 1, maxRetryMs: 20 },
+    },
+    other: { type: "memory" },
+  };
+  await serving(destinations, async (call) => {
+    while ((await call("/startupz")).status !== 200) await turn();
+    const down = await call("/ready");
+    assert.equal(down.status, 503);
+    assert.deepEqual(down.body, {
+      status: "not_ready",
+      reason: "destinations",
+      checks: {
+        store: "ok",
+        records: "ok",
+        "destination default/db": "failed",
+        "destination default/other": "ok",
+      },
+    });
+    const serving = await call("/ready?exclude=destinations");
+    assert.deepEqual([serving.status, serving.body["checks"]], [200, down.body["checks"]]);
+    isDown = false;
+    while ((await call("/ready")).status !== 200) await turn();
   });
 });
 

@@ -8,6 +8,7 @@ import type { DatabaseAdapter, Destination, RowProblem } from "@lakesync/adapter
 import { type FlushEnvironment, Flusher, type FlushStatus } from "@lakesync/adapters/flush";
 import { type FollowedGateway, gatewaySource } from "../flush/mod.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import type { Dependency } from "../http/readiness.ts";
 import { cursorOf, keeping, KeptPosition } from "./kept_position.ts";
 import type { DestinationSpecs, FlushSpec, OpenAdapter } from "./spec.ts";
 
@@ -56,6 +57,9 @@ export type WatchFlush = (
   destination: string,
 ) => Pick<FlushEnvironment, "onError" | "observer">;
 
+/** States in which a destination does not take what it is given, though it may answer. */
+const FAILING: ReadonlySet<FlushStatus["state"]> = new Set(["open", "stopped", "gap"]);
+
 /** So many rows are told that a destination did not take. */
 const MAX_PROBLEMS = 100;
 
@@ -101,6 +105,18 @@ export class Outflow {
         maxLagMs,
       })),
     ]);
+  }
+
+  /** Asks each where it stands, whether or not it is being flushed to. */
+  checks(): readonly Dependency[] {
+    return this.#outlets.map(({ name, destination, flusher }) => ({
+      name,
+      check: async () => {
+        const { state, lastError } = flusher.status;
+        if (FAILING.has(state)) throw new Error(lastError?.message ?? `Its state is ${state}`);
+        await destination.position();
+      },
+    }));
   }
 
   /**

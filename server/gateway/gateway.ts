@@ -205,6 +205,13 @@ export interface Gateway {
    * @throws {LakeSyncError} `VALIDATION_ERROR` (no such table), `SCHEMA_ERROR` (no schema yet)
    */
   explain(request: ExplainRequest): Promise<RowExplanation>;
+  /**
+   * Writes durably, as a commit does, so as to know that it can; nobody else sees it. Of a store that
+   * processes share it only reads.
+   *
+   * @throws {LakeSyncError} `BACKPRESSURE` when the disk is full, `INTERNAL_ERROR`, `DRAINING`
+   */
+  probe(): Promise<void>;
   /** Counts, at a cost that does not grow with what is stored. */
   stats(): Promise<GatewayStats>;
   /**

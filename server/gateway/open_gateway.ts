@@ -93,6 +93,9 @@ function nothingChunked(owner: EtagOwner): CheckpointStream {
   return { etag, totalRows: 0, resumed: false, frames: frames() };
 }
 
+/** The name of the record that is written to see that the store can be. */
+const PROBE_META = "probe";
+
 /** A gateway on its open store. */
 export class OpenGateway implements Gateway {
   readonly #listeners = new Set<CommitListener>();
@@ -419,6 +422,14 @@ export class OpenGateway implements Gateway {
       this.store,
       (view) => explainRow(view, catalog, book, this.committer.lookups, request),
     );
+  }
+
+  async probe(): Promise<void> {
+    const { committer, store, env } = this;
+    if (store.capabilities.shared) return void await store.head();
+    await committer.alone(async () => {
+      await committer.note(await committer.base(), { meta: [[PROBE_META, String(env.now())]] });
+    });
   }
 
   async stats(): Promise<GatewayStats> {

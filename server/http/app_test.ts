@@ -7,6 +7,8 @@ import { DEFAULT_SERVER_LIMITS } from "../limits.ts";
 import { MemoryRecords } from "../store/_memory_server_records.ts";
 import { createApp } from "./app.ts";
 import type { ServerContext } from "./context.ts";
+import { dependenciesOf } from "./health.ts";
+import { Readiness } from "./readiness.ts";
 
 const PUSH = "/v1/sync/default/push";
 const PULL = "/v1/sync/default/pull?clientId=laptop";
@@ -192,10 +194,12 @@ Deno.test("probes answer without a token", () =>
   withServer(async ({ json }) => {
     assert.deepEqual(await json("/livez"), { status: 200, body: { status: "ok" } });
     assert.equal((await json("/health")).status, 200);
-    assert.equal((await json("/startupz")).status, 200);
+    while ((await json("/startupz")).status !== 200) {
+      await new Promise((done) => setTimeout(done, 1));
+    }
     const ready = {
       status: 200,
-      body: { status: "ready", checks: { store: "ok", destinations: "ok" } },
+      body: { status: "ready", checks: { store: "ok", records: "ok" } },
     };
     assert.deepEqual(await json("/ready"), ready);
     assert.deepEqual(await json("/health/ready"), ready);
@@ -256,7 +260,9 @@ Deno.test("a server that starts or stops says so", async () => {
     assert.match(answer.headers.get("Retry-After") ?? "", /^[12]$/);
     assert.equal((await answer.json()).code, "DRAINING");
   }
-  const broken = createApp(brokenContext({}));
+  const { gateways, records } = brokenContext({});
+  const dependencies = () => dependenciesOf({ gateways, records });
+  const broken = createApp(brokenContext({ readiness: new Readiness({ dependencies }) }));
   const notReady = await broken(new Request("http://host/ready"));
   assert.equal((await notReady.json()).reason, "store");
 });
@@ -305,6 +311,7 @@ function holdingContext(stopping: AbortSignal): {
     pullScoped: fail,
     checkpoint: fail,
     refusalsSeen: fail,
+    probe: fail,
     putSchema: fail,
     rules: fail,
     putRules: fail,

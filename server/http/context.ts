@@ -21,6 +21,7 @@ import type { AccessGate, PressureGate, RateGate } from "./gates.ts";
 import type { HeaderOptions } from "./headers.ts";
 import type { RequestObserver } from "./lifecycle.ts";
 import type { RequestScope } from "./request_scope.ts";
+import type { Readiness } from "./readiness.ts";
 
 /** Where the server is in its life. */
 export type Phase = "starting" | "ready" | "draining";
@@ -36,7 +37,7 @@ export interface LiveConnections {
 /** The destinations, as far as HTTP has to do with them. */
 export type FlushedDestinations = Pick<
   Destinations,
-  "status" | "problems" | "flushNow" | "fillAnew" | "late" | "all"
+  "status" | "problems" | "flushNow" | "fillAnew" | "late" | "all" | "checks" | "tolerated"
 >;
 
 /** What the routes stand on. */
@@ -70,6 +71,8 @@ export interface ServerContext {
   /** Its lists, for admins; none unless given. */
   readonly lists?: AccessLists;
   /** What the time of requests goes by; the runtime's clock unless given. */
+  /** Whether what the server depends on works; not looked at unless given. */
+  readonly readiness?: Pick<Readiness, "results" | "isAsked">;
   readonly clock?: DeadlineClock;
   /** Is told of every request; nobody unless given. */
   readonly observer?: RequestObserver;

@@ -338,7 +338,7 @@ const answers: Readonly<Record<string, JsonSchema>> = {
   Readiness: open(["status", "checks"], {
     status: { enum: ["ready", "not_ready"] },
     reason: text,
-    checks: mapOf({ enum: ["ok", "failed"] }),
+    checks: mapOf({ enum: ["ok", "failed", "timeout", "late"] }),
   }),
 };
 
