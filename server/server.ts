@@ -180,6 +180,7 @@ export async function startServer(
       destinations,
       lakes,
       observer: observer.requests,
+      liveObserver: observer.live,
       metrics: observer.metrics({
         destinations,
         lakes,

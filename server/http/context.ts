@@ -11,6 +11,7 @@ import type { Audit } from "../audit/audit.ts";
 import type { Authenticator } from "../auth/verify.ts";
 import type { Destinations } from "../destinations/destinations.ts";
 import type { Lakes } from "../destinations/lakes.ts";
+import type { LiveObserver } from "../observe/live.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Gateways } from "../gateway/gateway.ts";
 import type { ServerLimits } from "../limits.ts";
@@ -76,6 +77,8 @@ export interface ServerContext {
   readonly clock?: DeadlineClock;
   /** Is told of every request; nobody unless given. */
   readonly observer?: RequestObserver;
+  /** Is told of every live connection; nobody unless given. */
+  readonly liveObserver?: LiveObserver;
   /** The live connections. */
   readonly live: LiveConnections;
   /** Where the server is in its life. */

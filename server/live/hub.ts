@@ -13,7 +13,7 @@ import type { VerifiedToken } from "../auth/token.ts";
 import type { LiveConnections, ServerContext } from "../http/context.ts";
 import { admit, findGateway, refuseWhenDraining } from "../http/guard.ts";
 import type { RequestScope } from "../http/request_scope.ts";
-import { CODECS } from "./codec.ts";
+import { CODECS, type FrameData } from "./codec.ts";
 import { Connection } from "./connection.ts";
 import { PeerWatch } from "./peer_watch.ts";
 import { Places } from "./places.ts";
@@ -124,19 +124,27 @@ export class LiveHub implements LiveConnections {
     const { peer } = scope;
     const { sub } = token;
     const free = this.#places.take(gatewayId, sub);
+    const watch = this.#context.liveObserver?.opened({ requestId: scope.id, gatewayId });
+    let closeCode: number | undefined;
+    let isSlow = false;
+    const receive = (data: FrameData) => session.receive(data);
     const connection: Connection = new Connection({
       socket,
       user: sub,
       maxBufferedBytes: MAX_BUFFERED_BYTES,
       now: Date.now,
-      receive: (data) => session.receive(data),
+      receive: watch === undefined ? receive : (data) => watch.run(() => receive(data)),
       owesAck: () => session.owesAck,
-      overflow: () => session.overflow(),
+      overflow: () => {
+        isSlow = true;
+        session.overflow();
+      },
       reset: () => this.#peers.reset(peer),
       freed: () => {
         this.#live.delete(live);
         session.ended();
         free.place();
+        watch?.closed({ clientId: session.clientId, code: closeCode, isSlow });
       },
       gone: () => {
         this.#peers.remove(connection);
@@ -164,7 +172,11 @@ export class LiveHub implements LiveConnections {
       send: (data) => {
         if (connection.send(data)) this.#budget.sent(connection);
       },
-      close: (code, reason, atOnce) => connection.end(code, reason, atOnce),
+      told: (code) => watch?.refused(code),
+      close: (code, reason, atOnce) => {
+        closeCode = code;
+        connection.end(code, reason, atOnce);
+      },
     });
     const live: Live = { gatewayId, session, connection };
     this.#live.add(live);

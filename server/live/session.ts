@@ -70,6 +70,8 @@ export interface SessionOptions {
   readonly checkPressure?: (() => void) | undefined;
   /** Refuses a device that is kept out, by what it throws. */
   readonly checkClient?: ((clientId: string) => void | Promise<void>) | undefined;
+  /** Told the code of each error that the client is told. */
+  readonly told?: ((code: ErrorCode) => void) | undefined;
   /** Sends a frame. */
   readonly send: (data: FrameData) => void;
   /** Closes the connection; at once when nothing more can reach the client. */
@@ -379,6 +381,7 @@ export class Session {
 
   #send(frame: ServerFrame): void {
     if (this.#state === "closed") return;
+    if (frame.type === "error") this.#options.told?.(frame.error.code);
     this.#options.send(this.#options.codec.encode(frame));
   }
 

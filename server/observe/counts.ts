@@ -19,8 +19,7 @@ export type LiveEnd =
   | "draining"
   | "malformed"
   | "token"
-  | "forbidden"
-  | "lost";
+  | "forbidden";
 
 const LIVE_ENDS: readonly LiveEnd[] = [
   "client",
@@ -31,7 +30,6 @@ const LIVE_ENDS: readonly LiveEnd[] = [
   "malformed",
   "token",
   "forbidden",
-  "lost",
 ];
 
 /** The counts of a server. */

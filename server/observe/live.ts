@@ -1,5 +1,6 @@
 /**
- * Counts and logs live connections.
+ * Counts and logs live connections, and lets what is logged while their frames are worked on name
+ * them.
  *
  * @module
  */
@@ -7,6 +8,7 @@
 import type { ErrorCode } from "@lakesync/core";
 import type { AccessLog } from "./access_log.ts";
 import type { Counts, LiveEnd } from "./counts.ts";
+import { withLogFacts } from "./log_context.ts";
 
 /** A live connection, as it is told. */
 export interface LiveFacts {
@@ -17,25 +19,29 @@ export interface LiveFacts {
 }
 
 /** How a live connection ended. */
-export interface LiveClosed extends LiveFacts {
+export interface LiveClosed {
   /** The client that said hello; empty when none did. */
   readonly clientId: string;
-  /** The close code that the server gave; undefined when its peer ended it. */
+  /** The close code that the server gave; undefined when its peer ended it, or is gone. */
   readonly code: number | undefined;
   /** Whether it did not read what it was sent. */
   readonly isSlow: boolean;
-  /** How long it was open, in milliseconds. */
-  readonly ms: number;
+}
+
+/** Watches one live connection. */
+export interface LiveWatch {
+  /** Works on a frame. */
+  run(work: () => void): void;
+  /** It was told an error. */
+  refused(code: ErrorCode): void;
+  /** It has ended. */
+  closed(end: LiveClosed): void;
 }
 
 /** Watches live connections. */
 export interface LiveObserver {
-  /** One was opened. */
-  opened(live: LiveFacts): void;
-  /** One has ended. */
-  closed(live: LiveClosed): void;
-  /** One was told an error. */
-  refused(code: ErrorCode): void;
+  /** One was opened; gives what watches it. */
+  opened(live: LiveFacts): LiveWatch;
 }
 
 const ENDS: ReadonlyMap<number, LiveEnd> = new Map([
@@ -61,24 +67,26 @@ export class LiveWatcher implements LiveObserver {
     this.#log = log;
   }
 
-  opened({ requestId, gatewayId }: LiveFacts): void {
+  opened({ requestId, gatewayId }: LiveFacts): LiveWatch {
+    const startMs = performance.now();
+    const facts = { requestId, gateway: gatewayId };
     this.#counts.liveOpened++;
-    this.#log.opened({ requestId, gateway: gatewayId });
-  }
-
-  closed({ requestId, gatewayId, clientId, code, isSlow, ms }: LiveClosed): void {
-    const reason = reasonOf(code, isSlow);
-    this.#counts.liveEnds.add(reason);
-    const client = clientId === "" ? undefined : clientId;
-    this.#log.closed({ requestId, gateway: gatewayId, client, reason, code, ms: Math.round(ms) });
-  }
-
-  refused(code: ErrorCode): void {
-    this.#counts.refused(code);
+    this.#log.opened(facts);
+    return {
+      run: (work) => withLogFacts(facts, work),
+      refused: (code) => this.#counts.refused(code),
+      closed: ({ clientId, code, isSlow }) => {
+        const reason = reasonOf(code, isSlow);
+        this.#counts.liveEnds.add(reason);
+        const client = clientId === "" ? undefined : clientId;
+        const ms = Math.round(performance.now() - startMs);
+        this.#log.closed({ ...facts, client, reason, code, ms });
+      },
+    };
   }
 }
 
 function reasonOf(code: number | undefined, isSlow: boolean): LiveEnd {
   if (isSlow) return "slow";
-  return code === undefined ? "client" : ENDS.get(code) ?? "lost";
+  return code === undefined ? "client" : ENDS.get(code) ?? "failed";
 }
