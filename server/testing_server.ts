@@ -4,8 +4,10 @@
  * @module
  */
 
+import assert from "node:assert/strict";
 import type { Role } from "./auth/token.ts";
 import { signToken } from "./auth/token.ts";
+import { descriptionProblems } from "./http/testing_description.ts";
 import { type RunningServer, type ServerOptions, startServer } from "./server.ts";
 import { memoryStores } from "./store/memory.ts";
 
@@ -41,7 +43,10 @@ export interface TestServer extends RunningServer {
   readonly bob: string;
   /** An admin of all gateways. */
   readonly admin: string;
-  /** Sends a request with a token; an object as body is sent as JSON. */
+  /**
+   * Sends a request with a token; an object as body is sent as JSON. Every answer is held to the
+   * OpenAPI description.
+   */
   request(
     path: string,
     options?: {
@@ -83,11 +88,12 @@ export async function withServer(
     openAccess,
     ...more,
   });
-  const request: TestServer["request"] = (path, options = {}) => {
-    const { token, body, method, headers = {} } = options;
+  const request: TestServer["request"] = async (path, options = {}) => {
+    const { token, body, headers = {} } = options;
     const raw = isBody(body);
-    return fetch(running.url + path, {
-      method: method ?? (body === undefined ? "GET" : "POST"),
+    const method = options.method ?? (body === undefined ? "GET" : "POST");
+    const response = await fetch(running.url + path, {
+      method,
       redirect: "manual",
       headers: {
         ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
@@ -96,6 +102,8 @@ export async function withServer(
       },
       ...(body === undefined ? {} : { body: raw ? body : JSON.stringify(body) }),
     });
+    assert.deepEqual(await descriptionProblems(method, running.url + path, response), []);
+    return response;
   };
   const server: TestServer = {
     ...running,

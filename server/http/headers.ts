@@ -21,7 +21,8 @@ const PREFLIGHT_SECONDS = 7_200;
 /** How long a browser may remember that there is TLS, in seconds. */
 const HSTS_SECONDS = 31_536_000;
 
-const SECURITY: readonly (readonly [name: string, value: string])[] = [
+/** Headers of every answer. Where a page of another origin may read one, the last one differs. */
+export const SECURITY_HEADERS: readonly (readonly [name: string, value: string])[] = [
   ["X-Content-Type-Options", "nosniff"],
   ["X-Frame-Options", "DENY"],
   ["Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"],
@@ -97,8 +98,8 @@ export class AnswerHeaders {
   constructor({ corsOrigins = [], isTls = false }: HeaderOptions) {
     this.#origins = new Set(corsOrigins);
     this.#always = isTls
-      ? [...SECURITY, ["Strict-Transport-Security", `max-age=${HSTS_SECONDS}`]]
-      : SECURITY;
+      ? [...SECURITY_HEADERS, ["Strict-Transport-Security", `max-age=${HSTS_SECONDS}`]]
+      : SECURITY_HEADERS;
   }
 
   /**

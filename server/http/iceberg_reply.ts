@@ -21,9 +21,12 @@ export const ICEBERG_TYPES: Readonly<Partial<Record<ErrorCode, string>>> = {
   FORBIDDEN: "ForbiddenException",
   NOT_FOUND: "NotFoundException",
   METHOD_NOT_ALLOWED: "UnsupportedOperationException",
+  RATE_LIMITED: "TooManyRequestsException",
   INTERNAL_ERROR: "InternalServerError",
   ADAPTER_ERROR: "ServiceFailureException",
+  BACKPRESSURE: "SlowDownException",
   DRAINING: "ServiceUnavailableException",
+  TIMEOUT: "GatewayTimeoutException",
 };
 
 /** What is asked for is not there. */

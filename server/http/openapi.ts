@@ -9,19 +9,21 @@
 import type { ErrorCode } from "@lakesync/core";
 import manifest from "../deno.json" with { type: "json" };
 import type { Handler } from "./context.ts";
-import { HEADERS, refusal, refusals } from "./openapi_answers.ts";
+import { WITHOUT_KEPT_ANSWER } from "./idempotency.ts";
+import { answer, headerRefs, HEADERS, RATE_HEADERS, refusal, refusals } from "./openapi_answers.ts";
 import { ICEBERG_PATH_PARAMETERS, icebergRefusal, icebergRefusals } from "./openapi_iceberg.ts";
 import type { Answer, Operation, Parameter, Reference } from "./openapi_model.ts";
 import { OPERATIONS } from "./openapi_operations.ts";
 import { SCHEMAS } from "./openapi_schemas.ts";
-import { METHODS, type OperationId, ROUTES } from "./routes.ts";
+import { type Method, METHODS, type OperationId, ROUTES } from "./routes.ts";
 
 const ABOUT = "A gateway of LakeSync. Bodies of push and pull are JSON as described here or " +
   "protobuf (lakesync.proto), by Content-Type and Accept; they may come compressed by gzip or " +
   "deflate. /sync/... and /admin/... without a version answer 308 to /v1/.... A method that a " +
   "path has not is answered as in components.responses.MethodNotAllowed, a path that is not here " +
-  "as in NotFound; GET routes take HEAD too. Errors under /v1/iceberg have the form of Iceberg's " +
-  "catalogs, a method that a path there has not that of IcebergMethodNotAllowed.";
+  "as in NotFound, one without a version as in Moved; before its route is known a request may be " +
+  "refused with 400, 429 or 503. GET routes take HEAD too. Errors under /v1/iceberg have the form " +
+  "of Iceberg's catalogs, a method that a path there has not that of IcebergMethodNotAllowed.";
 
 /** An operation as OpenAPI writes it. */
 export interface OperationObject {
@@ -77,24 +79,57 @@ const requestId: Parameter = {
 
 const pathParameters: readonly Parameter[] = [gatewayId, ...ICEBERG_PATH_PARAMETERS];
 
-function describe(operationId: OperationId): OperationObject {
+const idempotencyKey: Parameter = {
+  name: "Idempotency-Key",
+  in: "header",
+  description: "The same key gives the same answer for 24 hours.",
+  schema: { type: "string", pattern: "^[ -~]{1,255}$" },
+};
+
+/** Whether an operation has one effect however often it is sent with one key. */
+function isIdempotent(method: Method, operationId: OperationId): boolean {
+  return operationId === "push" ||
+    method !== "GET" && WITHOUT_KEPT_ANSWER[operationId] === undefined;
+}
+
+function withHeaders(
+  answers: Readonly<Record<string, Answer>>,
+  names: readonly string[],
+): Record<string, Answer> {
+  return Object.fromEntries(
+    Object.entries(answers).map(([status, answer]) => [
+      status,
+      { ...answer, headers: { ...answer.headers, ...headerRefs(names) } },
+    ]),
+  );
+}
+
+function describe(method: Method, operationId: OperationId): OperationObject {
   const { summary, description, tag, access, parameters = [], body, answers, errors } =
     OPERATIONS[operationId];
+  const isKept = isIdempotent(method, operationId);
+  const more = [
+    ...(tag === "health" ? [] : Object.keys(RATE_HEADERS)),
+    ...(isKept ? ["Idempotency-Replayed"] : []),
+  ];
+  const codes = new Set<ErrorCode>([
+    // A Host that is none is refused whatever is asked.
+    "VALIDATION_ERROR",
+    ...errors,
+    ...(isKept ? ["IDEMPOTENCY_MISMATCH"] as const : []),
+  ]);
   return {
     operationId,
     summary,
     ...(description === undefined ? {} : { description }),
     tags: [tag],
     security: access === "none" ? [] : [{ bearer: [access] }],
-    parameters: [...parameters, requestId],
+    parameters: [...parameters, ...(isKept ? [idempotencyKey] : []), requestId],
     ...(body === undefined ? {} : { requestBody: { required: true, content: body } }),
-    // A Host that is none is refused whatever is asked.
-    responses: {
-      ...(tag === "iceberg" ? icebergRefusals : refusals)([
-        ...new Set<ErrorCode>(["VALIDATION_ERROR", ...errors]),
-      ]),
+    responses: withHeaders({
+      ...(tag === "iceberg" ? icebergRefusals : refusals)([...codes]),
       ...answers,
-    },
+    }, more),
   };
 }
 
@@ -104,7 +139,7 @@ function pathItem(path: string): PathItem {
   if (own.length > 0) item["parameters"] = own;
   for (const method of METHODS) {
     const operationId = ROUTES[path]?.[method];
-    if (operationId !== undefined) item[method.toLowerCase()] = describe(operationId);
+    if (operationId !== undefined) item[method.toLowerCase()] = describe(method, operationId);
   }
   return item;
 }
@@ -127,11 +162,25 @@ export function describeApi(): OpenApiDocument {
     components: {
       schemas: SCHEMAS,
       headers: HEADERS,
-      responses: {
+      responses: withHeaders({
         MethodNotAllowed: refusal(405, ["METHOD_NOT_ALLOWED"]),
         NotFound: refusal(404, ["NOT_FOUND"]),
+        Moved: answer("The path is now below /v1; the method stays.", undefined, {
+          Location: { description: "The path to use.", required: true, schema: { type: "string" } },
+          Deprecation: {
+            description: "Since when the path is deprecated (RFC 9745).",
+            required: true,
+            schema: { type: "string", pattern: "^@[0-9]+$" },
+          },
+          Sunset: {
+            description: "When it ends (RFC 8594).",
+            required: true,
+            schema: { type: "string", pattern: " GMT$" },
+          },
+        }),
+        Preflight: answer("To OPTIONS of a page whose origin is configured (CORS)."),
         IcebergMethodNotAllowed: icebergRefusal(405, ["METHOD_NOT_ALLOWED"]),
-      },
+      }, Object.keys(RATE_HEADERS)),
       securitySchemes: {
         bearer: {
           type: "http",

@@ -7,14 +7,57 @@
 
 import { ERROR_STATUS, type ErrorCode } from "@lakesync/core";
 import { ERROR_HELP } from "./error_help.ts";
+import { SECURITY_HEADERS } from "./headers.ts";
 import { CONTENT_TYPE } from "./media.ts";
 import type { Answer, Header, JsonSchema, MediaType, Reference } from "./openapi_model.ts";
 import { ref } from "./openapi_schemas.ts";
 
 const text: JsonSchema = { type: "string" };
+const count: JsonSchema = { type: "string", pattern: "^[0-9]+$" };
+
+/** What browsers are told with every answer. */
+const SECURITY: Readonly<Record<string, Header>> = Object.fromEntries(
+  SECURITY_HEADERS.map(([name, value]) => [name, {
+    description: "Keeps browsers from guessing, framing and telling.",
+    required: true,
+    schema: name === "Cross-Origin-Resource-Policy"
+      ? { enum: [value, "cross-origin"] }
+      : { const: value },
+  }]),
+);
+
+/** How the rate stands that leaves least; there where rates are limited. */
+export const RATE_HEADERS: Readonly<Record<string, Header>> = {
+  "RateLimit-Limit": { description: "Requests that may come at once.", schema: count },
+  "RateLimit-Remaining": { description: "How many of them are left.", schema: count },
+  "RateLimit-Reset": { description: "Seconds until all are there again.", schema: count },
+  "RateLimit-Policy": {
+    description: "Which rate: address or user; its quota and its window in seconds.",
+    schema: { type: "string", pattern: '^"[a-z]+";q=[0-9]+;w=[0-9]+$' },
+  },
+  "RateLimit": {
+    description: "Which rate, what is left, and seconds until all are there again.",
+    schema: { type: "string", pattern: '^"[a-z]+";r=[0-9]+;t=[0-9]+$' },
+  },
+};
 
 /** Headers that answers share, by name. */
 export const HEADERS: Readonly<Record<string, Header>> = {
+  ...SECURITY,
+  ...RATE_HEADERS,
+  "Strict-Transport-Security": {
+    description: "There where the server is reached by TLS.",
+    schema: { type: "string", pattern: "^max-age=[0-9]+$" },
+  },
+  "Cache-Control": {
+    description: "Whether the answer may be kept; hardly any may.",
+    required: true,
+    schema: text,
+  },
+  "Idempotency-Replayed": {
+    description: "There when the answer is the kept one of an equal request.",
+    schema: { const: "true" },
+  },
   "X-Request-Id": {
     description: "Finds the request in the gateway's log: the caller's own if it was sane.",
     required: true,
@@ -47,11 +90,23 @@ export const HEADERS: Readonly<Record<string, Header>> = {
   },
 };
 
-function headers(...names: readonly string[]): Record<string, Reference> {
+const ALWAYS: readonly string[] = [
+  "X-Request-Id",
+  "API-Version",
+  "Cache-Control",
+  ...Object.keys(SECURITY),
+  "Strict-Transport-Security",
+];
+
+/** Points to headers of {@linkcode HEADERS}. */
+export function headerRefs(names: readonly string[]): Record<string, Reference> {
   return Object.fromEntries(
-    ["X-Request-Id", "API-Version", ...names]
-      .map((name) => [name, { $ref: `#/components/headers/${name}` }]),
+    names.map((name) => [name, { $ref: `#/components/headers/${name}` }]),
   );
+}
+
+function headers(...names: readonly string[]): Record<string, Reference> {
+  return headerRefs([...ALWAYS, ...names]);
 }
 
 /** A body in JSON. */

@@ -30,8 +30,11 @@ const ICEBERG_ERRORS: readonly ErrorCode[] = [
   "AUTH_ERROR",
   "FORBIDDEN",
   "NOT_FOUND",
+  "RATE_LIMITED",
   "INTERNAL_ERROR",
+  "BACKPRESSURE",
   "DRAINING",
+  "TIMEOUT",
 ];
 
 function operation(
@@ -81,7 +84,7 @@ export const ICEBERG_OPERATIONS: Readonly<
         [CONTENT_TYPE.json]: { schema: { anyOf: [ref("IcebergNoTokens"), ref("IcebergError")] } },
       }),
     },
-    errors: [],
+    errors: ["RATE_LIMITED", "BACKPRESSURE", "DRAINING", "TIMEOUT"],
   },
   icebergNamespaces: operation(
     "List the gateways of a warehouse",

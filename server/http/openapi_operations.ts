@@ -9,7 +9,7 @@ import { AUDIT_ACTIONS } from "../audit/actions.ts";
 import { CHECKPOINT_TYPE } from "./checkpoint.ts";
 import { answer, both, json } from "./openapi_answers.ts";
 import { ICEBERG_OPERATIONS } from "./openapi_iceberg.ts";
-import type { JsonSchema, Operation, Parameter } from "./openapi_model.ts";
+import type { Header, JsonSchema, Operation, Parameter } from "./openapi_model.ts";
 import { ref } from "./openapi_schemas.ts";
 import type { OperationId } from "./routes.ts";
 
@@ -137,6 +137,12 @@ const rulesState = {
   },
 };
 
+const chunks: Header = {
+  description: "Chunks may be asked for.",
+  required: true,
+  schema: { const: "chunks" },
+};
+
 function probe(summary: string, schema: string, unready?: string): Operation {
   const retry = {
     "Retry-After": {
@@ -167,22 +173,8 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
     description: "Answered when they are durable. Sending them again has no second effect.",
     tag: "sync",
     access: "client",
-    parameters: [
-      header(
-        "Idempotency-Key",
-        "The same key gives the same answer for 24 hours.",
-        { type: "string", pattern: "^[ -~]{1,255}$" },
-      ),
-    ],
     body: both("Push", pushExample),
-    answers: {
-      200: answer("What came of them.", both("PushResult"), {
-        "Idempotency-Replayed": {
-          description: "There when the answer is the kept one of an equal request.",
-          schema: { const: "true" },
-        },
-      }),
-    },
+    answers: { 200: answer("What came of them.", both("PushResult")) },
     errors: [
       ...ANY,
       ...BODY,
@@ -191,7 +183,6 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
       "CLIENT_FORKED",
       "SCHEMA_CONFLICT",
       "SCHEMA_ERROR",
-      "IDEMPOTENCY_MISMATCH",
     ],
   },
   pull: {
@@ -224,9 +215,11 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
     answers: {
       200: answer("Frames from the first chunk on.", { [CHECKPOINT_TYPE]: {} }, {
         "ETag": { description: "Names the stream.", required: true, schema: { type: "string" } },
+        "Accept-Ranges": chunks,
       }),
       206: answer("Frames from the chunk that was asked for.", { [CHECKPOINT_TYPE]: {} }, {
         "ETag": { description: "Names the stream.", required: true, schema: { type: "string" } },
+        "Accept-Ranges": chunks,
         "Content-Range": {
           description: "The chunks it has.",
           required: true,
