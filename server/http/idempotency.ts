@@ -84,6 +84,8 @@ export function idempotent(
     } catch (error) {
       if (claims.delete(scope)) await giveUp(begun, error);
       throw error;
+    } finally {
+      begun.end();
     }
   };
 }

@@ -2,7 +2,7 @@
  * Answers that are kept for requests with an `Idempotency-Key`, in the records of the server. Who
  * comes first claims the key, does the work and keeps the answer; who comes meanwhile waits for it,
  * in another process too. A claim ends by itself, so that a process that died blocks nobody for
- * long, and is renewed while its work goes on.
+ * long, and is renewed while its work goes on; where there is one process, it ends with that.
  *
  * @module
  */
@@ -84,37 +84,59 @@ export class AnswerClaims {
    * @param key names the request
    * @param bodyHash tells what it asks for
    * @param signal gives up
-   * @returns the outcome that is kept, or the claim: to be kept or released
+   * @returns the outcome that is kept, or the claim: to be kept or released, and ended in any case
    * @throws {LakeSyncError} `IDEMPOTENCY_MISMATCH`, or the reason of the signal
    */
   async begin(key: string, bodyHash: string, signal: AbortSignal): Promise<Outcome | Claim> {
-    const { records, now = Date.now, claimMs = CLAIM_MS } = this.#options;
+    const { records } = this.#options;
     for (let ms: number = LOOK_AGAIN_MS.first;; ms = Math.min(LOOK_AGAIN_MS.most, ms * 2)) {
       signal.throwIfAborted();
       const record = await records.get(key);
-      if (record === undefined) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        const claim = new Claim({ records, now, claimMs, key, bodyHash, onEnd: resolve });
-        if (await claim.take()) {
-          this.#working.set(key, promise);
-          promise.then(() => this.#working.delete(key));
-          return claim;
-        }
-        continue;
-      }
-      const kept: ClaimRecord = JSON.parse(record.value);
-      if (kept.bodyHash !== bodyHash) {
+      const kept = record && readRecord(record.value);
+      if (kept !== undefined && kept.bodyHash !== bodyHash) {
         throw new LakeSyncError(
           "IDEMPOTENCY_MISMATCH",
           "This Idempotency-Key was used with another body, use a new one",
         );
       }
-      if (kept.outcome !== undefined) {
+      if (kept?.outcome !== undefined) {
         const outcome = await this.#whole(key, kept.outcome, kept.parts ?? 0);
         if (outcome !== undefined) return outcome;
+      } else if (this.#isFree(key, kept)) {
+        const claim = await this.#take(key, bodyHash, record?.version ?? null);
+        if (claim !== undefined) return claim;
       }
       await pause(ms, signal, this.#working.get(key));
     }
+  }
+
+  /** Where no other process writes, a claim that nobody here works for is one of a dead process. */
+  #isFree(key: string, kept: ClaimRecord | undefined): boolean {
+    if (this.#working.has(key)) return false;
+    return kept === undefined || !this.#options.records.shared;
+  }
+
+  async #take(
+    key: string,
+    bodyHash: string,
+    version: string | null,
+  ): Promise<Claim | undefined> {
+    const { records, now = Date.now, claimMs = CLAIM_MS } = this.#options;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#working.set(key, promise);
+    const onEnd = () => {
+      this.#working.delete(key);
+      resolve();
+    };
+    try {
+      const claim = new Claim({ records, now, claimMs, key, bodyHash, version, onEnd });
+      if (await claim.take()) return claim;
+    } catch (error) {
+      onEnd();
+      throw error;
+    }
+    onEnd();
+    return undefined;
   }
 
   /** An outcome with all of its text; undefined when it was forgotten meanwhile. */
@@ -133,19 +155,27 @@ export class AnswerClaims {
 interface ClaimOptions extends Required<AnswerClaimsOptions> {
   readonly key: string;
   readonly bodyHash: string;
+  /** What the record is claimed from. */
+  readonly version: string | null;
   readonly onEnd: () => void;
+}
+
+function readRecord(value: string): ClaimRecord {
+  return JSON.parse(value);
 }
 
 /** A key that this process works for. */
 export class Claim {
   readonly #options: ClaimOptions;
   readonly #by = crypto.randomUUID();
-  #version: string | null = null;
+  #version: string | null;
   #timer: ReturnType<typeof setInterval> | undefined;
   #renewing: Promise<unknown> = Promise.resolve();
+  #ended = false;
 
   constructor(options: ClaimOptions) {
     this.#options = options;
+    this.#version = options.version;
   }
 
   /** Takes the key; false when somebody else has. */
@@ -173,9 +203,9 @@ export class Claim {
       set: [...effect.set ?? [], ...this.#kept(outcome)],
       remove: effect.remove ?? [],
     });
-    if (kept) this.#end();
+    if (kept) this.end();
     else if ((await records.get(key))?.version !== version) {
-      this.#end();
+      this.end();
       throw new LakeSyncError(
         "BACKPRESSURE",
         "Another request with this Idempotency-Key has taken over, send it again",
@@ -188,15 +218,15 @@ export class Claim {
   async release(): Promise<void> {
     await this.#renewing;
     const { records, key } = this.#options;
-    try {
-      await records.commit({ checks: [{ key, version: this.#version }], remove: [key] });
-    } finally {
-      this.#end();
-    }
+    await records.commit({ checks: [{ key, version: this.#version }], remove: [key] });
+    this.end();
   }
 
-  #end(): void {
+  /** Ends the claim of this process; what is written of it ends by itself. */
+  end(): void {
     clearInterval(this.#timer);
+    if (this.#ended) return;
+    this.#ended = true;
     this.#options.onEnd();
   }
 

@@ -16,7 +16,7 @@ const never = new AbortController().signal;
 function processes() {
   let ms = 1_793_491_200_000;
   const now = () => ms;
-  const records = new MemoryRecords(now);
+  const records = Object.assign(new MemoryRecords(now), { shared: true });
   return {
     records,
     one: new AnswerClaims({ records, now, claimMs: 300_000 }),
@@ -66,6 +66,18 @@ Deno.test("a claim whose process died ends by itself", async () => {
   // The process was not dead but stopped for long: what it did since is not kept.
   await assert.rejects(dead.keep(DONE), { code: "BACKPRESSURE" });
   await heir.keep(DONE);
+});
+
+Deno.test("a claim ends with its process where that is the only one", async () => {
+  const records = new MemoryRecords();
+  const dead = await claimed(new AnswerClaims({ records, claimMs: 300_000 }));
+  const next = new AnswerClaims({ records, claimMs: 300_000 });
+  const heir = await claimed(next);
+  await assert.rejects(dead.keep(DONE), { code: "BACKPRESSURE" });
+  // One that is worked for is not taken, in whichever order requests come.
+  const waiting = Promise.all(Array.from({ length: 5 }, () => next.begin("k", "b", never)));
+  await heir.keep(DONE);
+  for (const outcome of await waiting) assert.deepEqual(outcome, DONE);
 });
 
 Deno.test("a claim is renewed while its work goes on", async () => {
