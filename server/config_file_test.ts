@@ -23,6 +23,10 @@ Deno.test("readConfig takes each setting by the name of its flag, in camel case"
     logKeepDays: 3,
     logMaxBytes: 5_000_000,
     logWhenFull: "trim",
+    auditKeepDays: 30,
+    tlsKey: "key.pem",
+    tlsCert: "cert.pem",
+    corsOrigins: "https://a.example",
     ...DEFAULT_SERVER_LIMITS,
     gateways: { notes: { schema: SCHEMA, destinations: { db: { type: "memory" } } } },
     destinations: {
@@ -61,6 +65,10 @@ Deno.test("readConfig takes each setting by the name of its flag, in camel case"
     "log-keep-days": "3",
     "log-max-bytes": "5000000",
     "log-when-full": "trim",
+    "audit-keep-days": "30",
+    "tls-key": "key.pem",
+    "tls-cert": "cert.pem",
+    "cors-origins": "https://a.example",
     ...Object.fromEntries(
       LIMIT_SETTINGS.map(({ limit }) => [limitFlag(limit), String(DEFAULT_SERVER_LIMITS[limit])]),
     ),
