@@ -20,15 +20,26 @@ export interface Done {
 }
 
 /**
+ * Starts the command `lakesync`.
+ *
+ * @param args its arguments
+ */
+export function start(...args: readonly string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--unstable-kv", MAIN, ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/**
  * Runs the command `lakesync` to its end.
  *
  * @param args its arguments
  */
 export async function lakesync(...args: readonly string[]): Promise<Done> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--unstable-kv", MAIN, ...args],
-    stdin: "null",
-  }).output();
+  const { code, stdout, stderr } = await start(...args).output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
