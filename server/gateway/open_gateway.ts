@@ -49,6 +49,7 @@ import { isOurs, lifeOf } from "./lives.ts";
 import { type Past, type PullContext, pullPage } from "./pull.ts";
 import { buildRules } from "./rebuild.ts";
 import { checkOpen, RulesChanged } from "./scope.ts";
+import { Slices } from "./slices.ts";
 
 /** How often history is compacted while there are commits, in milliseconds. */
 const COMPACT_EVERY_MS = 60_000;
@@ -100,6 +101,7 @@ const PROBE_META = "probe";
 export class OpenGateway implements Gateway {
   readonly #listeners = new Set<CommitListener>();
   readonly #followers = new Followers();
+  readonly #slices: Slices;
   #compactedMs: number;
   #building: Promise<void> | undefined;
   /** Ends the wait before a build of rules is tried again. */
@@ -119,6 +121,7 @@ export class OpenGateway implements Gateway {
     committed: { tell: (committed: Committed) => void },
   ) {
     this.#compactedMs = env.now();
+    this.#slices = new Slices(env);
     this.history = new History(committer);
     this.cursors = new Cursors(committer);
     this.#gauge = new LogGauge({
@@ -266,10 +269,12 @@ export class OpenGateway implements Gateway {
   }
 
   async #page(caller: Caller, request: PullRequest, signal?: AbortSignal) {
-    return await this.#read(
-      caller,
-      request.schemaVersion ?? 0,
-      (context) => pullPage({ ...context, signal }, caller, request),
+    return await this.#slices.run(() =>
+      this.#read(
+        caller,
+        request.schemaVersion ?? 0,
+        (context) => pullPage({ ...context, signal }, caller, request),
+      )
     );
   }
 
