@@ -15,6 +15,14 @@ Deno.test("scanJson passes every JSON within the bounds, whatever its strings ho
   );
 });
 
+Deno.test("scanJson counts no brackets in strings, quoted quotes and all", () => {
+  for (const quotes of ['"', '\\"', '\\\\"', '"\\']) {
+    scanJson(JSON.stringify([`${quotes}${"[{".repeat(100)}`]));
+    const deep = `[${JSON.stringify(quotes)},${"[".repeat(64)}`;
+    assert.throws(() => scanJson(deep), { code: "VALIDATION_ERROR" });
+  }
+});
+
 Deno.test("G11: scanJson refuses what would cost too much, and nothing that is as large", () => {
   const members = (count: number) =>
     `{${Array.from({ length: count }, (_, n) => `"k${n}":1`).join(",")}}`;
