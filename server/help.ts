@@ -21,12 +21,18 @@ import {
   TOKEN_SETTINGS,
 } from "./settings.ts";
 
+/** Where the texts begin; a flag that reaches so far has a line of its own. */
+const COLUMN = 28;
+const INDENT = " ".repeat(COLUMN);
+
 function lines(settings: readonly Setting[]): string {
   return settings.map(({ flag, value, help, env, fallback }) => {
     const facts = [env, fallback === undefined ? undefined : `= ${fallback}`];
     const shown = facts.filter((fact) => fact !== undefined).join(" ");
     const text = shown === "" ? help : `${help}\n[${shown}]`;
-    return `  ${`--${flag} ${value}`.padEnd(26)}${text.replaceAll("\n", `\n${" ".repeat(28)}`)}`;
+    const name = `--${flag} ${value}`;
+    const column = name.length < COLUMN - 2 ? name.padEnd(COLUMN - 2) : `${name}\n${INDENT}`;
+    return `  ${column}${text.replaceAll("\n", `\n${INDENT}`)}`;
   }).join("\n");
 }
 
