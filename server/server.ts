@@ -22,7 +22,7 @@ import { openGateways } from "./gateway/open.ts";
 import { createApp } from "./http/app.ts";
 import type { Phase } from "./http/context.ts";
 import type { HeaderOptions } from "./http/headers.ts";
-import { DEFAULT_GATEWAY, dependenciesOf } from "./http/health.ts";
+import { DEFAULT_GATEWAY, dependenciesOf, reasonOf } from "./http/health.ts";
 import { Readiness, tellOfDependency } from "./http/readiness.ts";
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from "./limits.ts";
 import { Listener } from "./listener.ts";
@@ -174,6 +174,7 @@ export async function startServer(
         if (phase === "ready") tellOfDependency(name, result, error);
       },
     });
+    const pressure = memoryPressure(limits.maxMemoryBytes);
     tls = options.tls && await WatchedTls.open(options.tls);
     const context = {
       gateways,
@@ -185,8 +186,11 @@ export async function startServer(
         destinations,
         lakes,
         live: () => ({ open: live.counts.open, max: limits.maxConnections }),
-        isReady: () => phase === "ready",
-        maxMemoryBytes: () => limits.maxMemoryBytes,
+        isReady: () => {
+          void readiness.results();
+          return phase === "ready" && reasonOf(readiness.last ?? {}, destinations) === undefined;
+        },
+        memory: pressure,
       }),
       http: { ...options.http, isTls: tls !== undefined },
       authenticator,
@@ -195,11 +199,11 @@ export async function startServer(
       failures,
       limits,
       records,
-      pressure: memoryPressure(limits.maxMemoryBytes),
+      pressure,
       rates: new RequestRates({ limits, records }),
       audit,
-      phase: () => phase,
       readiness,
+      phase: () => phase,
       stopping: stopping.signal,
     };
     const live: LiveHub = new LiveHub(context);
@@ -245,8 +249,8 @@ export async function startServer(
     }
     await audit.note({ what: "server.start", outcome: "done", sub: "server" });
     phase = "ready";
-    const { addr } = server;
     void readiness.results();
+    const { addr } = server;
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;
     let closing: Promise<ShutdownReport> | undefined;
     return {

@@ -58,10 +58,10 @@ export function dependenciesOf(
 }
 
 /** What the answers come to: why the server is not ready, if it is not. */
-function reasonOf(
+export function reasonOf(
   results: CheckResults,
   destinations: ServerContext["destinations"],
-  excluded: ReadonlySet<string>,
+  excluded: ReadonlySet<string> = new Set(),
 ): string | undefined {
   for (const name of [STORE, "records"]) if ((results[name] ?? "ok") !== "ok") return name;
   if (excluded.has("destinations")) return undefined;

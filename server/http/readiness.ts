@@ -70,6 +70,11 @@ export class Readiness {
     return this.#last !== undefined;
   }
 
+  /** How everything answered when it was asked last; undefined before. */
+  get last(): CheckResults | undefined {
+    return this.#last?.results;
+  }
+
   /** How everything answers, as of a second ago at most. */
   results(): Promise<CheckResults> {
     const last = this.#last;

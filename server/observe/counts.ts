@@ -71,8 +71,13 @@ export class Counts implements GatewayObserver {
     tally.add(String(status));
   }
 
-  /** Brings the counts to the metrics. */
-  collect(set: MetricSet): void {
+  /**
+   * Brings the counts to the metrics.
+   *
+   * @param set where to
+   * @param memoryRefused how often work was turned away for want of memory
+   */
+  collect(set: MetricSet, memoryRefused: number): void {
     set.setTally("lakesync_push_total", "status", this.pushes);
     set.setTally("lakesync_pull_total", "status", this.pulls);
     set.setTally("lakesync_flush_total", "status", this.flushes);
@@ -90,7 +95,11 @@ export class Counts implements GatewayObserver {
     ]);
     set.setCount("lakesync_rate_limited_total", this.errors.get("RATE_LIMITED"));
     set.setCounts("lakesync_shed_total", [
-      [{ reason: "backpressure" }, this.errors.get("BACKPRESSURE")],
+      [{ reason: "memory" }, memoryRefused],
+      [
+        { reason: "backpressure" },
+        Math.max(0, this.errors.get("BACKPRESSURE") - memoryRefused),
+      ],
       [{ reason: "draining" }, this.errors.get("DRAINING")],
     ]);
     set.setCounts("lakesync_requests_total", this.#requestCounts());

@@ -211,7 +211,8 @@ const CALLERS: readonly MetricSpec[] = [
   {
     name: "lakesync_shed_total",
     type: "counter",
-    help: "Requests that were turned away for want of room (backpressure) or to stop (draining)",
+    help: "Requests that were turned away for want of memory (memory) or of other room " +
+      "(backpressure), or to stop (draining)",
     labels: ["reason"],
   },
   { name: "lakesync_ws_connections", type: "gauge", help: "Live connections" },
@@ -231,7 +232,11 @@ const CALLERS: readonly MetricSpec[] = [
 
 /** The metrics of the process. */
 const PROCESS: readonly MetricSpec[] = [
-  { name: "lakesync_ready", type: "gauge", help: "Whether the server takes work: 1 or 0" },
+  {
+    name: "lakesync_ready",
+    type: "gauge",
+    help: "Whether the server takes work and what it depends on works, as /ready has it: 1 or 0",
+  },
   {
     name: "lakesync_event_loop_delay_seconds",
     type: "histogram",
@@ -248,7 +253,7 @@ const PROCESS: readonly MetricSpec[] = [
   {
     name: "lakesync_memory_max_bytes",
     type: "gauge",
-    help: "Resident memory above which work is turned away; 0 is no limit",
+    help: "Resident memory above which work is turned away",
   },
   {
     name: "process_cpu_seconds_total",

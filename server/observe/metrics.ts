@@ -28,8 +28,8 @@ export interface MetricSources extends FlushTargets {
   readonly live: () => { readonly open: number; readonly max: number };
   /** Whether the server takes work. */
   readonly isReady: () => boolean;
-  /** Resident memory above which work is turned away, in bytes; 0 without limit. */
-  readonly maxMemoryBytes: () => number;
+  /** The memory that there may be, in bytes, and how often work was turned away for want of it. */
+  readonly memory: { readonly maxBytes: number; readonly refused: number };
 }
 
 /**
@@ -46,12 +46,12 @@ export function createMetrics(set: MetricSet, sources: MetricSources): Metrics {
     contentType: set.contentType,
     text() {
       const { open, max } = sources.live();
-      sources.counts.collect(set);
+      sources.counts.collect(set, sources.memory.refused);
       gauges.collect(set);
       set.setGauge("lakesync_ws_connections", open);
       set.setGauge("lakesync_ws_connections_max", max);
       set.setGauge("lakesync_ready", sources.isReady() ? 1 : 0);
-      set.setGauge("lakesync_memory_max_bytes", sources.maxMemoryBytes());
+      set.setGauge("lakesync_memory_max_bytes", sources.memory.maxBytes);
       setProcessGauges(set);
       return set.text();
     },
