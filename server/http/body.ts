@@ -9,6 +9,7 @@ import { LakeSyncError } from "@lakesync/core";
 import { gunzipSync, inflateSync } from "node:zlib";
 import type { ByteLease } from "./budget.ts";
 import type { Deadline } from "./deadline.ts";
+import { Turns } from "./turns.ts";
 
 /** The bounds of one body. */
 export interface BodyBounds {
@@ -145,6 +146,10 @@ const DECOMPRESS: Readonly<
   deflate: (body, maxOutputLength) => inflateSync(body, { maxOutputLength }),
 };
 
+/** What decompresses from so many bytes may take milliseconds. */
+const LONG_WORK_BYTES = 16 * 1024;
+const turns = new Turns();
+
 /** What `Accept-Encoding` says beside an `UNSUPPORTED_MEDIA_TYPE`. */
 export const ACCEPTED_ENCODINGS = "gzip, deflate";
 
@@ -171,6 +176,7 @@ export async function readBody(request: Request, bounds: BodyBounds): Promise<Ui
   const raw = await readRaw(request, bounds);
   if (decompress === undefined) return raw;
   const { maxBytes, lease } = bounds;
+  if (raw.byteLength >= LONG_WORK_BYTES) await turns.next();
   let body: Uint8Array;
   try {
     body = decompress(raw, maxBytes);
