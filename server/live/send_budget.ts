@@ -73,7 +73,8 @@ export class SendBudget {
   readonly #pageBytes: number;
   /** The connections whose sockets were not empty when they were last looked at. */
   readonly #loads = new Map<Sender, Load>();
-  #waiting: Waiter[] = [];
+  /** Who waits, by user: a page for one costs no look at all the others. */
+  readonly #waiting = new Map<string, readonly Waiter[]>();
   readonly #userBytes = new Map<string, number>();
   #bytes = 0;
   /** Bytes in sockets that were ended and are not gone yet. */
@@ -93,15 +94,16 @@ export class SendBudget {
    * @returns what must be called when the page was sent or given up; at once when there is room
    */
   turn(sender: Sender): (() => void) | Promise<() => void> {
-    if (this.#waiting.length === 0) {
+    if (this.#waiting.size === 0) {
       if (this.#hasRoom(sender)) return this.#begin(sender);
       this.#look();
       if (this.#hasRoom(sender)) return this.#begin(sender);
     }
     const { promise, resolve } = Promise.withResolvers<() => void>();
-    this.#waiting.push({ sender, begin: resolve });
+    const before = this.#waiting.get(sender.user) ?? [];
+    this.#waiting.set(sender.user, [...before, { sender, begin: resolve }]);
     this.#beginWaiting();
-    if (this.#waiting.length > 0) this.#keepLooking();
+    if (this.#waiting.size > 0) this.#keepLooking();
     return promise;
   }
 
@@ -128,19 +130,36 @@ export class SendBudget {
   }
 
   #giveUp(sender: Sender): void {
-    const gone = this.#waiting.filter((waiter) => waiter.sender === sender);
-    this.#waiting = this.#waiting.filter((waiter) => waiter.sender !== sender);
-    for (const { begin } of gone) begin(() => {});
+    const waiting = this.#waiting.get(sender.user);
+    if (waiting === undefined) return;
+    this.#setWaiting(sender.user, waiting.filter((waiter) => waiter.sender !== sender));
+    for (const waiter of waiting) if (waiter.sender === sender) waiter.begin(() => {});
+  }
+
+  #setWaiting(user: string, waiting: readonly Waiter[]): void {
+    this.#waiting.delete(user);
+    if (waiting.length > 0) this.#waiting.set(user, waiting);
   }
 
   #hasRoom(sender: Sender): boolean {
-    if (this.#options.isHeld?.() === true) return false;
-    const bytes = this.#bytes + Math.max(0, this.#lost - this.#max);
-    const userBytes = this.#userBytes.get(sender.user) ?? 0;
+    return this.#options.isHeld?.() !== true && this.#hasUserRoom(sender.user) &&
+      this.#hasOwnRoom(sender);
+  }
+
+  #hasUserRoom(user: string): boolean {
+    const userBytes = this.#userBytes.get(user) ?? 0;
     const room = userBytes === 0 ? this.#max : this.#max * (1 - RESERVED_SHARE);
-    return bytes + (this.#pages + 1) * this.#pageBytes <= room &&
-      userBytes <= this.#max * USER_SHARE &&
-      (this.#loads.get(sender)?.bytes ?? 0) <= MAX_OWN_BYTES;
+    return this.#bytesWithPage <= room && userBytes <= this.#max * USER_SHARE;
+  }
+
+  #hasOwnRoom(sender: Sender): boolean {
+    return (this.#loads.get(sender)?.bytes ?? 0) <= MAX_OWN_BYTES;
+  }
+
+  /** What there would be with one page more. */
+  get #bytesWithPage(): number {
+    const bytes = this.#bytes + Math.max(0, this.#lost - this.#max);
+    return bytes + (this.#pages + 1) * this.#pageBytes;
   }
 
   #begin({ user }: Sender): () => void {
@@ -158,20 +177,26 @@ export class SendBudget {
 
   /** Begins the pages there is room for; one whose own sockets are full holds up no other. */
   #beginWaiting(): void {
-    for (;;) {
+    if (this.#waiting.size === 0 || this.#options.isHeld?.() === true) return;
+    while (this.#bytesWithPage <= this.#max) {
       const next = this.#nextWaiting();
       if (next === undefined) return;
-      this.#waiting = this.#waiting.filter((waiter) => waiter !== next);
+      const { user } = next.sender;
+      const waiting = this.#waiting.get(user) ?? [];
+      this.#setWaiting(user, waiting.filter((waiter) => waiter !== next));
       next.begin(this.#begin(next.sender));
     }
   }
 
+  /** Of the user who holds least, and of those who hold as much the one who was not served for longest. */
   #nextWaiting(): Waiter | undefined {
     let next: Waiter | undefined;
     let least = Infinity;
-    for (const waiter of this.#waiting) {
-      const bytes = this.#userBytes.get(waiter.sender.user) ?? 0;
-      if (bytes >= least || !this.#hasRoom(waiter.sender)) continue;
+    for (const [user, waiting] of this.#waiting) {
+      const bytes = this.#userBytes.get(user) ?? 0;
+      if (bytes >= least || !this.#hasUserRoom(user)) continue;
+      const waiter = waiting.find(({ sender }) => this.#hasOwnRoom(sender));
+      if (waiter === undefined) continue;
       next = waiter;
       least = bytes;
       if (bytes === 0) break;
@@ -213,9 +238,9 @@ export class SendBudget {
       this.#looking = false;
       this.#look();
       this.#beginWaiting();
-      if (this.#waiting.length === 0) return;
+      if (this.#waiting.size === 0) return;
       this.#endStalled();
-      if (this.#waiting.length > 0) this.#keepLooking();
+      if (this.#waiting.size > 0) this.#keepLooking();
     });
   }
 

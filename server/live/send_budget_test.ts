@@ -162,3 +162,26 @@ Deno.test("G11 SendBudget lets users who hold nothing go first, and keeps room f
   await bench.tick();
   assert.deepEqual([...more, good].map(({ turns }) => turns), [0, 0, 0, 1]);
 });
+
+Deno.test("G11: SendBudget looks at few of a thousand that wait for each that begins", async () => {
+  let looks = 0;
+  const budget = new SendBudget({
+    bytes: 8,
+    pageBytes: 1,
+    now: () => 0,
+    setTimer: () => {},
+    isHeld: () => {
+      looks++;
+      return false;
+    },
+  });
+  let done = 0;
+  const readers = Array.from({ length: 1_000 }, async (_, i) => {
+    const end = await budget.turn({ user: `u${i}`, buffered: () => 0, overflow: () => {} });
+    done++;
+    end();
+  });
+  await Promise.all(readers);
+  assert.equal(done, 1_000);
+  assert.ok(looks < 5_000, `${looks} looks`);
+});
