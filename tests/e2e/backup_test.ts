@@ -258,3 +258,57 @@ Deno.test("lakesync restore --to refuses what the log does not know, and leaves 
   const left = await Array.fromAsync(Deno.readDir(data ?? ""), ({ name }) => name);
   assert.deepEqual(left, ["lock"]);
 });
+
+Deno.test("G13: whose device is denied before a restore to a time brings nothing back", async () => {
+  await using world = await World.open();
+  const [culprit, other] = [await world.notes("culprit"), await world.notes("other")];
+  await write(other, "o1", "o2");
+  await synced(other);
+  await has(culprit, 2);
+  await backUp(world);
+  await write(other, "o3");
+  await synced(other);
+  await has(culprit, 3);
+  const to = await laterThan(new Date());
+  await culprit.exec("UPDATE notes SET title = 'spoiled'");
+  await synced(culprit);
+  await until("spoiled", async () => (await other.tables.notes.get("o1"))?.title === "spoiled");
+  const clientId = await culprit.clientId();
+  const denied = await fetch(`${world.server.url}/v1/admin/access/default`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${await world.token("admin", "default", {}, "admin")}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ deny: { clients: [clientId] } }),
+  });
+  assert.equal(denied.status, 200, await denied.text());
+  const old = `${world.folder}/old`;
+  await restore(world, "--to", to.toISOString(), "--log", old);
+  await until("as before", async () => (await other.tables.notes.get("o1"))?.title === "o1");
+  await write(other, "o4");
+  await synced(other);
+  const fresh = await world.notes("fresh");
+  await has(fresh, 4);
+  const rows = ["o1", "o2", "o3", "o4"].map((id) => [id, id, null]);
+  assert.deepEqual(await converged("notes", [fresh, other]), rows);
+  assert.equal((await world.stats()).log.entries, 4, "nothing of the culprit's came again");
+});
+
+Deno.test("lakesync restore reads the log of a folder that a server runs on", async () => {
+  await using world = await World.open();
+  const a = await world.notes("a");
+  await write(a, "a1");
+  await synced(a);
+  await backUp(world);
+  await write(a, "a2");
+  await synced(a);
+  const [from, data, log] = ["backup", "copy", "gateway"].map((name) => `${world.folder}/${name}`);
+  const printed = await done(
+    ...["restore", "--from", from ?? "", "--data", data ?? "", "--log", log ?? ""],
+    ...["--to", new Date().toISOString()],
+  );
+  assert.match(printed, /^default: commit 2, .*; 1 transactions replayed/);
+  await write(a, "a3");
+  await synced(a);
+});
