@@ -7,8 +7,10 @@
  */
 
 import type { ErrorCode } from "@lakesync/core";
+import { gzipSync } from "node:zlib";
 import manifest from "../deno.json" with { type: "json" };
 import type { Handler } from "./context.ts";
+import { byQuality } from "./media.ts";
 import { WITHOUT_KEPT_ANSWER } from "./idempotency.ts";
 import { answer, headerRefs, HEADERS, RATE_HEADERS, refusal, refusals } from "./openapi_answers.ts";
 import { ICEBERG_PATH_PARAMETERS, icebergRefusal, icebergRefusals } from "./openapi_iceberg.ts";
@@ -202,10 +204,26 @@ export function describeApi(): OpenApiDocument {
   };
 }
 
-let written: string | undefined;
+/** The description as it is sent; it is long, and anybody may ask for it as often as they like. */
+let written: { readonly plain: string; readonly gzipped: Uint8Array<ArrayBuffer> } | undefined;
+
+function writeDescription(): NonNullable<typeof written> {
+  const plain = JSON.stringify(describeApi());
+  return { plain, gzipped: new Uint8Array(gzipSync(plain)) };
+}
 
 /** `GET /openapi.json`. */
-export const descriptionHandler: Handler = () =>
-  new Response(written ??= JSON.stringify(describeApi()), {
-    headers: { "Content-Type": "application/json", "Cache-Control": "public, max-age=300" },
+export const descriptionHandler: Handler = (c) => {
+  const { plain, gzipped } = written ??= writeDescription();
+  const accepted = byQuality(c.req.header("Accept-Encoding") ?? "");
+  const isGzipped = accepted.some(({ name, quality }) => name === "gzip" && quality > 0);
+  return new Response(isGzipped ? gzipped : plain, {
+    headers: {
+      "Content-Type": "application/json",
+      // The runtime would compress it again for each who asks.
+      "Cache-Control": "public, max-age=300, no-transform",
+      "Vary": "Accept-Encoding",
+      ...(isGzipped ? { "Content-Encoding": "gzip" } : {}),
+    },
   });
+};

@@ -124,7 +124,6 @@ const pullErrors: readonly ErrorCode[] = [
   "CLIENT_NOT_YOURS",
   "SCHEMA_CONFLICT",
   "RESYNC_REQUIRED",
-  "SCHEMA_ERROR",
 ];
 
 const page = { 200: answer("A page of changes.", both("PullResult")) };
@@ -230,7 +229,7 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
         "ETag": { description: "Names the stream.", required: true, schema: { type: "string" } },
       }),
     },
-    errors: [...ANY, "CLIENT_NOT_YOURS", "SCHEMA_CONFLICT", "SCHEMA_ERROR"],
+    errors: [...ANY, "CLIENT_NOT_YOURS", "SCHEMA_CONFLICT"],
   },
   connect: {
     summary: "Open a live connection",
@@ -264,7 +263,7 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
     ],
     body: json("Schema", schemaExample),
     answers: { 200: answer("The schema as it is stored.", json("Schema")) },
-    errors: [...ANY, ...BODY, "SCHEMA_CONFLICT", "SCHEMA_ERROR"],
+    errors: [...ANY_BUT_MISSING, ...BODY, "SCHEMA_CONFLICT", "SCHEMA_ERROR"],
   },
   getRules: {
     summary: "Read the sync rules",

@@ -178,10 +178,23 @@ Deno.test("GET /openapi.json answers the description without a token", () =>
     assert.deepEqual(await answer.json(), JSON.parse(JSON.stringify(DOCUMENT)));
   }));
 
-Deno.test("docs/protocol.md names each path that is described", async () => {
+/** The paths that a text names, with their values as the routes write them. */
+function pathsIn(text: string): string[] {
+  return [
+    ...text.matchAll(/[\s`(](\/(?:v1|livez|health|startupz|ready|metrics|openapi)[^\s`)?…]*)/g),
+  ]
+    .map(([, path = ""]) => path.replaceAll(/:(\w+)/g, "{$1}").replace(/[.,/]+$/, ""));
+}
+
+Deno.test("docs/protocol.md names each path that is described, and no other", async () => {
   const text = await Deno.readTextFile(new URL("../../docs/protocol.md", import.meta.url));
-  for (const path of Object.keys(ROUTES)) {
-    const named = path.replaceAll(/\{(\w+)\}/g, ":$1");
-    assert.ok(text.includes(named), named);
-  }
+  const named = new Set(pathsIn(text));
+  const missing = Object.keys(ROUTES).filter((path) => !named.has(path));
+  assert.deepEqual(missing, []);
+  const routes = Object.keys(ROUTES);
+  const unknown = [...named].filter((path) =>
+    !routes.some((route) => `${route}/`.startsWith(`${path}/`))
+  );
+  assert.deepEqual(unknown, []);
+  assert.deepEqual(pathsIn("a `GET /v1/x/:id?a=` (/v1/y/…), `/sync/…`"), ["/v1/x/{id}", "/v1/y"]);
 });
