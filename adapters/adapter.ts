@@ -222,6 +222,11 @@ export interface Destination {
    * forgotten nothing after where it stands then.
    */
   forgottenSeq?(): Promise<number>;
+  /**
+   * Ends what is under way, since it takes too long: calls fail soon, and what they did is either
+   * committed or not at all. Whoever has no such way bounds its calls by itself.
+   */
+  abandon?(): Promise<void>;
   /** Gives back connections, timers and files; calls that are under way fail. */
   close(): Promise<void>;
 }

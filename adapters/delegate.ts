@@ -104,6 +104,10 @@ export class DelegateAdapter implements DatabaseAdapter {
     return this.inner.problems(limit);
   }
 
+  async abandon(): Promise<void> {
+    await this.inner.abandon?.();
+  }
+
   close(): Promise<void> {
     return this.inner.close();
   }

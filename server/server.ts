@@ -88,7 +88,7 @@ export interface RunningServer {
 }
 
 async function openDestinations(
-  { gateways = {}, destinations = {} }: ServerOptions,
+  { gateways = {}, destinations = {}, limits = {} }: ServerOptions,
   lakes: Lakes,
   watch: WatchFlush,
 ): Promise<Destinations> {
@@ -97,7 +97,8 @@ async function openDestinations(
   const { now, setTimer, onError } = DENO_ENVIRONMENT;
   const env = { now, setTimer, random: Math.random, ...(onError && { onError }) };
   const open = await loadAdapters(all.flatMap((specs) => Object.values(specs)), { env, lakes });
-  return new Destinations({ specsOf, open, env, watch });
+  const answerMs = limits.flushTimeoutMs ?? DEFAULT_SERVER_LIMITS.flushTimeoutMs;
+  return new Destinations({ specsOf, open, env, watch, answerMs });
 }
 
 function accessConfigs(gateways: GatewayConfigs = {}): Readonly<Record<string, AccessConfig>> {

@@ -207,6 +207,10 @@ class CompositeAdapter implements DatabaseAdapter {
     return problems.flat().sort((a, b) => a.atMs - b.atMs).slice(0, limit);
   }
 
+  async abandon(): Promise<void> {
+    await atOnce(this.#children.map((child) => async () => await child.abandon?.()));
+  }
+
   async close(): Promise<void> {
     await atOnce(this.#children.map((child) => () => child.close()));
   }

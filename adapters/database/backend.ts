@@ -270,6 +270,8 @@ export interface SqlBackend {
   scan(after: DestinationKey | undefined, limit: number): Promise<readonly StoredRow[]>;
   /** Rows with problems, the oldest first. */
   problems(limit: number): Promise<readonly Omit<RowProblem, "table">[]>;
+  /** Ends the connections of what is being written, which fails. */
+  abandon?(): Promise<void>;
   /** Ends all connections; what is under way fails. */
   close(): Promise<void>;
 }

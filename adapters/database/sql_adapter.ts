@@ -158,6 +158,10 @@ export class SqlAdapter implements DatabaseAdapter {
     }));
   }
 
+  async abandon(): Promise<void> {
+    await this.#backend.abandon?.();
+  }
+
   async close(): Promise<void> {
     await this.#backend.close();
   }

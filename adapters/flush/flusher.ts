@@ -66,6 +66,15 @@ const AT_ONCE = 3;
 /** Failures after which the wait is as long as it may be. */
 const MANY = 30;
 
+/** Calls that write; one that was given up may still do so. */
+const WRITES: ReadonlySet<DestinationCall> = new Set(["write", "schema", "rewind", "refill"]);
+
+/** After so many times the longest time for an answer, a call that was given up is taken to be lost. */
+const LOST_AFTER = 10;
+
+/** The least share of a batch that is tried after writes took too long. */
+const LEAST_SHARE = 1 / 64;
+
 /** Flushes to one destination. */
 export class Flusher {
   readonly #source: ChangeSource;
@@ -96,6 +105,10 @@ export class Flusher {
   #failures = 0;
   #lastError: FlushStatus["lastError"];
   #hurries = false;
+  /** A call that was given up and has not ended. */
+  #late: Promise<unknown> | undefined;
+  /** The share of a batch that is written at once: less after writes that took too long. */
+  #share = 1;
   /** Whoever waits for the destination to be filled anew. */
   #anew: PromiseWithResolvers<void> | undefined;
   /** Bytes that came since the flusher began to rest. */
@@ -197,6 +210,8 @@ export class Flusher {
 
   async #run(): Promise<void> {
     while (!this.#isClosed) {
+      await this.#lateEnds();
+      if (this.#isClosed) break;
       this.#waiters.begin();
       try {
         const more = await this.#step();
@@ -323,7 +338,10 @@ export class Flusher {
       return await this.#fill(from, { seq: Math.max(kept, wholeSeq(from)), lives });
     }
     this.#enter(from.filled === undefined ? "flushing" : "filling");
-    const cut = cutBatch(entries, this.#settings);
+    const cut = cutBatch(entries, {
+      maxChanges: this.#settings.maxChanges * this.#share,
+      maxBytes: this.#settings.maxBytes * this.#share,
+    });
     const wasFar = !this.#isNear;
     this.#isNear = cut.entries.length === entries.length;
     this.#count(page, wholeSeq(from));
@@ -359,6 +377,7 @@ export class Flusher {
 
   async #insert(batch: FlushBatch): Promise<FlushPosition> {
     await this.#answer("write", this.#destination.insertDeltas(batch));
+    this.#share = Math.min(1, this.#share * 2);
     return this.#moved(batch.to);
   }
 
@@ -490,9 +509,38 @@ export class Flusher {
     return false;
   }
 
+  /** Waits until a call that was given up has ended: it may yet write, and two never write at once. */
+  async #lateEnds(): Promise<void> {
+    if (this.#late === undefined) return;
+    let isLost = false;
+    const cancel = this.#env.setTimer(LOST_AFTER * this.#settings.answerMs, () => {
+      isLost = true;
+      this.#wake.give();
+    });
+    while (this.#late !== undefined && !isLost && !this.#isClosed) await this.#wake.wait();
+    cancel();
+    this.#late = undefined;
+  }
+
+  #giveUp(call: DestinationCall, answer: Promise<unknown>): void {
+    if (!WRITES.has(call)) return;
+    const ended = () => {
+      if (this.#late === answer) this.#late = undefined;
+      this.#wake.give();
+    };
+    this.#late = answer;
+    answer.then(ended, ended);
+    if (call !== "write") return;
+    this.#share = Math.max(LEAST_SHARE, this.#share / 2);
+    this.#destination.abandon?.().catch(() => {});
+  }
+
   async #answer<T>(call: DestinationCall, answer: Promise<T>): Promise<T> {
     const { answerMs } = this.#settings;
-    const late = () => silent(this.#destination.name, answerMs);
+    const late = () => {
+      this.#giveUp(call, answer);
+      return silent(this.#destination.name, answerMs);
+    };
     const startMs = this.#env.now();
     let ok = false;
     try {

@@ -224,6 +224,11 @@ export class MysqlBackend implements SqlBackend {
     return rows.map(rowProblem);
   }
 
+  abandon(): Promise<void> {
+    this.#client.abandon();
+    return Promise.resolve();
+  }
+
   async close(): Promise<void> {
     await this.#client.close();
   }

@@ -98,6 +98,11 @@ export class Client {
     }, isLong);
   }
 
+  /** Ends the connections in use; what is under way on them fails. */
+  abandon(): void {
+    for (const connection of this.#busy) connection.destroy();
+  }
+
   /** Ends all connections; what is under way fails. */
   async close(): Promise<void> {
     this.#isClosed = true;

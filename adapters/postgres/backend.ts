@@ -234,6 +234,10 @@ export class PostgresBackend implements SqlBackend {
     return rows.map(rowProblem);
   }
 
+  async abandon(): Promise<void> {
+    await this.#client.abandon();
+  }
+
   async close(): Promise<void> {
     await this.#client.close();
   }

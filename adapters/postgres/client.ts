@@ -85,6 +85,11 @@ export class Client {
     return await result;
   }
 
+  /** Ends the connection that writes; a transaction on it fails. The next one gets another. */
+  async abandon(): Promise<void> {
+    if (this.#writer !== undefined) await this.#end(this.#writer.sql);
+  }
+
   /** Ends all connections; what is under way fails. */
   async close(): Promise<void> {
     this.#isClosed = true;

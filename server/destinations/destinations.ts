@@ -21,6 +21,8 @@ export interface DestinationsOptions {
   readonly env: FlushEnvironment;
   /** Watches each flush; nobody unless given. */
   readonly watch?: WatchFlush;
+  /** How long a destination may take for one write, in milliseconds; as is usual unless given. */
+  readonly answerMs?: number;
 }
 
 /** What a destination is called among what a server depends on. */
@@ -45,10 +47,10 @@ export class Destinations {
 
   /** Begins to flush what a gateway commits, once it is open. */
   attach(gateway: Gateway): void {
-    const { specsOf, open, env, watch } = this.#options;
+    const { specsOf, open, env, watch, answerMs } = this.#options;
     if (!this.has(gateway.id) || this.#outflows.has(gateway.id)) return;
     const specs = specsOf(gateway.id);
-    this.#outflows.set(gateway.id, new Outflow({ gateway, specs, open, env, watch }));
+    this.#outflows.set(gateway.id, new Outflow({ gateway, specs, open, env, watch, answerMs }));
   }
 
   /** How the destinations of a gateway stand. */

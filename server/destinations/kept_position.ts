@@ -108,6 +108,7 @@ export function keeping(destination: Destination, kept: KeptPosition): Destinati
     unsettled: (limit) => destination.unsettled(limit),
     refill: (move) => moved(move.to, destination.refill(move)),
     forgottenSeq: () => destination.forgottenSeq?.() ?? Promise.resolve(0),
+    abandon: async () => await destination.abandon?.(),
     close: () => destination.close(),
   };
 }

@@ -130,7 +130,7 @@ Deno.test("a lake that cannot be opened is told as any destination that is down"
   withFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/file`, "");
     const spec: LakeSpec = { type: "lake", store: { type: "fs", folder: `${folder}/file/lake` } };
-    await withLake(spec, async ({ json, admin, alice, request }) => {
+    await withLake(spec, async ({ json, admin, alice }) => {
       const push = await json("/v1/sync/default/push", {
         token: alice,
         body: insert("a", 1, "t1"),
@@ -143,8 +143,13 @@ Deno.test("a lake that cannot be opened is told as any destination that is down"
       assert.notEqual(status?.["state"], "idle");
       const [lake] = body["lakes"] as Record<string, unknown>[];
       assert.ok(Number(lake?.["failures"]) > 0);
-      const ready = await request("/ready");
-      await ready.body?.cancel();
-      assert.equal(ready.status, 200);
+      const ready = await json("/ready");
+      assert.equal(ready.status, 503);
+      assert.deepEqual(ready.body["checks"], {
+        store: "ok",
+        records: "ok",
+        "destination default/big": "failed",
+      });
+      assert.equal((await json("/ready?exclude=destinations")).status, 200);
     });
   }));

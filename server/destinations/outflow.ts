@@ -49,6 +49,8 @@ export interface OutflowOptions {
   readonly env: FlushEnvironment;
   /** Watches the flush to each; nobody unless given. */
   readonly watch?: WatchFlush | undefined;
+  /** How long a destination may take for one write, in milliseconds; as is usual unless given. */
+  readonly answerMs?: number | undefined;
 }
 
 /** Gives what watches the flush of a gateway to one of its destinations. */
@@ -72,7 +74,7 @@ export class Outflow {
    *
    * @param options gateway, destinations and world
    */
-  constructor({ gateway, specs, open, env, watch }: OutflowOptions) {
+  constructor({ gateway, specs, open, env, watch, answerMs }: OutflowOptions) {
     const source = gatewaySource(gateway);
     this.#outlets = Object.entries(specs).map(([name, spec]) => {
       const { flush = {}, ...adapter } = spec;
@@ -89,7 +91,7 @@ export class Outflow {
           source,
           destination: keeping(destination, kept),
           env: { ...env, ...watch?.(gateway.id, name) },
-          settings,
+          settings: { ...(answerMs === undefined ? {} : { answerMs }), ...settings },
         }),
       };
     });
