@@ -202,7 +202,8 @@ export const TOKEN_AGAIN: BackOff = { firstMs: 5_000, maxMs: 60_000 };
 export const REFUSED: BackOff = { firstMs: 5_000, maxMs: 300_000 };
 
 /**
- * How long to wait before a retry.
+ * How long to wait before a retry. What the gateway asked for is spread too: on the wire it is in
+ * whole seconds, and who was refused together would come back together.
  *
  * @param backOff first and longest wait
  * @param failures how many tries failed in a row, from 1
@@ -217,7 +218,7 @@ export function backOffMs(
   atLeastMs = 0,
 ): number {
   const full = Math.min(backOff.maxMs, backOff.firstMs * 2 ** Math.min(failures - 1, 20));
-  return Math.max(atLeastMs, full / 2 + (full / 2) * random);
+  return Math.max(atLeastMs * (1 + random / 2), full / 2 + (full / 2) * random);
 }
 
 /**

@@ -316,6 +316,11 @@ function unpackPullResult(message: wire.PullResult): PullResult {
   };
 }
 
+/** Rounded, as a time that is spread over whole seconds would else be longer than it was meant. */
+function wholeSeconds(seconds: number | undefined): number {
+  return seconds === undefined ? 0 : Math.max(1, Math.round(seconds));
+}
+
 function packError(error: ErrorBody): wire.Error {
   return create(wire.ErrorSchema, {
     error: error.error,
@@ -323,7 +328,7 @@ function packError(error: ErrorBody): wire.Error {
     requestId: error.requestId,
     lastMutationId: BigInt(error.lastMutationId ?? 0),
     mutationId: BigInt(error.mutationId ?? 0),
-    retryAfterSeconds: Math.ceil(error.retryAfterSeconds ?? 0),
+    retryAfterSeconds: wholeSeconds(error.retryAfterSeconds),
     links: (error.links ?? []).map(({ mutationId, hash }) =>
       create(wire.LinkSchema, { mutationId: BigInt(mutationId), hash: hexToBytes(hash) })
     ),
