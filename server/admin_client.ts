@@ -7,6 +7,7 @@
 import type { Place } from "@lakesync/adapters";
 import { tailQuery } from "@lakesync/adapters/lake/tail";
 import { isGatewayId } from "@lakesync/core";
+import type { AccessChange, AccessNames } from "./access/model.ts";
 import { signingKey } from "./auth/rotate.ts";
 import { secretPath } from "./auth/secret.ts";
 import { signToken } from "./auth/token.ts";
@@ -90,6 +91,41 @@ function errorOf(text: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The lists of a gateway, as the route answers them. */
+export interface AccessAnswer {
+  /** Who and what is kept out. */
+  readonly deny: AccessNames;
+  /** Who and what alone is let in, for the kinds that have such a list. */
+  readonly allow: Partial<AccessNames>;
+}
+
+/**
+ * Asks who and what is kept out of a gateway.
+ *
+ * @param server where
+ * @throws {UsageError} when there is nothing to sign a token with
+ * @throws {Error} when the server does not answer or refuses
+ */
+export async function fetchAccess(server: ServerAddress): Promise<AccessAnswer> {
+  return await ask(server, `access/${gatewayOf(server)}`) as AccessAnswer;
+}
+
+/**
+ * Changes who and what is kept out of a gateway.
+ *
+ * @param server where
+ * @param change what
+ * @returns the lists as they hold then
+ * @throws {UsageError} when there is nothing to sign a token with
+ * @throws {Error} when the server does not answer or refuses
+ */
+export async function requestAccessChange(
+  server: ServerAddress,
+  change: Partial<AccessChange>,
+): Promise<AccessAnswer> {
+  return await ask(server, `access/${gatewayOf(server)}`, change) as AccessAnswer;
 }
 
 /**

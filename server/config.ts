@@ -6,6 +6,7 @@
  */
 
 import { DEFAULT_AUDIT_KEEP_DAYS } from "./audit/audit.ts";
+import { type AccessCommand, accessCommand } from "./access_command.ts";
 import type { KeySpec } from "./auth/key.ts";
 import { RESERVED_CLAIMS, type Role } from "./auth/token.ts";
 import { type AuditConfig, auditConfig } from "./audit_command.ts";
@@ -118,6 +119,7 @@ export type Command =
   | TokenConfig
   | RulesCommand
   | KeysCommand
+  | AccessCommand
   | MigrateConfig
   | LakeMaintainConfig
   | QueryConfig
@@ -356,6 +358,7 @@ export function parseCommand(
   if (first === "lake") return lakeCommand(rest, env, file);
   if (first === "rules") return rulesCommand(rest, env);
   if (first === "audit") return auditConfig(rest, env);
+  if (first === "access") return accessCommand(rest, env);
   if (first === "keys") return keysCommand(rest, env);
   if (first === "query") return queryConfig(rest, env, file);
   if (first === "history") return historyConfig(rest, env, file);

@@ -9,6 +9,7 @@ import {
   BACKUP_SETTINGS,
   CURSORS_SETTINGS,
   HISTORY_SETTINGS,
+  ACCESS_CHANGE_SETTINGS,
   KEYS_ROTATE_SETTINGS,
   LAKE_MAINTAIN_SETTINGS,
   MIGRATE_SETTINGS,
@@ -41,7 +42,10 @@ export const COMMAND_SETTINGS:
   readonly (readonly [command: string, settings: readonly Setting[]])[] = [
     ["lakesync serve", SERVE_SETTINGS],
     ["lakesync token", TOKEN_SETTINGS],
-    ["lakesync keys list, rotate, retire (--keep is of rotate)", KEYS_ROTATE_SETTINGS],
+    ["lakesync access list, deny, allow
+${lines(ACCESS_CHANGE_SETTINGS)}
+
+lakesync keys list, rotate, retire (--keep is of rotate)", KEYS_ROTATE_SETTINGS],
     ["lakesync rules check", RULES_CHECK_SETTINGS],
     ["lakesync rules explain", RULES_EXPLAIN_SETTINGS],
     ["lakesync migrate", MIGRATE_SETTINGS],
@@ -60,6 +64,9 @@ export const HELP: string = `LakeSync, a gateway for local-first apps
 Usage:
   lakesync [serve] [flags]        starts the gateway
   lakesync token --sub <user>     prints a token
+  lakesync access list            says who and what is kept out of a gateway
+  lakesync access deny            keeps a user, device or table out, at once
+  lakesync access allow           lets them in again
   lakesync keys list              says which keys sign and check tokens
   lakesync keys rotate            makes a new signing key, prints its name
   lakesync keys retire <kid>      withdraws a key at once, secret for the first one

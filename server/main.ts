@@ -7,6 +7,7 @@
 
 import { LakeSyncError } from "@lakesync/core";
 import { runAudit } from "./audit_command.ts";
+import { runAccess } from "./access_command.ts";
 import { signingKey } from "./auth/rotate.ts";
 import { secretPath } from "./auth/secret.ts";
 import { signToken } from "./auth/token.ts";
@@ -128,6 +129,11 @@ async function run(args: readonly string[]): Promise<number> {
       print(...await runCursors(command));
       return 0;
     }
+    case "access list":
+    case "access deny":
+    case "access allow":
+      print(...await runAccess(command));
+      return 0;
     case "keys list":
     case "keys rotate":
     case "keys retire": {

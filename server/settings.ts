@@ -287,6 +287,17 @@ export const RULES_EXPLAIN_SETTINGS: readonly Setting[] = [
   ...SERVER,
 ];
 
+/** The flags of `lakesync access list`. */
+export const ACCESS_LIST_SETTINGS: readonly Setting[] = SERVER;
+
+/** The flags of `lakesync access deny` and `access allow`. */
+export const ACCESS_CHANGE_SETTINGS: readonly Setting[] = [
+  { flag: "client", value: "<clientId>", help: "a device; may be repeated", multiple: true },
+  { flag: "user", value: "<user>", help: "the sub of tokens; may be repeated", multiple: true },
+  { flag: "table", value: "<table>", help: "a table; may be repeated", multiple: true },
+  ...SERVER,
+];
+
 /** The flags of `lakesync keys list`. */
 export const KEYS_SETTINGS: readonly Setting[] = [
   { ...DATA, help: "whose keys" },
