@@ -5,11 +5,11 @@
  */
 
 import {
+  ACCESS_CHANGE_SETTINGS,
   AUDIT_SETTINGS,
   BACKUP_SETTINGS,
   CURSORS_SETTINGS,
   HISTORY_SETTINGS,
-  ACCESS_CHANGE_SETTINGS,
   KEYS_ROTATE_SETTINGS,
   LAKE_MAINTAIN_SETTINGS,
   MIGRATE_SETTINGS,
@@ -42,10 +42,8 @@ export const COMMAND_SETTINGS:
   readonly (readonly [command: string, settings: readonly Setting[]])[] = [
     ["lakesync serve", SERVE_SETTINGS],
     ["lakesync token", TOKEN_SETTINGS],
-    ["lakesync access list, deny, allow
-${lines(ACCESS_CHANGE_SETTINGS)}
-
-lakesync keys list, rotate, retire (--keep is of rotate)", KEYS_ROTATE_SETTINGS],
+    ["lakesync access list, deny and allow", ACCESS_CHANGE_SETTINGS],
+    ["lakesync keys list, rotate, retire (--keep is of rotate)", KEYS_ROTATE_SETTINGS],
     ["lakesync rules check", RULES_CHECK_SETTINGS],
     ["lakesync rules explain", RULES_EXPLAIN_SETTINGS],
     ["lakesync migrate", MIGRATE_SETTINGS],
