@@ -9,6 +9,7 @@ import { AccessControl } from "./access/control.ts";
 import { type AccessConfig, readAccessConfig } from "./access/model.ts";
 import { ServerAudit } from "./audit/server_audit.ts";
 import type { TrustOptions } from "./auth/verify.ts";
+import { AnswerWatch } from "./answer_watch.ts";
 import type { GatewayConfigs } from "./config_file.ts";
 import { Destinations } from "./destinations/destinations.ts";
 import { loadAdapters } from "./destinations/open.ts";
@@ -35,6 +36,9 @@ import { clientAddress, NO_PROXIES, type TrustedProxies } from "./rates/trusted_
 import { shutDown, type ShutdownReport } from "./shutdown.ts";
 import type { ServerStores } from "./store/store.ts";
 import { type CertificateFiles, WatchedTls } from "./tls/certificate_files.ts";
+
+/** The status of an answer after which a connection is a WebSocket's. */
+const SWITCHING_PROTOCOLS = 101;
 
 /** How a server is started. */
 export interface ServerOptions {
@@ -210,9 +214,15 @@ export async function startServer(
     const live: LiveHub = new LiveHub(context);
     control.guard(live);
     const app = createApp({ ...context, live });
-    const server = new Listener({ hostname, port }, (request, origin) => {
+    const answers = new AnswerWatch({
+      timeoutMs: limits.requestTimeoutMs,
+      isShort: () => pressure.isHigh,
+    });
+    const server = new Listener({ hostname, port }, async (request, origin) => {
       const ip = clientAddress(options.proxies ?? NO_PROXIES, origin.ip, request.headers);
-      return app(request, { ...origin, ip });
+      const response = await app(request, { ...origin, ip });
+      if (response.status !== SWITCHING_PROTOCOLS) answers.watch(origin);
+      return response;
     }, tls?.serve);
 
     const close = async () => {
@@ -230,6 +240,7 @@ export async function startServer(
           await tls?.close();
           await audit.end();
           await gateways.close();
+          answers.close();
           observer.close();
         },
       });
