@@ -110,7 +110,7 @@ export const SERVE_SETTINGS: readonly Setting[] = [
     flag: "tls-cert",
     env: "LAKESYNC_TLS_CERT",
     value: "<file>",
-    help: "certificate and chain as PEM, for https and wss; read again when it changes",
+    help: "certificate and chain as PEM, for https and wss;\nread again when it changes",
   },
   {
     flag: "tls-key",
@@ -123,7 +123,7 @@ export const SERVE_SETTINGS: readonly Setting[] = [
     env: "LAKESYNC_CORS_ORIGINS",
     value: "<origins>",
     help:
-      "origins of pages that may read answers, with commas between, * for all;\nelse none but its own",
+      "origins of pages that may read answers, with commas between,\n* for all; else none but its own",
   },
   {
     flag: "dev",
