@@ -237,6 +237,7 @@ export class Group {
       if (judgment === undefined) break;
       if ("stop" in judgment) {
         stopped = judgment.stop;
+        this.tally.stop(stopped.code);
         break;
       }
       const rejection = "rejection" in judgment

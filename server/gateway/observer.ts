@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { RejectionCode } from "@lakesync/core";
+import type { RejectionCode, StopCode } from "@lakesync/core";
 import type { JudgedDelta } from "./judge.ts";
 import type { Outcome } from "./log.ts";
 
@@ -19,6 +19,8 @@ export interface CommitCounts {
   readonly duplicates: number;
   /** Transactions that it refused, by the reason. */
   readonly rejected: ReadonlyMap<RejectionCode, number>;
+  /** Pushes that it stopped at what their clients must mend first, by the reason. */
+  readonly stopped: ReadonlyMap<StopCode, number>;
 }
 
 /** Is told what happens in gateways. */
@@ -33,6 +35,7 @@ export class CommitTally implements CommitCounts {
   conflicts = 0;
   duplicates = 0;
   readonly rejected: Map<RejectionCode, number> = new Map();
+  readonly stopped: Map<StopCode, number> = new Map();
 
   /** Counts deltas that were applied, and what the merge made of them. */
   apply(deltas: readonly JudgedDelta[], outcomes: readonly Outcome[]): void {
@@ -45,6 +48,11 @@ export class CommitTally implements CommitCounts {
   /** Counts a transaction that was refused. */
   reject(code: RejectionCode): void {
     this.rejected.set(code, (this.rejected.get(code) ?? 0) + 1);
+  }
+
+  /** Counts a push that was stopped. */
+  stop(code: StopCode): void {
+    this.stopped.set(code, (this.stopped.get(code) ?? 0) + 1);
   }
 }
 

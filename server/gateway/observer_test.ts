@@ -5,11 +5,18 @@ import { GROUP_WEIGHT } from "./weight.ts";
 
 /** Adds up what is told. */
 function watcher() {
-  const sum = { applied: 0, conflicts: 0, duplicates: 0, rejected: {} as Record<string, number> };
+  const sum = {
+    applied: 0,
+    conflicts: 0,
+    duplicates: 0,
+    rejected: {} as Record<string, number>,
+    stopped: [] as string[],
+  };
   const committed = (counts: CommitCounts) => {
     sum.applied += counts.applied;
     sum.conflicts += counts.conflicts;
     sum.duplicates += counts.duplicates;
+    sum.stopped.push(...counts.stopped.keys());
     for (const [code, n] of counts.rejected) sum.rejected[code] = (sum.rejected[code] ?? 0) + n;
   };
   return { sum, observer: { committed } };
@@ -21,7 +28,7 @@ Deno.test("GatewayObserver is told what was applied, refused, lost to newer writ
   const { gateway } = fixture;
   const insert = tx(1, delta("INSERT", "t1", at(5), { title: "a", done: false }));
   await push(gateway, "a", [insert]);
-  assert.deepEqual(sum, { applied: 1, conflicts: 0, duplicates: 0, rejected: {} });
+  assert.deepEqual(sum, { applied: 1, conflicts: 0, duplicates: 0, rejected: {}, stopped: [] });
 
   await push(gateway, "a", [insert]);
   assert.equal(sum.duplicates, 1);
@@ -39,7 +46,10 @@ Deno.test("GatewayObserver is told what was applied, refused, lost to newer writ
   ]);
   assert.equal(sum.applied, 4);
   assert.equal(sum.conflicts, 1);
-  assert.equal(Object.values(sum.rejected).reduce((a, b) => a + b, 0), 2);
+  const minutes = 60_000;
+  await push(gateway, "b", [tx(6, delta("DELETE", "t1", at(10 * minutes)))]);
+  assert.deepEqual(sum.stopped, ["CLOCK_DRIFT"]);
+  assert.equal(Object.keys(sum.rejected).length, 2);
 });
 
 Deno.test("GatewayObserver counts a column that lost beside one that won, once for the delta", async () => {

@@ -212,7 +212,12 @@ async function commitLargeStep(
   }
   await checkOtherNames(committer, client, request);
   const judged = judge(judgeContext(committer, job), transaction);
-  if ("stop" in judged) return answer(client, judged.stop);
+  if ("stop" in judged) {
+    const tally = new CommitTally();
+    tally.stop(judged.stop.code);
+    committer.env.observer?.committed(tally);
+    return answer(client, judged.stop);
+  }
   if ("rejection" in judged) {
     const delta = judged.rejection.delta + await deltasBefore(committer, client, transaction);
     const rejection = { ...judged.rejection, delta };

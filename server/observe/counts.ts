@@ -38,6 +38,7 @@ export class Counts implements GatewayObserver {
   readonly pulls: Tally = new Tally(STATUSES);
   readonly flushes: Tally = new Tally(["ok", "failed"]);
   readonly rejected: Tally = new Tally(REJECTION_CODES);
+  readonly stopped: Tally = new Tally(["CLOCK_DRIFT", "SCHEMA_AHEAD"]);
   readonly errors: Tally = new Tally(Object.keys(ERROR_STATUS));
   readonly liveEnds: Tally = new Tally(LIVE_ENDS);
   /** Requests by route, and in it by status. */
@@ -51,11 +52,12 @@ export class Counts implements GatewayObserver {
   /** Buckets that a client asked for anew. */
   repairs = 0;
 
-  committed({ applied, conflicts, duplicates, rejected }: CommitCounts): void {
+  committed({ applied, conflicts, duplicates, rejected, stopped }: CommitCounts): void {
     this.applied += applied;
     this.conflicts += conflicts;
     this.duplicates += duplicates;
     for (const [code, count] of rejected) this.rejected.add(code, count);
+    for (const [code, count] of stopped) this.stopped.add(code, count);
   }
 
   /** A caller was told an error. */
@@ -82,6 +84,7 @@ export class Counts implements GatewayObserver {
     set.setTally("lakesync_pull_total", "status", this.pulls);
     set.setTally("lakesync_flush_total", "status", this.flushes);
     set.setTally("lakesync_rejected_total", "code", this.rejected);
+    set.setTally("lakesync_stopped_total", "code", this.stopped);
     set.setTally("lakesync_errors_total", "code", this.errors);
     set.setTally("lakesync_ws_closed_total", "reason", this.liveEnds);
     set.setCount("lakesync_ws_opened_total", this.liveOpened);

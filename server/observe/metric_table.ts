@@ -72,6 +72,14 @@ const SYNC: readonly MetricSpec[] = [
     labels: ["code"],
   },
   {
+    name: "lakesync_stopped_total",
+    type: "counter",
+    help:
+      "Pushes that stopped at what their clients must mend first: a clock that is wrong, or a " +
+      "schema that the gateway has not got yet",
+    labels: ["code"],
+  },
+  {
     name: "lakesync_duplicate_total",
     type: "counter",
     help: "Transactions that came again and had no second effect",
