@@ -14,7 +14,6 @@ export type AuditAction =
   | "flush.force"
   | "access.change"
   | "keys.change"
-  | "cursors.save"
   | "cursors.reset"
   | "backup.make"
   | "backup.restore"
@@ -31,7 +30,6 @@ export const AUDIT_ACTIONS: Readonly<Record<AuditAction, string>> = {
   "flush.force": "a flush to all destinations was asked for",
   "access.change": "a list of who is kept out was changed",
   "keys.change": "the keys that check tokens were changed",
-  "cursors.save": "a cursor was set by hand",
   "cursors.reset": "a cursor was reset",
   "backup.make": "a copy of gateways was made",
   "backup.restore": "a gateway was restored from a copy",
