@@ -35,6 +35,8 @@ export type {
   TlsSpec,
 } from "./destinations/spec.ts";
 export type { Retention } from "./gateway/environment.ts";
+export type { Network } from "./rates/address.ts";
+export { parseTrustedProxies, type TrustedProxies } from "./rates/trusted_proxy.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./server.ts";
 export type { ShutdownReport } from "./shutdown.ts";
 export { type KvOptions, openKvStores } from "./store/kv.ts";
