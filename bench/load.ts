@@ -24,12 +24,14 @@ parts, all unless some are named:
   --load         1,000 live clients in 100 buckets of 10, each commits once in 5 s, and 200 clients
                  that push over HTTP once a second, for --seconds
   --sockets      2,000 live clients in 200 buckets of 10, each once in 5 s, for half of it
+  --wide         1,000 live clients in one bucket, 2 commits/s, and 50 that push over HTTP what nobody
+                 reads, for 15 s: what one commit for all keeps waiting
   --search       the highest rate of 1,000 live clients that is sustained
   --sigterm      SIGTERM in the middle of the first load
   --idempotency  2,000 pushes with 400 keys, 75 at once
 --http-apart     what comes over HTTP goes into buckets that no live client reads`;
 
-const PARTS = ["load", "sockets", "search", "sigterm", "idempotency"] as const;
+const PARTS = ["load", "sockets", "wide", "search", "sigterm", "idempotency"] as const;
 
 function readFlags(args: string[]) {
   try {
@@ -38,6 +40,7 @@ function readFlags(args: string[]) {
       options: {
         load: { type: "boolean" },
         sockets: { type: "boolean" },
+        wide: { type: "boolean" },
         search: { type: "boolean" },
         sigterm: { type: "boolean" },
         idempotency: { type: "boolean" },
@@ -88,6 +91,12 @@ async function main(args: string[]): Promise<number> {
   if (parts.has("sockets")) {
     const more = { ...plan, live: 2_000, teams: 200, http: 0, measureMs: plan.measureMs / 2 };
     printLoad("2,000 live clients", more, await runLoad(more));
+  }
+  if (parts.has("wide")) {
+    const measureMs = Math.min(plan.measureMs, 15_000);
+    const few = { liveIntervalMs: 500_000, http: 50, httpApart: true, measureMs };
+    const wide = { ...plan, ...few, teams: 1 };
+    printLoad("1,000 live clients in one bucket", wide, await runLoad(wide));
   }
   if (parts.has("search")) {
     console.log("\nHighest rate of 1,000 live clients that is sustained");
