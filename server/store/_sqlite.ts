@@ -14,7 +14,7 @@
  * @module
  */
 
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { backup, DatabaseSync, type StatementSync } from "node:sqlite";
 import { LakeSyncError } from "@lakesync/core";
 
 /** A value as SQLite takes and gives it. */
@@ -30,6 +30,9 @@ export interface SqlCounters {
   /** Rows they returned. */
   rowsRead: number;
 }
+
+/** More pages than a database has. */
+const ALL_PAGES = 2 ** 31 - 1;
 
 function isRow(row: unknown): row is SqlRow {
   return Array.isArray(row);
@@ -160,6 +163,15 @@ export class Connection {
       this.rollback();
       throw error;
     }
+  }
+
+  /**
+   * Copies the database as it is at this moment, in one step, so that no commit comes between.
+   *
+   * @param file the copy, which must not be there
+   */
+  async copyTo(file: string): Promise<void> {
+    await backup(this.#db, file, { rate: ALL_PAGES });
   }
 
   /** Undoes the open transaction; SQLite may have done so itself, for instance on a full disk. */

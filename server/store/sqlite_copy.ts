@@ -57,11 +57,22 @@ export async function copyDatabase(from: string, to: string): Promise<void> {
   const db = new Connection(from, counters(), true);
   try {
     db.exec("PRAGMA busy_timeout = 5000");
-    db.exec(`VACUUM INTO '${to.replaceAll("'", "''")}'`);
+    await db.copyTo(to);
   } finally {
     db.close();
   }
+  withoutLog(to);
   await syncFile(to);
+}
+
+/** Lets a file be read where nothing can be written beside it. */
+function withoutLog(file: string): void {
+  const db = new Connection(file, counters());
+  try {
+    db.exec("PRAGMA journal_mode = DELETE");
+  } finally {
+    db.close();
+  }
 }
 
 /** Makes a file and its name durable. */
