@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { ProcessSeen } from "./load_gateway.ts";
 import type { IdempotencyResult } from "./load_idempotency.ts";
 import type { LoadPlan, LoadResult } from "./load_run.ts";
 import type { Trial } from "./load_search.ts";
@@ -37,13 +38,22 @@ const FLAT = 1.1;
 /** Shorter runs end before the heap has been collected often enough to tell. */
 const FLAT_FROM_MS = 45_000;
 
+function memoryOf({ measureMs }: LoadPlan, gateway: ProcessSeen): Line {
+  const { rssStart, rssEnd, rssSlope, rssPeaks: [first, second] } = gateway;
+  const measured =
+    `${mb(rssStart)} to ${mb(rssEnd)}, peaks ${mb(first)} and ${mb(second)} in the first and ` +
+    `second half, there ${rssSlope.toFixed(1)} MB a minute`;
+  const line = ["resident memory", measured] as const;
+  return measureMs < FLAT_FROM_MS ? line : [...line, "flat", second <= FLAT * first];
+}
+
 /** Prints a run. */
 export function printLoad(title: string, plan: LoadPlan, result: LoadResult): void {
   const { ws, http, lag, gateway, failures } = result;
   const wrong = result.unanswered + result.unseen;
   const rate = plan.live / plan.liveIntervalMs + plan.http / plan.httpIntervalMs;
   const apart = plan.http > 0 && plan.httpApart ? ", those over HTTP read by nobody" : "";
-  const { delay, rssPeaks: peaks } = gateway;
+  const { delay } = gateway;
   const lines: Line[] = [
     ["load", `${count(rate * 1_000)} commits/s for ${plan.measureMs / 1_000} s${apart}`],
     ["push over WebSocket", times(ws), "p95 under 100 ms", ws.p95 < 100],
@@ -61,13 +71,7 @@ export function printLoad(title: string, plan: LoadPlan, result: LoadResult): vo
       "p99 under 50 ms",
       delay.p99 < 50,
     ],
-    [
-      "resident memory",
-      `${mb(gateway.rssStart)} to ${mb(gateway.rssEnd)}, peaks ${mb(peaks[0])} and ${
-        mb(peaks[1])
-      } in the first and second half, there ${gateway.rssSlope.toFixed(1)} MB a minute`,
-      ...(plan.measureMs < FLAT_FROM_MS ? [] : ["flat", peaks[1] <= FLAT * peaks[0]] as const),
-    ],
+    memoryOf(plan, gateway),
     [
       "processor time of the gateway",
       `${gateway.cpuSeconds.toFixed(1)} s, ${(gateway.cpu * 100).toFixed(0)} % of its core; ` +
