@@ -23,6 +23,15 @@ const MAX_HOPS = 32;
  *
  * @param text a number of proxies, or addresses and networks with commas between
  * @returns undefined for what is neither
+ *
+ * @example
+ * ```ts
+ * import { parseTrustedProxies } from "@lakesync/server";
+ *
+ * const proxies = parseTrustedProxies("10.0.0.0/8, fd00::/8");
+ * console.assert(proxies !== undefined && "networks" in proxies);
+ * console.assert(parseTrustedProxies("proxy.example") === undefined);
+ * ```
  */
 export function parseTrustedProxies(text: string): TrustedProxies | undefined {
   if (/^\d{1,2}$/.test(text)) {
