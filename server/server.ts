@@ -30,6 +30,7 @@ import { Listener } from "./listener.ts";
 import { LiveHub } from "./live/hub.ts";
 import { memoryPressure } from "./memory.ts";
 import { ServerObserver } from "./observe/observer.ts";
+import { PageTurns } from "./page_turns.ts";
 import { prepareGateways } from "./prepare.ts";
 import { RequestRates } from "./rates/gate.ts";
 import { clientAddress, NO_PROXIES, type TrustedProxies } from "./rates/trusted_proxy.ts";
@@ -152,14 +153,23 @@ export async function startServer(
   const watch: WatchFlush = (gatewayId, name) => observer.flush(gatewayId, name);
   const destinations = await openDestinations(options, lakes, watch);
   const retention = { ...DEFAULT_RETENTION, ...options.retention };
+  const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
+  const pressure = memoryPressure(limits.maxMemoryBytes);
+  const turns = new PageTurns(pressure);
   const gateways = observer.gateways(openGateways(
     stores,
-    { ...DENO_ENVIRONMENT, openAccess, checkpoints, retention, observer: observer.commits },
+    {
+      ...DENO_ENVIRONMENT,
+      openAccess,
+      checkpoints,
+      retention,
+      observer: observer.commits,
+      pageTurn: () => turns.begin(),
+    },
     (gateway) => destinations.attach(gateway),
   ));
   const audit = new ServerAudit(stores.records, options.auditKeepDays);
   const stopping = new AbortController();
-  const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
   const { records } = stores;
   let phase: Phase = "starting";
   let control: AccessControl | undefined;
@@ -179,7 +189,6 @@ export async function startServer(
         if (phase === "ready") tellOfDependency(name, result, error);
       },
     });
-    const pressure = memoryPressure(limits.maxMemoryBytes);
     tls = options.tls && await WatchedTls.open(options.tls);
     const context = {
       gateways,

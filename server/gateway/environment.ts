@@ -62,6 +62,13 @@ export interface GatewayEnvironment {
   readonly retention?: Retention;
   /** How checkpoints are kept; without it everything comes by pull. */
   readonly checkpoints?: CheckpointSettings;
+  /**
+   * Waits until a page of a pull may be read.
+   *
+   * @returns what is called when it was read
+   * @throws {LakeSyncError} `BACKPRESSURE` when there is no room for it
+   */
+  readonly pageTurn?: () => Promise<() => void>;
   /** Told what commits did. */
   readonly observer?: GatewayObserver;
   /** Told of failures that no caller is to hear of in detail. */

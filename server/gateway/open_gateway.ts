@@ -236,7 +236,7 @@ export class OpenGateway implements Gateway {
     for (;;) {
       const commit = this.#nextCommit(request.clientId, [stopping, signal]);
       try {
-        const { result, news, watched } = await this.#page(caller, request, signal);
+        const { result, news, watched } = await this.#pageInTurn(caller, request, signal);
         // The clock may be set back meanwhile, by hours.
         const leftMs = Math.min(waitMs, untilMs - this.env.now());
         if (news || leftMs <= 0 || stopping?.aborted) return result;
@@ -245,6 +245,17 @@ export class OpenGateway implements Gateway {
       } finally {
         commit.cancel();
       }
+    }
+  }
+
+  async #pageInTurn(
+    ...asked: readonly [caller: Caller, request: PullRequest, signal?: AbortSignal]
+  ) {
+    const end = await this.env.pageTurn?.();
+    try {
+      return await this.#page(...asked);
+    } finally {
+      end?.();
     }
   }
 
