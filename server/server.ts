@@ -33,7 +33,7 @@ import { ServerObserver } from "./observe/observer.ts";
 import { PageTurns } from "./page_turns.ts";
 import { prepareGateways } from "./prepare.ts";
 import { RequestRates } from "./rates/gate.ts";
-import { clientAddress, NO_PROXIES, type TrustedProxies } from "./rates/trusted_proxy.ts";
+import { addressReader, NO_PROXIES, type TrustedProxies } from "./rates/trusted_proxy.ts";
 import { shutDown, type ShutdownReport } from "./shutdown.ts";
 import type { ServerStores } from "./store/store.ts";
 import { type CertificateFiles, WatchedTls } from "./tls/certificate_files.ts";
@@ -223,12 +223,13 @@ export async function startServer(
     const live: LiveHub = new LiveHub(context);
     control.guard(live);
     const app = createApp({ ...context, live });
+    const addressOf = addressReader(options.proxies ?? NO_PROXIES);
     const answers = new AnswerWatch({
       timeoutMs: limits.requestTimeoutMs,
       isShort: () => pressure.isHigh,
     });
     const server = new Listener({ hostname, port }, async (request, origin) => {
-      const ip = clientAddress(options.proxies ?? NO_PROXIES, origin.ip, request.headers);
+      const ip = addressOf(origin.ip, request.headers);
       const response = await app(request, { ...origin, ip });
       if (response.status !== SWITCHING_PROTOCOLS) answers.watch(origin);
       return response;

@@ -6,7 +6,10 @@
  * @module
  */
 
+import { getLogger } from "@logtape/logtape";
 import { isIn, type Network, parseAddress, parseNetwork } from "./address.ts";
+
+const logger = getLogger(["lakesync", "rates"]);
 
 /** Which proxies are trusted: so many of them, or those in these networks. */
 export type TrustedProxies =
@@ -76,4 +79,26 @@ function isTrusted(trusted: TrustedProxies, address: string, hop: number): boole
   if ("hops" in trusted) return hop <= trusted.hops;
   const number = parseAddress(address);
   return number !== undefined && trusted.networks.some((network) => isIn(number, network));
+}
+
+/**
+ * Makes what finds the address of each request, and says once when there seems to be a proxy that
+ * is not trusted: all its callers then count as one address.
+ *
+ * @param trusted which proxies are trusted
+ */
+export function addressReader(
+  trusted: TrustedProxies,
+): (peer: string, headers: Headers) => string {
+  let isQuiet = !("hops" in trusted) || trusted.hops > 0;
+  return (peer, headers) => {
+    if (!isQuiet && headers.has("X-Forwarded-For")) {
+      isQuiet = true;
+      logger.warning(
+        "Requests come with X-Forwarded-For, but no proxy is trusted, so all that one forwards " +
+          "counts as of one address; name it with --trust-proxy",
+      );
+    }
+    return clientAddress(trusted, peer, headers);
+  };
 }

@@ -1,5 +1,7 @@
+import { configure, reset } from "@logtape/logtape";
 import assert from "node:assert/strict";
 import {
+  addressReader,
   clientAddress,
   NO_PROXIES,
   parseTrustedProxies,
@@ -43,5 +45,28 @@ Deno.test("clientAddress goes left while addresses are in trusted networks", () 
 Deno.test("parseTrustedProxies refuses what is neither a number nor networks", () => {
   for (const text of ["", "-1", "33", "1.5", "proxy.example", "10.0.0.0/8,", "10.0.0.0/40"]) {
     assert.equal(parseTrustedProxies(text), undefined, text);
+  }
+});
+
+Deno.test("addressReader warns once of a proxy that is not trusted", async () => {
+  const warnings: string[] = [];
+  await configure({
+    sinks: { kept: ({ rawMessage }) => void warnings.push(String(rawMessage)) },
+    loggers: [
+      { category: ["lakesync"], sinks: ["kept"], lowestLevel: "warning" },
+      { category: ["logtape", "meta"], sinks: [], lowestLevel: "error" },
+    ],
+    reset: true,
+  });
+  try {
+    const forwarded = new Headers({ "X-Forwarded-For": "192.0.2.1" });
+    const cautious = addressReader(NO_PROXIES);
+    for (const headers of [new Headers(), forwarded, forwarded]) {
+      assert.equal(cautious("10.0.0.1", headers), "10.0.0.1");
+    }
+    assert.equal(addressReader(trusted("1"))("10.0.0.1", forwarded), "192.0.2.1");
+    assert.equal(warnings.length, 1);
+  } finally {
+    await reset();
   }
 });
