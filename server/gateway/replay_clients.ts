@@ -132,7 +132,8 @@ export class ReplayedClients {
   }
 
   /**
-   * What clients had sent by a time and was refused, after all of theirs that is in the log.
+   * What clients had sent by a time and was refused, after all of theirs that is in the log, and
+   * which of them were forked.
    *
    * @param untilMs the time, in milliseconds since 1970
    * @returns the clients that are others then, some at a time
@@ -142,10 +143,11 @@ export class ReplayedClients {
     for (let from = 0; from < ids.length; from += PAGE) {
       const page = ids.slice(from, from + PAGE);
       const later = await this.#source.readClients(page);
+      const known = await this.#store.readClients(page);
       const changed: ClientRecord[] = [];
       for (const [i, before] of [...(await this.load(page)).values()].entries()) {
         const client = await this.#refusedUntil(before, later[i], untilMs);
-        if (client !== before) changed.push(client);
+        if (client.lastMutationId > 0 && !isSame(client, known[i])) changed.push(client);
       }
       if (changed.length > 0) yield changed;
     }
@@ -165,6 +167,11 @@ export class ReplayedClients {
     }
     return client;
   }
+}
+
+/** Whether a client is as it was; also one that sent nothing may be the name before a fork. */
+function isSame(client: ClientRecord, known: ClientRecord | undefined): boolean {
+  return client.lastMutationId === known?.lastMutationId && client.forked === known.forked;
 }
 
 /** Whether a link of a client that sends them may be older than those that are kept. */

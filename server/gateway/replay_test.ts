@@ -2,6 +2,7 @@ import {
   chainedIdOf,
   chainOf,
   type Delta,
+  forkedClientId,
   makeHlc,
   type Op,
   type RulesSpec,
@@ -268,6 +269,23 @@ class World implements AsyncDisposable {
     assert.equal(result?.lastMutationId, sent.mutationId);
   }
 
+  /** A copy of a client's database goes on under a name of its own. */
+  async fork(clientId: string): Promise<void> {
+    this.clock.ms += 1_000;
+    const { mutationId, chain } = this.#sent.get(clientId) ?? { mutationId: 0, chain: "" };
+    const next = "f".repeat(64);
+    const name = forkedClientId(clientId, next, sha256Hex);
+    const write: Write = { op: "INSERT", table: "todos", row: 9, columns: {}, agoMs: 0 };
+    const deltas = [this.#delta(write, 0)];
+    const ids = deltas.map((delta) => chainedIdOf(name, delta, sha256Hex) ?? "");
+    await (await this.#open()).push(caller("ann"), {
+      clientId: name,
+      schemaVersion: this.#version,
+      transactions: [{ mutationId: 1, deltas, chain: chainOf("", ids, sha256Hex) }],
+      origin: { clientId, mutationId, chain, next },
+    });
+  }
+
   #delta({ op, table, row, columns, agoMs }: Write, counter: number): Delta {
     const written = op === "DELETE" ? {} : columns;
     const names = Object.keys(written);
@@ -491,6 +509,20 @@ Deno.test("G13: a large transaction is replayed in its slices, and found whole",
       essence(contentOf(to.data), to.seq),
     );
   }
+});
+
+Deno.test("G13: a name that was forked after the backup is known as forked after a replay", async () => {
+  await using world = await history(push("INSERT", 0, "a"), push("INSERT", 1, "b"), {
+    kind: "note",
+  });
+  await world.fork("ann-1");
+  await world.note();
+  const [from, to] = notedOf(world);
+  const { stores } = await replayed(from.data, to.data, { ms: to.ms }, to.ms);
+  const forked = ({ clients }: MemoryContent) =>
+    clients.filter(({ forked }) => forked).map(({ clientId }) => clientId);
+  assert.deepEqual(forked(contentOf(to.data)), ["ann-1"]);
+  assert.deepEqual(forked(contentOf(stores.backup())), ["ann-1"]);
 });
 
 Deno.test("replayLog says what is missing when it cannot replay", async () => {
