@@ -22,6 +22,8 @@ export interface Traffic {
   readonly received: number;
   /** What the peer has confirmed to have got. */
   readonly acked: number;
+  /** Whether the system has something for the peer that it has not got. */
+  readonly isWaiting: boolean;
 }
 
 /** Ends connections, and tells what has gone over them. */
@@ -71,9 +73,11 @@ const SO_LINGER = LINUX ? 13 : 0x1080;
 const SHUT_RDWR = 2;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
-/** Where `tcpi_bytes_acked` and `tcpi_bytes_received` are in `struct tcp_info`. */
+/** Where `tcpi_unacked` and so on are in `struct tcp_info`. */
+const UNACKED_AT = 24;
 const BYTES_ACKED_AT = 120;
 const BYTES_RECEIVED_AT = 128;
+const NOT_SENT_BYTES_AT = 144;
 
 const MAX_SOCKADDR_BYTES = 128;
 const MAX_DESCRIPTORS = 65_536;
@@ -138,10 +142,11 @@ class LibcSockets implements PeerSockets {
       this.#length[0] = this.#info.length;
       const failed =
         getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, this.#info, this.#lengthBytes) !== 0;
-      if (failed || (this.#length[0] ?? 0) < BYTES_RECEIVED_AT + 8) return;
+      if (failed || (this.#length[0] ?? 0) < NOT_SENT_BYTES_AT + 4) return;
       traffic.set(name, {
         received: Number(view.getBigUint64(BYTES_RECEIVED_AT, true)),
         acked: Number(view.getBigUint64(BYTES_ACKED_AT, true)),
+        isWaiting: view.getUint32(UNACKED_AT, true) + view.getUint32(NOT_SENT_BYTES_AT, true) > 0,
       });
     });
     return traffic;
