@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { done, lakesync } from "./backup_site.ts";
 import { statusOf, synced, until } from "./wait.ts";
-import { converged, type NotesClient, rowsOf, World } from "./world.ts";
+import { converged, NOTES, type NotesClient, rowsOf, World } from "./world.ts";
 
 async function write(client: NotesClient, ...ids: readonly string[]): Promise<void> {
   for (const id of ids) await client.exec("INSERT INTO notes VALUES (?, ?, NULL)", [id, id]);
@@ -334,4 +334,74 @@ Deno.test("lakesync backup and restore need no right but to their folders", asyn
   await run("backup", "verify", `${folder}/backup`);
   const to = ["--to", "1", "--log", folder];
   await run("restore", "--from", `${folder}/backup`, "--data", `${folder}/restored`, ...to);
+});
+
+Deno.test("G13: each gateway is restored to the time, also one that was made after the backup", async () => {
+  await using world = await World.open();
+  const into = async (gateway: string, ...ids: readonly string[]) => {
+    await world.putSchema(NOTES, gateway);
+    const client = await world.client(gateway, { schema: NOTES, gateway });
+    await write(client, ...ids);
+    await synced(client);
+    await client.close();
+  };
+  await into("Shop", "s1");
+  await backUp(world);
+  await into("later", "l1", "l2");
+  const to = await laterThan(new Date());
+  await into("never", "n1");
+  const printed = await restore(
+    world,
+    ...["--to", to.toISOString(), "--log", `${world.folder}/old`],
+  );
+  assert.deepEqual(printed.split("\n").map((line) => line.split(":")[0]), [
+    "Shop",
+    "default",
+    "later",
+    "",
+  ]);
+  const rowsIn = async (gateway: string) => (await world.stats(gateway)).tables?.["notes"]?.rows;
+  assert.deepEqual([await rowsIn("Shop"), await rowsIn("later")], [1, 2]);
+  assert.equal(await rowsIn("never"), undefined);
+  const one = `${world.folder}/one`;
+  await done("backup", "--data", `${world.folder}/gateway`, "--out", one, "--gw", "Shop");
+  const only = ["restore", "--from", one, "--data", `${world.folder}/only`];
+  assert.match(await done(...only), /^Shop: commit \d+, epoch \S+\n$/);
+});
+
+Deno.test("G13: a restore to a time has the schema and the rules that held then", async () => {
+  await using world = await World.open();
+  const a = await world.notes("a", { role: "admin" });
+  await write(a, "a1");
+  await synced(a);
+  await backUp(world);
+  const rules = (title: string) => ({
+    buckets: [{
+      name: "some",
+      tables: ["notes"],
+      filters: [
+        { column: "title", op: "eq" as const, value: title },
+      ],
+    }],
+    write: [{ tables: ["*"], ops: ["INSERT", "UPDATE", "DELETE"] as const }],
+  });
+  await world.putRules(rules("a2"));
+  await write(a, "a2");
+  await synced(a);
+  const wider = { ...NOTES, version: 2, tables: { ...NOTES.tables, more: NOTES.tables.marks } };
+  await world.putSchema(wider);
+  const to = await laterThan(new Date());
+  await world.putRules(rules("a1"));
+  await a.close();
+  await restore(world, "--to", to.toISOString(), "--log", `${world.folder}/old`);
+  const token = await world.token("root", "default", {}, "admin");
+  const ask = async (path: string) => {
+    const headers = { authorization: `Bearer ${token}` };
+    return await (await fetch(`${world.server.url}/v1/admin/${path}/default`, { headers })).json();
+  };
+  assert.deepEqual(await ask("sync-rules"), rules("a2"));
+  assert.equal((await ask("schema")).version, 2);
+  const fresh = await world.notes("fresh");
+  await has(fresh, 1);
+  assert.deepEqual(await rowsOf(fresh, "notes"), [["a2", "a2", null]]);
 });
