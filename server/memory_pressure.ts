@@ -51,6 +51,7 @@ export class MemoryPressure implements PressureGate {
   #isHigh = false;
   #lookedMs = -Infinity;
   #collectedMs = -Infinity;
+  #rssBytes = 0;
   #refused = 0;
 
   /** @param options what it is judged by */
@@ -68,6 +69,10 @@ export class MemoryPressure implements PressureGate {
     return this.#refused;
   }
 
+  get freeBytes(): number {
+    return this.isHigh ? 0 : Math.max(0, this.#options.maxBytes - this.#rssBytes);
+  }
+
   /** Whether new work is turned away. */
   get isHigh(): boolean {
     const nowMs = this.#options.now();
@@ -79,6 +84,7 @@ export class MemoryPressure implements PressureGate {
       this.#collectedMs = this.#options.now();
       use = this.#options.read();
     }
+    this.#rssBytes = use.rssBytes;
     const isHigh = this.#isOver(use);
     if (isHigh !== this.#isHigh) this.#turn(isHigh, use);
     return isHigh;

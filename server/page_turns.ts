@@ -7,22 +7,31 @@
 
 import type { PressureGate } from "./http/gates.ts";
 
-/** Pages that are read at the same time. */
+/** Pages that are read at the same time at most. */
 const MAX_PAGES = 8;
+
+/** What a page may take until it is an answer: its rows, their text, its bytes. */
+const PAGE_BYTES = 48 * 1024 * 1024;
+
+/**
+ * How many pages may be read at the same time.
+ *
+ * @param freeBytes the memory there is for them
+ * @returns at least one, as nothing would go on without
+ */
+export function pagesWithin(freeBytes: number): number {
+  return Math.min(MAX_PAGES, Math.max(1, Math.floor(freeBytes / PAGE_BYTES)));
+}
 
 /** Turns to read a page, first come first served. */
 export class PageTurns {
-  readonly #pressure: Pick<PressureGate, "check">;
+  readonly #pressure: Pick<PressureGate, "check" | "freeBytes">;
   readonly #waiting: (() => void)[] = [];
-  #free: number;
+  #running = 0;
 
-  /**
-   * @param pressure the memory
-   * @param pages how many are read at the same time
-   */
-  constructor(pressure: Pick<PressureGate, "check">, pages: number = MAX_PAGES) {
+  /** @param pressure the memory */
+  constructor(pressure: Pick<PressureGate, "check" | "freeBytes">) {
     this.#pressure = pressure;
-    this.#free = pages;
   }
 
   /**
@@ -32,7 +41,7 @@ export class PageTurns {
    * @throws {LakeSyncError} `BACKPRESSURE` when memory is short by then
    */
   async begin(): Promise<() => void> {
-    if (this.#free > 0) this.#free--;
+    if (this.#running < pagesWithin(this.#pressure.freeBytes)) this.#running++;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       this.#pressure.check();
@@ -44,8 +53,12 @@ export class PageTurns {
   }
 
   #end(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free++;
-    else next();
+    this.#running--;
+    while (this.#running < pagesWithin(this.#pressure.freeBytes)) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      this.#running++;
+      next();
+    }
   }
 }

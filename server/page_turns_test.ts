@@ -12,7 +12,7 @@ Deno.test("G11: PageTurns gives so many turns at once, in order, and none while 
         const check = () => {
           if (isShort) throw new Error("short");
         };
-        const turns = new PageTurns({ check }, pages);
+        const turns = new PageTurns({ check, freeBytes: (pages + 0.5) * 48 * 1024 * 1024 });
         const begun: number[] = [];
         const ends: (() => void)[] = [];
         const asked = shorts.map((_, i) =>

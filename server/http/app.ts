@@ -14,7 +14,7 @@ import { auditHandler } from "./audit.ts";
 import { auditDone, auditRefused } from "./audited.ts";
 import { cursorsHandler, resetCursorHandler } from "./cursors.ts";
 import { destinationsHandler, flushHandler } from "./destinations.ts";
-import { ByteBudget } from "./budget.ts";
+import { ByteBudget, MAX_HELD_BYTES } from "./budget.ts";
 import { checkpointHandler } from "./checkpoint.ts";
 import type { App, Env, Handler, ServerContext } from "./context.ts";
 import {
@@ -183,7 +183,7 @@ function checkAddress({ url, headers }: Request): void {
  */
 export function createApp(context: ServerContext): RequestHandler {
   const app = new Hono<Env>();
-  const budget = new ByteBudget();
+  const budget = new ByteBudget(MAX_HELD_BYTES, () => context.pressure?.freeBytes ?? Infinity);
   const headers = new AnswerHeaders(context.http ?? {});
   addRoutes(app, context);
   app.all("/sync/*", redirect);

@@ -15,6 +15,9 @@ export const MAX_USER_SLOW_BODIES = 32;
 /** Bytes of bodies that one server holds at once, as they came and decompressed. */
 export const MAX_HELD_BYTES: number = 64 * 1024 * 1024;
 
+/** What a body may grow to until it is answered: its text, its objects, what is written of it. */
+const GROWTH = 5;
+
 /** What one request holds of a budget. */
 export interface ByteLease {
   /**
@@ -36,13 +39,19 @@ export interface ByteLease {
 
 /** The bytes that all requests of a server may hold together, and how many may be slow. */
 export class ByteBudget {
+  readonly #freeBytes: () => number;
+  #held = 0;
   #left: number;
   #slow = 0;
   readonly #slowOf = new Map<string, number>();
 
-  /** @param bytes how many there are */
-  constructor(bytes: number = MAX_HELD_BYTES) {
+  /**
+   * @param bytes how many there are
+   * @param freeBytes how much memory there is beside, for what bodies become
+   */
+  constructor(bytes: number = MAX_HELD_BYTES, freeBytes: () => number = () => Infinity) {
     this.#left = bytes;
+    this.#freeBytes = freeBytes;
   }
 
   /**
@@ -55,7 +64,7 @@ export class ByteBudget {
     let slowUser: string | undefined;
     return {
       take: (bytes) => {
-        if (bytes > this.#left) {
+        if (bytes > this.#left || (this.#held + bytes) * GROWTH > this.#freeBytes()) {
           throw new LakeSyncError(
             "BACKPRESSURE",
             "The gateway holds too many large bodies now, send it again",
@@ -63,6 +72,7 @@ export class ByteBudget {
           );
         }
         held += bytes;
+        this.#held += bytes;
         this.#left -= bytes;
       },
       beSlow: () => {
@@ -70,6 +80,7 @@ export class ByteBudget {
       },
       end: () => {
         this.#left += held;
+        this.#held -= held;
         held = 0;
         if (slowUser !== undefined) this.#removeSlow(slowUser);
         slowUser = undefined;

@@ -13,6 +13,8 @@ import type { RequestScope } from "./request_scope.ts";
 export interface PressureGate {
   /** Whether work is turned away; at once, since every request asks. */
   readonly isHigh: boolean;
+  /** How much memory the process may still take, in bytes. */
+  readonly freeBytes: number;
   /**
    * Looks at the memory of the process.
    *

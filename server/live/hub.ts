@@ -13,6 +13,7 @@ import type { VerifiedToken } from "../auth/token.ts";
 import type { LiveConnections, ServerContext } from "../http/context.ts";
 import { admit, findGateway, refuseWhenDraining } from "../http/guard.ts";
 import type { RequestScope } from "../http/request_scope.ts";
+import { pagesWithin } from "../page_turns.ts";
 import { CODECS, type FrameData } from "./codec.ts";
 import { Connection } from "./connection.ts";
 import { PeerWatch } from "./peer_watch.ts";
@@ -80,7 +81,11 @@ export class LiveHub implements LiveConnections {
     this.#budget = new SendBudget({
       now: Date.now,
       setTimer: (ms, callback) => void setTimeout(callback, ms),
-      isHeld: () => context.pressure?.isHigh === true,
+      isHeld: (pages) => {
+        const { pressure } = context;
+        return pressure !== undefined &&
+          (pressure.isHigh || pages >= pagesWithin(pressure.freeBytes));
+      },
     });
   }
 

@@ -45,8 +45,8 @@ export interface SendBudgetOptions {
   readonly bytes?: number;
   /** The room that a page holds while it is read. */
   readonly pageBytes?: number;
-  /** Whether no page may be begun, whatever room there is; they wait. */
-  readonly isHeld?: () => boolean;
+  /** Whether none may be begun beside so many pages, whatever room there is; they wait. */
+  readonly isHeld?: (pages: number) => boolean;
   /** The clock, in milliseconds. */
   readonly now: () => number;
   /** Calls back once after a time in milliseconds. */
@@ -142,7 +142,7 @@ export class SendBudget {
   }
 
   #hasRoom(sender: Sender): boolean {
-    return this.#options.isHeld?.() !== true && this.#hasUserRoom(sender.user) &&
+    return this.#options.isHeld?.(this.#pages) !== true && this.#hasUserRoom(sender.user) &&
       this.#hasOwnRoom(sender);
   }
 
@@ -177,8 +177,8 @@ export class SendBudget {
 
   /** Begins the pages there is room for; one whose own sockets are full holds up no other. */
   #beginWaiting(): void {
-    if (this.#waiting.size === 0 || this.#options.isHeld?.() === true) return;
-    while (this.#bytesWithPage <= this.#max) {
+    if (this.#waiting.size === 0) return;
+    while (this.#bytesWithPage <= this.#max && this.#options.isHeld?.(this.#pages) !== true) {
       const next = this.#nextWaiting();
       if (next === undefined) return;
       const { user } = next.sender;
