@@ -163,6 +163,7 @@ export async function startServer(
       openAccess,
       checkpoints,
       retention,
+      tablesOf: (id) => control?.lists.tables(id),
       observer: observer.commits,
       pageTurn: () => turns.begin(),
     },

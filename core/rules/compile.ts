@@ -183,7 +183,8 @@ class Families {
   constructor(rules: Rules, naming: Naming) {
     this.#naming = naming;
     const tables = [...rules.modes].filter(([, mode]) => mode === "upload-only");
-    this.#excluded = tables.map(([table]) => naming.table(table)).sort();
+    const uploadOnly = tables.map(([table]) => naming.table(table)).sort();
+    this.#excluded = [...uploadOnly, ...rules.closed?.mark ?? []];
   }
 
   add(item: Draft, name: string, yields: { name: string; type: string } | undefined): Way {

@@ -112,6 +112,8 @@ export interface Rules {
   readonly modes: ReadonlyMap<string, TableMode>;
   /** Roles that write rules do not judge. */
   readonly exempt: ReadonlySet<ExemptRole>;
+  /** Tables that were taken out of the rules, and what tells the rest apart from the whole. */
+  readonly closed?: { readonly tables: ReadonlySet<string>; readonly mark: readonly string[] };
 }
 
 /**

@@ -39,6 +39,7 @@ import { Group, type Verdict } from "./group.ts";
 import { withLife } from "./lives.ts";
 import { LookupCache } from "./lookups.ts";
 import { RuleBook } from "./rule_book.ts";
+import { reachOf, sameReach, type TableNames } from "./table_reach.ts";
 import { RulesChanged } from "./scope.ts";
 import { commitInSteps, needsSteps } from "./steps.ts";
 import { GROUP_WEIGHT, weightOfAll } from "./weight.ts";
@@ -385,6 +386,27 @@ export class Committer {
     return true;
   }
 
+  /**
+   * Opens and closes tables to clients, beside the rules, or at once when no row has to be placed;
+   * must run {@linkcode Committer.alone}. Nothing happens without a schema.
+   *
+   * @returns whether rows have to be placed before it holds
+   */
+  async putTables(names: TableNames): Promise<boolean> {
+    const before = await this.base();
+    const { catalog, book: current } = before;
+    if (catalog === undefined || current === undefined) return false;
+    const reach = reachOf(names, catalog, current.reach);
+    if (sameReach(reach, current.reach)) return current.buildingSpec !== undefined;
+    const { book, builds } = current.reaching(reach, catalog);
+    if (!builds || before.head.seq === 0) {
+      await this.switchRules({ ...before, book });
+      return false;
+    }
+    await this.replaceBook({ ...before, book }, []);
+    return true;
+  }
+
   /** Stores another book, with rows and buckets that were placed by it; the seq stays. */
   async replaceBook(
     after: Base,
@@ -420,7 +442,8 @@ export class Committer {
       lives: this.livesAfter(before),
     };
     const own = baseWrites(before, after).meta ?? [];
-    const edits = after.book && withEdit(
+    // What is no rules yet is not put again as rules, which would let everybody in.
+    const edits = after.book === undefined || after.book.isOpen ? undefined : withEdit(
       await this.store.readMeta(EDITS_META),
       { kind: "rules", seq, ms: this.env.now(), spec: after.book.spec },
       false,

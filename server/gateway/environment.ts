@@ -7,6 +7,7 @@
 
 import { DEFAULT_LIMITS, type Limits, type TextHash } from "@lakesync/core";
 import type { CheckpointSettings } from "./checkpoint_settings.ts";
+import type { TableNames } from "./table_reach.ts";
 import type { GatewayObserver } from "./observer.ts";
 
 /** What keeps a gateway's history in bounds. */
@@ -56,6 +57,8 @@ export interface GatewayEnvironment {
   readonly hash: TextHash;
   /** Whether clients may read and write everything in a gateway that was given no rules. */
   readonly openAccess?: boolean;
+  /** Which tables clients of a gateway reach; those they reached so far unless given. */
+  readonly tablesOf?: (gatewayId: string) => TableNames | undefined;
   /** The limits of the protocol. */
   readonly limits?: Limits;
   /** What keeps history in bounds. */

@@ -200,6 +200,13 @@ export interface Gateway {
    */
   putRules(spec: unknown, waitMs?: number): Promise<RulesState>;
   /**
+   * Opens and closes tables to clients as its environment says now; it holds when this resolves,
+   * unless rows have to be placed anew, which takes longer.
+   *
+   * @param waitMs how long to wait until it holds, in milliseconds
+   */
+  refreshTables(waitMs?: number): Promise<void>;
+  /**
    * Tells why a user sees a row or not, and may write it or not.
    *
    * @throws {LakeSyncError} `VALIDATION_ERROR` (no such table), `SCHEMA_ERROR` (no schema yet)

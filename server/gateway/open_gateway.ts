@@ -138,6 +138,7 @@ export class OpenGateway implements Gateway {
 
   /** Goes on with rules that were being built when the gateway was closed. */
   async #resume(): Promise<this> {
+    await this.refreshTables();
     const { book } = await this.committer.base();
     if (book?.buildingSpec !== undefined) void this.#built(0);
     return this;
@@ -381,14 +382,28 @@ export class OpenGateway implements Gateway {
   }
 
   putSchema(spec: unknown, force = false): Promise<SchemaSpec> {
-    return this.committer.alone(() => this.committer.putSchema(spec, force));
+    return this.committer.alone(async () => {
+      const put = await this.committer.putSchema(spec, force);
+      if (await this.#putTables()) void this.#built(0);
+      return put;
+    });
+  }
+
+  /** Takes over which tables clients reach; must run alone. Gives whether there is more to build. */
+  async #putTables(): Promise<boolean> {
+    const names = this.env.tablesOf?.(this.id);
+    return names !== undefined && await this.committer.putTables(names);
+  }
+
+  async refreshTables(waitMs = 0): Promise<void> {
+    if (await this.committer.alone(() => this.#putTables())) await this.#built(waitMs);
   }
 
   async rules(): Promise<RulesState> {
     const { book } = await this.committer.current();
     return {
       rules: book === undefined || book.isOpen ? undefined : book.spec,
-      building: book?.buildingSpec,
+      building: book?.isBuildingOpen === true ? undefined : book?.buildingSpec,
     };
   }
 

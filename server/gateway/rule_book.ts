@@ -18,6 +18,7 @@ import {
   type Schema,
 } from "@lakesync/core";
 import type { Catalog } from "./catalog.ts";
+import { closeTables, EVERY_TABLE, type TableReach } from "./table_reach.ts";
 import { renameRules } from "./rules_rename.ts";
 
 /** How many rule sets are kept for clients that have not seen a later one. */
@@ -42,6 +43,7 @@ export interface PlacedFamily {
 interface Generation {
   readonly id: number;
   readonly spec: RulesSpec;
+  readonly reach: TableReach;
   readonly compiled: CompiledRules;
 }
 
@@ -56,17 +58,22 @@ type StoredFamily = readonly [
 
 interface StoredBook {
   readonly open: boolean;
+  /** Whether what is being built is still no rules; left out for no. */
+  readonly buildingOpen?: boolean;
   readonly nextFamily: number;
   readonly active: number;
   readonly building: number | null;
   readonly walked: string;
-  readonly generations: readonly (readonly [id: number, spec: RulesSpec])[];
+  /** The tables are left out where all are reached. */
+  readonly generations: readonly (readonly [id: number, spec: RulesSpec, reach?: TableReach])[];
   readonly families: readonly StoredFamily[];
 }
 
 interface Content {
   /** Whether no rules were put yet. */
   readonly open: boolean;
+  /** Whether what is being built is still no rules. */
+  readonly buildingOpen: boolean;
   readonly nextFamily: number;
   readonly active: Generation;
   readonly building: Generation | undefined;
@@ -83,8 +90,15 @@ function namingOf(catalog: Catalog): Naming {
   };
 }
 
-function compile(spec: RulesSpec, schema: Schema, catalog: Catalog): CompiledRules {
-  return compileRules(parseRules(spec, schema), namingOf(catalog));
+function compile(
+  spec: RulesSpec,
+  reach: TableReach,
+  schema: Schema,
+  catalog: Catalog,
+): CompiledRules {
+  const tableId = (name: string) => catalog.table(name)?.id ?? 0;
+  const rules = closeTables(parseRules(spec, schema), reach, schema, tableId);
+  return compileRules(rules, namingOf(catalog));
 }
 
 /** All families of a rule set; of several with equal rows, the first. */
@@ -126,8 +140,9 @@ export class RuleBook {
 
   /** The book of a gateway that was given no rules. */
   static open(catalog: Catalog): RuleBook {
-    const compiled = compile(OPEN_RULES, catalog.schema, catalog);
-    const active: Generation = { id: 0, spec: OPEN_RULES, compiled };
+    const reach = EVERY_TABLE;
+    const compiled = compile(OPEN_RULES, reach, catalog.schema, catalog);
+    const active: Generation = { id: 0, spec: OPEN_RULES, reach, compiled };
     const families = familiesOf(compiled).map((family, i): PlacedFamily => ({
       number: i + 1,
       name: family.name,
@@ -138,6 +153,7 @@ export class RuleBook {
     }));
     return new RuleBook({
       open: true,
+      buildingOpen: false,
       nextFamily: families.length + 1,
       active,
       building: undefined,
@@ -150,10 +166,11 @@ export class RuleBook {
   /** Reads a book from what {@linkcode RuleBook.store} wrote. */
   static load(text: string, catalog: Catalog): RuleBook {
     const stored: StoredBook = JSON.parse(text);
-    const generations = stored.generations.map(([id, spec]): Generation => ({
+    const generations = stored.generations.map(([id, spec, reach = EVERY_TABLE]): Generation => ({
       id,
       spec,
-      compiled: compile(spec, catalog.schema, catalog),
+      reach,
+      compiled: compile(spec, reach, catalog.schema, catalog),
     }));
     const byId = new Map(generations.map((generation) => [generation.id, generation]));
     const families = stored.families.flatMap(
@@ -175,6 +192,7 @@ export class RuleBook {
     if (active === undefined) throw new Error("The active rules are not stored");
     return new RuleBook({
       open: stored.open,
+      buildingOpen: stored.buildingOpen ?? false,
       nextFamily: stored.nextFamily,
       active,
       building: stored.building === null ? undefined : byId.get(stored.building),
@@ -195,10 +213,11 @@ export class RuleBook {
   under(before: Catalog, after: Catalog): { readonly book: RuleBook; readonly horizonSeq: number } {
     const { generations, active, building, families } = this.#content;
     const renamed = new Map<number, Generation>();
-    for (const { id, spec } of generations) {
+    for (const { id, spec, reach } of generations) {
       try {
         const next = renameRules(spec, before, after);
-        renamed.set(id, { id, spec: next, compiled: compile(next, after.schema, after) });
+        const compiled = compile(next, reach, after.schema, after);
+        renamed.set(id, { id, spec: next, reach, compiled });
       } catch (error) {
         if (id === active.id || id === building?.id) throw error;
       }
@@ -239,13 +258,17 @@ export class RuleBook {
   /** Writes the book as a text. */
   store(): string {
     const { open, nextFamily, active, building, walked, generations, families } = this.#content;
+    const { buildingOpen } = this.#content;
     const stored: StoredBook = {
       open,
+      ...(buildingOpen ? { buildingOpen } : {}),
       nextFamily,
       active: active.id,
       building: building?.id ?? null,
       walked,
-      generations: generations.map(({ id, spec }) => [id, spec]),
+      generations: generations.map(({ id, spec, reach }) =>
+        reach.allow === undefined && reach.deny.length === 0 ? [id, spec] : [id, spec, reach]
+      ),
       families: families.map(({ number, name, family, generation, liveSeq, retiredSeq }) => [
         number,
         family.signature,
@@ -276,6 +299,16 @@ export class RuleBook {
   /** The rules that are being built, as they were written. */
   get buildingSpec(): RulesSpec | undefined {
     return this.#content.building?.spec;
+  }
+
+  /** Whether what is being built is no rules either, but for tables that are closed or opened. */
+  get isBuildingOpen(): boolean {
+    return this.#content.buildingOpen;
+  }
+
+  /** Which tables clients reach, once everything is built. */
+  get reach(): TableReach {
+    return (this.#content.building ?? this.#content.active).reach;
   }
 
   /** How far the walk over the rows has come. */
@@ -322,11 +355,36 @@ export class RuleBook {
    * @throws {LakeSyncError} `VALIDATION_ERROR`, with the place in the message
    */
   with(spec: unknown, catalog: Catalog): { readonly book: RuleBook; readonly builds: boolean } {
+    return this.#beside(spec, this.reach, false, catalog);
+  }
+
+  /**
+   * The book by which clients reach other tables, beside the one that holds; the rules stay.
+   *
+   * @param reach which tables
+   * @param catalog the schema
+   * @returns the book, and whether there are rows to be placed before it can be switched
+   */
+  reaching(
+    reach: TableReach,
+    catalog: Catalog,
+  ): { readonly book: RuleBook; readonly builds: boolean } {
+    const { open, building, buildingOpen } = this.#content;
+    const isOpen = building === undefined ? open : buildingOpen;
+    return this.#beside(this.buildingSpec ?? this.spec, reach, isOpen, catalog);
+  }
+
+  #beside(
+    spec: unknown,
+    reach: TableReach,
+    buildingOpen: boolean,
+    catalog: Catalog,
+  ): { readonly book: RuleBook; readonly builds: boolean } {
     const { families, generations, nextFamily } = this.#content;
     const id = 1 + Math.max(...generations.map((generation) => generation.id));
     const parsed = parseRules(spec, catalog.schema);
-    const compiled = compileRules(parsed, namingOf(catalog));
-    const building: Generation = { id, spec: parsed.spec, compiled };
+    const compiled = compile(parsed.spec, reach, catalog.schema, catalog);
+    const building: Generation = { id, spec: parsed.spec, reach, compiled };
     const kept = families.filter(({ liveSeq }) => liveSeq !== undefined);
     const all = familiesOf(compiled);
     const wanted = new Set(all.map(({ signature }) => signature));
@@ -349,6 +407,7 @@ export class RuleBook {
       ...this.#content,
       nextFamily: nextFamily + added.length,
       building,
+      buildingOpen,
       walked: "",
       generations: [
         ...generations.filter((generation) => generation.id !== this.#content.building?.id),
@@ -372,7 +431,7 @@ export class RuleBook {
    * client from before it must start anew
    */
   switched(seq: number): { readonly book: RuleBook; readonly horizonSeq: number } {
-    const { building, families, generations } = this.#content;
+    const { building, buildingOpen, families, generations } = this.#content;
     if (building === undefined) throw new Error("There are no rules to switch to");
     const wanted = new Set(familiesOf(building.compiled).map(({ signature }) => signature));
     const now = families.map((placed): PlacedFamily => {
@@ -388,7 +447,8 @@ export class RuleBook {
     const used = new Set(kept.map(({ generation }) => generation));
     const book = new RuleBook({
       ...this.#content,
-      open: false,
+      open: buildingOpen,
+      buildingOpen: false,
       active: building,
       building: undefined,
       walked: "",
@@ -409,11 +469,11 @@ export class RuleBook {
 function widened(
   { family }: PlacedFamily,
   spec: RulesSpec,
-  { compiled }: Generation,
+  { compiled, reach }: Generation,
   before: Catalog,
   after: Catalog,
 ): Family | undefined {
-  const same = compile(renameRules(spec, before, after, true), after.schema, after);
+  const same = compile(renameRules(spec, before, after, true), reach, after.schema, after);
   const old = familiesOf(same).find(({ signature }) => signature === family.signature);
   return old &&
     familiesOf(compiled).find(({ kind, name }) => kind === old.kind && name === old.name);

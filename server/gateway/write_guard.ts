@@ -64,10 +64,13 @@ export class WriteGuard {
    * @throws {MissingLookups}
    */
   refusal(change: JudgedChange): string | undefined {
-    if (!this.judges) return undefined;
     const { op, table } = change;
     const { name } = table.table;
     const { active } = this.lookups.book;
+    if (active.rules.closed?.tables.has(name) === true) {
+      return `Table ${name} is closed on this gateway, its rows are neither read nor written`;
+    }
+    if (!this.judges) return undefined;
     if (active.modeOf(name) === "download-only") {
       return `Table ${name} is download-only, its rows are not written by clients`;
     }

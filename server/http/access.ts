@@ -8,12 +8,16 @@
 import { LakeSyncError, parseJsonBody } from "@lakesync/core";
 import { ACCESS_KINDS, type AccessChange, countOf, readChange } from "../access/model.ts";
 import type { AccessLists } from "../access/lists.ts";
+import type { Gateway } from "../gateway/gateway.ts";
 import { admitAdmin, boundsOf } from "./admin.ts";
 import { readBody, utf8 } from "./body.ts";
 import type { Handler, RequestContext, ServerContext } from "./context.ts";
 import { findGateway } from "./guard.ts";
 import { bodyFormat } from "./media.ts";
 import { replyJson } from "./reply.ts";
+
+/** How long a change waits until closed tables are closed, in milliseconds. */
+const TABLES_WAIT_MS = 10_000;
 
 /** How many names a note in the audit log has of each kind. */
 const NOTED_NAMES = 20;
@@ -42,6 +46,14 @@ async function readRequest(c: RequestContext): Promise<AccessChange> {
   return readChange(parseJsonBody(utf8(await readBody(c.req.raw, boundsOf(c)))));
 }
 
+/** Refuses to deny what is not there, which may be a slip of the pen. */
+function checkTables({ schema }: Gateway, { deny }: AccessChange): void {
+  const unknown = deny.tables.find((name) => schema?.tables.has(name) !== true);
+  if (unknown === undefined) return;
+  const name = JSON.stringify(unknown);
+  throw new LakeSyncError("VALIDATION_ERROR", `deny.tables has ${name}, which no table is called`);
+}
+
 /** What the audit log is told. */
 function noteOf({ deny, undeny }: AccessChange): Record<string, string[] | number> {
   const note: Record<string, string[] | number> = {
@@ -62,11 +74,14 @@ function noteOf({ deny, undeny }: AccessChange): Record<string, string[] | numbe
  */
 export function changeAccessHandler(context: ServerContext): Handler {
   return async (c) => {
-    const { id } = await findGateway(context, await admitAdmin(context, c));
+    const gateway = await findGateway(context, await admitAdmin(context, c));
+    const { id } = gateway;
     const lists = listsOf(context);
     const change = await readRequest(c);
+    checkTables(gateway, change);
     c.env.scope.auditDetails = noteOf(change);
     await lists.change(id, change);
+    await gateway.refreshTables(TABLES_WAIT_MS);
     return replyState(c, lists, id);
   };
 }

@@ -311,6 +311,7 @@ function holdingContext(stopping: AbortSignal): {
     pullScoped: fail,
     checkpoint: fail,
     refusalsSeen: fail,
+    refreshTables: fail,
     probe: fail,
     putSchema: fail,
     rules: fail,

@@ -102,6 +102,7 @@ export class Bench {
       },
       checkpoint: () => Promise.reject(new Error("not here")),
       refusalsSeen: () => Promise.resolve(),
+      refreshTables: () => Promise.resolve(),
       probe: () => Promise.resolve(),
       rules: () => Promise.reject(new Error("not here")),
       putRules: () => Promise.reject(new Error("not here")),
