@@ -31,6 +31,8 @@ export interface ServerLimits {
   readonly rateIpBurst: number;
   /** Memory of the process above which new work is turned away, in bytes; 0: by the machine. */
   readonly maxMemoryBytes: number;
+  /** Lines of the log in a second for what went well; what did not always has its line. */
+  readonly maxLogLinesPerSecond: number;
 }
 
 /** The limits that hold unless others are set. */
@@ -47,6 +49,7 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   rateIpPerSecond: 2_000,
   rateIpBurst: 20_000,
   maxMemoryBytes: 0,
+  maxLogLinesPerSecond: 100,
 };
 
 /** A limit as it is set from outside. */
@@ -93,6 +96,11 @@ export const LIMIT_SETTINGS: readonly LimitSetting[] = [
     least: 0,
     help:
       "memory above which new work is turned away, 0 for a share of\nwhat the machine or container has",
+  },
+  {
+    limit: "maxLogLinesPerSecond",
+    least: 0,
+    help: "lines of the log a second for requests that went well",
   },
 ];
 

@@ -149,11 +149,11 @@ export async function startServer(
     ...(minRows === undefined ? {} : { minRows }),
     rowsOf: (gatewayId) => lakes.rowsOf(gatewayId),
   });
-  const observer = new ServerObserver();
+  const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
+  const observer = new ServerObserver({ maxLinesPerSecond: limits.maxLogLinesPerSecond });
   const watch: WatchFlush = (gatewayId, name) => observer.flush(gatewayId, name);
   const destinations = await openDestinations(options, lakes, watch);
   const retention = { ...DEFAULT_RETENTION, ...options.retention };
-  const limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
   const pressure = memoryPressure(limits.maxMemoryBytes);
   const turns = new PageTurns(pressure);
   const gateways = observer.gateways(openGateways(

@@ -20,8 +20,8 @@ import { findTracing } from "./tracing.ts";
 
 /** How a server is watched. */
 export interface ObserverOptions {
-  /** Lines of requests that went well which are logged in a second; 100 unless given. */
-  readonly maxLinesPerSecond?: number;
+  /** Lines of requests that went well which are logged in a second. */
+  readonly maxLinesPerSecond: number;
 }
 
 /** Watches one server, until it is closed. */
@@ -37,7 +37,7 @@ export class ServerObserver {
   readonly live: LiveObserver;
 
   /** @param options how */
-  constructor({ maxLinesPerSecond = 100 }: ObserverOptions = {}) {
+  constructor({ maxLinesPerSecond }: ObserverOptions) {
     const log = new AccessLog(maxLinesPerSecond);
     this.requests = new RequestWatcher(this.#counts, log, this.#tracing);
     this.live = new LiveWatcher(this.#counts, log);
