@@ -8,6 +8,7 @@ import { canonicalJson, type JsonValue, LakeSyncError, parseSchema } from "@lake
 import { getLogger } from "@logtape/logtape";
 import type { AuditEvent } from "./audit/audit.ts";
 import { rulesDetails, schemaDetails } from "./audit/details.ts";
+import type { AccessConfig } from "./access/model.ts";
 import type { GatewayConfig, GatewayConfigs } from "./config_file.ts";
 import type { Gateway, Gateways } from "./gateway/gateway.ts";
 
@@ -64,12 +65,24 @@ async function prepareRules(gateway: Gateway, wanted: JsonValue, told: Told): Pr
   });
 }
 
+/** A name of no table would close nothing, and nobody would notice. */
+function checkTables({ schema }: Gateway, { tables }: AccessConfig): void {
+  const names = [...tables?.deny ?? [], ...tables?.allow ?? []];
+  const unknown = names.find((name) => schema?.tables.has(name) !== true);
+  if (unknown === undefined) return;
+  throw new LakeSyncError(
+    "VALIDATION_ERROR",
+    `access.tables names ${JSON.stringify(unknown)}, which no table of its schema is called`,
+  );
+}
+
 async function prepareOne(
   gateway: Gateway,
-  { schema, rules }: GatewayConfig,
+  { schema, rules, access }: GatewayConfig,
   told: Told,
 ): Promise<void> {
   if (schema !== undefined) await prepareSchema(gateway, asJson(schema), told);
+  if (access !== undefined) checkTables(gateway, access);
   if (rules !== undefined) await prepareRules(gateway, asJson(rules), told);
 }
 

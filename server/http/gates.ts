@@ -46,7 +46,10 @@ export interface AccessGate {
    *
    * @throws {LakeSyncError} `FORBIDDEN`
    */
-  checkUser(scope: RequestScope, token: VerifiedToken): void | Promise<void>;
+  checkUser(
+    scope: Pick<RequestScope, "gatewayId">,
+    token: VerifiedToken,
+  ): void | Promise<void>;
   /**
    * Looks for a device, once its name is known.
    *

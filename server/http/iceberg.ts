@@ -64,6 +64,7 @@ async function warehouseOf(
 async function lakeOf(context: ServerContext, c: RequestContext): Promise<OpenLake> {
   const token = await admit(context, c);
   const namespace = c.req.param("namespace") ?? "";
+  await context.access?.checkUser({ gatewayId: namespace }, token);
   callerOf(token, namespace);
   const lake = lakesFor(context, token).find(({ name, gatewayId }) =>
     name === c.req.param("warehouse") && gatewayId === namespace

@@ -29,7 +29,7 @@ export interface ServerProcessOptions {
 /** Keeps the process small: the gateway's garbage dies young, whatever the size of its nursery. */
 const SMALL_YOUNG_GENERATION = "--v8-flags=--max-semi-space-size=4";
 
-const STARTED = / on (http:\/\/\S+)/;
+const STARTED = / on (https?:\/\/\S+)/;
 
 /** A gateway process that can be killed and started again at the same address. */
 export class ServerProcess implements AsyncDisposable {
