@@ -27,7 +27,7 @@ export const CLOSE_TIMEOUT_MS = 2_000;
 const PAUSE_TIMEOUT_MS = 500;
 
 /** How often that is looked at, in milliseconds. */
-const PAUSE_LOOK_MS = 5;
+const PAUSE_LOOK_MS = 50;
 
 /** What a connection stands on. */
 export interface ConnectionOptions {
