@@ -16,6 +16,7 @@ function watchedSockets(): { open: () => PeerSockets; wasReset: Promise<number> 
         return sockets.reset(peer);
       },
       traffic: () => sockets.traffic(),
+      peersOf: (port: number) => sockets.peersOf(port),
       close: () => sockets.close(),
     };
   };

@@ -16,6 +16,7 @@ import { loadAdapters } from "./destinations/open.ts";
 import { Lakes } from "./destinations/lakes.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
 import type { WatchFlush } from "./destinations/outflow.ts";
+import { ConnectionWatch } from "./connection_watch.ts";
 import { DENO_ENVIRONMENT } from "./environment.ts";
 import { DEFAULT_RETENTION, type Retention } from "./gateway/environment.ts";
 import { checkpointSettings } from "./gateway/checkpoint_settings.ts";
@@ -229,12 +230,17 @@ export async function startServer(
       timeoutMs: limits.requestTimeoutMs,
       isShort: () => pressure.isHigh,
     });
+    const connections = new ConnectionWatch({ port: () => server.addr.port });
     const server = new Listener({ hostname, port }, async (request, origin) => {
+      const answered = connections.begin(origin);
       const ip = addressOf(origin.ip, request.headers);
       const response = await app(request, { ...origin, ip });
-      if (response.status !== SWITCHING_PROTOCOLS) answers.watch(origin);
+      const isLive = response.status === SWITCHING_PROTOCOLS;
+      answered(isLive);
+      if (!isLive) answers.watch(origin);
       return response;
     }, tls?.serve);
+    connections.start();
 
     const close = async () => {
       phase = "draining";
@@ -252,6 +258,7 @@ export async function startServer(
           await audit.end();
           await gateways.close();
           answers.close();
+          connections.close();
           observer.close();
         },
       });
@@ -268,6 +275,7 @@ export async function startServer(
       for (const id of await gateways.list()) if (destinations.has(id)) await gateways.get(id);
     } catch (error) {
       await server.cut();
+      connections.close();
       throw error;
     }
     await audit.note({ what: "server.start", outcome: "done", sub: "server" });

@@ -40,6 +40,12 @@ export interface PeerSockets {
    * @returns traffic by {@linkcode peerKey}; empty where the system does not tell
    */
   traffic(): Map<string, Traffic>;
+  /**
+   * Who is at the other end of the connections to a port of ours.
+   *
+   * @returns by {@linkcode peerKey}
+   */
+  peersOf(port: number): readonly string[];
   /** Lets go of the library. */
   close(): void;
 }
@@ -47,6 +53,7 @@ export interface PeerSockets {
 const SYMBOLS = {
   getdtablesize: { parameters: [], result: "i32" },
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
@@ -80,6 +87,8 @@ const BYTES_RECEIVED_AT = 128;
 const NOT_SENT_BYTES_AT = 144;
 
 const MAX_SOCKADDR_BYTES = 128;
+/** Where the port is in `struct sockaddr_in` and `sockaddr_in6`. */
+const PORT_AT = 2;
 const MAX_DESCRIPTORS = 65_536;
 /** After so many descriptors in a row that are no connection none are expected; low ones go first. */
 const MAX_GAP = 4_096;
@@ -100,7 +109,7 @@ export function peerKey({ hostname, port }: PeerAddress): string {
 function keyOf(bytes: Uint8Array<ArrayBuffer>): string | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const family = LINUX ? view.getUint16(0, true) : view.getUint8(1);
-  const port = view.getUint16(2);
+  const port = view.getUint16(PORT_AT);
   if (family === AF_INET) return `${bytes.subarray(4, 8).join(".")}:${port}`;
   if (family !== AF_INET6) return undefined;
   const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(8 + 2 * i).toString(16));
@@ -150,6 +159,19 @@ class LibcSockets implements PeerSockets {
       });
     });
     return traffic;
+  }
+
+  peersOf(port: number): readonly string[] {
+    const { getsockname } = this.#library.symbols;
+    const own = new Uint8Array(MAX_SOCKADDR_BYTES);
+    const view = new DataView(own.buffer);
+    const names: string[] = [];
+    this.#each((name, descriptor) => {
+      this.#length[0] = own.length;
+      if (getsockname(descriptor, own, this.#lengthBytes) !== 0) return;
+      if (view.getUint16(PORT_AT) === port) names.push(name);
+    });
+    return names;
   }
 
   close(): void {
