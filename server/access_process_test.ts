@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { ServerProcess } from "./testing/process.ts";
+import { SECRET } from "./testing_server.ts";
+import { hasOpenssl, withCertificates } from "./tls/testing_certificates.ts";
+
+const MAIN = new URL("main.ts", import.meta.url).pathname;
+
+/** Runs the command; gives what it prints. */
+async function lakesync(...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", MAIN, ...args],
+    env: { NO_COLOR: "1" },
+  }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout).trim();
+}
+
+async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "lakesync-keys-" });
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("keys are rotated and withdrawn, and a phone is kept out, while the server runs", () =>
+  withFolder(async (folder) => {
+    const data = join(folder, "data");
+    await using server = await new ServerProcess({ data, secret: SECRET }).start();
+    const pull = async (token: string, clientId = "phone-1") => {
+      const response = await fetch(`${server.url}/v1/sync/default/pull?clientId=${clientId}`, {
+        headers: { Authorization: `Bearer ${token}` },
+      });
+      await response.body?.cancel();
+      return response.status;
+    };
+    const first = await lakesync("token", "--sub", "alice", "--data", data, "--secret", SECRET);
+    let going = true;
+    const asking = (async () => {
+      let asked = 0;
+      for (; going; asked++) assert.equal(await pull(first, "tablet"), 200);
+      return asked;
+    })();
+    const kid = await lakesync("keys", "rotate", "--data", data, "--secret", SECRET);
+    const second = await lakesync("token", "--sub", "alice", "--data", data, "--secret", SECRET);
+    assert.equal(JSON.parse(atob(second.split(".")[0] ?? "")).kid, kid);
+    assert.equal(await pull(second), 200);
+    const list = await lakesync("keys", "list", "--data", data, "--secret", SECRET);
+    assert.match(list, /^secret +HS256 +checks until/m);
+    assert.match(list, new RegExp(`^${kid} +HS256 +signs`, "m"));
+    assert.ok(!list.includes(SECRET));
+    const at = ["--url", server.url, "--data", data];
+    assert.equal(
+      await lakesync("access", "deny", ...at, "--client", "phone-1"),
+      'denied   client "phone-1"',
+    );
+    assert.equal(await pull(second), 403);
+    assert.equal(await lakesync("access", "allow", ...at, "--client", "phone-1"), "");
+    assert.equal(await pull(second), 200);
+    going = false;
+    assert.ok(await asking > 20);
+    const next = await lakesync("keys", "retire", kid, "--data", data);
+    assert.notEqual(next, kid);
+    const end = Date.now() + 1_000;
+    while (await pull(second) !== 401) assert.ok(Date.now() < end, "It is still trusted");
+    assert.equal(await pull(first), 200);
+    assert.equal(await pull(await lakesync("token", "--sub", "alice", "--data", data)), 200);
+    assert.match(await lakesync("audit", "--url", server.url, "--data", data), /keys\.change/);
+  }));
+
+Deno.test({
+  name: "the command serves https and the origins of its flags",
+  ignore: !await hasOpenssl(),
+  fn: () =>
+    withCertificates(["one"], ({ folder, ca }) =>
+      withFolder(async (data) => {
+        const args = [
+          ...["--tls-cert", join(folder, "server.pem"), "--tls-key", join(folder, "server.key")],
+          ...["--cors-origins", "https://app.example,http://localhost:5173"],
+        ];
+        await using server = await new ServerProcess({ data, secret: SECRET, args }).start();
+        assert.match(server.url, /^https:/);
+        const client = Deno.createHttpClient({ caCerts: [ca] });
+        const response = await fetch(`${server.url.replace("127.0.0.1", "localhost")}/livez`, {
+          client,
+          headers: { Origin: "https://app.example" },
+        });
+        assert.equal(response.status, 200);
+        await response.body?.cancel();
+        assert.equal(response.headers.get("Access-Control-Allow-Origin"), "https://app.example");
+        assert.match(response.headers.get("Strict-Transport-Security") ?? "", /max-age/);
+        client.close();
+        assert.equal(await server.stop(), 0);
+      })),
+});
