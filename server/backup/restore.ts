@@ -109,6 +109,18 @@ async function replay(
   }
 }
 
+/** Begins an epoch after the lives that the old one names; gives the last commit before it. */
+async function begin(
+  path: string,
+  epoch: string,
+  lives: readonly Life[] | undefined,
+): Promise<number> {
+  await using lone = openLoneStore(path);
+  const { seq } = await lone.store.head();
+  await beginEpoch(lone.store, epoch, lives);
+  return seq;
+}
+
 async function restoreGateway(
   path: string,
   gatewayId: string,
@@ -119,10 +131,8 @@ async function restoreGateway(
     ? { lives: undefined }
     : await replay(path, gatewayId, replaying, isNew);
   const epoch = crypto.randomUUID();
+  const seq = await begin(path, epoch, lives);
   renewEpoch(path, epoch);
-  await using lone = openLoneStore(path);
-  const { seq } = await lone.store.head();
-  await beginEpoch(lone.store, epoch, lives);
   return { gatewayId, epoch, seq, ...done };
 }
 

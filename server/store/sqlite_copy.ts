@@ -183,7 +183,7 @@ export function openSnapshot(file: string): FileSnapshot {
 }
 
 /**
- * Begins another epoch in a file that nobody has open.
+ * Names another epoch in a file that nobody has open.
  *
  * @param file the file
  * @param epoch the new epoch

@@ -126,6 +126,30 @@ databaseTest("postgres", "G10 G13: a destination follows a restore to a time", a
   assert.equal(await reader.changes(site), 3);
 });
 
+databaseTest(
+  "postgres",
+  "G10 G13: a destination follows a gateway restored to before its first commit",
+  async ({ url }) => {
+    await using site = await BackupSite.open(() => ({ type: "postgres", url }));
+    const reader = databaseReader(url);
+    await done("backup", "--data", site.data, "--out", `${site.folder}/backup`);
+    const [a, lost] = [await site.client("a"), await site.client("lost")];
+    await write(lost, "lost");
+    await synced(lost);
+    await write(a, "a1");
+    await synced(a);
+    await site.flushed();
+    await lost.close();
+    await site.restore();
+    await until("given back", async () => {
+      return (await site.admin<{ seq: string }>("GET", "stats/default")).seq === "2";
+    });
+    await site.flushed();
+    assert.deepEqual(await reader.rows(site), [["a1", "a1", null]]);
+    assert.equal(await reader.changes(site), 1);
+  },
+);
+
 interface Cursors {
   readonly cursors: readonly { readonly name: string; readonly value: string }[];
 }
