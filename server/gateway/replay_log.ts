@@ -46,8 +46,8 @@ export interface Replayed {
   readonly lives: readonly Life[];
 }
 
-/** Entries read at once. */
-const PAGE = 64;
+/** So much is read at once: entries, and bytes by what the largest one before took. */
+const PAGE = { entries: 256, bytes: 4_000_000 };
 
 /** So many transactions, or bytes of them, are committed together. */
 const GROUP = { transactions: 256, bytes: 1_000_000 };
@@ -66,6 +66,7 @@ class LogReader {
   #after: LogPosition;
   #read: LogEntry[] = [];
   #isOver = false;
+  #largest = PAGE.bytes;
 
   constructor(source: Pick<Store, "readLog">, afterSeq: number) {
     this.#source = source;
@@ -74,7 +75,9 @@ class LogReader {
 
   async peek(): Promise<LogEntry | undefined> {
     if (this.#read.length === 0 && !this.#isOver) {
-      this.#read = [...await this.#source.readLog(this.#after, PAGE)];
+      const count = Math.max(1, Math.min(PAGE.entries, Math.floor(PAGE.bytes / this.#largest)));
+      this.#read = [...await this.#source.readLog(this.#after, count)];
+      this.#largest = Math.max(1, ...this.#read.map(({ payload }) => payload.length));
       this.#isOver = this.#read.length === 0;
       this.#after = this.#read.at(-1) ?? this.#after;
     }
@@ -206,9 +209,11 @@ export async function replayLog(options: ReplayOptions): Promise<Replayed> {
   let transactions = 0;
   let lastMs: number | undefined;
   let group: LogEntry[] = [];
+  let bytes = 0;
   const flush = async () => {
     await replay.transactions(group);
     group = [];
+    bytes = 0;
   };
   for (;;) {
     const entry = await reader.peek();
@@ -232,7 +237,7 @@ export async function replayLog(options: ReplayOptions): Promise<Replayed> {
       continue;
     }
     group.push(entry);
-    const bytes = group.reduce((sum, { payload }) => sum + payload.length, 0);
+    bytes += entry.payload.length;
     if (group.length >= GROUP.transactions || bytes >= GROUP.bytes) await flush();
   }
   await flush();
