@@ -81,6 +81,25 @@ Deno.test("a denied device is cut off at once by every way in, and gets in again
     await tablet.close();
   }));
 
+Deno.test("a pull that is held when its device is denied brings nothing", () =>
+  withServer(async (server) => {
+    const first = await server.json("/v1/sync/default/pull?clientId=phone-1", {
+      token: server.alice,
+    });
+    const cursor = encodeURIComponent(String(first.body["cursor"]));
+    const held = server.json(`/v1/sync/default/pull?clientId=phone-1&wait=20&cursor=${cursor}`, {
+      token: server.alice,
+    });
+    await change(server, { deny: { clients: ["phone-1"] } });
+    const { status } = await server.json("/v1/sync/default/push", {
+      token: server.bob,
+      body: insert("laptop", 1, "plan"),
+    });
+    assert.equal(status, 200);
+    const { status: answered, body } = await held;
+    assert.deepEqual([answered, body["code"]], [403, "FORBIDDEN"]);
+  }));
+
 Deno.test("a denied user is cut off with all devices, also as admin, and nobody else", () =>
   withServer(async (server) => {
     const live = await LiveClient.open(server.url, "default", server.bob);

@@ -66,6 +66,7 @@ export class KeyRing {
 
   /** Keeps an eye on the sources until it is closed. */
   watch(): void {
+    if (this.#options.keyFile === undefined && this.#remote === undefined) return;
     this.#timer ??= setInterval(() => {
       this.#remote?.refreshWhenOld();
       void this.#look();

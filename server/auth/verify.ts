@@ -47,6 +47,8 @@ export interface Authenticator {
    * @throws {LakeSyncError} `AUTH_ERROR`; `ADAPTER_ERROR` when the keys cannot be fetched
    */
   verify(token: string): Promise<VerifiedToken>;
+  /** Whether the key that signed a checked token is still trusted; always unless given. */
+  trusts?(token: VerifiedToken): boolean;
 }
 
 /** Checks tokens by keys that may change. */

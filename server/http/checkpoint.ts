@@ -8,7 +8,7 @@ import { LakeSyncError } from "@lakesync/core";
 import { checkClientId } from "../bounds.ts";
 import type { CheckpointRequest } from "../gateway/checkpoint.ts";
 import type { Handler, ServerContext } from "./context.ts";
-import { admit, findGateway } from "./guard.ts";
+import { admit, admitAgain, findGateway } from "./guard.ts";
 import type { RequestScope } from "./request_scope.ts";
 
 /** The content type of the stream. */
@@ -71,6 +71,18 @@ function streamOf(frames: AsyncIterable<Uint8Array>, scope: RequestScope): Reada
   }, { highWaterMark: 0 });
 }
 
+/** Frames, as long as their reader may have them. */
+async function* admitted(
+  frames: AsyncIterable<Uint8Array>,
+  context: ServerContext,
+  scope: RequestScope,
+): AsyncIterable<Uint8Array> {
+  for await (const frame of frames) {
+    await admitAgain(context, scope);
+    yield frame;
+  }
+}
+
 /** Makes the handler. */
 export function checkpointHandler(context: ServerContext): Handler {
   return async (c) => {
@@ -84,7 +96,7 @@ export function checkpointHandler(context: ServerContext): Handler {
     const gateway = await findGateway(context, gatewayId);
     const asked = readRequest(request);
     c.env.scope.clientId = asked.clientId;
-    await context.access?.checkClient(gatewayId, asked.clientId);
+    await admitAgain(context, c.env.scope);
     const { etag, resumed, frames } = await gateway.checkpoint(caller, asked);
     const headers = {
       "ETag": etag,
@@ -95,7 +107,9 @@ export function checkpointHandler(context: ServerContext): Handler {
       return new Response(null, { status: 304, headers });
     }
     return new Response(
-      request.method === "HEAD" ? null : streamOf(frames, c.env.scope),
+      request.method === "HEAD"
+        ? null
+        : streamOf(admitted(frames, context, c.env.scope), c.env.scope),
       {
         status: resumed ? 206 : 200,
         headers: {

@@ -101,6 +101,25 @@ export async function admitTo(
 }
 
 /**
+ * Looks whether a request may still be answered: its user and its device, now that that is known,
+ * and its key, since reading a body and waiting for news take their time.
+ *
+ * @throws {LakeSyncError} `FORBIDDEN`, `AUTH_ERROR`
+ */
+export async function admitAgain(context: ServerContext, scope: RequestScope): Promise<void> {
+  const { token, gatewayId, clientId } = scope;
+  const { access, authenticator } = context;
+  if (token === undefined) return;
+  if (authenticator.trusts?.(token) === false) {
+    throw new LakeSyncError("AUTH_ERROR", "The key that signed the token is no longer trusted");
+  }
+  await access?.checkUser(scope, token);
+  if (gatewayId !== undefined && clientId !== undefined) {
+    await access?.checkClient(gatewayId, clientId);
+  }
+}
+
+/**
  * Refuses new work once the server stops.
  *
  * @throws {LakeSyncError} `DRAINING`

@@ -16,7 +16,7 @@ import {
 import { boundPull } from "../bounds.ts";
 import { type BodyBounds, readBody, utf8 } from "./body.ts";
 import type { Handler, ServerContext } from "./context.ts";
-import { admit, findGateway } from "./guard.ts";
+import { admit, admitAgain, findGateway } from "./guard.ts";
 import { answerFormat, bodyFormat, CONTENT_TYPE } from "./media.ts";
 import { reply, replyJson } from "./reply.ts";
 
@@ -63,10 +63,11 @@ export function pullHandler(context: ServerContext): Handler {
       }),
     );
     c.env.scope.clientId = pull.clientId;
-    await context.access?.checkClient(gatewayId, pull.clientId);
+    await admitAgain(context, c.env.scope);
     const { deadline, signal } = c.env.scope;
     deadline.allow((pull.wait ?? 0) * 1000);
     const result = await gateway.pull(caller, pull, context.stopping, signal);
+    await admitAgain(context, c.env.scope);
     return answerFormat(request.headers) === "json"
       ? replyJson(request, pullResultToJson(result))
       : reply(request, CONTENT_TYPE.protobuf, encodePullResult(result));

@@ -17,7 +17,7 @@ import { checkClientId } from "../bounds.ts";
 import type { Idempotency } from "../gateway/gateway.ts";
 import { readBody, utf8 } from "./body.ts";
 import type { Handler, ServerContext } from "./context.ts";
-import { admit, findGateway } from "./guard.ts";
+import { admit, admitAgain, findGateway } from "./guard.ts";
 import { idempotencyKey } from "./idempotency.ts";
 import { answerFormat, bodyFormat, CONTENT_TYPE, type Format } from "./media.ts";
 import { reply } from "./reply.ts";
@@ -68,7 +68,7 @@ export function pushHandler(context: ServerContext): Handler {
       : decodePush(body);
     checkClientId(push.clientId);
     c.env.scope.clientId = push.clientId;
-    await context.access?.checkClient(gatewayId, push.clientId);
+    await admitAgain(context, c.env.scope);
 
     const answer = answerFormat(request.headers);
     let kept: string | undefined;

@@ -11,7 +11,7 @@ import { getLogger } from "@logtape/logtape";
 import { offeredProtocols } from "../auth/authorize.ts";
 import type { VerifiedToken } from "../auth/token.ts";
 import type { LiveConnections, ServerContext } from "../http/context.ts";
-import { admit, findGateway, refuseWhenDraining } from "../http/guard.ts";
+import { admit, admitAgain, findGateway, refuseWhenDraining } from "../http/guard.ts";
 import type { RequestScope } from "../http/request_scope.ts";
 import { pagesWithin } from "../page_turns.ts";
 import { CODECS, type FrameData } from "./codec.ts";
@@ -121,6 +121,7 @@ export class LiveHub implements LiveConnections {
       );
     }
     refuseWhenDraining(context);
+    await admitAgain(context, scope);
     this.#places.check(token.sub);
     const { limits, pressure, access, authenticator } = this.#context;
     const upgrade = this.#context.upgrade ??
