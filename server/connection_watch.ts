@@ -19,6 +19,11 @@ const NEXT_REQUEST_MS = 5 * 60_000;
 /** How often connections are looked at. */
 const LOOK_MS = 5_000;
 
+/** How many are ended at one look, as each holds up the process for a moment. */
+const MAX_ENDED = 10;
+/** How soon the next look is when there were more, in milliseconds. */
+const LOOK_AGAIN_MS = 100;
+
 /** How connections are watched. */
 export interface ConnectionWatchOptions {
   /** The port that connections come to. */
@@ -59,7 +64,7 @@ export class ConnectionWatch {
   /** Begins; does nothing where the system does not tell of connections, or may not be asked. */
   start(): void {
     this.#sockets = (this.#options.open ?? openPeerSockets)();
-    if (this.#sockets !== undefined) this.#lookLater();
+    if (this.#sockets !== undefined) this.#lookLater(this.#options.lookMs ?? LOOK_MS);
   }
 
   /**
@@ -101,16 +106,19 @@ export class ConnectionWatch {
     return watched;
   }
 
-  #lookLater(): void {
+  #lookLater(ms: number): void {
     this.#timer = setTimeout(() => {
-      this.#look();
-      this.#lookLater();
-    }, this.#options.lookMs ?? LOOK_MS);
+      const ended = this.#look();
+      if (ended > 0) logger.info("{ended} connections without a request end", { ended });
+      const { lookMs = LOOK_MS } = this.#options;
+      this.#lookLater(ended < MAX_ENDED ? lookMs : Math.min(lookMs, LOOK_AGAIN_MS));
+    }, ms);
   }
 
-  #look(): void {
+  /** Looks at all connections, and gives how many were ended. */
+  #look(): number {
     const sockets = this.#sockets;
-    if (sockets === undefined) return;
+    if (sockets === undefined) return 0;
     const open = new Set(sockets.peersOf(this.#options.port()));
     for (const [key, { underWay }] of [...this.#watched]) {
       if (!open.has(key) && underWay === 0) this.#watched.delete(key);
@@ -118,13 +126,14 @@ export class ConnectionWatch {
     let ended = 0;
     for (const key of open) {
       const { underWay, isLive, wasAsked, sinceMs } = this.#of(key);
-      if (underWay > 0 || isLive) continue;
+      if (underWay > 0 || isLive || ended === MAX_ENDED) continue;
       const most = wasAsked ? NEXT_REQUEST_MS : FIRST_REQUEST_MS;
       if (this.#now() - sinceMs <= most) continue;
-      if (sockets.reset(peerOf(key))) ended++;
+      sockets.reset(peerOf(key));
       this.#watched.delete(key);
+      ended++;
     }
-    if (ended > 0) logger.info("{ended} connections without a request end", { ended });
+    return ended;
   }
 }
 
