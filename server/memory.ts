@@ -7,6 +7,7 @@
 import { constrainedMemory } from "node:process";
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { openLibc } from "./libc.ts";
 import { MemoryPressure } from "./memory_pressure.ts";
 
 /** The share of what the machine or container has that is the limit unless one is set. */
@@ -35,6 +36,13 @@ function collectGarbage(): void {
   gc();
 }
 
+/** Gives back to the system what the allocator keeps, where it can be told to. */
+function trim(): void {
+  const library = openLibc({ malloc_trim: { parameters: ["usize"], result: "i32" } });
+  library?.symbols.malloc_trim(0n);
+  library?.close();
+}
+
 /**
  * Watches the memory of this process.
  *
@@ -49,6 +57,9 @@ export function memoryPressure(maxMemoryBytes: number): MemoryPressure {
       const { rss, heapUsed } = Deno.memoryUsage();
       return { rssBytes: rss, heapBytes: heapUsed };
     },
-    collect: collectGarbage,
+    collect: () => {
+      collectGarbage();
+      trim();
+    },
   });
 }

@@ -16,6 +16,11 @@ const logger = getLogger(["lakesync", "server"]);
 const LEAVE_SHARE = 0.9;
 /** So much of V8's own limit is the most that may be in use, as past it the process dies. */
 const HEAP_SHARE = 0.85;
+/**
+ * Below the limit by less, it is taken again after so long, in milliseconds: what the allocator keeps
+ * for itself is not given back, but used again.
+ */
+const LEAVE_MS = 10_000;
 /** How old a look at the memory may be, in milliseconds. */
 const LOOK_MS = 20;
 /** How often garbage is collected at most for the sake of memory, in milliseconds. */
@@ -51,6 +56,7 @@ export class MemoryPressure implements PressureGate {
   #isHigh = false;
   #lookedMs = -Infinity;
   #collectedMs = -Infinity;
+  #overMs = -Infinity;
   #rssBytes = 0;
   #refused = 0;
 
@@ -85,7 +91,8 @@ export class MemoryPressure implements PressureGate {
       use = this.#options.read();
     }
     this.#rssBytes = use.rssBytes;
-    const isHigh = this.#isOver(use);
+    if (this.#isOver(use, 1)) this.#overMs = nowMs;
+    const isHigh = this.#isOver(use) && nowMs - this.#overMs < LEAVE_MS;
     if (isHigh !== this.#isHigh) this.#turn(isHigh, use);
     return isHigh;
   }
@@ -100,9 +107,8 @@ export class MemoryPressure implements PressureGate {
     );
   }
 
-  #isOver({ rssBytes, heapBytes }: MemoryUse): boolean {
+  #isOver({ rssBytes, heapBytes }: MemoryUse, share = this.#isHigh ? LEAVE_SHARE : 1): boolean {
     const { maxBytes, maxHeapBytes } = this.#options;
-    const share = this.#isHigh ? LEAVE_SHARE : 1;
     return rssBytes > maxBytes * share || heapBytes > maxHeapBytes * HEAP_SHARE * share;
   }
 

@@ -34,6 +34,15 @@ Deno.test("G11: MemoryPressure is entered above the limit and left below nine te
   assert.deepEqual(seen, [false, true, true, true, false, false, false, true]);
 });
 
+Deno.test("G11: MemoryPressure is left after a while somewhat below the limit, not above it", () => {
+  const bench = new Bench();
+  assert.equal(bench.at(0, 1_001), true);
+  assert.equal(bench.at(9_999, 950), true);
+  assert.equal(bench.at(10_020, 950), false);
+  assert.equal(bench.at(20_000, 1_001), true);
+  assert.equal(bench.at(60_000, 1_001), true);
+});
+
 Deno.test("G11: MemoryPressure knows of V8's own limit", () => {
   const bench = new Bench();
   assert.equal(bench.at(0, 100, 850), false);

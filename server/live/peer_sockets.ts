@@ -8,6 +8,8 @@
  * @module
  */
 
+import { openLibc } from "../libc.ts";
+
 /** A peer's address. */
 export interface PeerAddress {
   /** An IP address. */
@@ -58,18 +60,6 @@ const SYMBOLS = {
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
 } as const;
-
-/** The C libraries, as systems and the image name them. */
-const LIBRARIES: Readonly<Partial<Record<typeof Deno.build.os, readonly string[]>>> = {
-  linux: [
-    "libc.so.6",
-    "/lib/x86_64-linux-gnu/libc.so.6",
-    "/lib/aarch64-linux-gnu/libc.so.6",
-    "/lib64/libc.so.6",
-    "/usr/local/lib/libc.so.6",
-  ],
-  darwin: ["/usr/lib/libSystem.B.dylib"],
-};
 
 const LINUX = Deno.build.os === "linux";
 const AF_INET = 2;
@@ -193,23 +183,12 @@ class LibcSockets implements PeerSockets {
   }
 }
 
-function allowed(path: string): boolean {
-  return Deno.permissions.querySync({ name: "ffi", path }).state === "granted";
-}
-
 /**
  * Opens the sockets of this process.
  *
  * @returns nothing where that is not allowed or not possible; nobody is asked
  */
 export function openPeerSockets(): PeerSockets | undefined {
-  for (const path of LIBRARIES[Deno.build.os] ?? []) {
-    if (!allowed(path)) continue;
-    try {
-      return new LibcSockets(Deno.dlopen(path, SYMBOLS));
-    } catch {
-      // It is another one's name.
-    }
-  }
-  return undefined;
+  const library = openLibc(SYMBOLS);
+  return library && new LibcSockets(library);
 }
