@@ -16,6 +16,7 @@ import {
 } from "@logtape/logtape";
 import { redactByField } from "@logtape/redaction";
 import type { ServeConfig } from "./config.ts";
+import { LineBudget } from "./observe/line_budget.ts";
 import { logContext } from "./observe/log_context.ts";
 import {
   type ErrorDetail,
@@ -25,7 +26,12 @@ import {
   SECRET_FIELDS,
 } from "./observe/redact.ts";
 
-const logger = getLogger(["lakesync", "server"]);
+const CATEGORY = ["lakesync", "server"] as const;
+
+const logger = getLogger(CATEGORY);
+
+/** Beside lines of what went well there may be so many a second, but for level `debug`. */
+const MAX_OTHER_LINES_PER_SECOND = 500;
 
 /** What of the configuration the log goes by. */
 export type LogConfig = Pick<ServeConfig, "logLevel" | "logFormat">;
@@ -33,17 +39,23 @@ export type LogConfig = Pick<ServeConfig, "logLevel" | "logFormat">;
 /**
  * Sends log records to standard error.
  *
- * @param config the least level and the form
+ * @param config the least level, the form, and how many lines there may be
  */
-export function configureLog(config: LogConfig): void {
+export function configureLog(config: LogConfig & Pick<ServeConfig, "limits">): void {
   const colors = Deno.stderr.isTerminal() && !Deno.noColor;
   const format = logFormatter(config, colors);
   const encoder = new TextEncoder();
+  const write = (record: LogRecord) => writeAll(encoder.encode(format(record)));
+  const maxLines = config.limits.maxLogLinesPerSecond + MAX_OTHER_LINES_PER_SECOND;
+  const budget = new LineBudget(maxLines, (lines) => write(leftOut(lines)));
+  const isFull = config.logLevel === "debug";
   configureSync({
     reset: true,
     contextLocalStorage: logContext,
     sinks: {
-      stderr: redactByField((record) => writeAll(encoder.encode(format(record))), {
+      stderr: redactByField((record) => {
+        if (isFull || budget.take()) write(record);
+      }, {
         fieldPatterns: [...SECRET_FIELDS],
         // A count is no value of a row.
         action: (value) => typeof value === "number" ? value : REDACTED,
@@ -58,6 +70,18 @@ export function configureLog(config: LogConfig): void {
       },
     ],
   });
+}
+
+/** A record of records that were not written. */
+function leftOut(lines: number): LogRecord {
+  return {
+    category: CATEGORY,
+    level: "warning",
+    timestamp: Date.now(),
+    message: ["", lines, " lines were left out, there were too many in a second"],
+    rawMessage: "{lines} lines were left out, there were too many in a second",
+    properties: { lines },
+  };
 }
 
 /**

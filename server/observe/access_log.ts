@@ -9,8 +9,9 @@ import { isClientId } from "@lakesync/core";
 import { getLogger } from "@logtape/logtape";
 import type { RequestEnd } from "../http/lifecycle.ts";
 import type { RequestScope } from "../http/request_scope.ts";
+import { LineBudget } from "./line_budget.ts";
 
-const logger = getLogger(["lakesync", "access"]);
+const logger = getLogger(["lakesync", "requests"]);
 
 /** A request that takes longer is logged whatever it came to, in milliseconds. */
 export const SLOW_MS = 1_000;
@@ -18,23 +19,18 @@ export const SLOW_MS = 1_000;
 /** Routes that are asked all the time and tell nothing. */
 const QUIET = new Set(["/livez", "/health", "/startupz", "/ready", "/health/ready", "/metrics"]);
 
-const SECOND_MS = 1_000;
-
 /** Writes the lines. */
 export class AccessLog {
-  readonly #maxPerSecond: number;
-  readonly #now: () => number;
-  #sinceMs = -Infinity;
-  #written = 0;
-  #leftOut = 0;
+  readonly #budget: LineBudget;
 
   /**
    * @param maxPerSecond lines of what went well that are written in a second
    * @param now a monotonic clock, in milliseconds
    */
-  constructor(maxPerSecond: number, now: () => number = () => performance.now()) {
-    this.#maxPerSecond = maxPerSecond;
-    this.#now = now;
+  constructor(maxPerSecond: number, now?: () => number) {
+    const leftOut = (lines: number) =>
+      logger.info("{lines} more lines of requests were left out", { lines });
+    this.#budget = new LineBudget(maxPerSecond, leftOut, now);
   }
 
   /** A request has ended. */
@@ -51,44 +47,29 @@ export class AccessLog {
       client: knownClient(clientId),
       ms: rounded(ms),
     };
-    const text = "{method} {route} {status} in {ms} ms";
-    if (QUIET.has(route) && status < 500) logger.debug(text, facts);
+    const text = textOf(facts);
+    if (QUIET.has(route)) logger.debug(text, facts);
     else if (outcome === "failed" || outcome === "timeout") {
-      logger.warning(`${text}: {outcome} {code}`, facts);
+      logger.warning(`${text}: {outcome}`, facts);
     } else if (ms > SLOW_MS && !isHeld(scope)) logger.warning(`${text}: slow`, facts);
-    else if (this.#mayWrite()) logger.info(text, facts);
+    else if (this.#budget.take()) logger.info(text, facts);
     else logger.debug(text, facts);
   }
 
   /** A live connection was opened. */
   opened(facts: Record<string, unknown>): void {
-    if (this.#mayWrite()) logger.info("A live connection was opened", facts);
-    else logger.debug("A live connection was opened", facts);
+    const text = "A live connection was opened, request {requestId}, gateway {gateway}";
+    if (this.#budget.take()) logger.info(text, facts);
+    else logger.debug(text, facts);
   }
 
   /** A live connection has ended. */
   closed(facts: Record<string, unknown>): void {
-    const text = "A live connection has ended: {reason}";
-    if (this.#mayWrite()) logger.info(text, facts);
+    const client = facts["client"] === undefined ? "" : ", client {client}";
+    const text = "A live connection has ended after {ms} ms, request {requestId}, " +
+      `gateway {gateway}${client}: {reason}`;
+    if (this.#budget.take()) logger.info(text, facts);
     else logger.debug(text, facts);
-  }
-
-  #mayWrite(): boolean {
-    const nowMs = this.#now();
-    if (nowMs - this.#sinceMs >= SECOND_MS) {
-      if (this.#leftOut > 0) {
-        logger.info("{leftOut} more lines of requests were left out", { leftOut: this.#leftOut });
-      }
-      this.#sinceMs = nowMs;
-      this.#written = 0;
-      this.#leftOut = 0;
-    }
-    if (this.#written < this.#maxPerSecond) {
-      this.#written++;
-      return true;
-    }
-    this.#leftOut++;
-    return false;
   }
 }
 
@@ -96,6 +77,16 @@ export class AccessLog {
 function isHeld({ route, stream }: RequestScope): boolean {
   return stream !== undefined || route === "/v1/sync/{gatewayId}/pull" ||
     route === "/v1/sync/{gatewayId}";
+}
+
+/** The text of a line: what happened, and what of the rest is known. */
+function textOf({ gateway, client, code }: Readonly<Record<string, unknown>>): string {
+  return [
+    "{method} {route} {status} in {ms} ms, request {requestId}",
+    gateway === undefined ? "" : ", gateway {gateway}",
+    client === undefined ? "" : ", client {client}",
+    code === undefined ? "" : ", {code}",
+  ].join("");
 }
 
 /** A possible id; else it is any text. */
