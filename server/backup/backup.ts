@@ -1,6 +1,5 @@
 /**
- * Copies a data folder of the SQLite store while a server runs on it: each gateway as of one commit.
- * What was copied is read again before the manifest says that it is there.
+ * Copies a data folder while a server runs on it: each gateway as of one commit. What was copied is read again before the manifest says that it is there.
  *
  * @module
  */
@@ -17,10 +16,13 @@ import {
   gatewayFile,
   GATEWAYS,
   gatewaysIn,
+  isKv,
   isThere,
+  KV_FILE,
   RECORD_FILES,
   SECRET_FILES,
 } from "./folder.ts";
+import { copyKv } from "./kv.ts";
 import {
   type CopiedGateway,
   type CopiedPart,
@@ -105,16 +107,18 @@ async function copyParts({ data, out, withSecrets }: BackupOptions): Promise<Cop
  */
 export async function makeBackup(options: BackupOptions): Promise<Manifest> {
   const { out, version } = options;
-  const ids = await chosen(options);
+  const isOfKv = options.gw === undefined && await isKv(options.data);
+  const ids = isOfKv ? [] : await chosen(options);
   await makeFolder(out);
-  const gateways: CopiedGateway[] = [];
+  const gateways: CopiedGateway[] = isOfKv ? [...await copyKv(options)] : [];
   for (const id of ids) gateways.push(await copyGateway(options, id));
   const isWhole = options.gw === undefined;
+  const store = isOfKv ? "kv" : "sqlite";
   const parts = isWhole ? await copyParts(options) : [];
   const unfinished = `${out}/${MANIFEST}.new`;
   await Deno.writeTextFile(
     unfinished,
-    writeManifest({ lakesync: version, isWhole, gateways, parts }),
+    writeManifest({ lakesync: version, store, isWhole, gateways, parts }),
   );
   await syncFile(unfinished);
   await Deno.rename(unfinished, `${out}/${MANIFEST}`);
@@ -138,10 +142,17 @@ function changed(folder: string, file: string): LakeSyncError {
  */
 export async function verifyBackup(folder: string): Promise<Manifest> {
   const manifest = await readManifest(folder);
-  for (const { file, bytes, sha256 } of [...manifest.gateways, ...manifest.parts]) {
+  const files = new Map(
+    [...manifest.gateways, ...manifest.parts].map((copied) => [copied.file, copied]),
+  );
+  for (const { file, bytes, sha256 } of files.values()) {
     if (!await isThere(`${folder}/${file}`)) throw changed(folder, file);
     const sum = await sumOf(folder, file);
     if (sum.bytes !== bytes || sum.sha256 !== sha256) throw changed(folder, file);
+  }
+  if (manifest.store === "kv") {
+    checkDatabase(`${folder}/${KV_FILE}`);
+    return manifest;
   }
   for (const gateway of manifest.gateways) {
     const { epoch, seq, rows } = inspectGateway(`${folder}/${gateway.file}`);

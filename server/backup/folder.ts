@@ -18,7 +18,7 @@ export const RECORD_FILES: readonly string[] = ["server.db"];
 export const SECRET_FILES: readonly string[] = ["secret", "keys.json"];
 
 /** What Deno KV keeps a data folder's gateways in. */
-const KV_FILE = "lakesync.kv";
+export const KV_FILE = "lakesync.kv";
 
 /** Whether something is at a path. */
 export async function isThere(path: string): Promise<boolean> {
@@ -36,6 +36,19 @@ export function gatewayFile(gatewayId: string): string {
   return `${GATEWAYS}/${fileNameOf(gatewayId)}`;
 }
 
+/** Whether a data folder is of the store `kv`. */
+export async function isKv(data: string): Promise<boolean> {
+  return !await isThere(`${data}/${GATEWAYS}`) && await isThere(`${data}/${KV_FILE}`);
+}
+
+async function checkFinished(data: string): Promise<void> {
+  if (!await isThere(`${data}/${UNFINISHED_RESTORE}`)) return;
+  throw new LakeSyncError(
+    "VALIDATION_ERROR",
+    `The data folder ${data} holds a restore that did not come to its end`,
+  );
+}
+
 /**
  * The gateways of a data folder of the SQLite store.
  *
@@ -44,18 +57,13 @@ export function gatewayFile(gatewayId: string): string {
  * @throws {LakeSyncError} `VALIDATION_ERROR` when it is no such folder
  */
 export async function gatewaysIn(data: string): Promise<readonly string[]> {
-  if (await isThere(`${data}/${UNFINISHED_RESTORE}`)) {
-    throw new LakeSyncError(
-      "VALIDATION_ERROR",
-      `The data folder ${data} holds a restore that did not come to its end`,
-    );
-  }
+  await checkFinished(data);
   if (!await isThere(`${data}/${GATEWAYS}`)) {
     throw new LakeSyncError(
       "VALIDATION_ERROR",
       await isThere(`${data}/${KV_FILE}`)
-        ? `The data folder ${data} is of the store kv, which is copied as a folder: ` +
-          "stop the server and copy all of it"
+        ? `The data folder ${data} is of the store kv, which is backed up whole and whose log ` +
+          "is not replayed"
         : `There are no gateways in ${data}, give the data folder of a server by --data`,
     );
   }

@@ -35,8 +35,8 @@ export interface CopiedGateway extends CopiedFile, FileFacts {
 
 /** Another file of a data folder. */
 export interface CopiedPart extends CopiedFile {
-  /** `records`: a database of the server; `secret`: what only the owner may read. */
-  readonly kind: "records" | "secret";
+  /** `records`: a database of the server; `kv`: all gateways and the server's records; `secret`: what only the owner may read. */
+  readonly kind: "records" | "kv" | "secret";
 }
 
 /** What a backup holds. */
@@ -45,6 +45,8 @@ export interface Manifest {
   readonly format: typeof FORMAT;
   /** The version of LakeSync that made it. */
   readonly lakesync: string;
+  /** What kept the data. */
+  readonly store: "sqlite" | "kv";
   /** Whether it holds all gateways that the data folder had. */
   readonly isWhole: boolean;
   /** The gateways. */
@@ -98,12 +100,12 @@ function isGateway(value: unknown): value is CopiedGateway {
 }
 
 function isPart(value: unknown): value is CopiedPart {
-  return isFile(value) && (value["kind"] === "records" || value["kind"] === "secret");
+  return isFile(value) && ["records", "kv", "secret"].includes(String(value["kind"]));
 }
 
 function isManifest(value: unknown): value is Manifest {
   return isObject(value) && value["format"] === FORMAT && typeof value["lakesync"] === "string" &&
-    typeof value["isWhole"] === "boolean" &&
+    typeof value["isWhole"] === "boolean" && ["sqlite", "kv"].includes(String(value["store"])) &&
     Array.isArray(value["gateways"]) && value["gateways"].every(isGateway) &&
     Array.isArray(value["parts"]) && value["parts"].every(isPart);
 }

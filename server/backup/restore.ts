@@ -21,7 +21,8 @@ import {
   syncFolder,
 } from "../store/sqlite_copy.ts";
 import { verifyBackup } from "./backup.ts";
-import { gatewayFile, GATEWAYS, isThere, RECORD_FILES, SECRET_FILES } from "./folder.ts";
+import { gatewayFile, GATEWAYS, isThere, KV_FILE, RECORD_FILES, SECRET_FILES } from "./folder.ts";
+import { beginKvEpoch } from "./kv.ts";
 import { findLogs, type LogSource } from "./log_source.ts";
 import type { Manifest } from "./manifest.ts";
 
@@ -188,6 +189,7 @@ async function restoreParts(
 
 async function fill(options: RestoreOptions, manifest: Manifest): Promise<RestoredGateway[]> {
   const { data, to: until, log } = options;
+  if (manifest.store === "kv") return await fillKv(options, manifest);
   const logs = log === undefined ? undefined : await findLogs(log);
   const replaying = logs === undefined || until === undefined ? undefined : { logs, until };
   await clear(data);
@@ -196,6 +198,30 @@ async function fill(options: RestoreOptions, manifest: Manifest): Promise<Restor
   await restoreParts(options, manifest, logs);
   await syncFolder(`${data}/${GATEWAYS}`);
   await syncFolder(data);
+  return restored;
+}
+
+async function fillKv(
+  options: RestoreOptions,
+  manifest: Manifest,
+): Promise<RestoredGateway[]> {
+  const { from, data } = options;
+  if (options.to !== undefined) {
+    throw new LakeSyncError(
+      "VALIDATION_ERROR",
+      "No log is replayed onto a backup of the store kv, restore it without --to",
+    );
+  }
+  await clear(data);
+  const file = `${data}/${KV_FILE}`;
+  await copyFile(`${from}/${KV_FILE}`, file, 0o644);
+  const restored: RestoredGateway[] = [];
+  for (const { gatewayId } of manifest.gateways) {
+    const epoch = crypto.randomUUID();
+    restored.push({ gatewayId, epoch, seq: await beginKvEpoch(file, gatewayId, epoch) });
+  }
+  await restoreParts(options, manifest, undefined);
+  await syncFile(file);
   return restored;
 }
 

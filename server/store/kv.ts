@@ -57,6 +57,33 @@ export async function openKvStores(
   }
 }
 
+/**
+ * Opens the stores in a file of Deno KV that nobody else has open, without the folder around it.
+ *
+ * @param file the file
+ */
+export async function openKvFile(file: string): Promise<ServerStores> {
+  return new KvStores(await Deno.openKv(file), undefined, false);
+}
+
+/**
+ * Names another epoch of a gateway in a file that nobody has open.
+ *
+ * @param file the file
+ * @param gatewayId the gateway
+ * @param epoch the new epoch
+ */
+export async function renewKvEpoch(file: string, gatewayId: string, epoch: string): Promise<void> {
+  const kv = await Deno.openKv(file);
+  try {
+    const key = [...prefixOf(gatewayId), ...HEAD];
+    const { value } = await kv.get<HeadRecord>(key);
+    if (value !== null) await kv.set(key, { ...value, epoch });
+  } finally {
+    kv.close();
+  }
+}
+
 class KvStores implements ServerStores {
   readonly kind = "kv";
   readonly records: KvRecords;

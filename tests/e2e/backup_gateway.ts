@@ -37,13 +37,24 @@ async function admin<T>(url: string, method: string, path: string, body?: object
  * Makes a gateway with rows, and kills it.
  *
  * @param rows how many
+ * @param store what keeps them
+ * @param meanwhile called while the gateway runs, when it has half of them
  */
-export async function createGateway(rows: number): Promise<BackupGateway> {
+export async function createGateway(
+  rows: number,
+  store: "sqlite" | "kv" = "sqlite",
+  meanwhile: (data: string) => Promise<void> = () => Promise.resolve(),
+): Promise<BackupGateway> {
   const folder = await Deno.makeTempDir({ prefix: "lakesync-backup-" });
   const data = `${folder}/gateway`;
-  await using server = await new ServerProcess({ data, secret: SECRET }).start();
+  await using server = await new ServerProcess({ data, secret: SECRET, store }).start();
   await admin(server.url, "PUT", "admin/schema/default", NOTES);
+  let isHalf = false;
   for (let from = 0, mutationId = 1; from < rows; from += PUSH, mutationId++) {
+    if (from >= rows / 2 && !isHalf) {
+      isHalf = true;
+      await meanwhile(data);
+    }
     const deltas = Array.from({ length: Math.min(PUSH, rows - from) }, (_, i) => ({
       op: "INSERT",
       table: "notes",
@@ -58,7 +69,7 @@ export async function createGateway(rows: number): Promise<BackupGateway> {
     folder,
     data,
     async rowsIn(data) {
-      await using server = await new ServerProcess({ data, secret: SECRET }).start();
+      await using server = await new ServerProcess({ data, secret: SECRET, store }).start();
       const { tables } = await admin<{ tables: Record<string, { rows: number }> }>(
         server.url,
         "GET",

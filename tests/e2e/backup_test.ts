@@ -1,6 +1,7 @@
 /** Backups of a data folder by the command, and what becomes of clients after they are restored. */
 
 import assert from "node:assert/strict";
+import { createGateway } from "./backup_gateway.ts";
 import { done, lakesync } from "./backup_site.ts";
 import { statusOf, synced, until } from "./wait.ts";
 import { converged, NOTES, type NotesClient, rowsOf, World } from "./world.ts";
@@ -404,4 +405,28 @@ Deno.test("G13: a restore to a time has the schema and the rules that held then"
   const fresh = await world.notes("fresh");
   await has(fresh, 1);
   assert.deepEqual(await rowsOf(fresh, "notes"), [["a2", "a2", null]]);
+});
+
+Deno.test("G13: a folder of the store kv is backed up beside its server, and restored", async () => {
+  let folder = "";
+  await using gateway = await createGateway(8_000, "kv", async (data) => {
+    folder = data.slice(0, data.lastIndexOf("/"));
+    const printed = await done("backup", "--data", data, "--out", `${folder}/half`);
+    assert.match(printed, /^default: commit 2, last committed \S+; 4000 rows, 2 log entries/);
+  });
+  const { data } = gateway;
+  await done("backup", "--data", data, "--out", `${folder}/backup`);
+  const names = await Array.fromAsync(Deno.readDir(`${folder}/backup`), ({ name }) => name);
+  assert.deepEqual(names.sort(), ["gateways", "lakesync.kv", "manifest.json"]);
+  assert.match(await done("backup", "verify", `${folder}/backup`), /OK\n$/);
+  const restored = `${folder}/restored`;
+  const printed = await done("restore", "--from", `${folder}/half`, "--data", restored);
+  assert.match(printed, /^default: commit 2, epoch \S+\n$/);
+  assert.equal(await gateway.rowsIn(restored), 4_000);
+  await done("restore", "--from", `${folder}/backup`, "--data", `${folder}/whole`);
+  assert.equal(await gateway.rowsIn(`${folder}/whole`), 8_000);
+  const args = ["restore", "--from", `${folder}/half`, "--data", `${folder}/new`];
+  const { code, stderr } = await lakesync(...args, "--to", "3", "--log", data);
+  assert.equal(code, 1);
+  assert.match(stderr, /No log is replayed onto a backup of the store kv/);
 });
