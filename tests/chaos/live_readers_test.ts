@@ -61,6 +61,21 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "G11: where no socket can be ended, the places of readers that stop reading are free as well",
+  fn: async () => {
+    await using site = await LiveSite.open(["--idle-timeout-ms=1500"], ["--deny-ffi"]);
+    await fill(site);
+    const peers = await silentPeers(site, 20);
+    assert.equal(await site.connections(), 20);
+    await until("their places are free", async () => await site.connections() === 0, 10_000);
+    const next = await silentPeers(site, 20);
+    assert.equal((await site.push("good", ["beside"], 10)).status, 200);
+    for (const peer of [...peers, ...next]) peer.close();
+  },
+});
+
+Deno.test({
   name: "G11: a reader of one byte a second, one that vanished and one without hello are ended",
   ignore: Deno.build.os !== "linux",
   fn: async () => {

@@ -34,14 +34,14 @@ export class LiveSite implements AsyncDisposable {
    * Starts it.
    *
    * @param args flags of `lakesync serve`
-   * @param wrapper a command before it
+   * @param runtime flags of the runtime
    */
   static async open(
     args: readonly string[],
-    wrapper: readonly string[] = [],
+    runtime: readonly string[] = [],
   ): Promise<LiveSite> {
     const folder = await Deno.makeTempDir({ prefix: "lakesync-live-" });
-    const server = new ServerProcess({ data: folder, secret: SECRET, args, wrapper });
+    const server = new ServerProcess({ data: folder, secret: SECRET, args, runtime });
     await server.start();
     const site = new LiveSite(server, folder);
     const { status, body } = await site.admin("schema/default", { method: "PUT", body: TEXTS });
