@@ -112,8 +112,8 @@ async function list({ data, secret }: KeyOwner, nowMs: number): Promise<KeysRepo
   return { lines, notes };
 }
 
-function rotated({ kid, ended }: KeysChanged, keepMs: number, { secret }: KeyOwner): KeysReport {
-  const end = at(Date.now() + keepMs);
+function rotated({ kid, ended }: KeysChanged, endsMs: number, { secret }: KeyOwner): KeysReport {
+  const end = at(endsMs);
   return {
     lines: [kid],
     notes: [
@@ -162,7 +162,7 @@ export async function runKeys(command: KeysCommand): Promise<KeysReport> {
       case "keys rotate": {
         const changed = await rotateKeys(owner, command.keepMs, nowMs);
         await audit(owner, "rotate", changed);
-        return rotated(changed, command.keepMs, owner);
+        return rotated(changed, nowMs + command.keepMs, owner);
       }
       case "keys retire": {
         const changed = await retireKey(owner, command.kid, nowMs);

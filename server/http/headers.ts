@@ -51,6 +51,7 @@ const ANSWER_HEADERS: readonly string[] = [
   "Deprecation",
   "ETag",
   "Idempotency-Replayed",
+  "RateLimit",
   "RateLimit-Limit",
   "RateLimit-Policy",
   "RateLimit-Remaining",
