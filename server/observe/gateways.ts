@@ -9,6 +9,7 @@ import type { PullRequest, PullResult } from "@lakesync/core";
 import type { Gateway, Gateways, PushOutcome, ScopedPull } from "../gateway/gateway.ts";
 import type { Counts } from "./counts.ts";
 import { PullPages } from "./pull_pages.ts";
+import { RefusedPushes } from "./refused_pushes.ts";
 import { codeOf, statusOf } from "./status.ts";
 
 /** What a push or a pull is measured by. */
@@ -41,10 +42,11 @@ export type Step = <T>(
 export function measureGateways(gateways: Gateways, meter: SyncMeter, step?: Step): Gateways {
   const measured = new WeakMap<Gateway, Gateway>();
   const pages = new PullPages(meter.pullPages);
+  const refused = new RefusedPushes();
   const wrap = (gateway: Gateway) => {
     const known = measured.get(gateway);
     if (known !== undefined) return known;
-    const one = measure(gateway, { ...meter, pages }, step);
+    const one = measure(gateway, { ...meter, pages, refused }, step);
     measured.set(gateway, one);
     return one;
   };
@@ -61,15 +63,22 @@ export function measureGateways(gateways: Gateways, meter: SyncMeter, step?: Ste
 
 function measure(
   gateway: Gateway,
-  { counts, pushMs, pullSeconds, pages }: SyncMeter & { readonly pages: PullPages },
+  { counts, pushMs, pullSeconds, pages, refused }: SyncMeter & {
+    readonly pages: PullPages;
+    readonly refused: RefusedPushes;
+  },
   step: Step | undefined,
 ): Gateway {
-  async function pushed(work: () => Promise<PushOutcome>): Promise<PushOutcome> {
+  async function pushed(
+    clientId: string,
+    work: () => Promise<PushOutcome>,
+  ): Promise<PushOutcome> {
     const startMs = performance.now();
     try {
       const outcome = await work();
       counts.pushes.add("ok");
       pushMs(performance.now() - startMs);
+      if (outcome.result !== undefined) refused.answered(gateway.id, clientId, outcome.result);
       return outcome;
     } catch (error) {
       counts.pushes.add(statusOf(codeOf(error)));
@@ -105,7 +114,10 @@ function measure(
 
   const measured: Pick<Gateway, "push" | "pull" | "pullScoped"> = {
     push: (caller, request, ...more) =>
-      pushed(() => inStep("push", request.clientId, () => gateway.push(caller, request, ...more))),
+      pushed(
+        request.clientId,
+        () => inStep("push", request.clientId, () => gateway.push(caller, request, ...more)),
+      ),
     pull: (caller, request, ...more) =>
       pulled(
         request,

@@ -90,6 +90,9 @@ Deno.test("metrics count what pushes and pulls came to, over HTTP and WebSocket 
     await push(
       write("INSERT", "b", 2, "t2", "two", { deltaId: "0".repeat(64), hlc: "117000000000000000" }),
     );
+    await server.until(/1 transactions of client b to gateway default were refused: CHECKSUM_MIS/);
+    await push({ ...write("INSERT", "b", 3, "t3", "ahead"), schemaVersion: 9 });
+    await server.until(/client b to gateway default stopped at 3: SCHEMA_AHEAD/);
     await push(write("INSERT", "b", 9, "t3", "gap"));
     await push(write("INSERT", "b", 3, "t3", "no token"), "");
     await push("no json");
@@ -110,9 +113,10 @@ Deno.test("metrics count what pushes and pulls came to, over HTTP and WebSocket 
     const values = (...names: string[]) => names.map((name) => metrics.get(`lakesync_${name}`));
     assert.deepEqual(
       values('push_total{status="ok"}', 'push_total{status="refused"}'),
-      [5, 3],
+      [6, 3],
     );
-    assert.equal(metrics.get("lakesync_push_latency_ms_count"), 5);
+    assert.equal(metrics.get('lakesync_stopped_total{code="SCHEMA_AHEAD"}'), 1);
+    assert.equal(metrics.get("lakesync_push_latency_ms_count"), 6);
     assert.deepEqual(
       values("applied_total", "conflict_total", "duplicate_total"),
       [3, 1, 1],
