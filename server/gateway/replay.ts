@@ -6,20 +6,13 @@
  * @module
  */
 
-import { type Delta, LakeSyncError, parseHlc, ZERO_HLC } from "@lakesync/core";
-import type { ClientRecord, LargeCommit, LogEntry, RowKey, Store } from "../store/store.ts";
+import type { ClientRecord, LargeCommit, LogEntry, Store } from "../store/store.ts";
 import { type Base, baseWrites, markDay } from "./base.ts";
-import type { Catalog } from "./catalog.ts";
 import { seen } from "./census.ts";
 import { Committer } from "./committer.ts";
 import type { Edit } from "./edits.ts";
 import type { GatewayEnvironment } from "./environment.ts";
-import { withLookups } from "./group.ts";
-import type { JudgedDelta } from "./judge.ts";
-import { BucketLedger } from "./ledger.ts";
 import { takePages } from "./links.ts";
-import { logOutcomes, logVersion, type Outcome, readLogPayload, writeLogPayload } from "./log.ts";
-import { Lookups } from "./lookups.ts";
 import { buildRules } from "./rebuild.ts";
 import {
   type Consuming,
@@ -27,128 +20,10 @@ import {
   ReplayedClients,
   type ReplaySource,
 } from "./replay_clients.ts";
-import type { RuleBook } from "./rule_book.ts";
-import { keyText, WorkingSet } from "./working.ts";
-import { WriteGuard } from "./write_guard.ts";
+import { greatest, inexact, readEntry, ReplayCommit, type ReplayedEntry } from "./replay_entry.ts";
 
 /** What one commit touches that changes no bucket that anyone reads yet. */
 const NOBODY = { buckets: new Set<string>(), clientIds: new Set<string>() };
-
-/** An entry of the log, read. */
-interface Replayed {
-  readonly entry: LogEntry;
-  readonly version: number;
-  readonly deltas: readonly JudgedDelta[];
-  /** Of those who update rows that are not inserted yet: their claims, where rules judge them. */
-  readonly claims: string | undefined;
-}
-
-/** Lets pass what was let pass, by the claims that the log has. */
-class ReplayGuard extends WriteGuard {
-  override readonly judges: boolean;
-
-  constructor(claims: string | undefined, lookups: Lookups) {
-    super({ sub: "", admin: false, claims: JSON.parse(claims ?? "{}") }, lookups);
-    this.judges = claims !== undefined;
-  }
-
-  override refusal(): undefined {
-    return undefined;
-  }
-}
-
-function inexact(seq: number, why: string): LakeSyncError {
-  return new LakeSyncError(
-    "VALIDATION_ERROR",
-    `The log cannot be replayed exactly at commit ${seq}: ${why}`,
-  );
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-function readEntry(catalog: Catalog, entry: LogEntry): Replayed {
-  const version = logVersion(entry.payload);
-  const names = catalog.logged(version);
-  if (names === undefined) {
-    throw inexact(entry.seq, `its schema version ${version} is not known`);
-  }
-  const read = readLogPayload(entry.payload);
-  const deltas = read.map(({ delta }): JudgedDelta => {
-    const compiled = names.compile(delta.shape);
-    const { hlc } = delta;
-    if (typeof compiled === "string") throw inexact(entry.seq, compiled);
-    if (hlc === undefined) throw inexact(entry.seq, "a change has no stamp");
-    return { delta: { ...delta, hlc }, compiled };
-  });
-  const claims = read.find(({ outcome }) => outcome.waits !== undefined)?.outcome.waits;
-  return { entry, version, deltas, claims };
-}
-
-function greatest(hlc: string, replayed: readonly Replayed[]): string {
-  let last = parseHlc(hlc) ?? ZERO_HLC;
-  for (const { deltas } of replayed) {
-    for (const { delta } of deltas) if (delta.hlc > last) last = delta.hlc;
-  }
-  return last.toString();
-}
-
-/** The rows, buckets and look-ups of one commit. */
-class Touched {
-  readonly ledger: BucketLedger;
-  readonly lookups: Lookups;
-  readonly working: WorkingSet;
-
-  constructor(
-    readonly committer: Committer,
-    readonly catalog: Catalog,
-    readonly book: RuleBook,
-    before: Base,
-  ) {
-    this.ledger = new BucketLedger(book, before.nextBucket);
-    this.lookups = new Lookups(book, catalog, committer.lookups);
-    const { counts, horizonSeq } = before;
-    this.working = new WorkingSet(this.ledger, this.lookups, counts, horizonSeq);
-  }
-
-  async load(replayed: readonly Replayed[], readRows: Store["readRows"]): Promise<void> {
-    const keys = new Map<string, RowKey>();
-    for (const { compiled, delta } of replayed.flatMap(({ deltas }) => deltas)) {
-      if (this.book.active.modeOf(compiled.table.table.name) === "upload-only") continue;
-      const key = { table: compiled.table.id, rowId: delta.rowId };
-      keys.set(keyText(key), key);
-    }
-    const list = [...keys.values()];
-    if (list.length > 0) this.working.load(list, await readRows(list));
-  }
-
-  /** Merges an entry, and holds what comes of it to what the log says. */
-  async merge({ entry, version, deltas, claims }: Replayed): Promise<void> {
-    const { seq, clientId, mutationId, payload } = entry;
-    const guard = new ReplayGuard(claims, this.lookups);
-    const writer = { clientId, maxOrphans: Infinity, guard };
-    const applied = await withLookups(
-      this.committer,
-      this.lookups,
-      () => this.working.apply(writer, mutationId, deltas, seq),
-    );
-    if ("rejection" in applied) throw inexact(seq, applied.rejection.message);
-    if (!isSame(payload, version, deltas, applied.outcomes)) {
-      throw inexact(seq, "the changes come to something else; the copy is of another history");
-    }
-  }
-}
-
-function isSame(
-  payload: Uint8Array,
-  version: number,
-  deltas: readonly JudgedDelta[],
-  outcomes: readonly Outcome[],
-): boolean {
-  const changes = deltas.map(({ delta }): Delta => delta);
-  return sameBytes(logOutcomes(payload), logOutcomes(writeLogPayload(version, changes, outcomes)));
-}
 
 /** A log that is being replayed onto a store. */
 export class Replay {
@@ -208,7 +83,7 @@ export class Replay {
     if (last === undefined) return;
     const { before, catalog, book } = await this.#before(last);
     const replayed = entries.map((entry) => readEntry(catalog, entry));
-    const touched = new Touched(this.#committer, catalog, book, before);
+    const touched = new ReplayCommit(this.#committer, catalog, book, before);
     await touched.load(replayed, (keys) => this.#store.readRows(keys));
     const clients = await this.#clients.load([...new Set(entries.map(({ clientId }) => clientId))]);
     for (const one of replayed) {
@@ -265,7 +140,7 @@ export class Replay {
     rest: AsyncIterable<LogEntry>,
   ): Promise<void> {
     const { before, catalog, book } = await this.#before(first);
-    const touched = new Touched(this.#committer, catalog, book, before);
+    const touched = new ReplayCommit(this.#committer, catalog, book, before);
     const { clientId, mutationId } = first;
     const clients = await this.#clients.load([clientId]);
     const client = clients.get(clientId);
@@ -334,12 +209,16 @@ export class Replay {
     return { before, catalog, book };
   }
 
-  #extend(consuming: Consuming, { deltas }: Replayed): void {
+  #extend(consuming: Consuming, { deltas }: ReplayedEntry): void {
     extendChain(consuming, deltas.map(({ delta }) => delta), this.#committer.env.hash);
   }
 
   /** The gateway's own records after a commit. */
-  #after(before: Base, { ledger, working }: Touched, replayed: readonly Replayed[]): Base {
+  #after(
+    before: Base,
+    { ledger, working }: ReplayCommit,
+    replayed: readonly ReplayedEntry[],
+  ): Base {
     let { census, marks } = before;
     let { seq } = before.head;
     for (const { entry, version } of replayed) {
