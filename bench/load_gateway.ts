@@ -31,6 +31,8 @@ export interface Delay {
   readonly max: number;
   /** The 99th percentile of how late a timer of 10 ms came, where a long delay is but one tick. */
   readonly p99OfTicks: number;
+  /** The 99th percentile without the time in which others had its core. */
+  readonly p99OfItsOwn: number;
   /** The 99th percentile by the gateway's own metric, interpolated between its bounds. */
   readonly p99OfMetric: number;
 }
@@ -214,10 +216,16 @@ export class LoadGateway implements AsyncDisposable {
 
   async #delays(sinceMs: number): Promise<Omit<Delay, "p99OfMetric">> {
     const late: number[] = [];
+    const own: number[] = [];
     const text = await Deno.readTextFile(`${this.folder}/delays`).catch(() => "");
     for (const line of text.split("\n")) {
-      const [at = "", ...delays] = line.split(" ");
-      if (Number(at) > sinceMs) late.push(...delays.map(Number));
+      const [at = "", ...ticks] = line.split(" ");
+      if (Number(at) <= sinceMs) continue;
+      for (const tick of ticks) {
+        const [ms = NaN, waited = NaN] = tick.split("/").map(Number);
+        late.push(ms);
+        own.push(Math.max(0, ms - waited));
+      }
     }
     const waits = atAnyInstant(late);
     return {
@@ -225,6 +233,7 @@ export class LoadGateway implements AsyncDisposable {
       p99: percentile(waits, 0.99),
       max: waits.at(-1) ?? NaN,
       p99OfTicks: percentile(late.sort((a, b) => a - b), 0.99),
+      p99OfItsOwn: percentile(atAnyInstant(own), 0.99),
     };
   }
 
