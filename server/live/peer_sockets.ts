@@ -1,7 +1,7 @@
 /**
  * The sockets under WebSockets, by the addresses of their peers. The runtime cannot end a connection
  * whose peer reads nothing, and does not tell what it holds of messages that are not whole yet; the
- * operating system can and does (docs/adr/0019-live-connections.md). Only with `--allow-ffi`.
+ * operating system can and does (docs/adr/0021-live-connections.md). Only with `--allow-ffi`.
  *
  * Source: POSIX `shutdown`, `getpeername`, `setsockopt`; Linux `struct tcp_info` (tcp(7)).
  *
