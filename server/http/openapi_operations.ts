@@ -163,7 +163,12 @@ function probe(summary: string, schema: string, unready?: string): Operation {
 }
 
 const alive = probe("Whether the process answers", "Alive");
-const ready = probe("Whether requests are welcome", "Readiness", "Not now; reason says why.");
+const ready: Operation = {
+  ...probe("Whether requests are welcome", "Readiness", "Not now; reason says why."),
+  parameters: [
+    query("exclude", "destinations: they are told and do not count.", { enum: ["destinations"] }),
+  ],
+};
 
 /** The operations. */
 export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
