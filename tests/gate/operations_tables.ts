@@ -22,7 +22,7 @@ import { OPERATIONS } from "../../server/http/openapi_operations.ts";
 import { ROUTES } from "../../server/http/routes.ts";
 import { DEFAULT_SERVER_LIMITS, limitFlag } from "../../server/limits.ts";
 import { METRICS } from "../../server/observe/metric_table.ts";
-import { listFiles, readText } from "./files.ts";
+import { readText } from "./files.ts";
 
 type Rows = readonly (readonly string[])[];
 
@@ -131,11 +131,17 @@ export function metrics(): string {
   );
 }
 
-interface Alert {
+/** An alert as Prometheus reads it. */
+export interface Alert {
+  /** Its name. */
   readonly alert: string;
+  /** When it holds. */
   readonly expr: string;
+  /** For how long it must hold. */
   readonly for?: string;
+  /** Its severity among others. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** What people are told. */
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
@@ -145,20 +151,30 @@ function isAlert(rule: unknown): rule is Alert {
 
 const ALERTS = "docs/operations/alerts.yml";
 
-/** The alerts of docs/operations/alerts.yml. */
-export async function alerts(): Promise<string> {
-  if ((await listFiles(ALERTS)).length === 0) return "There are none yet.";
+/** The summary of an alert without its templates: `{{ $labels.x }}` becomes `<x>`. */
+function plainSummary(text: string): string {
+  return text.replaceAll(/\{\{ \$labels\.(\w+) \}\}/g, "\\<$1>")
+    .replaceAll(/\{\{ \$value[^}]*\}\}/g, "\\<value>");
+}
+
+/** The alerts that ship with the gateway. */
+export async function readAlerts(): Promise<readonly Alert[]> {
   const { groups } = parseYaml(await readText(ALERTS)) as {
     readonly groups: readonly { readonly rules: readonly unknown[] }[];
   };
-  const rows = groups.flatMap(({ rules }) => rules).filter(isAlert).map((rule) => {
-    const runbook = rule.annotations?.["runbook"] ?? rule.annotations?.["runbook_url"];
+  return groups.flatMap(({ rules }) => rules).filter(isAlert);
+}
+
+/** The alerts, each with its runbook. */
+export async function alerts(): Promise<string> {
+  const rows = (await readAlerts()).map(({ alert, labels, annotations, ...rule }) => {
+    const runbook = annotations?.["runbook"] ?? "";
     return [
-      code(rule.alert),
-      rule.labels?.["severity"] ?? "",
+      code(alert),
+      labels?.["severity"] ?? "",
       rule.for ?? "at once",
-      rule.annotations?.["summary"] ?? "",
-      runbook ?? "",
+      plainSummary(annotations?.["summary"] ?? ""),
+      `[${runbook}](operations/runbooks.md#${runbook})`,
     ];
   });
   return table(["alert", "severity", "after", "what it says", "runbook"], rows);

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { parse as parseYaml } from "yaml";
+import { METRICS } from "../../server/observe/metric_table.ts";
 import { readText } from "./files.ts";
 import { fill, PAGE } from "./operations.ts";
-import { amount, descriptionsIn, flags } from "./operations_tables.ts";
+import { amount, descriptionsIn, flags, readAlerts } from "./operations_tables.ts";
 
 Deno.test("docs/operations.md has its tables as deno task docs:operations makes them", async () => {
   const page = await readText(PAGE);
@@ -69,13 +70,29 @@ Deno.test("amount writes numbers with the unit that people read", () => {
   assert.equal(amount("maxConnections", 1024), "1,024");
 });
 
+Deno.test("every alert asks for metrics that there are, and has a runbook", async () => {
+  const runbooks = await readText("docs/operations/runbooks.md");
+  const places = [...runbooks.matchAll(/^#+ (.+)$/gm)]
+    .map(([, title = ""]) => title.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-"));
+  const names = new Set(METRICS.map(({ name }) => name));
+  const alerts = await readAlerts();
+  assert.ok(alerts.length > 10);
+  for (const { alert, expr, annotations } of alerts) {
+    assert.ok(places.includes(annotations?.["runbook"] ?? ""), `${alert} has no runbook`);
+    for (const [name] of expr.matchAll(/\b(lakesync|process)_\w+/g)) {
+      const known = names.has(name) || names.has(name.replace(/_(bucket|sum|count)$/, ""));
+      assert.ok(known, `${alert} asks for ${name}`);
+    }
+  }
+});
+
 Deno.test("the Kubernetes manifest asks for paths that there are, and waits long enough", async () => {
   const [, yaml = ""] = /```yaml\n([\s\S]*?)```/.exec(await readText(PAGE)) ?? [];
   const { spec } = parseYaml(yaml);
   const { terminationGracePeriodSeconds, containers: [container] } = spec.template.spec;
   const paths = ["startupProbe", "livenessProbe", "readinessProbe"]
     .map((probe) => container[probe].httpGet.path);
-  assert.deepEqual(paths, ["/startupz", "/livez", "/ready"]);
+  assert.deepEqual(paths, ["/startupz", "/livez", "/ready?exclude=destinations"]);
   const { preStop } = container.lifecycle;
   assert.ok(terminationGracePeriodSeconds > preStop.sleep.seconds + 10 + 5);
   assert.equal(spec.strategy.type, "Recreate");
