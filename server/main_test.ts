@@ -373,7 +373,7 @@ Deno.test("lakesync without the permission it needs says so", () =>
     const { code, stderr } = await command(
       folder,
       ["--port", "0", "--store", "memory", "--secret", SECRET],
-      ["--allow-env", "--no-prompt"],
+      ["--allow-env", "--allow-read", "--no-prompt"],
     ).output();
     assert.equal(code, 1);
     assert.match(new TextDecoder().decode(stderr), /net access/);
