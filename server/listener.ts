@@ -9,7 +9,6 @@
 import { LakeSyncError } from "@lakesync/core";
 import { getLogger } from "@logtape/logtape";
 import type { RequestOrigin } from "./http/lifecycle.ts";
-import { within } from "./within.ts";
 
 const logger = getLogger(["lakesync", "server"]);
 
@@ -50,7 +49,6 @@ export class Listener {
   readonly #handler: ConnectionHandler;
   readonly #serve: Serve;
   #cut = new AbortController();
-  #shutDown: () => Promise<void> = () => Promise.resolve();
   #finished: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closing = false;
@@ -74,20 +72,9 @@ export class Listener {
   }
 
   /**
-   * Takes no more connections, lets answers leave that are on their way, and ends. It cannot be cut
-   * any more: an answer that its reader does not take keeps its connection beyond the time.
-   *
-   * @param timeoutMs how long that may take, in milliseconds
-   * @returns whether all have left in time
+   * Ends now, and all connections with it, also those whose answers have not left. The runtime's own
+   * way to wait for these is none: it waits for readers that stall as well, and cannot be cut then.
    */
-  async close(timeoutMs: number): Promise<boolean> {
-    if (this.#closing) return true;
-    this.#closing = true;
-    clearTimeout(this.#timer);
-    return await within(timeoutMs, Promise.race([this.#shutDown(), this.#finished]));
-  }
-
-  /** Ends now, and all connections with it, also those whose answers have not left. */
   async cut(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
@@ -112,7 +99,6 @@ export class Listener {
       (request, info) => this.#answer(request, info),
     );
     this.#cut = cut;
-    this.#shutDown = () => server.shutdown();
     this.#finished = server.finished.catch((error) => {
       if (this.#closing) return;
       logger.error("No connection can be accepted, so all are closed: {error}", { error });

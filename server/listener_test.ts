@@ -47,14 +47,14 @@ Deno.test("G6: a listener that the runtime ended listens again at the same port"
   held.close();
   await again;
   assert.equal(await (await fetch(url)).text(), "here");
-  await listener.close(1_000);
+  await listener.cut();
 });
 
 Deno.test("A listener that has failed and is shut down does not listen again", async () => {
   const { serve, fail } = failing();
   const listener = new Listener(LOCAL, () => new Response("here"), serve);
   fail(new Error("Too many open files"));
-  await listener.close(1_000);
+  await listener.cut();
   await assert.rejects(fetch(`http://127.0.0.1:${listener.addr.port}`));
 });
 
@@ -70,34 +70,6 @@ async function asked() {
   await request.promise;
   return { listener, answer, response };
 }
-
-Deno.test("close waits for requests that are under way", async () => {
-  const { listener, answer, response } = await asked();
-  const down = listener.close(10_000);
-  answer.resolve(new Response("late"));
-  assert.equal(await (await response).text(), "late");
-  assert.equal(await down, true);
-  await assert.rejects(fetch(`http://127.0.0.1:${listener.addr.port}`));
-});
-
-Deno.test("close lets a large answer leave, to a reader that is slow", async () => {
-  const bytes = 30_000_000;
-  const { listener, answer, response } = await asked();
-  answer.resolve(new Response(new Uint8Array(bytes)));
-  const { body } = await response;
-  const down = listener.close(10_000);
-  let read = 0;
-  for await (const chunk of body ?? []) read += chunk.length;
-  assert.equal(read, bytes);
-  assert.equal(await down, true);
-});
-
-Deno.test("close gives up waiting when its time is over", async () => {
-  const { listener, answer, response } = await asked();
-  assert.equal(await listener.close(10), false);
-  answer.resolve(new Response("late"));
-  assert.equal(await (await response).text(), "late");
-});
 
 Deno.test("cut ends requests that are under way", async () => {
   const { listener, answer, response } = await asked();

@@ -21,8 +21,8 @@ const SOCKET_CLOSE_TIMEOUT_MS = 2_000;
 const LAST_FLUSH_TIMEOUT_MS = 5_000;
 /** What the last flush has at least, in milliseconds. */
 const LEAST_FLUSH_MS = 1_000;
-/** How long answers that are done may take to leave, in milliseconds. */
-const LEAVE_TIMEOUT_MS = 1_000;
+/** How long refusals that are on their way may take to leave, in milliseconds. */
+const LEAVE_TIMEOUT_MS = 500;
 /** How long destinations may take to let go of their connections, in milliseconds. */
 const DESTINATIONS_TIMEOUT_MS = 2_000;
 /** How long closing the rest may take, in milliseconds. */
@@ -37,7 +37,7 @@ export interface ShutdownOptions {
   /** The live connections. */
   readonly live: Pick<LiveHub, "drain">;
   /** What takes connections. */
-  readonly listener: Pick<Listener, "close" | "cut">;
+  readonly listener: Pick<Listener, "cut">;
   /** Where changes are flushed to. */
   readonly destinations: Pick<Destinations, "flushAll" | "all" | "close">;
   /** Closes the rest, that which keeps data at the end. */
@@ -125,11 +125,12 @@ function tell(
  * @returns how that went, in a bounded time whatever hangs
  */
 export async function shutDown(options: ShutdownOptions): Promise<ShutdownReport> {
-  const { listener, destinations, close } = options;
+  const { requests, listener, destinations, close } = options;
   const startMs = performance.now();
   const drained = await drain(options);
   const changesNotFlushed = await flush(options, startMs);
-  await listener.close(LEAVE_TIMEOUT_MS);
+  await within(LEAVE_TIMEOUT_MS, requests.underWay().ended);
+  await listener.cut();
   const counts = { ...drained, changesNotFlushed };
   tell(counts, Math.round(performance.now() - startMs));
   if (!await within(DESTINATIONS_TIMEOUT_MS, destinations.close())) {

@@ -34,6 +34,7 @@ import { livezHandler, metricsHandler, readyHandler, startupzHandler } from "./h
 import { descriptionHandler } from "./openapi.ts";
 import { RequestLifecycle, type RequestOrigin } from "./lifecycle.ts";
 import { OPERATIONS } from "./openapi_operations.ts";
+import { paced } from "./paced.ts";
 import { pullHandler } from "./pull.ts";
 import { pushHandler } from "./push.ts";
 import { replyError } from "./reply.ts";
@@ -224,7 +225,7 @@ export function createApp(context: ServerContext): RequestHandler {
     for (const [name, value] of scope.headers) response.headers.set(name, value);
     // Who keeps the connection would only be refused on it.
     if (context.phase() === "draining") response.headers.set("Connection", "close");
-    return response;
+    return paced(response, scope);
   }
 
   const requests = new RequestLifecycle({

@@ -9,6 +9,7 @@ import { checkClientId } from "../bounds.ts";
 import type { CheckpointRequest } from "../gateway/checkpoint.ts";
 import type { Handler, ServerContext } from "./context.ts";
 import { admit, admitAgain, findGateway } from "./guard.ts";
+import { pacedStream } from "./paced.ts";
 import type { RequestScope } from "./request_scope.ts";
 
 /** The content type of the stream. */
@@ -32,43 +33,6 @@ function readRequest({ url, headers }: Request): CheckpointRequest {
 
 function isKnown(header: string | null, etag: string): boolean {
   return header !== null && header.split(",").some((item) => item.trim() === etag);
-}
-
-/**
- * Reads a frame when the one before has been taken. Each has the time of a request; a stream whose
- * reader takes longer ends, and its client goes on from the chunks it has.
- */
-function streamOf(frames: AsyncIterable<Uint8Array>, scope: RequestScope): ReadableStream {
-  const iterator = frames[Symbol.asyncIterator]();
-  const { deadline, signal } = scope;
-  scope.stream = "open";
-  const end = async (how: "ended" | "cut") => {
-    if (scope.stream === "open") scope.stream = how;
-    await iterator.return?.();
-  };
-  return new ReadableStream({
-    start(controller) {
-      signal.addEventListener("abort", () => {
-        if (scope.stream !== "open") return;
-        controller.error(signal.reason);
-        end("cut").catch(() => {});
-      }, { once: true });
-    },
-    async pull(controller) {
-      try {
-        const { done, value } = await iterator.next();
-        if (signal.aborted) return;
-        deadline.renew();
-        if (!done) return controller.enqueue(value);
-        controller.close();
-        await end("ended");
-      } catch (error) {
-        if (!signal.aborted) controller.error(error);
-        await end("cut");
-      }
-    },
-    cancel: () => end("cut"),
-  }, { highWaterMark: 0 });
 }
 
 /** Frames, as long as their reader may have them. */
@@ -109,7 +73,7 @@ export function checkpointHandler(context: ServerContext): Handler {
     return new Response(
       request.method === "HEAD"
         ? null
-        : streamOf(admitted(frames, context, c.env.scope), c.env.scope),
+        : pacedStream(admitted(frames, context, c.env.scope), c.env.scope),
       {
         status: resumed ? 206 : 200,
         headers: {

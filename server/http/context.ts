@@ -21,8 +21,8 @@ import type { DeadlineClock } from "./deadline.ts";
 import type { AccessGate, PressureGate, RateGate } from "./gates.ts";
 import type { HeaderOptions } from "./headers.ts";
 import type { RequestObserver } from "./lifecycle.ts";
-import type { RequestScope } from "./request_scope.ts";
 import type { Readiness } from "./readiness.ts";
+import type { RequestScope } from "./request_scope.ts";
 
 /** Where the server is in its life. */
 export type Phase = "starting" | "ready" | "draining";
@@ -71,9 +71,9 @@ export interface ServerContext {
   readonly failures?: Pick<TokenFailures, "refused">;
   /** Its lists, for admins; none unless given. */
   readonly lists?: AccessLists;
-  /** What the time of requests goes by; the runtime's clock unless given. */
   /** Whether what the server depends on works; not looked at unless given. */
   readonly readiness?: Pick<Readiness, "results" | "isAsked">;
+  /** What the time of requests goes by; the runtime's clock unless given. */
   readonly clock?: DeadlineClock;
   /** Is told of every request; nobody unless given. */
   readonly observer?: RequestObserver;

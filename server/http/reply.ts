@@ -14,6 +14,7 @@ import {
 import { getLogger } from "@logtape/logtape";
 import { brotliCompressSync, constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { ACCEPTED_ENCODINGS } from "./body.ts";
+import { LARGE_BODY_BYTES } from "./paced.ts";
 import { answerFormat, byQuality, CONTENT_TYPE } from "./media.ts";
 import { retryAfterHeader, spreadRetry } from "./retry.ts";
 
@@ -35,6 +36,16 @@ const COMPRESS: readonly (readonly [
   ["br", (bytes) => brotliCompressSync(bytes, BROTLI_FAST)],
   ["gzip", (bytes) => gzipSync(bytes, GZIP_FAST)],
 ];
+
+function bytesOf(body: string | Uint8Array): Uint8Array {
+  return typeof body === "string" ? new TextEncoder().encode(body) : body;
+}
+
+/** Answers with bytes, and says how many they are when they are many, so that they are paced. */
+function whole(bytes: Uint8Array, headers: Headers, status: number): Response {
+  if (bytes.length >= LARGE_BODY_BYTES) headers.set("Content-Length", String(bytes.length));
+  return new Response(new Uint8Array(bytes), { status, headers });
+}
 
 /**
  * Answers with a body, compressed when it is large and the caller accepts it.
@@ -66,14 +77,12 @@ export function reply(
     for (const [name, compress] of COMPRESS) {
       if (!names.includes(name)) continue;
       all.set("Content-Encoding", name);
-      const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-      return new Response(new Uint8Array(compress(bytes)), { status, headers: all });
+      return whole(compress(bytesOf(body)), all, status);
     }
   }
-  return new Response(
-    typeof body === "string" ? body : new Uint8Array(body),
-    { status, headers: all },
-  );
+  return body.length < LARGE_BODY_BYTES && typeof body === "string"
+    ? new Response(body, { status, headers: all })
+    : whole(bytesOf(body), all, status);
 }
 
 /** Answers with JSON. */
