@@ -50,6 +50,9 @@ const QUIET_TURNS = 3;
 /** With so many pushes waiting a group is taken at once. */
 const GATHER_PUSHES = 256;
 
+/** After so many milliseconds a group is taken, for where turns are long each brings a push. */
+const GATHER_MS = 5;
+
 /** How many deltas may wait before pushes are turned away. */
 const MAX_QUEUED_DELTAS = 200_000;
 
@@ -513,7 +516,9 @@ export class Committer {
    */
   async #gather(): Promise<void> {
     let waiting = 0;
-    for (let quiet = 0; quiet < QUIET_TURNS && waiting < GATHER_PUSHES;) {
+    const beganMs = this.env.now();
+    const isLate = () => Math.abs(this.env.now() - beganMs) >= GATHER_MS;
+    for (let quiet = 0; quiet < QUIET_TURNS && waiting < GATHER_PUSHES && !isLate();) {
       await this.env.nextTurn();
       quiet = this.#queue.length > waiting ? 0 : quiet + 1;
       waiting = this.#queue.length;
