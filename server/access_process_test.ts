@@ -6,6 +6,12 @@ import { hasOpenssl, withCertificates } from "./tls/testing_certificates.ts";
 
 const MAIN = new URL("main.ts", import.meta.url).pathname;
 
+/** The runtime's WebSocket with what it takes beside the standard. */
+const TrustingWebSocket = WebSocket as unknown as new (
+  url: string,
+  options: { readonly protocols: readonly string[]; readonly client: Deno.HttpClient },
+) => WebSocket;
+
 /** Runs the command; gives what it prints. */
 async function lakesync(...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -71,7 +77,7 @@ Deno.test("keys are rotated and withdrawn, and a phone is kept out, while the se
   }));
 
 Deno.test({
-  name: "the command serves https and the origins of its flags",
+  name: "the command serves https, wss and the origins of its flags, and ends them in order",
   ignore: !await hasOpenssl(),
   fn: () =>
     withCertificates(["one"], ({ folder, ca }) =>
@@ -91,7 +97,19 @@ Deno.test({
         await response.body?.cancel();
         assert.equal(response.headers.get("Access-Control-Allow-Origin"), "https://app.example");
         assert.match(response.headers.get("Strict-Transport-Security") ?? "", /max-age/);
-        client.close();
+        const url = `${server.url.replace("https://127.0.0.1", "wss://localhost")}/v1/sync/default`;
+        const token = await lakesync("token", "--sub", "a", "--data", data, "--secret", SECRET);
+        const socket = new TrustingWebSocket(url, {
+          protocols: ["lakesync.v1+json", `bearer.${token}`],
+          client,
+        });
+        const closed = new Promise<number>((resolve, reject) => {
+          socket.onclose = ({ code }) => resolve(code);
+          socket.onerror = reject;
+        });
+        await new Promise((resolve) => socket.onopen = resolve);
         assert.equal(await server.stop(), 0);
+        assert.equal(await closed, 1012);
+        client.close();
       })),
 });
