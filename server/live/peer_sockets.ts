@@ -80,8 +80,10 @@ const MAX_SOCKADDR_BYTES = 128;
 /** Where the port is in `struct sockaddr_in` and `sockaddr_in6`. */
 const PORT_AT = 2;
 const MAX_DESCRIPTORS = 65_536;
-/** After so many descriptors in a row that are no connection none are expected; low ones go first. */
-const MAX_GAP = 4_096;
+/** The highest descriptor of a connection so far. */
+let highest = 0;
+/** So many above it are looked at, since low ones are given first. */
+const MAX_GAP = 2_048;
 
 const MAPPED = /^\[::ffff:([\da-f]{1,4}):([\da-f]{1,4})\]$/;
 
@@ -96,11 +98,13 @@ export function peerKey({ hostname, port }: PeerAddress): string {
 }
 
 /** Reads a `struct sockaddr_in` or `sockaddr_in6`. */
-function keyOf(bytes: Uint8Array<ArrayBuffer>): string | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
+function keyOf(view: DataView): string | undefined {
   const family = LINUX ? view.getUint16(0, true) : view.getUint8(1);
   const port = view.getUint16(PORT_AT);
-  if (family === AF_INET) return `${bytes.subarray(4, 8).join(".")}:${port}`;
+  if (family === AF_INET) {
+    const [a, b, c, d] = [view.getUint8(4), view.getUint8(5), view.getUint8(6), view.getUint8(7)];
+    return `${a}.${b}.${c}.${d}:${port}`;
+  }
   if (family !== AF_INET6) return undefined;
   const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(8 + 2 * i).toString(16));
   return peerKey({ hostname: groups.join(":"), port });
@@ -109,9 +113,12 @@ function keyOf(bytes: Uint8Array<ArrayBuffer>): string | undefined {
 class LibcSockets implements PeerSockets {
   readonly #library: Deno.DynamicLibrary<typeof SYMBOLS>;
   readonly #address = new Uint8Array(MAX_SOCKADDR_BYTES);
+  readonly #addressView = new DataView(this.#address.buffer);
   readonly #length = new Uint32Array(1);
   readonly #lengthBytes = new Uint8Array(this.#length.buffer);
   readonly #info = new Uint8Array(256);
+  /** Where connections were at the last look; undefined where there are two of a name. */
+  readonly #descriptors = new Map<string, number | undefined>();
 
   constructor(library: Deno.DynamicLibrary<typeof SYMBOLS>) {
     this.#library = library;
@@ -119,17 +126,23 @@ class LibcSockets implements PeerSockets {
 
   reset(peer: PeerAddress): boolean {
     const key = peerKey(peer);
-    const found: number[] = [];
-    this.#each((name, descriptor) => {
-      if (name === key) found.push(descriptor);
-    });
-    const [descriptor] = found;
-    // Two connections of one address and port are to two ports of ours: better none than the wrong.
-    if (descriptor === undefined || found.length > 1) return false;
+    const descriptor = this.#find(key) ?? this.#findAgain(key);
+    if (descriptor === undefined) return false;
     const { setsockopt, shutdown } = this.#library.symbols;
     // The close that follows sends a reset and forgets what was not taken.
     setsockopt(descriptor, SOL_SOCKET, SO_LINGER, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]), 8);
     return shutdown(descriptor, SHUT_RDWR) === 0;
+  }
+
+  /** Where a peer was at the last look, if it is still there. */
+  #find(key: string): number | undefined {
+    const descriptor = this.#descriptors.get(key);
+    return descriptor !== undefined && this.#nameOf(descriptor) === key ? descriptor : undefined;
+  }
+
+  #findAgain(key: string): number | undefined {
+    this.#each(() => {});
+    return this.#descriptors.get(key);
   }
 
   traffic(): Map<string, Traffic> {
@@ -170,16 +183,24 @@ class LibcSockets implements PeerSockets {
 
   /** Calls with each connection that the process has. */
   #each(found: (name: string, descriptor: number) => void): void {
-    const { getdtablesize, getpeername } = this.#library.symbols;
-    const most = Math.min(getdtablesize(), MAX_DESCRIPTORS);
-    let last = 0;
-    for (let descriptor = 0; descriptor < most && descriptor - last < MAX_GAP; descriptor++) {
-      this.#length[0] = MAX_SOCKADDR_BYTES;
-      if (getpeername(descriptor, this.#address, this.#lengthBytes) !== 0) continue;
-      last = descriptor;
-      const name = keyOf(this.#address);
-      if (name !== undefined) found(name, descriptor);
+    const most = Math.min(this.#library.symbols.getdtablesize(), MAX_DESCRIPTORS);
+    this.#descriptors.clear();
+    for (let descriptor = 0; descriptor < most; descriptor++) {
+      if (descriptor > highest + MAX_GAP) break;
+      const name = this.#nameOf(descriptor);
+      if (name === undefined) continue;
+      highest = Math.max(highest, descriptor);
+      // Two connections of one address and port are to two ports of ours: better none than the wrong.
+      this.#descriptors.set(name, this.#descriptors.has(name) ? undefined : descriptor);
+      found(name, descriptor);
     }
+  }
+
+  #nameOf(descriptor: number): string | undefined {
+    this.#length[0] = MAX_SOCKADDR_BYTES;
+    const { getpeername } = this.#library.symbols;
+    const isNone = getpeername(descriptor, this.#address, this.#lengthBytes) !== 0;
+    return isNone ? undefined : keyOf(this.#addressView);
   }
 }
 
