@@ -128,6 +128,16 @@ function cleanValue(value: unknown, detail: ErrorDetail): unknown {
   );
 }
 
+/**
+ * Tells people something on standard error. The runtime sends what goes to the console to a collector
+ * of traces as well; this it does not.
+ *
+ * @param text without its last line break
+ */
+export function writeText(text: string): void {
+  writeAll(new TextEncoder().encode(`${text}\n`));
+}
+
 /** Logging must not fail what logs: a reader that is gone gets nothing. */
 function writeAll(bytes: Uint8Array): void {
   try {

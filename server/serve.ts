@@ -15,7 +15,7 @@ import { readOrMakeSecret } from "./auth/secret.ts";
 import { signToken } from "./auth/token.ts";
 import type { TrustOptions } from "./auth/verify.ts";
 import type { ServeConfig } from "./config.ts";
-import { configureLog, logCrashes } from "./log.ts";
+import { configureLog, logCrashes, writeText } from "./log.ts";
 import { hideSecret, hideSecretsOf } from "./observe/redact.ts";
 import { type RunningServer, startServer } from "./server.ts";
 import { startText } from "./start_text.ts";
@@ -161,7 +161,7 @@ async function tell(config: ServeConfig, server: RunningServer): Promise<void> {
     logger.info(`LakeSync ${VERSION} on ${server.url} has started`, { store, data, dev });
   } else {
     const token = development && await developmentToken(config, development);
-    console.error(startText({ ...facts, ...(token === undefined ? {} : { token }) }));
+    writeText(startText({ ...facts, ...(token === undefined ? {} : { token }) }));
   }
 }
 
