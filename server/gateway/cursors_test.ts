@@ -1,29 +1,32 @@
 import { LakeSyncError } from "@lakesync/core";
 import assert from "node:assert/strict";
+import { openKvStores } from "../store/kv.ts";
 import { openSqliteStores } from "../store/sqlite.ts";
 import { BackedUpStores } from "../store/testing_backups.ts";
 import { tempFolder } from "../store/testing_folders.ts";
 import { at, delta, openFixture, push, tx } from "./testing_fixture.ts";
 
-Deno.test("a cursor is what was saved last, also after the gateway was opened again", async () => {
-  await using folder = await tempFolder();
-  {
-    await using fixture = await openFixture(await openSqliteStores(folder.path));
+for (const open of [openSqliteStores, openKvStores]) {
+  Deno.test(`a cursor is what was saved last, after the gateway was opened again (${open.name})`, async () => {
+    await using folder = await tempFolder();
+    {
+      await using fixture = await openFixture(await open(folder.path));
+      const { cursors } = fixture.gateway;
+      assert.equal(await cursors.loadCursor("source:crm"), undefined);
+      await cursors.saveCursor("source:crm", "a");
+      fixture.clock.ms += 1_000;
+      await cursors.saveCursor("source:crm", "b");
+      await cursors.saveCursor("destination:lake", "");
+    }
+    await using fixture = await openFixture(await open(folder.path));
     const { cursors } = fixture.gateway;
-    assert.equal(await cursors.loadCursor("source:crm"), undefined);
-    await cursors.saveCursor("source:crm", "a");
-    fixture.clock.ms += 1_000;
-    await cursors.saveCursor("source:crm", "b");
-    await cursors.saveCursor("destination:lake", "");
-  }
-  await using fixture = await openFixture(await openSqliteStores(folder.path));
-  const { cursors } = fixture.gateway;
-  assert.equal(await cursors.loadCursor("source:crm"), "b");
-  assert.deepEqual(
-    (await cursors.list()).map(({ name, value, savedMs }) => [name, value, savedMs % 10_000]),
-    [["destination:lake", "", 1_000], ["source:crm", "b", 1_000]],
-  );
-});
+    assert.equal(await cursors.loadCursor("source:crm"), "b");
+    assert.deepEqual(
+      (await cursors.list()).map(({ name, value, savedMs }) => [name, value, savedMs % 10_000]),
+      [["destination:lake", "", 1_000], ["source:crm", "b", 1_000]],
+    );
+  });
+}
 
 Deno.test("a cursor that was reset is not there, and resetting it again says so", async () => {
   await using fixture = await openFixture();
