@@ -108,6 +108,7 @@ export class LiveClient implements Pusher {
     switch (frame.type) {
       case "changes": {
         const { changes, cursor, complete } = frame.result;
+        this.#tally.pages++;
         for (const { rowId } of changes) this.#tally.seen(rowId, this.user.id);
         this.#socket?.send(encodeClientFrame({ type: "ack", cursor }));
         if (complete) this.#ready.resolve();

@@ -65,6 +65,10 @@ export function printLoad(title: string, plan: LoadPlan, result: LoadResult): vo
     ["errors", `${wrong} of ${count(result.commits)}`, "0", wrong === 0 && failures.size === 0],
     ["due to seen by all others", times(lag)],
     [
+      "pages sent",
+      `${count(result.pages)}, ${(result.pages / result.commits).toFixed(1)} a commit`,
+    ],
+    [
       "delay of the event loop",
       `p50 ${ms(delay.p50)}, p99 ${ms(delay.p99)}, max ${ms(delay.max)} at any instant; ` +
       `p99 ${ms(delay.p99OfMetric)} by its metric, ${ms(delay.p99OfTicks)} of ticks, ` +

@@ -40,6 +40,9 @@ export interface LoadPlan {
   readonly measureMs: number;
 }
 
+/** What was seen while a plan was kept. */
+export type Driven = Pick<LoadResult, "gateway" | "scriptCpu" | "pages">;
+
 /** What came of a run. */
 export interface LoadResult {
   readonly ws: Quantiles;
@@ -54,6 +57,8 @@ export interface LoadResult {
   readonly unanswered: number;
   /** Those that were acknowledged and not seen by all others. */
   readonly unseen: number;
+  /** Pages that live clients were sent meanwhile; several commits may come in one. */
+  readonly pages: number;
   /** What went wrong, and how often. */
   readonly failures: ReadonlyMap<string, number>;
   readonly gateway: ProcessSeen;
@@ -136,16 +141,17 @@ export class LoadRun implements AsyncDisposable {
   }
 
   /** Commits by the plan and watches the gateway meanwhile. */
-  async drive(): Promise<{ gateway: ProcessSeen; scriptCpu: number }> {
+  async drive(): Promise<Driven> {
     const driving = this.commit();
     await new Promise((resolve) => setTimeout(resolve, this.plan.warmUpMs));
     const seen = await this.gateway.watch();
     const cpuBegan = await cpuMs(Deno.pid);
+    const pagesBegan = this.tally.pages;
     const began = performance.now();
     await driving;
     const gateway = await seen();
     const scriptCpu = (await cpuMs(Deno.pid) - cpuBegan) / (performance.now() - began);
-    return { gateway, scriptCpu };
+    return { gateway, scriptCpu, pages: this.tally.pages - pagesBegan };
   }
 
   #commit(client: Pusher, due: number, measured: boolean): void {
@@ -175,7 +181,7 @@ export class LoadRun implements AsyncDisposable {
   }
 
   /** Sums up. */
-  result(seen: { readonly gateway: ProcessSeen; readonly scriptCpu: number }): LoadResult {
+  result(driven: Driven): LoadResult {
     const counted = this.tally.commits().filter(({ measured }) => measured);
     const answered = counted.filter(({ acked }) => acked !== undefined);
     const lags = this.tally.lags();
@@ -189,7 +195,7 @@ export class LoadRun implements AsyncDisposable {
       unseen: answered.filter(({ unseen }) => unseen > 0).length,
       failures: this.tally.failures,
       late: this.tally.lateness(),
-      ...seen,
+      ...driven,
     };
   }
 
@@ -205,7 +211,7 @@ export class LoadRun implements AsyncDisposable {
 /** Starts, commits, settles, sums up, and takes everything down. */
 export async function runLoad(plan: LoadPlan): Promise<LoadResult> {
   await using run = await LoadRun.start(plan);
-  const seen = await run.drive();
+  const driven = await run.drive();
   await run.settle();
-  return run.result(seen);
+  return run.result(driven);
 }

@@ -59,6 +59,8 @@ export class Tally {
   readonly #failures = new Map<string, number>();
   readonly #late: number[] = [];
   #open = 0;
+  /** Pages that live clients were sent. */
+  pages = 0;
 
   /** Notes a commit that begins now, which was due before. */
   add(commit: Commit, nowMs: number): void {
