@@ -55,7 +55,6 @@ export function checkpointHandler(context: ServerContext): Handler {
       context,
       c.env.scope,
       c.req.param("gatewayId"),
-      "client",
     );
     const gateway = await findGateway(context, gatewayId);
     const asked = readRequest(request);

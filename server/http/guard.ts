@@ -64,7 +64,7 @@ async function verify(
 }
 
 /**
- * Checks id, token and role of a request to a gateway.
+ * Checks id and token of a request to a gateway. The role was asked for by {@linkcode admitTo}.
  *
  * @throws {LakeSyncError} `VALIDATION_ERROR`, `AUTH_ERROR`, `FORBIDDEN`
  */
@@ -72,14 +72,12 @@ export async function admit(
   context: ServerContext,
   scope: RequestScope,
   id: string | undefined,
-  role: Role,
   websocket = false,
 ): Promise<Admission> {
   const gatewayId = checkGatewayId(id);
   scope.gatewayId = gatewayId;
   const token = await authenticate(context, scope, websocket);
   const caller = callerOf(token, gatewayId);
-  if (role === "admin") requireAdmin(token);
   return { gatewayId, caller, token };
 }
 
@@ -95,8 +93,9 @@ export async function admitTo(
   operation: { readonly id: string | undefined; readonly role: Role; readonly isSocket: boolean },
 ): Promise<void> {
   const { id, role, isSocket } = operation;
-  if (id !== undefined) return void await admit(context, scope, id, role, isSocket);
-  const token = await authenticate(context, scope, isSocket);
+  const token = id === undefined
+    ? await authenticate(context, scope, isSocket)
+    : (await admit(context, scope, id, isSocket)).token;
   if (role === "admin") requireAdmin(token);
 }
 

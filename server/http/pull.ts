@@ -53,7 +53,7 @@ export function pullHandler(context: ServerContext): Handler {
   return async (c) => {
     const request = c.req.raw;
     const id = c.req.param("gatewayId");
-    const { gatewayId, caller } = await admit(context, c.env.scope, id, "client");
+    const { gatewayId, caller } = await admit(context, c.env.scope, id);
     const gateway = await findGateway(context, gatewayId);
     const pull = boundPull(
       await readPull(request, {

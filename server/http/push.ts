@@ -53,7 +53,6 @@ export function pushHandler(context: ServerContext): Handler {
       context,
       c.env.scope,
       c.req.param("gatewayId"),
-      "client",
     );
     const gateway = await findGateway(context, gatewayId);
     const key = idempotencyKey(request.headers);

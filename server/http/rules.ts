@@ -22,7 +22,7 @@ const STATE_HEADER = "X-LakeSync-Rules";
 
 async function gatewayOf(context: ServerContext, c: RequestContext): Promise<Gateway> {
   const id = c.req.param("gatewayId");
-  const { gatewayId } = await admit(context, c.env.scope, id, "admin");
+  const { gatewayId } = await admit(context, c.env.scope, id);
   return await findGateway(context, gatewayId);
 }
 

@@ -107,7 +107,7 @@ export class LiveHub implements LiveConnections {
   async accept(scope: RequestScope, id: string): Promise<Response> {
     const { request } = scope;
     const context: ServerContext = { ...this.#context, live: this };
-    const { gatewayId, token } = await admit(context, scope, id, "client", true);
+    const { gatewayId, token } = await admit(context, scope, id, true);
     const gateway = await findGateway(context, gatewayId);
     const protocol = offeredProtocols(request.headers).find((name) => CODECS.has(name));
     const codec = CODECS.get(protocol ?? "");
