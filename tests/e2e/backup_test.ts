@@ -430,3 +430,37 @@ Deno.test("G13: a folder of the store kv is backed up beside its server, and res
   assert.equal(code, 1);
   assert.match(stderr, /No log is replayed onto a backup of the store kv/);
 });
+
+Deno.test("G13: a client that was refused before and after the time of a restore goes on", async () => {
+  await using world = await World.open();
+  await world.putRules({
+    buckets: [{ name: "all", tables: ["*"] }],
+    write: [{ tables: ["notes"], ops: ["INSERT", "UPDATE", "DELETE"] }],
+  });
+  const a = await world.notes("a");
+  const refused = (count: number) =>
+    until(`${count} refusals`, async () => (await a.deadLetters()).length === count);
+  await write(a, "a1");
+  await synced(a);
+  await backUp(world);
+  await a.exec("INSERT INTO marks VALUES (1, 'refused')");
+  await write(a, "a2");
+  await a.exec("INSERT INTO marks VALUES (2, 'refused')");
+  await refused(2);
+  const to = await laterThan(new Date());
+  await a.exec("INSERT INTO marks VALUES (3, 'refused')");
+  await write(a, "a3");
+  await refused(3);
+  await synced(a);
+  const old = `${world.folder}/old`;
+  await restore(world, "--to", to.toISOString(), "--log", old);
+  await until("given back", async () => (await world.stats()).tables["notes"]?.rows === 3);
+  await write(a, "a4");
+  await synced(a);
+  const fresh = await world.notes("fresh");
+  await has(fresh, 4);
+  const rows = ["a1", "a2", "a3", "a4"].map((id) => [id, id, null]);
+  assert.deepEqual(await converged("notes", [fresh, a]), rows);
+  assert.deepEqual([(await a.deadLetters()).length, await rowsOf(fresh, "marks")], [3, []]);
+  assert.equal((await world.stats()).log.entries, 4);
+});
