@@ -182,6 +182,17 @@ Deno.test("a destination that does not answer is named by ready, and does not ke
   });
 });
 
+Deno.test("a destination that hangs keeps nobody from seeing how destinations stand", async () => {
+  const adapter = memoryAdapter("db");
+  const hangs: DatabaseAdapter = { ...adapter, problems: () => new Promise(() => {}) };
+  const destinations: DestinationSpecs = { db: { type: "custom", open: () => hangs } };
+  await serving(destinations, async (call) => {
+    const { status, body } = await call("/v1/admin/destinations/default");
+    const [db] = body["destinations"] as Record<string, unknown>[];
+    assert.deepEqual([status, db?.["name"], db?.["problems"]], [200, "db", undefined]);
+  });
+});
+
 /** A turn of the event loop with its timers. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1));

@@ -13,10 +13,14 @@ import type { Handler, ServerContext } from "./context.ts";
 import type { DestinationStatus } from "../destinations/outflow.ts";
 import { findGateway } from "./guard.ts";
 import { lakeJson } from "./lakes.ts";
+import { within } from "../within.ts";
 import { replyJson } from "./reply.ts";
 
 /** A request to flush is answered after so long, in milliseconds, whatever has arrived by then. */
 const FLUSH_ANSWER_MS = 25_000;
+
+/** How long a destination may take to tell which rows it did not take, in milliseconds. */
+const PROBLEMS_TIMEOUT_MS = 5_000;
 
 /**
  * A destination's status as JSON.
@@ -40,17 +44,16 @@ export function statusJson(
   };
 }
 
-/** Rows that a destination did not take; undefined while it is not to be reached. */
+/** Rows that a destination did not take; undefined while it does not answer. */
 async function problemsOf(
   { destinations }: ServerContext,
   gatewayId: string,
   name: string,
 ): Promise<readonly RowProblem[] | undefined> {
-  try {
-    return await destinations?.problems(gatewayId, name);
-  } catch {
-    return undefined;
-  }
+  let found: readonly RowProblem[] | undefined;
+  const asked = destinations?.problems(gatewayId, name).then((problems) => found = problems);
+  await within(PROBLEMS_TIMEOUT_MS, Promise.resolve(asked)).catch(() => {});
+  return found;
 }
 
 /**

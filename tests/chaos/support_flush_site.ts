@@ -53,6 +53,8 @@ export interface Standing {
 export interface FlushSiteOptions {
   /** How long a statement, or its wait for a lock, may take. */
   readonly statementTimeoutMs?: number;
+  /** How long a write may take. */
+  readonly flushTimeoutMs?: number;
 }
 
 /** A gateway process and its writers, closed together. */
@@ -66,12 +68,13 @@ export class FlushSite implements AsyncDisposable {
     readonly product: Product,
     readonly database: DatabaseTest,
     readonly folder: string,
+    more: readonly string[],
   ) {
     this.server = new ServerProcess({
       data: `${folder}/gateway`,
       secret: SECRET,
       port: freePort(),
-      args: ["--config", `${folder}/lakesync.json`, "--log-level", "error"],
+      args: ["--config", `${folder}/lakesync.json`, "--log-level", "error", ...more],
       env: { TZ: GATEWAY_ZONE },
     });
   }
@@ -80,7 +83,7 @@ export class FlushSite implements AsyncDisposable {
   static async open(
     product: Product,
     database: DatabaseTest,
-    options: FlushSiteOptions = {},
+    { flushTimeoutMs, ...options }: FlushSiteOptions = {},
   ): Promise<FlushSite> {
     const folder = await Deno.makeTempDir({ prefix: "lakesync-flush-" });
     const type = product === "postgres" ? "postgres" : "mysql";
@@ -89,7 +92,8 @@ export class FlushSite implements AsyncDisposable {
       destinations: { there: { type, url: database.url, ...options, flush: FLUSH } },
     };
     await Deno.writeTextFile(`${folder}/lakesync.json`, JSON.stringify(config));
-    const site = new FlushSite(product, database, folder);
+    const more = flushTimeoutMs === undefined ? [] : ["--flush-timeout-ms", `${flushTimeoutMs}`];
+    const site = new FlushSite(product, database, folder, more);
     try {
       await site.server.start();
     } catch (error) {
@@ -124,9 +128,9 @@ export class FlushSite implements AsyncDisposable {
     return JSON.parse(text);
   }
 
-  /** How the destination stands. */
+  /** How the destination stands, without asking it. */
   async standing(): Promise<Standing> {
-    const [standing] = (await this.admin("GET", "destinations/default")).destinations;
+    const [standing] = (await this.admin("GET", "stats/default")).destinations;
     if (standing === undefined) throw new Error("There is no destination");
     return standing;
   }
