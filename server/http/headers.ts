@@ -38,6 +38,7 @@ const REQUEST_HEADERS: readonly string[] = [
   "Content-Type",
   "Idempotency-Key",
   "If-None-Match",
+  "If-Range",
   "Range",
   "X-Request-Id",
   "traceparent",
