@@ -57,6 +57,13 @@ Deno.test("verify holds a token against the key that its kid names and no other"
   await refuses(verify(await hs(SECRET)));
   await refuses(verify(await hs(SECRET, "c")));
   await refuses(verify(await hs("x".repeat(32), "a")));
+  for (const alg of ["HS384", "HS512"]) {
+    await refuses(verify(await sign({ alg, key: bytes(SECRET.repeat(2)), kid: "a" })));
+    const [long] = await readKeys([{ kid: "long", alg: "HS256", secret: SECRET.repeat(2) }]);
+    assert.ok(long !== undefined);
+    const { verify: other } = createAuthenticator({ keys: [long] });
+    await refuses(other(await sign({ alg, key: bytes(SECRET.repeat(2)), kid: "long" })));
+  }
 });
 
 Deno.test("verify never takes a public key for a secret, whatever a token's header says", async () => {
