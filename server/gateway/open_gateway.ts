@@ -396,6 +396,7 @@ export class OpenGateway implements Gateway {
   }
 
   async refreshTables(waitMs = 0): Promise<void> {
+    if (this.env.tablesOf === undefined) return;
     if (await this.committer.alone(() => this.#putTables())) await this.#built(waitMs);
   }
 
