@@ -21,10 +21,11 @@ import type { Sender } from "./send_budget.ts";
 export const CLOSE_TIMEOUT_MS = 2_000;
 
 /**
- * How long a close waits for the peer to pause, in milliseconds. A message that arrives while the
- * runtime writes a close makes it drop the connection, and the close with it.
+ * How long a close waits for the peer to pause and to acknowledge what it has got, in milliseconds.
+ * A message that arrives after a close makes the runtime drop the connection, and with it what the
+ * peer has not read, the close too.
  */
-const PAUSE_TIMEOUT_MS = 500;
+const PAUSE_TIMEOUT_MS = 1_000;
 
 /** How often that is looked at, in milliseconds. */
 const PAUSE_LOOK_MS = 50;
@@ -176,12 +177,12 @@ export class Connection implements Sender {
     return this.#options.owesAck() && stillMs > 2 * idleTimeoutMs;
   }
 
-  /** Closes when everything was sent and nothing arrives, or when the time for that is over. */
+  /** Closes when everything was sent and nothing is to come, or when the time for that is over. */
   #closeAtPause(code: number, reason: string, untilMs: number): void {
-    const { socket, now } = this.#options;
+    const { socket, now, owesAck } = this.#options;
     const arrived = this.#arrived;
     this.#timer = setTimeout(() => {
-      const isPause = socket.bufferedAmount === 0 && arrived === this.#arrived;
+      const isPause = socket.bufferedAmount === 0 && arrived === this.#arrived && !owesAck();
       if (!isPause && now() < untilMs) return this.#closeAtPause(code, reason, untilMs);
       this.#close(code, reason);
       this.#timer = setTimeout(() => this.reset(), CLOSE_TIMEOUT_MS);

@@ -145,7 +145,7 @@ export class Session {
 
   /** A frame has arrived. */
   receive(data: FrameData): void {
-    if (this.#state !== "greeting" && this.#state !== "live") return;
+    if (this.#state !== "greeting" && this.#state !== "live") return this.#lastAck(data);
     const { maxBodyBytes } = this.#options.gateway.limits;
     if (data.length > maxBodyBytes) {
       const what = `A frame holds at most ${maxBodyBytes} bytes`;
@@ -216,6 +216,18 @@ export class Session {
     }
     this.#queued = 0;
     this.#processing = undefined;
+  }
+
+  /** Nothing is answered any more, but a close waits for this. */
+  #lastAck(data: FrameData): void {
+    if (!this.#delivery.isAwaiting) return;
+    const { codec, gateway } = this.#options;
+    try {
+      const frame = codec.decode(data, gateway.schema);
+      if (frame.type === "ack") this.#delivery.acked(frame.cursor);
+    } catch {
+      // What is no frame is no acknowledgement.
+    }
   }
 
   #isWithinRate(frame: ClientFrame, atMs: number): boolean {

@@ -154,3 +154,16 @@ Deno.test("an ended session does nothing more", async () => {
   assert.deepEqual(bench.closes, []);
   assert.equal(bench.timers.size, 0);
 });
+
+Deno.test("a session that ended hears the acknowledgement that its close waits for, and nothing else", async () => {
+  const bench = new Bench();
+  await bench.send({ hello: { clientId: "phone", schemaVersion: 1 } });
+  assert.equal(bench.session.owesAck, true);
+  await bench.session.drain();
+  const sent = bench.frames.length;
+  await bench.send("{", { ping: {} }, { ack: { cursor: "another" } });
+  assert.equal(bench.session.owesAck, true);
+  await bench.send({ ack: { cursor: "+" } });
+  assert.equal(bench.session.owesAck, false);
+  assert.equal(bench.frames.length, sent);
+});

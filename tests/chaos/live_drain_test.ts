@@ -5,7 +5,7 @@ import { LiveClient } from "../../server/testing_live.ts";
 import { RawPeer } from "../../server/live/testing_peer.ts";
 import { LiveSite } from "./support_live.ts";
 
-const CLIENTS = 100;
+const CLIENTS = 300;
 
 Deno.test({
   name: "G11: a process that stops closes busy live clients with 1012, after draining",
