@@ -8,6 +8,7 @@
 import { LakeSyncError } from "@lakesync/core";
 import { importJWK, importSPKI, type JWK } from "jose";
 import { createHash } from "node:crypto";
+import { hideSecret } from "../observe/redact.ts";
 import { MIN_SECRET_CHARS } from "./token.ts";
 
 /** What a secret without a name is called where people read of it; no key has it as `kid`. */
@@ -73,7 +74,7 @@ export function fingerprintOf(secret: string): string {
 }
 
 /**
- * Makes a key of a secret.
+ * Makes a key of a secret, which the log never tells from then on.
  *
  * @param secret at least 32 characters, whose UTF-8 bytes are the key
  * @param more name and end
@@ -89,6 +90,7 @@ export function secretKey(
       `A secret has at least ${MIN_SECRET_CHARS} characters`,
     );
   }
+  hideSecret(secret);
   return {
     alg: "HS256",
     key: new TextEncoder().encode(secret),
