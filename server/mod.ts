@@ -5,6 +5,15 @@
  * @module
  */
 
+export type { AccessConfig, AccessKind, AccessList } from "./access/model.ts";
+export {
+  type HmacKeySpec,
+  type KeySpec,
+  type PublicAlgorithm,
+  type PublicKeySpec,
+  readKeys,
+  type TrustedKey,
+} from "./auth/key.ts";
 export { type Role, signToken, type SignTokenOptions } from "./auth/token.ts";
 export type { TrustOptions } from "./auth/verify.ts";
 export {
@@ -35,6 +44,7 @@ export type {
   TlsSpec,
 } from "./destinations/spec.ts";
 export type { Retention } from "./gateway/environment.ts";
+export type { HeaderOptions } from "./http/headers.ts";
 export type { Network } from "./rates/address.ts";
 export { parseTrustedProxies, type TrustedProxies } from "./rates/trusted_proxy.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./server.ts";
@@ -45,6 +55,7 @@ export type { SqliteOptions } from "./store/_sqlite_layout.ts";
 export { openSqliteStores } from "./store/sqlite.ts";
 export * from "./store/records.ts";
 export * from "./store/store.ts";
+export type { CertificateFiles } from "./tls/certificate_files.ts";
 export type { Rejection, RejectionCode } from "@lakesync/core";
 
 if (import.meta.main) {

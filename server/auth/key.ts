@@ -34,26 +34,30 @@ export interface TrustedKey {
   readonly endsMs?: number;
 }
 
+/** A secret as a configuration gives it. */
+export interface HmacKeySpec {
+  /** Its name, which tokens give as `kid`. */
+  readonly kid: string;
+  /** The algorithm. */
+  readonly alg: "HS256";
+  /** The secret, at least 32 characters; or … */
+  readonly secret?: string;
+  /** … the path of a file that holds it. */
+  readonly secretFile?: string;
+}
+
+/** A public key as a configuration gives it. */
+export interface PublicKeySpec {
+  /** Its name, which tokens give as `kid`. */
+  readonly kid: string;
+  /** The algorithm. */
+  readonly alg: PublicAlgorithm;
+  /** The public key as JSON Web Key or PEM text. */
+  readonly publicKey: JsonWebKey | string;
+}
+
 /** A key as a configuration gives it. */
-export type KeySpec =
-  | {
-    /** Its name, which tokens give as `kid`. */
-    readonly kid: string;
-    /** The algorithm. */
-    readonly alg: "HS256";
-    /** The secret, at least 32 characters; or … */
-    readonly secret?: string;
-    /** … the path of a file that holds it. */
-    readonly secretFile?: string;
-  }
-  | {
-    /** Its name, which tokens give as `kid`. */
-    readonly kid: string;
-    /** The algorithm. */
-    readonly alg: PublicAlgorithm;
-    /** The public key as JSON Web Key or PEM text. */
-    readonly publicKey: JsonWebKey | string;
-  };
+export type KeySpec = HmacKeySpec | PublicKeySpec;
 
 /**
  * Tells whether a text can name a key.

@@ -28,3 +28,4 @@ export type {
 } from "./history.ts";
 export type { Life } from "./lives.ts";
 export { openGateways } from "./open.ts";
+export type { TableNames } from "./table_reach.ts";
