@@ -8,11 +8,11 @@
 import { isClientId, LakeSyncError } from "@lakesync/core";
 import { isSubject } from "../auth/token.ts";
 
-/** What lists are of. */
-export const ACCESS_KINDS = ["users", "clients", "tables"] as const;
-
 /** What a list is of. */
-export type AccessKind = typeof ACCESS_KINDS[number];
+export type AccessKind = "users" | "clients" | "tables";
+
+/** What lists are of. */
+export const ACCESS_KINDS: readonly AccessKind[] = ["users", "clients", "tables"];
 
 /** The lists of one kind. */
 export interface AccessList {

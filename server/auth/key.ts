@@ -14,11 +14,11 @@ import { MIN_SECRET_CHARS } from "./token.ts";
 /** What a secret without a name is called where people read of it; no key has it as `kid`. */
 export const SECRET_NAME = "secret";
 
-/** Algorithms of public keys. */
-export const PUBLIC_ALGORITHMS = ["RS256", "ES256", "EdDSA"] as const;
-
 /** An algorithm of a public key. */
-export type PublicAlgorithm = typeof PUBLIC_ALGORITHMS[number];
+export type PublicAlgorithm = "RS256" | "ES256" | "EdDSA";
+
+/** Algorithms of public keys. */
+export const PUBLIC_ALGORITHMS: readonly PublicAlgorithm[] = ["RS256", "ES256", "EdDSA"];
 
 /** A key that checks tokens. */
 export interface TrustedKey {
