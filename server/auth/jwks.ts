@@ -96,9 +96,7 @@ export class RemoteKeys {
 
   /** The keys as they are known now. */
   get known(): readonly TrustedKey[] {
-    const { now } = this.#options;
-    const fetched = this.#fetched;
-    return fetched !== undefined && now() - fetched.atMs < JWKS_LIMITS.staleMs ? fetched.keys : [];
+    return this.#usable?.keys ?? [];
   }
 
   /**
@@ -110,9 +108,10 @@ export class RemoteKeys {
    */
   async find(kid: string | undefined): Promise<readonly TrustedKey[]> {
     this.refreshWhenOld();
-    if (this.known.length === 0) await this.#fetchUnlessTooSoon();
+    if (this.#usable === undefined) await this.#fetchUnlessTooSoon();
     const found = this.#named(kid);
-    if (found.length > 0 || kid === undefined) return found;
+    // A set of no keys is looked at again as a name is that is not in it.
+    if (found.length > 0 || kid === undefined && this.known.length > 0) return found;
     const { now } = this.#options;
     const soon = now() - this.#lastTryMs < JWKS_LIMITS.unknownEveryMs;
     if (this.#fetching === undefined && soon && this.#failures === 0) return [];
@@ -131,6 +130,13 @@ export class RemoteKeys {
   async close(): Promise<void> {
     this.#closed.abort();
     await this.#fetching?.catch(() => {});
+  }
+
+  /** The last good answer, until it is too old. */
+  get #usable(): Fetched | undefined {
+    const fetched = this.#fetched;
+    if (fetched === undefined) return undefined;
+    return this.#options.now() - fetched.atMs < JWKS_LIMITS.staleMs ? fetched : undefined;
   }
 
   #named(kid: string | undefined): readonly TrustedKey[] {

@@ -71,6 +71,25 @@ Deno.test("a JWKS is asked once for many tokens at once, and once in a while for
   });
 });
 
+Deno.test("a JWKS without a key that checks tokens is asked no more often than another one", async () => {
+  const one = await issuer("one");
+  await withKeys([{ kty: "oct", k: "AAAA", kid: "one" }], async (jwksUrl, answers) => {
+    let now = Date.now();
+    const { verify, close } = createAuthenticator({ jwksUrl, now: () => now });
+    const nameless = `${btoa('{"alg":"ES256"}').replaceAll("=", "")}.e30.c2ln`;
+    for (let i = 0; i < 20; i++) {
+      await refuses(verify(await one.token()), "AUTH_ERROR");
+      await refuses(verify(nameless), "AUTH_ERROR");
+    }
+    assert.equal(answers.asked, 1);
+    answers.answer = () => Response.json({ keys: [one.jwk] });
+    now += JWKS_LIMITS.unknownEveryMs;
+    await verify(await one.token());
+    assert.equal(answers.asked, 2);
+    await close();
+  });
+});
+
 Deno.test("a JWKS that is down is asked ever less, and its last keys go on for an hour", async () => {
   const one = await issuer("one");
   const two = await issuer("two");
