@@ -178,8 +178,8 @@ export class Flusher {
   }
 
   /**
-   * Fills the destination from all rows anew, whatever it holds; changes that it has stay. Resolves
-   * when the destination has noted that it is to be filled, from when on nothing stops it.
+   * Fills the destination from all rows anew, whatever it holds; changes that it has stay. It is for
+   * destinations whose rows are not made of the changes they hold. Resolves when the destination has noted that it is to be filled, from when on nothing stops it.
    *
    * @throws {LakeSyncError} `DRAINING` when the flusher is closed first
    * @throws {DestinationError} when the destination fails first
@@ -191,6 +191,13 @@ export class Flusher {
     this.#hurries = true;
     this.#wake.give();
     await promise;
+  }
+
+  /** Forgets where the destination stands, and asks it. */
+  askAnew(): void {
+    this.#isKnown = false;
+    this.#hurries = true;
+    this.#wake.give();
   }
 
   /** Ends the flushing, after the write that is under way. What has not arrived stays in the log. */
@@ -452,7 +459,7 @@ export class Flusher {
       `${this.#destination.name} is filled from rows, changes before ${seq} may be missing there`,
       lacking(),
     );
-    return await this.#refill(from, { seq, lives });
+    return await this.#refill(from, this.#at(lives, { seq }, { filled: "", floor: seq }));
   }
 
   async #refillAnew(
@@ -460,17 +467,18 @@ export class Flusher {
     from: FlushPosition,
     lives: FlushPosition["lives"],
   ): Promise<boolean> {
-    await this.#refill(from, { seq: wholeSeq(from), lives });
+    // It lacks no change, so what it says of that stays.
+    const place = { seq: wholeSeq(from) };
+    await this.#refill(from, this.#at(lives, place, { ...from, filled: "" }));
     if (!this.#isClosed) anew.resolve();
     this.#anew = undefined;
     return true;
   }
 
-  async #refill(from: FlushPosition, { seq, lives }: SourceHead): Promise<boolean> {
+  async #refill(from: FlushPosition, to: FlushPosition): Promise<boolean> {
     await this.#ensureSchema();
     if (this.#isClosed) return false;
     this.#isSettled = false;
-    const to = this.#at(lives, { seq }, { filled: "", floor: seq });
     await this.#answer("refill", this.#destination.refill({ from, to }));
     this.#backlog.lost();
     this.#moved(to);

@@ -98,14 +98,14 @@ export class Destinations {
   }
 
   /**
-   * Fills a destination of a gateway from all rows anew.
+   * Forgets what is known of a destination of a gateway, as {@linkcode Outflow.reset} does.
    *
    * @param cursor the name of its cursor
-   * @returns whether there is one of that cursor
+   * @returns undefined when there is none of that cursor
    * @throws {Error} when it fails
    */
-  async fillAnew(gatewayId: string, cursor: string): Promise<boolean> {
-    return await this.#outflows.get(gatewayId)?.fillAnew(cursor) ?? false;
+  async reset(gatewayId: string, cursor: string): Promise<"filled" | "asked" | undefined> {
+    return await this.#outflows.get(gatewayId)?.reset(cursor);
   }
 
   /**

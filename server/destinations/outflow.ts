@@ -68,6 +68,7 @@ const MAX_PROBLEMS = 100;
 /** The destinations of a gateway. */
 export class Outflow {
   readonly #outlets: readonly Outlet[];
+  readonly #cursors: Gateway["cursors"];
 
   /**
    * Begins to flush to all of them.
@@ -76,6 +77,7 @@ export class Outflow {
    */
   constructor({ gateway, specs, open, env, watch, answerMs }: OutflowOptions) {
     const source = gatewaySource(gateway);
+    this.#cursors = gateway.cursors;
     this.#outlets = Object.entries(specs).map(([name, spec]) => {
       const { flush = {}, ...adapter } = spec;
       const { maxLagMs: _, ...settings } = flush;
@@ -134,18 +136,26 @@ export class Outflow {
   }
 
   /**
-   * Fills a destination from all rows anew.
+   * Forgets what is known of a destination. One whose rows could be others than its changes make of
+   * them is filled from all rows anew; any other is asked again where it stands.
    *
    * @param cursor the name of its cursor
-   * @returns whether there is one of that cursor; it has noted then that it is to be filled
+   * @returns undefined when there is none of that cursor; one that is filled has noted that then
    * @throws {Error} when it fails
    */
-  async fillAnew(cursor: string): Promise<boolean> {
+  async reset(cursor: string): Promise<"filled" | "asked" | undefined> {
     const outlet = this.#outlets.find(({ name }) => cursorOf(name) === cursor);
-    if (outlet === undefined) return false;
-    outlet.kept.forget();
-    await outlet.flusher.fillAnew();
-    return true;
+    if (outlet === undefined) return undefined;
+    const { kept, flusher, destination } = outlet;
+    await kept.done();
+    kept.forget();
+    if (isDatabase(destination) && destination.capabilities.mergesRows) {
+      await flusher.fillAnew();
+      return "filled";
+    }
+    await this.#cursors.reset(cursor);
+    flusher.askAnew();
+    return "asked";
   }
 
   /**

@@ -38,7 +38,7 @@ export interface LiveConnections {
 /** The destinations, as far as HTTP has to do with them. */
 export type FlushedDestinations = Pick<
   Destinations,
-  "status" | "problems" | "flushNow" | "fillAnew" | "late" | "all" | "checks" | "tolerated"
+  "status" | "problems" | "flushNow" | "reset" | "late" | "all" | "checks" | "tolerated"
 >;
 
 /** What the routes stand on. */

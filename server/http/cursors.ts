@@ -42,16 +42,16 @@ async function readName(c: RequestContext): Promise<string> {
   throw new LakeSyncError("VALIDATION_ERROR", 'The body is {"name": "…"}, the name of a cursor');
 }
 
-/** Has the destination of a cursor filled anew; tells whether there is one. */
-async function fillAnew(
+/** Resets the destination of a cursor; undefined when it is no destination's. */
+async function resetDestination(
   { destinations }: ServerContext,
   gatewayId: string,
   name: string,
-): Promise<boolean> {
+): Promise<"filled" | "asked" | undefined> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error("It did not answer")), RESET_ANSWER_MS);
   try {
-    return await Promise.race([destinations?.fillAnew(gatewayId, name) ?? false, late]);
+    return await Promise.race([destinations?.reset(gatewayId, name), late]);
   } catch (cause) {
     if (cause instanceof LakeSyncError) throw cause;
     throw new LakeSyncError(
@@ -67,7 +67,8 @@ async function fillAnew(
 
 /**
  * `POST /v1/admin/cursors/:gatewayId/reset`: forgets a cursor. A source is read from its beginning
- * then. A destination keeps what it has and is filled from all rows anew, so it loses nothing.
+ * then. A destination keeps what it has, so it loses nothing: a database is filled from all rows
+ * anew, a lake is asked again where it stands.
  */
 export function resetCursorHandler(context: ServerContext): Handler {
   return async (c) => {
@@ -75,10 +76,10 @@ export function resetCursorHandler(context: ServerContext): Handler {
     const name = await readName(c);
     c.env.scope.auditDetails = { name };
     c.env.scope.deadline.allow(RESET_ANSWER_MS);
-    const fills = await fillAnew(context, id, name);
-    // The destination's own position is kept again as soon as it has moved.
-    const isKnown = fills || await cursors.reset(name);
+    const done = await resetDestination(context, id, name);
+    // Where a destination stands is kept again as soon as it has said so.
+    const isKnown = done !== undefined || await cursors.reset(name);
     if (!isKnown) throw new LakeSyncError("NOT_FOUND", "There is no cursor of that name");
-    return replyJson(c.req.raw, { name, filled: fills });
+    return replyJson(c.req.raw, { name, filled: done === "filled" });
   };
 }

@@ -338,7 +338,8 @@ export const OPERATIONS: Readonly<Record<OperationId, Operation>> = {
   resetCursor: {
     summary: "Forget a cursor",
     description: "A source is read from its beginning then. A destination keeps the changes it " +
-      "has and is filled from all rows anew; it is answered when the destination has noted that.",
+      "has; a database is filled from all rows anew (`filled`), and it is answered when it has " +
+      "noted that; a lake is asked again where it stands.",
     tag: "admin",
     access: "admin",
     body: {

@@ -29,9 +29,13 @@ function databaseReader(url: string): Reader {
   };
 }
 
-async function ask(site: BackupSite, sql: string): Promise<Record<string, unknown>[]> {
+async function ask(
+  site: BackupSite,
+  sql: string,
+  ...more: readonly string[]
+): Promise<Record<string, unknown>[]> {
   const lake = ["--lake", `file://${site.folder}/lake`, "--data", site.data, "--tail", "none"];
-  return JSON.parse(await done("query", sql, ...lake, "--format", "json"));
+  return JSON.parse(await done("query", sql, ...lake, "--format", "json", ...more));
 }
 
 const LAKE: Reader = {
@@ -202,7 +206,7 @@ databaseTest("postgres", "G10: a cursor's reset fills a destination anew", async
   assert.match(unknown.stderr, /There is no cursor of that name/);
 });
 
-Deno.test("G10: a cursor's reset fills a lake anew, and it loses no change", async () => {
+Deno.test("G10: a cursor's reset has a lake asked again, and it loses no moment", async () => {
   await using site = await BackupSite.open((folder) => ({
     type: "lake",
     store: { type: "fs", folder: `${folder}/lake` },
@@ -212,10 +216,14 @@ Deno.test("G10: a cursor's reset fills a lake anew, and it loses no change", asy
   await a.exec("DELETE FROM notes WHERE id = 'a1'");
   await synced(a);
   await site.flushed();
-  await done("cursors", "reset", "--name", "destination:there", ...site.address);
+  const told = await done("cursors", "reset", "--name", "destination:there", ...site.address);
+  assert.match(told, /^destination:there: was forgotten/);
+  await until("it is known again", async () => await cursorSeq(site) === 3);
   await write(a, "a3");
   await synced(a);
   await site.flushed();
   assert.deepEqual(await LAKE.rows(site), [["a2", "a2", null], ["a3", "a3", null]]);
   assert.equal(await LAKE.changes(site), 4);
+  const before = await ask(site, "SELECT id FROM notes ORDER BY id", "--as-of", "2");
+  assert.deepEqual(before.map(({ id }) => id), ["a1", "a2"]);
 });
