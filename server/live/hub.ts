@@ -14,7 +14,7 @@ import type { LiveConnections, ServerContext } from "../http/context.ts";
 import { admit, admitAgain, findGateway, refuseWhenDraining } from "../http/guard.ts";
 import type { RequestScope } from "../http/request_scope.ts";
 import { pagesWithin } from "../page_turns.ts";
-import { CODECS, type FrameData } from "./codec.ts";
+import { CODECS } from "./codec.ts";
 import { Connection } from "./connection.ts";
 import { PeerWatch } from "./peer_watch.ts";
 import { Places } from "./places.ts";
@@ -133,13 +133,12 @@ export class LiveHub implements LiveConnections {
     const watch = this.#context.liveObserver?.opened({ requestId: scope.id, gatewayId });
     let closeCode: number | undefined;
     let isSlow = false;
-    const receive = (data: FrameData) => session.receive(data);
     const connection: Connection = new Connection({
       socket,
       user: sub,
       maxBufferedBytes: MAX_BUFFERED_BYTES,
       now: Date.now,
-      receive: watch === undefined ? receive : (data) => watch.run(() => receive(data)),
+      receive: (data) => session.receive(data),
       owesAck: () => session.owesAck,
       overflow: () => {
         isSlow = true;

@@ -1,6 +1,5 @@
 /**
- * Counts and logs live connections, and lets what is logged while their frames are worked on name
- * them.
+ * Counts and logs live connections.
  *
  * @module
  */
@@ -8,7 +7,6 @@
 import type { ErrorCode } from "@lakesync/core";
 import type { AccessLog } from "./access_log.ts";
 import type { Counts, LiveEnd } from "./counts.ts";
-import { withLogFacts } from "./log_context.ts";
 
 /** A live connection, as it is told. */
 export interface LiveFacts {
@@ -30,8 +28,6 @@ export interface LiveClosed {
 
 /** Watches one live connection. */
 export interface LiveWatch {
-  /** Works on a frame. */
-  run(work: () => void): void;
   /** It was told an error. */
   refused(code: ErrorCode): void;
   /** It has ended. */
@@ -73,7 +69,6 @@ export class LiveWatcher implements LiveObserver {
     this.#counts.liveOpened++;
     this.#log.opened(facts);
     return {
-      run: (work) => withLogFacts(facts, work),
       refused: (code) => this.#counts.refused(code),
       closed: ({ clientId, code, isSlow }) => {
         const reason = reasonOf(code, isSlow);

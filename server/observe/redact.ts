@@ -136,8 +136,10 @@ function foreign(error: Error): string {
   return `: ${isSystem ? error.message : unquoted(error.message)}`;
 }
 
-/** A message without what it quotes. */
+/** A message without what it quotes, but for the property that somebody wanted to read. */
 function unquoted(message: string): string {
+  const read = /^(Cannot (?:read|set) properties of \w+) \((reading|setting) '([\w$#]{1,40})'\)$/;
+  if (read.test(message)) return message.replace(read, "$1 ($2 $3)");
   return message.replace(/["'`].*["'`]/s, '"…"');
 }
 
