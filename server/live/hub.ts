@@ -77,6 +77,7 @@ export class LiveHub implements LiveConnections {
     this.#peers = new PeerWatch({
       idleTimeoutMs: limits.idleTimeoutMs,
       isOff: upgrade !== undefined,
+      hasFront: context.http?.isTls === true,
     });
     this.#budget = new SendBudget({
       now: Date.now,
@@ -230,6 +231,7 @@ export class LiveHub implements LiveConnections {
     clearTimeout(timer);
     const counts = { closed, cut: live.length - closed };
     for (const { connection } of live) connection.reset();
+    this.#peers.forget();
     if (counts.cut > 0) logger.warning("{cut} live connections were cut, {closed} closed", counts);
     return counts;
   }

@@ -6,7 +6,7 @@
  */
 
 import { getLogger } from "@logtape/logtape";
-import type { Connection } from "./connection.ts";
+import { CLOSE_TIMEOUT_MS, type Connection } from "./connection.ts";
 import {
   openPeerSockets,
   type PeerAddress,
@@ -35,8 +35,20 @@ export interface PeerWatchOptions {
   readonly idleTimeoutMs: number;
   /** Whether nobody is watched. */
   readonly isOff?: boolean;
+  /**
+   * Whether peers have their sockets with something in front of the runtime, which keeps those that
+   * read nothing when the runtime has let go of its own.
+   */
+  readonly hasFront?: boolean;
   /** Opens the sockets under connections, in place of the system's way. */
   readonly open?: () => PeerSockets | undefined;
+}
+
+/** A connection that is gone for the runtime. */
+interface Left {
+  readonly peer: PeerAddress;
+  acked: number;
+  movedMs: number;
 }
 
 /** Whether it was said in this process that sockets cannot be ended. */
@@ -45,25 +57,49 @@ let isSaid = false;
 /** Watches the peers of connections. */
 export class PeerWatch {
   readonly #options: PeerWatchOptions;
-  readonly #watched = new Map<Connection, string | undefined>();
+  readonly #watched = new Map<Connection, PeerAddress | undefined>();
+  readonly #left = new Map<string, Left>();
+  #watchesLeft: boolean;
   #sockets: PeerSockets | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param options how they are watched */
   constructor(options: PeerWatchOptions) {
     this.#options = options;
+    this.#watchesLeft = options.hasFront === true;
   }
 
   /** Watches a connection. */
   add(connection: Connection, peer: PeerAddress | undefined): void {
     if (this.#options.isOff === true) return;
-    if (this.#watched.size === 0) this.#begin();
-    this.#watched.set(connection, peer === undefined ? undefined : peerKey(peer));
+    if (this.#isResting) this.#begin();
+    this.#watched.set(connection, peer);
+    if (peer !== undefined) this.#left.delete(peerKey(peer));
   }
 
   /** Watches a connection no more: it is gone. */
   remove(connection: Connection): void {
-    if (!this.#watched.delete(connection) || this.#watched.size > 0) return;
+    const peer = this.#watched.get(connection);
+    if (!this.#watched.delete(connection)) return;
+    if (this.#watchesLeft && peer !== undefined) {
+      this.#left.set(peerKey(peer), { peer, acked: -1, movedMs: Date.now() });
+    }
+    this.#restIfDone();
+  }
+
+  /** Watches none of those that are gone, from now on. */
+  forget(): void {
+    this.#watchesLeft = false;
+    this.#left.clear();
+    this.#restIfDone();
+  }
+
+  get #isResting(): boolean {
+    return this.#watched.size === 0 && this.#left.size === 0;
+  }
+
+  #restIfDone(): void {
+    if (!this.#isResting) return;
     clearTimeout(this.#timer);
     this.#sockets?.close();
     this.#sockets = undefined;
@@ -89,7 +125,8 @@ export class PeerWatch {
   #lookLater(): void {
     this.#timer = setTimeout(() => {
       this.#look();
-      if (this.#watched.size > 0) this.#lookLater();
+      if (this.#isResting) this.#restIfDone();
+      else this.#lookLater();
     }, LOOK_MS);
   }
 
@@ -97,9 +134,10 @@ export class PeerWatch {
     const traffic = this.#sockets?.traffic() ?? new Map<string, Traffic>();
     const held: (readonly [connection: Connection, bytes: number])[] = [];
     let all = 0;
-    for (const [connection, key] of [...this.#watched]) {
+    this.#lookAtLeft(traffic);
+    for (const [connection, peer] of [...this.#watched]) {
       if (!connection.isOpen) continue;
-      const seen = key === undefined ? undefined : traffic.get(key);
+      const seen = peer === undefined ? undefined : traffic.get(peerKey(peer));
       if (connection.isSilent(seen, this.#options.idleTimeoutMs)) {
         connection.overflow();
         continue;
@@ -114,6 +152,21 @@ export class PeerWatch {
       if (all <= MAX_ALL_HELD_BYTES) break;
       all -= bytes;
       connection.overflow();
+    }
+  }
+
+  /** Ends the sockets of peers that do not take the last of a connection that is gone. */
+  #lookAtLeft(traffic: ReadonlyMap<string, Traffic>): void {
+    const nowMs = Date.now();
+    for (const [key, left] of [...this.#left]) {
+      const seen = traffic.get(key);
+      if (seen === undefined || !seen.isWaiting) this.#left.delete(key);
+      else if (seen.acked !== left.acked) {
+        Object.assign(left, { acked: seen.acked, movedMs: nowMs });
+      } else if (nowMs - left.movedMs > CLOSE_TIMEOUT_MS) {
+        this.#sockets?.reset(left.peer);
+        this.#left.delete(key);
+      }
     }
   }
 }
