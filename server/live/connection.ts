@@ -12,6 +12,7 @@
  * @module
  */
 
+import { CLOSE } from "./close.ts";
 import type { FrameData } from "./codec.ts";
 import { Intake } from "./intake.ts";
 import type { Traffic } from "./peer_sockets.ts";
@@ -26,6 +27,8 @@ export const CLOSE_TIMEOUT_MS = 2_000;
  * peer has not read, the close too.
  */
 const PAUSE_TIMEOUT_MS = 1_000;
+/** The same for a peer whose right has ended: it may not choose how long it stays, in milliseconds. */
+const RIGHT_PAUSE_TIMEOUT_MS = 100;
 
 /** How often that is looked at, in milliseconds. */
 const PAUSE_LOOK_MS = 50;
@@ -144,7 +147,11 @@ export class Connection implements Sender {
   end(code: number, reason: string, atOnce = false): void {
     if (this.#state !== "open") return;
     this.#free();
-    if (!atOnce) return this.#closeAtPause(code, reason, this.#options.now() + PAUSE_TIMEOUT_MS);
+    if (!atOnce) {
+      const hasRight = code !== CLOSE.forbidden && code !== CLOSE.tokenEnded;
+      const pauseMs = hasRight ? PAUSE_TIMEOUT_MS : RIGHT_PAUSE_TIMEOUT_MS;
+      return this.#closeAtPause(code, reason, this.#options.now() + pauseMs);
+    }
     this.#close(code, reason);
     this.reset();
   }
