@@ -45,7 +45,8 @@ export class KeyRing {
   readonly #options: KeyRingOptions;
   readonly #remote: RemoteKeys | undefined;
   readonly #listeners = new Set<(change: KeyChange) => void>();
-  #ended = 0;
+  /** Those of the local keys that were trusted at the last look. */
+  #trusted: readonly TrustedKey[] = [];
   #file: KeyFile = NO_KEYS;
   #stamp = "";
   #local: readonly TrustedKey[];
@@ -144,14 +145,15 @@ export class KeyRing {
       const stamp = await stampOf(path);
       if (stamp === this.#stamp) return this.#checkEnds();
       const isFirst = this.#stamp === "";
-      const before = this.#alive(this.#local);
+      const before = this.#trusted;
       this.#file = await readKeyFile(path);
       this.#stamp = stamp;
       this.#complaint = "";
       this.#local = this.#merged();
+      this.#trusted = this.#alive(this.#local);
       if (isFirst) return;
       logger.info("The keys of {path} changed and were read again", { path });
-      this.#tell(changeOf(before, this.#alive(this.#local)));
+      this.#tell(changeOf(before, this.#trusted));
     } catch (error) {
       const what = error instanceof Error ? error.message : String(error);
       if (what === this.#complaint) return;
@@ -174,12 +176,12 @@ export class KeyRing {
 
   /** Tells when a key has come to its end. */
   #checkEnds(): void {
-    const now = this.#options.now();
-    const ended = this.#local.filter(({ endsMs = Infinity }) => endsMs <= now);
-    if (ended.length > this.#ended) {
-      this.#tell({ ...NOTHING, source: "time", removed: ended.slice(this.#ended).map(nameOf) });
+    const alive = new Set(this.#alive(this.#local));
+    const ended = this.#trusted.filter((key) => !alive.has(key));
+    this.#trusted = [...alive];
+    if (ended.length > 0) {
+      this.#tell({ ...NOTHING, source: "time", removed: ended.map(nameOf) });
     }
-    this.#ended = ended.length;
   }
 
   #tell(change: KeyChange): void {

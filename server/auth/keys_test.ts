@@ -201,6 +201,43 @@ Deno.test("a key that ends takes its tokens with it, to the millisecond", () =>
     await authenticator.close();
   }));
 
+Deno.test("each end of a key is told, also when those that ended before are forgotten", () =>
+  withFolder(async (folder) => {
+    let now = Date.now();
+    const [first, second, third] = [now + 1_000, now + 5_000, now + 9_000];
+    const keys = [
+      { ...filed("a", OTHER), endsMs: first },
+      { ...filed("b", `${OTHER} b`), endsMs: second },
+      { ...filed("c", `${OTHER} c`), endsMs: third },
+    ];
+    await changeKeyFile(folder, () => ({ ...NO_KEYS, keys }));
+    const authenticator = createAuthenticator({
+      secrets: [SECRET],
+      keyFile: keyFilePath(folder),
+      now: () => now,
+    });
+    const told: string[] = [];
+    authenticator.onChange(({ removed }) => void told.push(...removed));
+    const unknown = await sign({ alg: "HS256", key: bytes(OTHER), kid: "unknown" });
+    // A name that is not known is looked for in the file.
+    const look = () => refuses(authenticator.verify(unknown));
+    await look();
+    now = first;
+    await look();
+    assert.deepEqual(told, ["a"]);
+    await changeKeyFile(folder, (file) => ({ ...file, keys: file.keys.slice(1) }));
+    await look();
+    now = second;
+    await look();
+    assert.deepEqual(told, ["a", "b"]);
+    // One that ended since the last look, and is gone from the file at this one.
+    now = third;
+    await changeKeyFile(folder, (file) => ({ ...file, keys: [] }));
+    await look();
+    assert.deepEqual(told, ["a", "b", "c"]);
+    await authenticator.close();
+  }));
+
 Deno.test("a key file that cannot be read changes nothing", () =>
   withFolder(async (folder) => {
     const path = keyFilePath(folder);
