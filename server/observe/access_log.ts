@@ -34,8 +34,12 @@ export class AccessLog {
   }
 
   /** A request has ended. */
-  request(scope: RequestScope, { status, code, ms, outcome }: RequestEnd): void {
+  request(scope: RequestScope, end: RequestEnd): void {
+    const level = this.#levelOf(scope, end);
+    // Most lines are written by nobody, and should cost nothing.
+    if (level === "debug" && !logger.isEnabledFor("debug")) return;
     const { request, route = "none", id, gatewayId, clientId } = scope;
+    const { status, code, ms, outcome } = end;
     const facts = {
       requestId: id,
       method: request.method,
@@ -48,12 +52,15 @@ export class AccessLog {
       ms: rounded(ms),
     };
     const text = textOf(facts);
-    if (QUIET.has(route)) logger.debug(text, facts);
-    else if (outcome === "failed" || outcome === "timeout") {
-      logger.warning(`${text}: {outcome}`, facts);
-    } else if (ms > SLOW_MS && !isHeld(scope)) logger.warning(`${text}: slow`, facts);
-    else if (this.#budget.take()) logger.info(text, facts);
-    else logger.debug(text, facts);
+    if (level !== "warning") logger[level](text, facts);
+    else logger.warning(isFailure(end) ? `${text}: {outcome}` : `${text}: slow`, facts);
+  }
+
+  #levelOf(scope: RequestScope, end: RequestEnd): "debug" | "info" | "warning" {
+    const { route } = scope;
+    if (route !== undefined && QUIET.has(route)) return "debug";
+    if (isFailure(end) || (end.ms > SLOW_MS && !isHeld(scope))) return "warning";
+    return this.#budget.take() ? "info" : "debug";
   }
 
   /** A live connection was opened. */
@@ -71,6 +78,10 @@ export class AccessLog {
     if (this.#budget.take()) logger.info(text, facts);
     else logger.debug(text, facts);
   }
+}
+
+function isFailure({ outcome }: RequestEnd): boolean {
+  return outcome === "failed" || outcome === "timeout";
 }
 
 /** Whether its answer may have waited for news, or was a stream; either takes its time. */
