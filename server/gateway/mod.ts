@@ -27,5 +27,6 @@ export type {
   NumberedCell,
 } from "./history.ts";
 export type { Life } from "./lives.ts";
+export type { CommitCounts, GatewayObserver } from "./observer.ts";
 export { openGateways } from "./open.ts";
 export type { TableNames } from "./table_reach.ts";
