@@ -13,6 +13,7 @@
  */
 
 import { CLOSE } from "./close.ts";
+import { DENO_ENVIRONMENT } from "../environment.ts";
 import type { FrameData } from "./codec.ts";
 import { Intake } from "./intake.ts";
 import type { Traffic } from "./peer_sockets.ts";
@@ -32,6 +33,16 @@ const RIGHT_PAUSE_TIMEOUT_MS = 100;
 
 /** How often that is looked at, in milliseconds. */
 const PAUSE_LOOK_MS = 50;
+
+let lastTurn: Promise<void> = Promise.resolve();
+
+/**
+ * Does one thing at each turn of the event loop, so that what has arrived was read before. Were many
+ * closed in one turn, messages that came meanwhile would drop the last of them.
+ */
+function inTurn(work: () => void): void {
+  lastTurn = lastTurn.then(DENO_ENVIRONMENT.nextTurn).then(work);
+}
 
 /** What a connection stands on. */
 export interface ConnectionOptions {
@@ -189,10 +200,15 @@ export class Connection implements Sender {
     const { socket, now, owesAck } = this.#options;
     const arrived = this.#arrived;
     this.#timer = setTimeout(() => {
-      const isPause = socket.bufferedAmount === 0 && arrived === this.#arrived && !owesAck();
-      if (!isPause && now() < untilMs) return this.#closeAtPause(code, reason, untilMs);
-      this.#close(code, reason);
-      this.#timer = setTimeout(() => this.reset(), CLOSE_TIMEOUT_MS);
+      const isPause = () => socket.bufferedAmount === 0 && arrived === this.#arrived && !owesAck();
+      const close = () => {
+        if (this.#state === "gone") return;
+        if (!isPause() && now() < untilMs) return this.#closeAtPause(code, reason, untilMs);
+        this.#close(code, reason);
+        this.#timer = setTimeout(() => this.reset(), CLOSE_TIMEOUT_MS);
+      };
+      if (isPause()) inTurn(close);
+      else close();
     }, PAUSE_LOOK_MS);
   }
 
