@@ -45,6 +45,7 @@ export type {
 } from "./destinations/spec.ts";
 export type { Retention } from "./gateway/environment.ts";
 export type { HeaderOptions } from "./http/headers.ts";
+export type { ServerLimits } from "./limits.ts";
 export type { Network } from "./rates/address.ts";
 export { parseTrustedProxies, type TrustedProxies } from "./rates/trusted_proxy.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./server.ts";

@@ -8,7 +8,9 @@
 export type { CheckpointRequest, CheckpointStream } from "./checkpoint.ts";
 export type { RowSource, SourceRow, SourceRows } from "./checkpoint_rows.ts";
 export { type CheckpointSettings, checkpointSettings, Slots } from "./checkpoint_settings.ts";
+export type { CursorStore, SavedCursor } from "./cursors.ts";
 export { DEFAULT_RETENTION, type GatewayEnvironment, type Retention } from "./environment.ts";
+export type { Follower } from "./followers.ts";
 export * from "./gateway.ts";
 export type {
   GatewayHistory,
