@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createGateway } from "./backup_gateway.ts";
 import { done, lakesync } from "./backup_site.ts";
 import { statusOf, synced, until } from "./wait.ts";
-import { converged, NOTES, type NotesClient, rowsOf, World } from "./world.ts";
+import { converged, NOTES, type NotesClient, rowsOf, SECRET, World } from "./world.ts";
 
 async function write(client: NotesClient, ...ids: readonly string[]): Promise<void> {
   for (const id of ids) await client.exec("INSERT INTO notes VALUES (?, ?, NULL)", [id, id]);
@@ -275,15 +275,8 @@ Deno.test("G13: whose device is denied before a restore to a time brings nothing
   await synced(culprit);
   await until("spoiled", async () => (await other.tables.notes.get("o1"))?.title === "spoiled");
   const clientId = await culprit.clientId();
-  const denied = await fetch(`${world.server.url}/v1/admin/access/default`, {
-    method: "POST",
-    headers: {
-      authorization: `Bearer ${await world.token("admin", "default", {}, "admin")}`,
-      "content-type": "application/json",
-    },
-    body: JSON.stringify({ deny: { clients: [clientId] } }),
-  });
-  assert.equal(denied.status, 200, await denied.text());
+  const address = ["--url", world.server.url, "--secret", SECRET];
+  await done("access", "deny", "--client", clientId, ...address);
   const old = `${world.folder}/old`;
   await restore(world, "--to", to.toISOString(), "--log", old);
   await until("as before", async () => (await other.tables.notes.get("o1"))?.title === "o1");
