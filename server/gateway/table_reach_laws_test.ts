@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import type { RulesSpec, Value } from "@lakesync/core";
-import { type Caller } from "./gateway.ts";
+import type { Caller } from "./gateway.ts";
 import { ALICE, at, delta, openFixture, Puller, push, tx } from "./testing_fixture.ts";
 
 const TABLES = ["todos", "notes", "members"] as const;
