@@ -127,6 +127,13 @@ Deno.test("lists of the configuration let in whom they name, and cannot be undon
       assert.deepEqual(await statuses(server, "a-1", server.alice), [200, 200, 200, 200]);
       assert.deepEqual(await statuses(server, "b-1", server.bob), [403, 403, 403, 403]);
       assert.deepEqual(await statuses(server, "other", server.alice), [403, 403, 403, 403]);
+      // An admin is let in beside those it names, and by that token alone.
+      const admin = await tokenFor("bob", "default", "admin");
+      const live = await LiveClient.open(server.url, "default", admin);
+      live.send({ hello: { clientId: "b-2", schemaVersion: 1 } });
+      await until(live, "changes");
+      live.send({ token: { jwt: server.bob } });
+      assert.equal(await live.closed, 4403);
       const { status, body } = await change(server, { undeny: { clients: ["lost"] } });
       assert.deepEqual([status, body["code"]], [400, "VALIDATION_ERROR"]);
       const { body: state } = await server.json("/v1/admin/access/default", {
@@ -135,7 +142,7 @@ Deno.test("lists of the configuration let in whom they name, and cannot be undon
       assert.deepEqual(state, {
         gatewayId: "default",
         deny: { users: [], clients: ["lost"], tables: [] },
-        allow: { users: ["alice"], clients: ["a-1", "lost"] },
+        allow: { users: ["alice"], clients: ["a-1", "b-2", "lost"] },
       });
     },
     true,
@@ -145,7 +152,7 @@ Deno.test("lists of the configuration let in whom they name, and cannot be undon
         default: {
           access: {
             users: { allow: ["alice"] },
-            clients: { allow: ["a-1", "lost"], deny: ["lost"] },
+            clients: { allow: ["a-1", "b-2", "lost"], deny: ["lost"] },
           },
         },
       },

@@ -168,7 +168,11 @@ export class LiveHub implements LiveConnections {
       checkClient: access === undefined
         ? undefined
         : (clientId) => access.checkClient(gatewayId, clientId),
-      verify: (jwt) => authenticator.verify(jwt),
+      verify: async (jwt) => {
+        const next = await authenticator.verify(jwt);
+        await access?.checkUser({ gatewayId }, next);
+        return next;
+      },
       now: Date.now,
       setTimer: (ms, callback) => {
         const timer = setTimeout(callback, ms);
