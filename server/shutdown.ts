@@ -15,8 +15,8 @@ import { within } from "./within.ts";
 
 const logger = getLogger(["lakesync", "server"]);
 
-/** How long live clients may take to answer a close, in milliseconds. */
-const SOCKET_CLOSE_TIMEOUT_MS = 2_000;
+/** The share of the drain in which live clients are to be gone, so that a last flush has some too. */
+const SOCKETS_SHARE = 0.8;
 /** How long the last flush may take, in milliseconds; no longer than what is left of the drain. */
 const LAST_FLUSH_TIMEOUT_MS = 5_000;
 /** What the last flush has at least, in milliseconds. */
@@ -71,9 +71,7 @@ async function drain(
   { drainTimeoutMs, requests, live, listener }: ShutdownOptions,
 ): Promise<Omit<Counts, "changesNotFlushed">> {
   const underWay = requests.underWay();
-  const sockets: Promise<DrainCounts> = live.drain(
-    Math.min(drainTimeoutMs, SOCKET_CLOSE_TIMEOUT_MS),
-  );
+  const sockets: Promise<DrainCounts> = live.drain(SOCKETS_SHARE * drainTimeoutMs);
   await within(drainTimeoutMs, underWay.ended);
   const { closed, cut } = await sockets;
   const requestsCut = underWay.left;
