@@ -244,6 +244,8 @@ Deno.test("a server that starts or stops says so", async () => {
   const starting = createApp(brokenContext({ phase: () => "starting" }));
   assert.equal((await starting(new Request("http://host/startupz"))).status, 503);
   assert.equal((await starting(new Request("http://host/livez"))).status, 200);
+  const early = await starting(new Request(`http://host${PULL}`, AUTHORIZED));
+  assert.deepEqual([early.status, (await early.json()).code], [503, "BACKPRESSURE"]);
   const stopping = createApp(brokenContext({ phase: () => "draining" }));
   const ready = await stopping(new Request("http://host/ready"));
   assert.equal(ready.status, 503);
