@@ -9,7 +9,7 @@ import type { LakeStatus } from "@lakesync/adapters/lake/maintain";
 import type { Destinations } from "../destinations/destinations.ts";
 import type { Lakes } from "../destinations/lakes.ts";
 import type { DestinationStatus } from "../destinations/outflow.ts";
-import { BoundedLabels, LabeledValues, type Merge, OTHER } from "./bounded_labels.ts";
+import { BoundedLabels, LabeledValues, type LabelSet, type Merge } from "./bounded_labels.ts";
 import { MAX_LABELED } from "./metric_table.ts";
 import type { MetricSet } from "./metric_set.ts";
 
@@ -47,8 +47,8 @@ export interface FlushTargets {
 /** Brings the gauges of destinations up to date. */
 export class DestinationGauges {
   readonly #targets: FlushTargets;
-  readonly #destinations = new BoundedLabels(MAX_LABELED);
-  readonly #tables = new BoundedLabels(MAX_LABELED);
+  readonly #labels = new BoundedLabels(MAX_LABELED, "gateway", "destination");
+  readonly #tables = new BoundedLabels(MAX_LABELED, "gateway", "destination", "table");
 
   /** @param targets what they tell of */
   constructor(targets: FlushTargets) {
@@ -67,7 +67,7 @@ export class DestinationGauges {
     let changes = 0;
     for (const [gateway, statuses] of this.#targets.destinations.all()) {
       for (const status of statuses) {
-        fill(values, DESTINATION, this.#labels(gateway, status.name), status);
+        fill(values, DESTINATION, this.#labels.of(gateway, status.name), status);
       }
       bytes += Math.max(0, ...statuses.map(({ lagBytes }) => lagBytes));
       changes += Math.max(0, ...statuses.map(({ lagChanges }) => lagChanges));
@@ -81,22 +81,14 @@ export class DestinationGauges {
     const values = fields(LAKE);
     const tables = fields(TABLE);
     for (const { gatewayId, name, status } of this.#targets.lakes.all()) {
-      const labels = this.#labels(gatewayId, name);
       const lake = status();
-      fill(values, LAKE, labels, lake);
+      fill(values, LAKE, this.#labels.of(gatewayId, name), lake);
       for (const table of lake.tables) {
-        const isKnown = this.#tables.has(JSON.stringify([...Object.values(labels), table.table]));
-        fill(tables, TABLE, { ...labels, table: isKnown ? table.table : OTHER }, table);
+        fill(tables, TABLE, this.#tables.of(gatewayId, name, table.table), table);
       }
     }
     setAll(set, values);
     setAll(set, tables);
-  }
-
-  #labels(gateway: string, destination: string): Readonly<Record<string, string>> {
-    return this.#destinations.has(JSON.stringify([gateway, destination]))
-      ? { gateway, destination }
-      : { gateway: OTHER, destination: OTHER };
   }
 }
 
@@ -107,7 +99,7 @@ function fields<T>(all: readonly Field<T>[]): ReadonlyMap<string, LabeledValues>
 function fill<T>(
   values: ReadonlyMap<string, LabeledValues>,
   all: readonly Field<T>[],
-  labels: Readonly<Record<string, string>>,
+  labels: LabelSet,
   status: T,
 ): void {
   for (const [name, valueOf, merge] of all) values.get(name)?.add(labels, valueOf(status), merge);

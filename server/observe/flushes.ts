@@ -6,7 +6,7 @@
 
 import type { FlushEnvironment } from "@lakesync/adapters/flush";
 import { getLogger } from "@logtape/logtape";
-import { BoundedLabels, OTHER } from "./bounded_labels.ts";
+import { BoundedLabels } from "./bounded_labels.ts";
 import type { Counts } from "./counts.ts";
 import { outsideRequests } from "./log_context.ts";
 import type { MetricSet } from "./metric_set.ts";
@@ -25,7 +25,7 @@ export class FlushWatcher {
   readonly #counts: Counts;
   readonly #durationMs: (ms: number) => void;
   readonly #querySeconds: (labels: Readonly<Record<string, string>>, seconds: number) => void;
-  readonly #timed = new BoundedLabels(MAX_TIMED);
+  readonly #timed = new BoundedLabels(MAX_TIMED, "destination");
   readonly #tracing: Tracing | undefined;
 
   /**
@@ -43,7 +43,7 @@ export class FlushWatcher {
   /** Watches the flush of a gateway to one of its destinations. */
   watch(gateway: string, destination: string): FlushWatch {
     const facts = { gateway, destination };
-    const label = { destination: this.#timed.has(destination) ? destination : OTHER };
+    const label = this.#timed.of(destination);
     return {
       onError: (what, cause) =>
         outsideRequests(() => {
