@@ -129,12 +129,28 @@ function rotated({ kid, ended }: KeysChanged, endsMs: number, { secret }: KeyOwn
   };
 }
 
-function retired({ kid, isNew, ended }: KeysChanged): KeysReport {
+function retired(
+  { kid, isNew, ended, isElsewhere = false }: KeysChanged,
+  { data, secret }: KeyOwner,
+): KeysReport {
   return {
     lines: [kid],
     notes: [
       `Tokens signed by ${ended.join(", ")} are refused from now on`,
       isNew ? `The new key ${kid} signs in its place` : `${kid} signs`,
+      // Whoever has a leaked key at hand must not be mistaken in what they have ended.
+      ...(isElsewhere
+        ? [
+          `No key in ${data} had that name, lakesync keys list shows them; ` +
+          "it is right for one of the configuration or of the JWKS URL",
+        ]
+        : []),
+      ...(ended.includes(SECRET_NAME) && secret === undefined
+        ? [
+          `That was the secret in ${data}; one that the server is given by --secret or ` +
+          "LAKESYNC_SECRET stays, give it here that it ends",
+        ]
+        : []),
     ],
   };
 }
@@ -167,7 +183,7 @@ export async function runKeys(command: KeysCommand): Promise<KeysReport> {
       case "keys retire": {
         const changed = await retireKey(owner, command.kid, nowMs);
         await audit(owner, "retire", changed);
-        return retired(changed);
+        return retired(changed, owner);
       }
     }
   } catch (error) {

@@ -39,6 +39,8 @@ export interface KeysChanged {
   readonly isNew: boolean;
   /** Names of the keys that end. */
   readonly ended: readonly string[];
+  /** Whether the data folder had no key of the name that was withdrawn. */
+  readonly isElsewhere?: boolean;
 }
 
 function endedSecret({ endings }: KeyFile, secret: string): boolean {
@@ -127,14 +129,16 @@ export async function rotateKeys(
  */
 export async function retireKey(owner: KeyOwner, kid: string, nowMs: number): Promise<KeysChanged> {
   const made = newKey(nowMs);
+  let isElsewhere = false;
   const after = await changeKeyFile(owner.data, async (file) => {
+    isElsewhere = kid !== SECRET_NAME && !file.keys.some((key) => key.kid === kid);
     const left = kid === SECRET_NAME
       ? endSecret(file, await neededSecret(owner), nowMs)
       : withdraw(file, kid, nowMs);
     return newestOf(left) === undefined ? { ...left, keys: [...left.keys, made] } : left;
   });
   const signs = newestOf(after)?.kid ?? made.kid;
-  return { kid: signs, isNew: signs === made.kid, ended: [kid] };
+  return { kid: signs, isNew: signs === made.kid, ended: [kid], isElsewhere };
 }
 
 async function neededSecret({ data, secret }: KeyOwner): Promise<string> {

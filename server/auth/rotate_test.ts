@@ -55,9 +55,9 @@ Deno.test("retireKey forgets the secret, and makes a key where none is left that
   withOwner(async (owner) => {
     const { kid } = await rotateKeys(owner, DAY, NOW);
     const other = await retireKey(owner, "key-of-a-jwks", NOW);
-    assert.deepEqual([other.kid, other.isNew], [kid, false]);
+    assert.deepEqual([other.kid, other.isNew, other.isElsewhere], [kid, false, true]);
     const retired = await retireKey(owner, kid, NOW);
-    assert.equal(retired.isNew, true);
+    assert.deepEqual([retired.isNew, retired.isElsewhere], [true, false]);
     const { keys, withdrawn } = await fileOf(owner);
     assert.deepEqual(keys.map((key) => key.kid), [retired.kid]);
     assert.deepEqual(withdrawn.map((gone) => gone.kid), ["key-of-a-jwks", kid]);
