@@ -109,14 +109,14 @@ async function entriesOf({ server, filters, limit }: AuditConfig): Promise<reado
   return entries;
 }
 
-// deno-lint-ignore no-control-regex
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/g;
+/** Commands of terminals, ends of lines, and what turns the direction of writing or is not seen. */
+const CONTROLS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** A text on one line, which no terminal takes for a command. */
+/** A text on one line, which no terminal takes for a command or shows in another order. */
 function oneLine(text: string): string {
   return text.replace(
     CONTROLS,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    (char) => `\\u${char.codePointAt(0)?.toString(16).padStart(4, "0")}`,
   );
 }
 

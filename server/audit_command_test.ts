@@ -46,7 +46,7 @@ Deno.test("auditTable shows an entry on one line, whatever is in it", () => {
       at: "2026-01-31T09:29:00.000Z",
       what: "flush.force",
       outcome: "refused",
-      who: { sub: "eve\n\u001b[2J" },
+      who: { sub: "eve\n\u001b[2J\u202e" },
       ip: "::1",
       gatewayId: "notes",
       code: "FORBIDDEN",
@@ -54,9 +54,9 @@ Deno.test("auditTable shows an entry on one line, whatever is in it", () => {
     },
   ]);
   assert.deepEqual(lines, [
-    "at                        what          outcome    gateway  who                 from  details",
-    "2026-01-31T09:30:00.000Z  server.start  done       -        -                   -",
-    "2026-01-31T09:29:00.000Z  flush.force   FORBIDDEN  notes    eve\\u000a\\u001b[2J  ::1   " +
+    "at                        what          outcome    gateway  who                       from  details",
+    "2026-01-31T09:30:00.000Z  server.start  done       -        -                         -",
+    "2026-01-31T09:29:00.000Z  flush.force   FORBIDDEN  notes    eve\\u000a\\u001b[2J\\u202e  ::1   " +
     '{"times":3}',
   ]);
 });
