@@ -46,7 +46,7 @@ async function isUnfinished(folder: string): Promise<boolean> {
 }
 
 /**
- * Makes a data folder if it is not there, and locks it.
+ * Makes a data folder that only its owner reads, if it is not there, and locks it.
  *
  * @param folder its path
  * @param restoring whether it is locked to restore into it
@@ -55,7 +55,7 @@ async function isUnfinished(folder: string): Promise<boolean> {
  * @throws {LakeSyncError} `INTERNAL_ERROR` when a restore into it has not come to its end
  */
 export async function lockFolder(folder: string, restoring = false): Promise<FolderLock> {
-  await Deno.mkdir(folder, { recursive: true });
+  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   const path = `${folder}/lock`;
   const file = await Deno.open(path, {
     read: true,

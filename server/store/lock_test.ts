@@ -33,6 +33,21 @@ async function end(child: Deno.ChildProcess): Promise<void> {
   await child.status;
 }
 
+Deno.test({
+  name: "lockFolder makes a folder for its owner alone, and leaves one that is there",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using folder = await tempFolder();
+    const made = `${folder.path}/data`;
+    for (const mode of [0o700, 0o750]) {
+      const lock = await lockFolder(made);
+      assert.equal(((await Deno.stat(made)).mode ?? 0) & 0o777, mode);
+      lock.release();
+      await Deno.chmod(made, 0o750);
+    }
+  },
+});
+
 Deno.test("lockFolder refuses a folder this process holds and says who it is", async () => {
   await using folder = await tempFolder();
   const lock = await lockFolder(`${folder.path}/a/b`);
