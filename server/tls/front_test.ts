@@ -174,6 +174,46 @@ Deno.test({
     }),
 });
 
+Deno.test({
+  name: "the server of a certificate that was replaced ends with its last connection, not before",
+  ignore,
+  fn: () =>
+    withCertificates(["one", "two"], async ({ folder, ca, use }) => {
+      const files = { certPath: join(folder, "server.pem"), keyPath: join(folder, "server.key") };
+      const tls = await WatchedTls.open(files);
+      const behind: Promise<void>[] = [];
+      const original = Deno.serve;
+      const recorded = ((...args: Parameters<typeof Deno.serve>) => {
+        const server = original(...args);
+        behind.push(server.finished);
+        return server;
+      }) as typeof Deno.serve;
+      Object.assign(Deno, { serve: recorded });
+      try {
+        const { signal } = new AbortController();
+        const server = tls.serve({ port: 0, signal }, () => new Response("here"));
+        const client = Deno.createHttpClient({ caCerts: [ca], http2: false });
+        const url = `https://localhost:${server.addr.port}/`;
+        const get = async () => await (await fetch(url, { client })).text();
+        assert.equal(await get(), "here");
+        await use("two");
+        await tls.look();
+        assert.equal(await shown(server.addr.port, ca), "two");
+        assert.equal(behind.length, 2);
+        const early = Promise.resolve("it goes on");
+        assert.equal(await Promise.race([behind[0], early]), "it goes on");
+        assert.equal(await get(), "here");
+        client.close();
+        await behind[0];
+        assert.equal(await Promise.race([behind[1], early]), "it goes on");
+        await tls.close();
+        await server.shutdown();
+      } finally {
+        Object.assign(Deno, { serve: original });
+      }
+    }),
+});
+
 /** Whether a server tells the port that it was asked from. */
 function seenPort(port: number, ca: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
