@@ -41,6 +41,11 @@ function histogram(name: string, low: string, high: string, values: string): rea
 }
 
 const CASES: Readonly<Record<string, Case>> = {
+  LakeSyncDown: {
+    at: "5m",
+    fires: [["up", 'job="lakesync"', "1 0x9"]],
+    still: [["up", 'job="lakesync"', "1 0 1x8"], ["up", 'job="other"', "0x9"]],
+  },
   LakeSyncNotReady: {
     at: "5m",
     fires: [["lakesync_ready", "", "1 0x9"]],
