@@ -134,12 +134,17 @@ export class LiveHub implements LiveConnections {
     const watch = this.#context.liveObserver?.opened({ requestId: scope.id, gatewayId });
     let closeCode: number | undefined;
     let isSlow = false;
+    let received = 0;
+    let sent = 0;
     const connection: Connection = new Connection({
       socket,
       user: sub,
       maxBufferedBytes: MAX_BUFFERED_BYTES,
       now: Date.now,
-      receive: (data) => session.receive(data),
+      receive: (data) => {
+        received++;
+        session.receive(data);
+      },
       owesAck: () => session.owesAck,
       overflow: () => {
         isSlow = true;
@@ -150,7 +155,8 @@ export class LiveHub implements LiveConnections {
         this.#live.delete(live);
         session.ended();
         free.place();
-        watch?.closed({ clientId: session.clientId, code: closeCode, isSlow });
+        const { clientId } = session;
+        watch?.closed({ clientId, code: closeCode, isSlow, received, sent });
       },
       gone: () => {
         this.#peers.remove(connection);
@@ -180,7 +186,9 @@ export class LiveHub implements LiveConnections {
       },
       turn: () => this.#budget.turn(connection),
       send: (data) => {
-        if (connection.send(data)) this.#budget.sent(connection);
+        if (!connection.send(data)) return;
+        sent++;
+        this.#budget.sent(connection);
       },
       told: (code) => watch?.refused(code),
       close: (code, reason, atOnce) => {

@@ -73,8 +73,8 @@ export class AccessLog {
   /** A live connection has ended. */
   closed(facts: Record<string, unknown>): void {
     const client = facts["client"] === undefined ? "" : ", client {client}";
-    const text = "A live connection has ended after {ms} ms, request {requestId}, " +
-      `gateway {gateway}${client}: {reason}`;
+    const text = "A live connection has ended after {ms} ms, {received} frames from it and " +
+      `{sent} to it, request {requestId}, gateway {gateway}${client}: {reason}`;
     if (this.#budget.take()) logger.info(text, facts);
     else logger.debug(text, facts);
   }

@@ -24,6 +24,10 @@ export interface LiveClosed {
   readonly code: number | undefined;
   /** Whether it did not read what it was sent. */
   readonly isSlow: boolean;
+  /** Frames that came from it. */
+  readonly received: number;
+  /** Frames that it was sent. */
+  readonly sent: number;
 }
 
 /** Watches one live connection. */
@@ -70,12 +74,12 @@ export class LiveWatcher implements LiveObserver {
     this.#log.opened(facts);
     return {
       refused: (code) => this.#counts.refused(code),
-      closed: ({ clientId, code, isSlow }) => {
+      closed: ({ clientId, code, isSlow, received, sent }) => {
         const reason = reasonOf(code, isSlow);
         this.#counts.liveEnds.add(reason);
         const client = clientId === "" ? undefined : clientId;
         const ms = Math.round(performance.now() - startMs);
-        this.#log.closed({ ...facts, client, reason, code, ms });
+        this.#log.closed({ ...facts, client, reason, code, ms, received, sent });
       },
     };
   }

@@ -110,6 +110,7 @@ Deno.test("metrics count what pushes and pulls came to, over HTTP and WebSocket 
     assert.equal(await live.closed, 4400);
 
     const metrics = await until(server, (now) => now.get("lakesync_ws_connections") === 0);
+    await server.until(/3 frames from it and \d+ to it, .*, client live: malformed/);
     const values = (...names: string[]) => names.map((name) => metrics.get(`lakesync_${name}`));
     assert.deepEqual(
       values('push_total{status="ok"}', 'push_total{status="refused"}'),
