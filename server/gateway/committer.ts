@@ -32,14 +32,14 @@ import { Catalog } from "./catalog.ts";
 import { keepVersions, seen } from "./census.ts";
 import { CursorSeal } from "./cursor_seal.ts";
 import { refusalsOf } from "./clients.ts";
-import { EDITS_META, withEdit } from "./edits.ts";
+import { type Edit, EDITS_META, withEdit } from "./edits.ts";
 import { type GatewayEnvironment, retentionOf } from "./environment.ts";
 import type { Caller, CommitListener, Idempotency, PushOutcome } from "./gateway.ts";
 import { Group, type Verdict } from "./group.ts";
 import { withLife } from "./lives.ts";
 import { LookupCache } from "./lookups.ts";
 import { RuleBook } from "./rule_book.ts";
-import { reachOf, sameReach, type TableNames } from "./table_reach.ts";
+import { EVERY_TABLE, reachOf, sameReach, type TableNames } from "./table_reach.ts";
 import { RulesChanged } from "./scope.ts";
 import { commitInSteps, needsSteps } from "./steps.ts";
 import { GROUP_WEIGHT, weightOfAll } from "./weight.ts";
@@ -380,7 +380,25 @@ export class Committer {
     const { isOpen, buildingSpec, spec } = before.book;
     if (!isOpen && buildingSpec === undefined && sameJson(spec, input)) return false;
     if (buildingSpec !== undefined && sameJson(buildingSpec, input)) return true;
-    const { book, builds } = before.book.with(input, before.catalog);
+    return await this.#begin(before, before.book.with(input, before.catalog));
+  }
+
+  /**
+   * Puts rules and the tables that clients reach as they were put once, also where they hold.
+   *
+   * @returns whether rows have to be placed before they hold
+   */
+  async putAgain({ spec, reach = EVERY_TABLE, open = false }: Edit): Promise<boolean> {
+    const before = await this.base();
+    const { catalog, book } = before;
+    if (catalog === undefined || book === undefined) throw new Error("There is no schema yet");
+    return await this.#begin(before, book.beside(spec, reach, open, catalog));
+  }
+
+  async #begin(
+    before: Base,
+    { book, builds }: { readonly book: RuleBook; readonly builds: boolean },
+  ): Promise<boolean> {
     if (!builds || before.head.seq === 0) {
       await this.switchRules({ ...before, book });
       return false;
@@ -401,13 +419,7 @@ export class Committer {
     if (catalog === undefined || current === undefined) return false;
     const reach = reachOf(names, catalog, current.reach);
     if (sameReach(reach, current.reach)) return current.buildingSpec !== undefined;
-    const { book, builds } = current.reaching(reach, catalog);
-    if (!builds || before.head.seq === 0) {
-      await this.switchRules({ ...before, book });
-      return false;
-    }
-    await this.replaceBook({ ...before, book }, []);
-    return true;
+    return await this.#begin(before, current.reaching(reach, catalog));
   }
 
   /** Stores another book, with rows and buckets that were placed by it; the seq stays. */
@@ -445,10 +457,9 @@ export class Committer {
       lives: this.livesAfter(before),
     };
     const own = baseWrites(before, after).meta ?? [];
-    // What is no rules yet is not put again as rules, which would let everybody in.
-    const edits = after.book === undefined || after.book.isOpen ? undefined : withEdit(
+    const edits = after.book && withEdit(
       await this.store.readMeta(EDITS_META),
-      { kind: "rules", seq, ms: this.env.now(), spec: after.book.spec },
+      { kind: "rules", seq, ms: this.env.now(), ...after.book.put },
       false,
     );
     await this.guarded(() =>

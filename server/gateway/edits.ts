@@ -6,6 +6,7 @@
  */
 
 import type { JsonValue } from "@lakesync/core";
+import type { TableReach } from "./table_reach.ts";
 
 /** The name of the record that holds them. */
 export const EDITS_META = "edits";
@@ -23,6 +24,10 @@ export interface Edit {
   readonly ms: number;
   /** What was put. */
   readonly spec: JsonValue;
+  /** Of rules: which tables clients reached by them; every one unless given. */
+  readonly reach?: TableReach;
+  /** Of rules: whether there were none yet, and merely tables were closed or opened. */
+  readonly open?: boolean;
 }
 
 /** The edits that are known. */

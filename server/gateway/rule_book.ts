@@ -18,7 +18,8 @@ import {
   type Schema,
 } from "@lakesync/core";
 import type { Catalog } from "./catalog.ts";
-import { closeTables, EVERY_TABLE, type TableReach } from "./table_reach.ts";
+import type { Edit } from "./edits.ts";
+import { closeTables, EVERY_TABLE, sameReach, type TableReach } from "./table_reach.ts";
 import { renameRules } from "./rules_rename.ts";
 
 /** How many rule sets are kept for clients that have not seen a later one. */
@@ -306,6 +307,16 @@ export class RuleBook {
     return this.#content.buildingOpen;
   }
 
+  /** What holds, as it is put again by who replays the log. */
+  get put(): Pick<Edit, "reach" | "open"> & { readonly spec: RulesSpec } {
+    const { open, active: { spec, reach } } = this.#content;
+    return {
+      spec,
+      ...(sameReach(reach, EVERY_TABLE) ? {} : { reach }),
+      ...(open ? { open } : {}),
+    };
+  }
+
   /** Which tables clients reach, once everything is built. */
   get reach(): TableReach {
     return (this.#content.building ?? this.#content.active).reach;
@@ -355,7 +366,7 @@ export class RuleBook {
    * @throws {LakeSyncError} `VALIDATION_ERROR`, with the place in the message
    */
   with(spec: unknown, catalog: Catalog): { readonly book: RuleBook; readonly builds: boolean } {
-    return this.#beside(spec, this.reach, false, catalog);
+    return this.beside(spec, this.reach, false, catalog);
   }
 
   /**
@@ -371,10 +382,20 @@ export class RuleBook {
   ): { readonly book: RuleBook; readonly builds: boolean } {
     const { open, building, buildingOpen } = this.#content;
     const isOpen = building === undefined ? open : buildingOpen;
-    return this.#beside(this.buildingSpec ?? this.spec, reach, isOpen, catalog);
+    return this.beside(this.buildingSpec ?? this.spec, reach, isOpen, catalog);
   }
 
-  #beside(
+  /**
+   * The book with other rules and other tables beside those that hold.
+   *
+   * @param spec the rules as the client sent them
+   * @param reach which tables clients reach
+   * @param buildingOpen whether these are no rules either
+   * @param catalog the schema
+   * @returns the book, and whether there are rows to be placed before it can be switched
+   * @throws {LakeSyncError} `VALIDATION_ERROR`, with the place in the message
+   */
+  beside(
     spec: unknown,
     reach: TableReach,
     buildingOpen: boolean,
