@@ -43,6 +43,9 @@ import { isOperations, METHODS, type OperationId, ROUTES } from "./routes.ts";
 import { explainHandler, getRulesHandler, putRulesHandler } from "./rules.ts";
 import { tailHandler } from "./tail.ts";
 
+/** What is noted for a request whose caller has gone; nobody gets it. It is no failure of ours. */
+const CALLER_GONE_STATUS = 499;
+
 /** Answers requests. */
 export interface RequestHandler {
   /** Answers one; it never rejects. */
@@ -144,6 +147,7 @@ function replyFailure(
   error: unknown,
   headers: Record<string, string> = {},
 ): Response {
+  if (scope.deadline.isGone) return new Response(null, { status: CALLER_GONE_STATUS });
   scope.code = error instanceof LakeSyncError ? error.code : "INTERNAL_ERROR";
   return isIcebergPath(scope.path)
     ? replyIcebergError(error, scope.id, headers)

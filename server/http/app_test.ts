@@ -8,6 +8,7 @@ import { MemoryRecords } from "../store/_memory_server_records.ts";
 import { createApp } from "./app.ts";
 import type { ServerContext } from "./context.ts";
 import { dependenciesOf } from "./health.ts";
+import type { RequestEnd } from "./lifecycle.ts";
 import { Readiness } from "./readiness.ts";
 
 const PUSH = "/v1/sync/default/push";
@@ -348,4 +349,35 @@ Deno.test("a held pull is answered when the server stops or its caller goes", as
     stop.abort();
     assert.equal((await answer).status, 200, who);
   }
+});
+
+Deno.test("a caller that goes is no failure, and nothing is logged as one", async () => {
+  const gone = new AbortController();
+  const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+  const ends: RequestEnd[] = [];
+  const app = createApp(brokenContext({
+    authenticator: {
+      verify: async () => {
+        ask();
+        await new Promise((resolve) => gone.signal.addEventListener("abort", resolve));
+        throw new Error("Whatever comes of it");
+      },
+    },
+    observer: {
+      begin: () => {},
+      run: (_scope, work) => work(),
+      end: (_scope, end) => void ends.push(end),
+    },
+  }));
+  const answer = app(new Request(`http://host${PULL}`, AUTHORIZED), {
+    ip: "",
+    signal: gone.signal,
+  });
+  await asked;
+  gone.abort();
+  assert.equal((await answer).status, 499);
+  await app.requests.underWay().ended;
+  assert.deepEqual(ends.map(({ status, code, outcome }) => [status, code, outcome]), [
+    [499, undefined, "aborted"],
+  ]);
 });

@@ -111,7 +111,8 @@ export function errorBody(error: unknown, requestId: string): ErrorBody {
     { cause: error },
   );
   const { code, message, cause, status } = known;
-  if (status >= 500 && (status !== 503 || cause !== undefined)) {
+  // What takes too long is mostly a caller's line, and is in the log of requests.
+  if (status >= 500 && code !== "TIMEOUT" && (status !== 503 || cause !== undefined)) {
     const because = cause === undefined ? "" : ", because of {cause}";
     logger.error(`{code} in request {requestId}: {message}${because}`, {
       code,
