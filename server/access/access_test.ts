@@ -109,6 +109,12 @@ Deno.test("a denied user is cut off with all devices, also as admin, and nobody 
     await assert.rejects(LiveClient.open(server.url, "default", server.bob), /refused/);
     const admin = await tokenFor("bob", "*", "admin");
     assert.equal((await change(server, { undeny: { users: ["bob"] } }, admin)).status, 403);
+    const { body: listed } = await server.json("/v1/admin/gateways", { token: admin });
+    assert.deepEqual(listed, { gateways: [] });
+    for (const query of ["what=access.change", "gateway=default"]) {
+      const { body } = await server.json(`/v1/admin/audit?${query}`, { token: admin });
+      assert.deepEqual(body, { entries: [] });
+    }
     assert.deepEqual(await statuses(server, "a", server.alice), [200, 200, 200, 200]);
     const { body } = await server.json("/v1/admin/audit?what=access.change", {
       token: server.admin,

@@ -8,7 +8,7 @@ import { DEFAULT_LIMITS, LakeSyncError, parseJsonBody, parseSchema } from "@lake
 import { schemaDetails } from "../audit/details.ts";
 import { type BodyBounds, readBody, utf8 } from "./body.ts";
 import type { Handler, RequestContext, ServerContext } from "./context.ts";
-import { admit, authenticate, findGateway, refuseWhenDraining } from "./guard.ts";
+import { admit, authenticate, findGateway, isLetIn, refuseWhenDraining } from "./guard.ts";
 import { statusJson } from "./destinations.ts";
 import { bodyFormat } from "./media.ts";
 import { replyJson } from "./reply.ts";
@@ -88,14 +88,14 @@ export function statsHandler(context: ServerContext): Handler {
   };
 }
 
-/** `GET /v1/admin/gateways`: those the token is for. */
+/** `GET /v1/admin/gateways`: those the token is for, without those that its user is kept out of. */
 export function gatewaysHandler(context: ServerContext): Handler {
   return async (c) => {
     const token = await authenticate(context, c.env.scope);
     refuseWhenDraining(context);
     const gateways = [];
     for (const id of await context.gateways.list()) {
-      if (token.gw !== "*" && token.gw !== id) continue;
+      if (token.gw !== "*" && token.gw !== id || !await isLetIn(context, id, token)) continue;
       const gateway = await context.gateways.get(id);
       if (gateway === undefined) continue;
       const { gatewayId, seq, schemaVersion } = await gateway.stats();

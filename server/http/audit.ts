@@ -13,7 +13,7 @@ import { auditName } from "../audit/record.ts";
 import { callerOf } from "../auth/authorize.ts";
 import type { VerifiedToken } from "../auth/token.ts";
 import type { Handler, ServerContext } from "./context.ts";
-import { authenticate, refuseWhenDraining } from "./guard.ts";
+import { authenticate, isLetIn, refuseWhenDraining } from "./guard.ts";
 import { replyJson } from "./reply.ts";
 
 /** Entries of one page unless asked for otherwise, and at most. */
@@ -80,6 +80,17 @@ function entryJson({ id, atMs, what, outcome, sub, role, ...others }: AuditEntry
   };
 }
 
+/** Entries without those about gateways that the user is kept out of. */
+async function admittedOf(
+  context: ServerContext,
+  entries: readonly AuditEntry[],
+  token: VerifiedToken,
+): Promise<readonly AuditEntry[]> {
+  const ids = new Set(entries.flatMap(({ gatewayId }) => gatewayId ?? []));
+  for (const id of ids) if (await isLetIn(context, id, token)) ids.delete(id);
+  return entries.filter(({ gatewayId }) => gatewayId === undefined || !ids.has(gatewayId));
+}
+
 /** `GET /v1/admin/audit`: entries, the newest first. */
 export function auditHandler(context: ServerContext): Handler {
   return async (c) => {
@@ -88,8 +99,9 @@ export function auditHandler(context: ServerContext): Handler {
     const { entries, cursor } = await context.audit.list(
       queryOf((name) => c.req.query(name), token),
     );
+    const admitted = await admittedOf(context, entries, token);
     return replyJson(c.req.raw, {
-      entries: entries.map(entryJson),
+      entries: admitted.map(entryJson),
       ...(cursor === undefined ? {} : { cursor }),
     });
   };

@@ -100,6 +100,26 @@ export async function admitTo(
 }
 
 /**
+ * Whether the user of a token is let into a gateway that the request is not about by its path.
+ *
+ * @param gatewayId the gateway
+ * @param token a token that was checked
+ */
+export async function isLetIn(
+  { access }: ServerContext,
+  gatewayId: string,
+  token: VerifiedToken,
+): Promise<boolean> {
+  try {
+    await access?.checkUser({ gatewayId }, token);
+    return true;
+  } catch (error) {
+    if (error instanceof LakeSyncError && error.code === "FORBIDDEN") return false;
+    throw error;
+  }
+}
+
+/**
  * Looks whether a request may still be answered: its user and its device, now that that is known,
  * and its key, since reading a body and waiting for news take their time.
  *
