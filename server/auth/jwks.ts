@@ -94,6 +94,11 @@ export class RemoteKeys {
     this.#options = options;
   }
 
+  /** The keys of the last good answer, however old: nobody has withdrawn them. */
+  get last(): readonly TrustedKey[] {
+    return this.#fetched?.keys ?? [];
+  }
+
   /** The keys as they are known now. */
   get known(): readonly TrustedKey[] {
     return this.#usable?.keys ?? [];

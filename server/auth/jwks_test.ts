@@ -96,8 +96,8 @@ Deno.test("a JWKS that is down is asked ever less, and its last keys go on for a
   await withKeys([one.jwk], async (jwksUrl, answers) => {
     let now = Date.now();
     const startMs = now;
-    const { verify, close } = createAuthenticator({ jwksUrl, now: () => now });
-    await verify(await one.token());
+    const { verify, trusts, close } = createAuthenticator({ jwksUrl, now: () => now });
+    const verified = await verify(await one.token());
     answers.answer = down;
     answers.asked = 0;
     for (; now < startMs + JWKS_LIMITS.staleMs - 1_000; now += 10_000) {
@@ -110,6 +110,8 @@ Deno.test("a JWKS that is down is asked ever less, and its last keys go on for a
     assert.ok(answers.asked >= 50 && answers.asked <= 66, `asked ${answers.asked} times`);
     now = startMs + JWKS_LIMITS.staleMs;
     await refuses(verify(await one.token()), "ADAPTER_ERROR");
+    // It is not the token's fault, so nobody is sent for another one.
+    assert.equal(trusts(verified), true);
     answers.answer = () => Response.json({ keys: [one.jwk] });
     now += JWKS_LIMITS.maxBackOffMs;
     await verify(await one.token());

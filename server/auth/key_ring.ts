@@ -111,12 +111,13 @@ export class KeyRing {
   }
 
   /**
-   * Tells whether a key is still trusted.
+   * Tells whether a key is still trusted. Where a JWKS URL cannot be asked for long, its keys check no
+   * more tokens; those that were checked by them stay good, since nobody has withdrawn anything.
    *
    * @param id the key's id
    */
   has(id: string): boolean {
-    const all = [...this.#local, ...this.#remote?.known ?? []];
+    const all = [...this.#local, ...this.#remote?.last ?? []];
     return this.#alive(all.filter((key) => key.id === id)).length > 0;
   }
 
