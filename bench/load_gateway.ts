@@ -31,7 +31,7 @@ export interface Delay {
   readonly max: number;
   /** The 99th percentile of how late a timer of 10 ms came, where a long delay is but one tick. */
   readonly p99OfTicks: number;
-  /** The 99th percentile without the time in which others had its core. */
+  /** The 99th percentile without the time in which the thread waited for its core. */
   readonly p99OfItsOwn: number;
   /** The 99th percentile by the gateway's own metric, interpolated between its bounds. */
   readonly p99OfMetric: number;
@@ -43,7 +43,7 @@ export interface ProcessSeen {
   readonly cpu: number;
   /** Processor time in seconds. */
   readonly cpuSeconds: number;
-  /** How long its main thread could run and was not let, in seconds: others used its core. */
+  /** How long its main thread could run and was not let, in seconds: its core was used by others. */
   readonly waitedSeconds: number;
   /** Resident memory at the start, in MB. */
   readonly rssStart: number;

@@ -72,7 +72,7 @@ export function printLoad(title: string, plan: LoadPlan, result: LoadResult): vo
       "delay of the event loop",
       `p50 ${ms(delay.p50)}, p99 ${ms(delay.p99)}, max ${ms(delay.max)} at any instant; ` +
       `p99 ${ms(delay.p99OfMetric)} by its metric, ${ms(delay.p99OfTicks)} of ticks, ` +
-      `${ms(delay.p99OfItsOwn)} without the time others had its core`,
+      `${ms(delay.p99OfItsOwn)} without waiting for its core`,
       "p99 under 50 ms",
       delay.p99 < 50,
     ],
@@ -80,7 +80,7 @@ export function printLoad(title: string, plan: LoadPlan, result: LoadResult): vo
     [
       "processor time of the gateway",
       `${gateway.cpuSeconds.toFixed(1)} s, ${(gateway.cpu * 100).toFixed(0)} % of its core; ` +
-      `others kept it from it for ${gateway.waitedSeconds.toFixed(1)} s`,
+      `its main thread waited for it for ${gateway.waitedSeconds.toFixed(1)} s`,
     ],
     [
       "the script itself",
