@@ -32,7 +32,8 @@ const SYNC: readonly MetricSpec[] = [
   {
     name: "lakesync_push_total",
     type: "counter",
-    help: "Pushes over HTTP and WebSocket, by what they came to: ok, refused, shed or failed",
+    help: "Pushes over HTTP and WebSocket, by what they came to: ok, refused, shed (turned away " +
+      "for now), aborted (given up: no time or no caller any more) or failed",
     labels: ["status"],
   },
   {
@@ -44,7 +45,7 @@ const SYNC: readonly MetricSpec[] = [
   {
     name: "lakesync_pull_total",
     type: "counter",
-    help: "Pages pulled over HTTP and WebSocket, by what they came to: ok, refused, shed or failed",
+    help: "Pages pulled over HTTP and WebSocket, by what they came to, as of pushes",
     labels: ["status"],
   },
   {

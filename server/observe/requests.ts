@@ -53,7 +53,8 @@ export class RequestWatcher implements RequestObserver {
   end(scope: RequestScope, end: RequestEnd): void {
     this.#counts.activeRequests--;
     this.#counts.answered(scope.route, end.status);
-    if (end.code !== undefined) this.#counts.refused(end.code);
+    // Who has gone is told nothing.
+    if (end.code !== undefined && end.outcome !== "aborted") this.#counts.refused(end.code);
     this.#countTurnedAway(scope, end);
     this.#log.request(scope, end);
   }

@@ -7,16 +7,17 @@
 import { ERROR_STATUS, type ErrorCode, LakeSyncError } from "@lakesync/core";
 
 /**
- * It was done (`ok`), refused for what it is (`refused`), turned away for now (`shed`), or failed on
- * the server (`failed`).
+ * It was done (`ok`), refused for what it is (`refused`), turned away for now (`shed`), given up
+ * since its time was over or its caller had gone (`aborted`), or failed on the server (`failed`).
  */
-export type Status = "ok" | "refused" | "shed" | "failed";
+export type Status = "ok" | "refused" | "shed" | "aborted" | "failed";
 
 /** All of them. */
-export const STATUSES: readonly Status[] = ["ok", "refused", "shed", "failed"];
+export const STATUSES: readonly Status[] = ["ok", "refused", "shed", "aborted", "failed"];
 
 /** What a code comes to. */
 export function statusOf(code: ErrorCode): Status {
+  if (code === "TIMEOUT") return "aborted";
   const status = ERROR_STATUS[code];
   if (status === 429 || status === 503) return "shed";
   return status >= 500 ? "failed" : "refused";

@@ -57,8 +57,13 @@ export class WatchedServer implements AsyncDisposable {
       { runtime, env },
     ).spawn();
     const server = new WatchedServer(child, data, secret);
-    server.url = (await server.until(STARTED))[1] ?? "";
-    return server;
+    try {
+      server.url = (await server.until(STARTED))[1] ?? "";
+      return server;
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** The process id. */
