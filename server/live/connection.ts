@@ -85,6 +85,7 @@ export class Connection implements Sender {
   #atEnd = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting = 0;
+  #taken = 0;
   #seen: readonly number[] = [];
   #movedMs: number;
 
@@ -126,6 +127,10 @@ export class Connection implements Sender {
     if (this.#state === "gone") return 0;
     // Of a socket that is closing the runtime says 0, whatever it holds.
     return this.#isCloseSent ? this.#atEnd : this.#options.socket.bufferedAmount;
+  }
+
+  taken(): number {
+    return this.#taken;
   }
 
   overflow(): void {
@@ -185,6 +190,7 @@ export class Connection implements Sender {
   isSilent(traffic: Traffic | undefined, idleTimeoutMs: number): boolean {
     const nowMs = this.#options.now();
     const waiting = this.buffered();
+    this.#taken = traffic?.acked ?? this.#taken;
     const seen = [this.#arrived, traffic?.received ?? 0, traffic?.acked ?? 0];
     const moves = waiting < this.#waiting || seen.some((count, i) => count !== this.#seen[i]);
     this.#waiting = waiting;

@@ -26,6 +26,9 @@ const RESERVED_SHARE = 1 / 4;
 /** How long a connection may take nothing while others wait for room, in milliseconds. */
 const STALL_MS = 3_000;
 
+/** Bytes that a slow reader takes in that time at least; the runtime tells only of whole messages. */
+const SLOW_BYTES = 96 * 1024;
+
 /** How often sockets are looked at while somebody waits, in milliseconds; they tell nothing. */
 const LOOK_MS = 10;
 
@@ -35,6 +38,8 @@ export interface Sender {
   readonly user: string;
   /** Bytes that wait in its socket. */
   buffered(): number;
+  /** Bytes that its peer has taken since it is there, as far as the system tells. */
+  taken?(): number;
   /** Ends it because it does not read. */
   overflow(): void;
 }
@@ -57,6 +62,8 @@ interface Load {
   bytes: number;
   /** When bytes last left, or the first came. */
   movedMs: number;
+  /** What its peer had taken then. */
+  taken: number;
   /** Whether it was ended and is not gone yet. */
   ended: boolean;
 }
@@ -210,9 +217,9 @@ export class SendBudget {
 
   #set(sender: Sender, bytes: number): void {
     const load = this.#loads.get(sender) ??
-      { bytes: 0, movedMs: this.#options.now(), ended: false };
+      { bytes: 0, movedMs: this.#options.now(), taken: sender.taken?.() ?? 0, ended: false };
     const more = bytes - load.bytes;
-    if (more < 0) load.movedMs = this.#options.now();
+    if (more < 0) this.#moved(sender, load);
     load.bytes = bytes;
     if (load.ended) this.#lost += more;
     else this.#bytes += more;
@@ -247,9 +254,16 @@ export class SendBudget {
   #endStalled(): void {
     const beforeMs = this.#options.now() - STALL_MS;
     for (const [sender, load] of [...this.#loads]) {
-      if (load.movedMs <= beforeMs) this.#end(sender, load);
+      if (load.movedMs > beforeMs) continue;
+      if ((sender.taken?.() ?? 0) - load.taken >= SLOW_BYTES) this.#moved(sender, load);
+      else this.#end(sender, load);
     }
     this.#beginWaiting();
+  }
+
+  #moved(sender: Sender, load: Load): void {
+    load.movedMs = this.#options.now();
+    load.taken = sender.taken?.() ?? 0;
   }
 
   #end(sender: Sender, load: Load): void {

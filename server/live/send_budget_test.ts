@@ -8,7 +8,9 @@ class Socket implements Sender {
   constructor(readonly user: string = crypto.randomUUID()) {}
   bytes = 0;
   ended = false;
+  takenBytes = 0;
   buffered = () => this.bytes;
+  taken = () => this.takenBytes;
   overflow = () => void (this.ended = true);
 }
 
@@ -95,6 +97,20 @@ Deno.test("G11 SendBudget ends who takes nothing while others wait, not who is s
   assert.deepEqual([silent.ended, slow.ended], [true, false]);
   await Promise.resolve();
   assert.equal(waiting.turns, 1);
+});
+
+Deno.test("SendBudget does not end who takes a large message slowly, nor keeps who hardly does", async () => {
+  const bench = new Bench();
+  const [slow, trickles] = [new Socket(), new Socket()];
+  bench.send(slow, 2 * MIB);
+  bench.send(trickles, 2 * MIB);
+  bench.wait(new Socket());
+  for (let second = 0; second < 10; second++) {
+    slow.takenBytes += 100 * 1024;
+    trickles.takenBytes += 10 * 1024;
+    await bench.tick(1_000);
+  }
+  assert.deepEqual([slow.ended, trickles.ended], [false, true]);
 });
 
 Deno.test("G11 SendBudget ends who holds most when answers fill the sockets", () => {
