@@ -89,6 +89,26 @@ Deno.test("chunks from before the kept history are built anew, and cursors behin
   assert.deepEqual(bob.table(), await world.expected("bob"));
 });
 
+Deno.test("G7: a stream breaks when a table is closed, and its client gets none of it when it resumes", async () => {
+  let deny: readonly string[] = [];
+  const tablesOf = (id: string) => id === "Notes" ? { deny } : undefined;
+  await using world = await CheckpointWorld.open({}, undefined, undefined, { tablesOf });
+  await world.fill("a", 12);
+  await world.join("ann", "a");
+  const ann = world.client("ann");
+  ann.onFrame = async () => {
+    if (ann.chunks !== 1) return;
+    deny = ["notes"];
+    await world.gateway.refreshTables(5_000);
+  };
+  await assert.rejects(ann.bootstrap(), code("BACKPRESSURE"));
+  // The one that was at hand when the table was closed, and none after it.
+  assert.equal(ann.chunks, 2);
+  await ann.bootstrap();
+  await ann.pull();
+  assert.deepEqual(ann.table(), {});
+});
+
 Deno.test("a stream that goes on too long breaks, and goes on when it is resumed", async () => {
   await using world = await CheckpointWorld.open({ maxStreamMs: 1_000 });
   await world.fill("a", 12);

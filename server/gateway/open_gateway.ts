@@ -23,6 +23,7 @@ import { servedVersion } from "./catalog.ts";
 import { type CheckpointRequest, type CheckpointStream, openCheckpoint } from "./checkpoint.ts";
 import { endFrame, type EtagOwner, headerFrame, writeEtag } from "./checkpoint_frames.ts";
 import { CheckpointHouse } from "./checkpoint_house.ts";
+import { whileReached } from "./checkpoint_reach.ts";
 import { checkOwner, forgetSeen } from "./clients.ts";
 import { type Committed, Committer } from "./committer.ts";
 import { compact } from "./compaction.ts";
@@ -275,7 +276,9 @@ export class OpenGateway implements Gateway {
           return nothingChunked({ seal: context.seal, sub: caller.sub });
         }
         const facts = { ...context, catalog, book, house: this.#house };
-        return await openCheckpoint(facts, caller, request);
+        const stream = await openCheckpoint(facts, caller, request);
+        const current = async () => (await this.committer.current()).book;
+        return { ...stream, frames: whileReached(stream.frames, book, current) };
       },
     );
   }
