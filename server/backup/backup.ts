@@ -106,8 +106,12 @@ async function copyParts({ data, out, withSecrets }: BackupOptions): Promise<Cop
  * copied is damaged
  */
 export async function makeBackup(options: BackupOptions): Promise<Manifest> {
-  const { out, version } = options;
-  const isOfKv = options.gw === undefined && await isKv(options.data);
+  const { data, out, version } = options;
+  if (await isThere(`${data}/${MANIFEST}`)) {
+    // What is done to a data folder is noted in it, and the backup would be one no more.
+    throw new LakeSyncError("VALIDATION_ERROR", `${data} is a backup, copy it as any other folder`);
+  }
+  const isOfKv = options.gw === undefined && await isKv(data);
   const ids = isOfKv ? [] : await chosen(options);
   await makeFolder(out);
   const gateways: CopiedGateway[] = isOfKv ? [...await copyKv(options)] : [];

@@ -8,6 +8,7 @@
 import { isGatewayId, LakeSyncError } from "@lakesync/core";
 import { createHash } from "node:crypto";
 import type { FileFacts } from "../store/sqlite_copy.ts";
+import { gatewayFile, KV_FILE, RECORD_FILES, SECRET_FILES } from "./folder.ts";
 
 /** The name of the manifest in a backup. */
 export const MANIFEST = "manifest.json";
@@ -110,6 +111,16 @@ function isManifest(value: unknown): value is Manifest {
     Array.isArray(value["parts"]) && value["parts"].every(isPart);
 }
 
+/** Each gateway is once, and in the file where whoever opens the data looks for it. */
+function isInPlace({ store, gateways, parts }: Manifest): boolean {
+  const ids = new Set(gateways.map(({ gatewayId }) => gatewayId));
+  const known = [...RECORD_FILES, ...SECRET_FILES, KV_FILE];
+  return ids.size === gateways.length && parts.every(({ file }) => known.includes(file)) &&
+    gateways.every(({ gatewayId, file }) =>
+      file === (store === "kv" ? KV_FILE : gatewayFile(gatewayId))
+    );
+}
+
 /**
  * Reads the manifest of a backup.
  *
@@ -133,7 +144,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   } catch {
     manifest = undefined;
   }
-  if (isManifest(manifest)) return manifest;
+  if (isManifest(manifest) && isInPlace(manifest)) return manifest;
   throw new LakeSyncError(
     "VALIDATION_ERROR",
     `${folder}/${MANIFEST} is damaged, or of another version of LakeSync`,

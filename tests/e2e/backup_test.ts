@@ -136,6 +136,12 @@ Deno.test("lakesync backup refuses a folder that is there, and what is no data f
   const half = await lakesync("backup", "verify", `${world.folder}/backup`);
   assert.equal(half.code, 1);
   assert.match(half.stderr, /has no manifest.json/);
+  await backUp(world, "--out", `${world.folder}/whole`);
+  const again = ["backup", "--data", `${world.folder}/whole`, "--out", `${world.folder}/other`];
+  const copied = await lakesync(...again);
+  assert.equal(copied.code, 1);
+  assert.match(copied.stderr, /is a backup, copy it/);
+  assert.match(await done("backup", "verify", `${world.folder}/whole`), /OK\n$/);
   const unknown = await lakesync(
     "backup",
     "--data",
@@ -164,6 +170,20 @@ Deno.test("lakesync restore refuses folders with data, and backups that are not 
   const changed = await lakesync("restore", "--from", from, "--data", `${world.folder}/new`);
   assert.equal(changed.code, 1);
   assert.match(changed.stderr, /is not what the backup's manifest says/);
+  const manifest = JSON.parse(await Deno.readTextFile(`${from}/manifest.json`));
+  const [gateway] = manifest.gateways;
+  for (
+    const gateways of [
+      [{ ...gateway, gatewayId: "other" }],
+      [{ ...gateway, file: "lock" }],
+      [gateway, gateway],
+    ]
+  ) {
+    await Deno.writeTextFile(`${from}/manifest.json`, JSON.stringify({ ...manifest, gateways }));
+    const { code, stderr } = await lakesync("backup", "verify", from);
+    assert.equal(code, 1);
+    assert.match(stderr, /manifest.json is damaged/);
+  }
   await assert.rejects(Deno.stat(`${world.folder}/new`), Deno.errors.NotFound);
 });
 
