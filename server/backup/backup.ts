@@ -5,6 +5,8 @@
  */
 
 import { LakeSyncError } from "@lakesync/core";
+import { basename } from "node:path";
+import { keyFilePath, readKeyFile, writeKeyFile } from "../auth/key_file.ts";
 import {
   checkDatabase,
   copyDatabase,
@@ -86,14 +88,32 @@ async function copyParts({ data, out, withSecrets }: BackupOptions): Promise<Cop
     checkDatabase(`${out}/${file}`);
     parts.push({ kind: "records", ...await sumOf(out, file) });
   }
-  for (const file of withSecrets ? SECRET_FILES : []) {
-    if (!await isThere(`${data}/${file}`)) continue;
-    const content = await Deno.readFile(`${data}/${file}`);
+  const files = withSecrets ? await secretsOf(data) : await endsOf(data);
+  for (const [file, content] of files) {
     await Deno.writeFile(`${out}/${file}`, content, { createNew: true, mode: 0o600 });
     await syncFile(`${out}/${file}`);
     parts.push({ kind: "secret", ...await sumOf(out, file) });
   }
   return parts;
+}
+
+type FileContents = ReadonlyMap<string, Uint8Array>;
+
+async function secretsOf(data: string): Promise<FileContents> {
+  const files = new Map<string, Uint8Array>();
+  for (const file of SECRET_FILES) {
+    if (await isThere(`${data}/${file}`)) files.set(file, await Deno.readFile(`${data}/${file}`));
+  }
+  return files;
+}
+
+/** Which keys were withdrawn or end, without keys: no restore may trust one of them again. */
+async function endsOf(data: string): Promise<FileContents> {
+  const path = keyFilePath(data);
+  const { endings, withdrawn } = await readKeyFile(path);
+  if (endings.length + withdrawn.length === 0) return new Map();
+  const text = writeKeyFile({ keys: [], endings, withdrawn });
+  return new Map([[basename(path), new TextEncoder().encode(text)]]);
 }
 
 /**

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createGateway } from "./backup_gateway.ts";
 import { done, lakesync } from "./backup_site.ts";
 import { statusOf, synced, until } from "./wait.ts";
+import { readKeyFile } from "../../server/auth/key_file.ts";
 import { converged, NOTES, type NotesClient, rowsOf, SECRET, World } from "./world.ts";
 
 async function write(client: NotesClient, ...ids: readonly string[]): Promise<void> {
@@ -211,8 +212,14 @@ Deno.test("lakesync backup holds secrets only when told to", async () => {
   await using world = await World.open();
   const data = `${world.folder}/gateway`;
   await Deno.writeTextFile(`${data}/secret`, "a secret of at least thirty-two characters\n");
+  await done("keys", "retire", "leaked", "--data", data);
+  await done("keys", "retire", "secret", "--data", data, "--secret", SECRET);
   await backUp(world);
   await assert.rejects(Deno.stat(`${world.folder}/backup/secret`), Deno.errors.NotFound);
+  // What was withdrawn stays so after a restore, and no secret is told for that.
+  await done("restore", "--from", `${world.folder}/backup`, "--data", `${world.folder}/bare`);
+  const { keys, endings, withdrawn } = await readKeyFile(`${world.folder}/bare/keys.json`);
+  assert.deepEqual([keys.length, endings.length, withdrawn[0]?.kid], [0, 1, "leaked"]);
   await done("backup", "--data", data, "--out", `${world.folder}/whole`, "--with-secrets");
   assert.equal(((await Deno.stat(`${world.folder}/whole/secret`)).mode ?? 0) & 0o777, 0o600);
   await done("restore", "--from", `${world.folder}/whole`, "--data", `${world.folder}/new`);
