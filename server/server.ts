@@ -174,6 +174,7 @@ export async function startServer(
   const stopping = new AbortController();
   const { records } = stores;
   let phase: Phase = "starting";
+  const started = Promise.withResolvers<void>();
   let control: AccessControl | undefined;
   let tls: WatchedTls | undefined;
   try {
@@ -220,6 +221,7 @@ export async function startServer(
       audit,
       readiness,
       phase: () => phase,
+      started: started.promise,
       stopping: stopping.signal,
     };
     const live: LiveHub = new LiveHub(context);
@@ -274,12 +276,14 @@ export async function startServer(
       // Flushing goes on where it ended, also for gateways that nobody asks for.
       for (const id of await gateways.list()) if (destinations.has(id)) await gateways.get(id);
     } catch (error) {
+      started.resolve();
       await server.cut();
       connections.close();
       throw error;
     }
     await audit.note({ what: "server.start", outcome: "done", sub: "server" });
     phase = "ready";
+    started.resolve();
     void readiness.results();
     const { addr } = server;
     const host = hostname.includes(":") ? `[${hostname}]` : hostname;

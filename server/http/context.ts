@@ -83,6 +83,8 @@ export interface ServerContext {
   readonly live: LiveConnections;
   /** Where the server is in its life. */
   readonly phase: () => Phase;
+  /** Settles when the server has started or stops; requests that come before wait for it. */
+  readonly started?: Promise<void>;
   /** Aborts when the server stops, so that held answers are given at once. */
   readonly stopping: AbortSignal;
 }

@@ -15,6 +15,9 @@ import type { Caller, Gateway } from "../gateway/gateway.ts";
 import type { ServerContext } from "./context.ts";
 import type { RequestScope } from "./request_scope.ts";
 
+/** How long a request waits for the server to have started, in milliseconds. */
+const START_WAIT_MS = 10_000;
+
 /** Who calls which gateway. */
 export interface Admission {
   /** A possible gateway id. */
@@ -149,6 +152,15 @@ export function refuseWhenDraining(context: ServerContext): void {
   }
 }
 
+/** Waits until the server has started, for a while. */
+async function startOf({ started }: ServerContext, { deadline }: RequestScope): Promise<void> {
+  if (started === undefined) return;
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, START_WAIT_MS);
+  await Promise.race([started, late, deadline.passed]);
+  clearTimeout(timer);
+}
+
 /**
  * Refuses work that the server cannot take now, before anything of the request is looked at.
  *
@@ -156,6 +168,7 @@ export function refuseWhenDraining(context: ServerContext): void {
  * while memory is short, `RATE_LIMITED`
  */
 export async function refuseEarly(context: ServerContext, scope: RequestScope): Promise<void> {
+  if (context.phase() === "starting") await startOf(context, scope);
   refuseWhenDraining(context);
   if (context.phase() === "starting") {
     throw new LakeSyncError("BACKPRESSURE", "The server is starting, try again");
