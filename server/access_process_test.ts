@@ -88,6 +88,15 @@ Deno.test({
         ];
         await using server = await new ServerProcess({ data, secret: SECRET, args }).start();
         assert.match(server.url, /^https:/);
+        const key = ["--data", data, "--secret", SECRET];
+        await assert.rejects(
+          lakesync("access", "list", "--url", server.url, ...key),
+          /The certificate of https:\S+ is not trusted \(\w+.*DENO_CERT/,
+        );
+        await assert.rejects(
+          lakesync("access", "list", "--url", server.url.replace("https", "http"), ...key),
+          /does not speak HTTP, is it https/,
+        );
         const client = Deno.createHttpClient({ caCerts: [ca] });
         const response = await fetch(`${server.url.replace("127.0.0.1", "localhost")}/livez`, {
           client,

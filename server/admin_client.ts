@@ -14,6 +14,7 @@ import { signToken } from "./auth/token.ts";
 import type { ExplainRequest, RowExplanation } from "./gateway/gateway.ts";
 import { isLoopback } from "./loopback.ts";
 import type { ServerAddress } from "./rules_arguments.ts";
+import { whyUnanswered } from "./unanswered.ts";
 import { UsageError } from "./values.ts";
 
 const TOKEN_TTL_SECONDS = 60;
@@ -72,7 +73,7 @@ async function ask(server: ServerAddress, path: string, body?: object): Promise<
     });
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
-    throw new Error(`${server.url} does not answer, is the server running?`, { cause });
+    throw new Error(whyUnanswered(server.url, cause), { cause });
   }
   const text = await response.text();
   if (response.ok) return JSON.parse(text);
