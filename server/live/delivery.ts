@@ -69,6 +69,11 @@ export class Delivery {
     return this.#unacked !== undefined;
   }
 
+  /** How long the cursor of the page on its way is; 0 without one. */
+  get awaitedChars(): number {
+    return this.#unacked?.length ?? 0;
+  }
+
   /** Whether the page that ends with this cursor is on its way. */
   awaits(cursor: string): boolean {
     return cursor === this.#unacked;

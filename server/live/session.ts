@@ -44,6 +44,8 @@ import { MessageRate } from "./message_rate.ts";
 const MAX_QUEUED_FRAMES = 256;
 /** Frames that may wait, in bodies of the largest size. */
 const MAX_QUEUED_BODIES = 2;
+/** What an acknowledgement holds beside its cursor, at most. */
+const ACK_CHARS = 256;
 /** Rows of a page that nobody asked for by a limit. */
 const PAGE_ROWS = 1_000;
 /** How long a client may take to say hello, in milliseconds. */
@@ -220,7 +222,8 @@ export class Session {
 
   /** Nothing is answered any more, but a close waits for this. */
   #lastAck(data: FrameData): void {
-    if (!this.#delivery.isAwaiting) return;
+    // Who is told to end may send no end of messages, and reading a large one takes long.
+    if (!this.#delivery.isAwaiting || data.length > this.#delivery.awaitedChars + ACK_CHARS) return;
     const { codec, gateway } = this.#options;
     try {
       const frame = codec.decode(data, gateway.schema);

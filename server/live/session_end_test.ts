@@ -167,3 +167,14 @@ Deno.test("a session that ended hears the acknowledgement that its close waits f
   assert.equal(bench.session.owesAck, false);
   assert.equal(bench.frames.length, sent);
 });
+
+Deno.test("G11: an ended session reads nothing that is longer than the acknowledgement it waits for", async () => {
+  const bench = new Bench();
+  await bench.send({ hello: { clientId: "phone", schemaVersion: 1 } });
+  await bench.session.drain();
+  // Each of these would be parsed whole, as many as a peer sends until it is closed.
+  await bench.send(`{"ack":{"cursor":"+"}${" ".repeat(500)}}`);
+  assert.equal(bench.session.owesAck, true);
+  await bench.send(`{"ack":{"cursor":"+"}${" ".repeat(100)}}`);
+  assert.equal(bench.session.owesAck, false);
+});
