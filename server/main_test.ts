@@ -130,7 +130,7 @@ Deno.test("lakesync serve makes its folder and prints a curl that works when pas
     assert.equal(await again.end("SIGINT"), 0);
   }));
 
-Deno.test("lakesync serve with a secret prints no token, and says when its port is in use", () =>
+Deno.test("lakesync serve with a secret prints no token, and says when it cannot listen there", () =>
   withFolder(async (folder) => {
     const args = ["--port", "0", "--store", "memory", "--secret", SECRET];
     const serving = new Serving(folder, args);
@@ -139,6 +139,11 @@ Deno.test("lakesync serve with a secret prints no token, and says when its port 
     const busy = await run(folder, "--port", port ?? "", "--store", "memory");
     assert.equal(busy.code, 1);
     assert.match(busy.stderr, /^lakesync: Port \d+ of 127.0.0.1 is in use/);
+    for (const host of ["192.0.2.1", "nowhere.invalid"]) {
+      const nowhere = await run(folder, ...args, "--host", host);
+      assert.equal(nowhere.code, 1);
+      assert.ok(nowhere.stderr.startsWith(`lakesync: ${host} is no address of this machine`));
+    }
     assert.equal(await serving.end(), 0);
   }));
 

@@ -93,11 +93,21 @@ async function developmentToken(
   });
 }
 
+function isUnknownHost(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("failed to lookup address");
+}
+
 function listenError(error: unknown, { host, port }: ServeConfig): unknown {
   if (error instanceof Deno.errors.AddrInUse) {
     return new Error(
       `Port ${port} of ${host} is in use, stop what listens there or give another --port`,
+      { cause: error },
     );
+  }
+  if (error instanceof Deno.errors.AddrNotAvailable || isUnknownHost(error)) {
+    return new Error(`${host} is no address of this machine, give another --host`, {
+      cause: error,
+    });
   }
   return error;
 }

@@ -91,7 +91,7 @@ export const ERROR_HELP: Readonly<Record<ErrorCode, ErrorHelp>> = {
   BACKPRESSURE: {
     meaning: "the gateway has too much to do, wait",
     remedy: "Clients wait by themselves. For long: the disk is full, memory is short, or a " +
-      "destination is behind; `/ready` and the message say which",
+      "destination is behind; the message and the log say which",
   },
   DRAINING: {
     meaning: "the gateway stops, try again",
