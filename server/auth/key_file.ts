@@ -177,6 +177,33 @@ export async function changeKeyFile(
   return after;
 }
 
+/**
+ * Ends the keys of a file that another one, which is newer, has ended.
+ *
+ * @param older the file
+ * @param newer what is known since
+ */
+export function withEndsOf(older: KeyFile, newer: KeyFile): KeyFile {
+  const ends = new Map(newer.keys.map(({ kid, endsMs }) => [kid, endsMs]));
+  const withdrawn = new Map(
+    [...older.withdrawn, ...newer.withdrawn].map((past) => [past.kid, past]),
+  );
+  const endings = new Map(
+    [...older.endings, ...newer.endings].map((past) => [past.fingerprint, past]),
+  );
+  return {
+    // A key that has ended is dropped with the next rotation; a backup without secrets has no keys.
+    keys: older.keys.filter(({ kid }) => {
+      return !withdrawn.has(kid) && (ends.size === 0 || ends.has(kid));
+    }).map((key) => {
+      const endsMs = ends.get(key.kid) ?? key.endsMs;
+      return endsMs === undefined ? key : { ...key, endsMs };
+    }),
+    endings: [...endings.values()],
+    withdrawn: [...withdrawn.values()],
+  };
+}
+
 /** The keys of a file, as tokens are checked by them. */
 export function trustedKeysOf({ keys }: KeyFile): readonly TrustedKey[] {
   return keys.map(({ secret, kid, endsMs }) =>

@@ -6,6 +6,7 @@
  */
 
 import { LakeSyncError } from "@lakesync/core";
+import { changeKeyFile, keyFilePath, readKeyFile, withEndsOf } from "../auth/key_file.ts";
 import { DENO_ENVIRONMENT } from "../environment.ts";
 import { loadBase } from "../gateway/base.ts";
 import type { Life } from "../gateway/lives.ts";
@@ -166,7 +167,10 @@ async function restoreGateways(
   return restored;
 }
 
-/** Who was kept out after the backup was made stays out, so records are the newest there are. */
+/**
+ * Who was kept out after the backup was made stays out, and a key that was ended stays so, so records
+ * are the newest there are.
+ */
 async function restoreParts(
   { from, data }: RestoreOptions,
   { parts }: Manifest,
@@ -185,6 +189,10 @@ async function restoreParts(
       await copyFile(`${from}/${file}`, `${data}/${file}`, 0o600);
     }
   }
+  if (logs === undefined) return;
+  const newer = await readKeyFile(keyFilePath(logs.folder));
+  if (newer.keys.length + newer.endings.length + newer.withdrawn.length === 0) return;
+  await changeKeyFile(data, (keys) => withEndsOf(keys, newer));
 }
 
 async function fill(options: RestoreOptions, manifest: Manifest): Promise<RestoredGateway[]> {

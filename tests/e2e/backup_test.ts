@@ -220,6 +220,16 @@ Deno.test("lakesync backup holds secrets only when told to", async () => {
   await done("restore", "--from", `${world.folder}/backup`, "--data", `${world.folder}/bare`);
   const { keys, endings, withdrawn } = await readKeyFile(`${world.folder}/bare/keys.json`);
   assert.deepEqual([keys.length, endings.length, withdrawn[0]?.kid], [0, 1, "leaked"]);
+  // What was withdrawn since is told by the old folder.
+  const kid = (await done("keys", "rotate", "--data", data)).trim();
+  await done("backup", "--data", data, "--out", `${world.folder}/before`, "--with-secrets");
+  await done("keys", "rotate", "--data", data);
+  await done("keys", "retire", kid, "--data", data);
+  const earlier = ["restore", "--from", `${world.folder}/before`, "--data", `${world.folder}/to`];
+  await done(...earlier, "--log", data, "--to", new Date().toISOString());
+  const then = await readKeyFile(`${world.folder}/to/keys.json`);
+  assert.deepEqual(then.withdrawn.map((past) => past.kid), ["leaked", kid]);
+  assert.ok(!then.keys.some((key) => key.kid === kid || key.endsMs === undefined));
   await done("backup", "--data", data, "--out", `${world.folder}/whole`, "--with-secrets");
   assert.equal(((await Deno.stat(`${world.folder}/whole/secret`)).mode ?? 0) & 0o777, 0o600);
   await done("restore", "--from", `${world.folder}/whole`, "--data", `${world.folder}/new`);
