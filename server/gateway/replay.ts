@@ -137,15 +137,24 @@ export class Replay {
   }
 
   /**
-   * Commits a transaction that was committed in slices.
+   * Commits a transaction that was committed in slices. Each has the time when it was written; the
+   * last one's is that of the commit.
    *
    * @param first its first slice
    * @param rest the others, in order
+   * @param untilMs when it must have been committed, in milliseconds since 1970
+   * @returns when it was committed; undefined when that was later, and nothing was done
    */
-  async sliced(first: LogEntry, rest: AsyncIterable<LogEntry>): Promise<void> {
+  async sliced(
+    first: LogEntry,
+    rest: AsyncIterable<LogEntry>,
+    untilMs: number,
+  ): Promise<number | undefined> {
     const large = await this.#store.beginLarge();
     try {
-      await this.#sliced(large, first, rest);
+      const committedMs = await this.#sliced(large, first, rest, untilMs);
+      if (committedMs === undefined) await large.abort();
+      return committedMs;
     } catch (error) {
       await large.abort();
       throw error;
@@ -156,7 +165,8 @@ export class Replay {
     large: LargeCommit,
     first: LogEntry,
     rest: AsyncIterable<LogEntry>,
-  ): Promise<void> {
+    untilMs: number,
+  ): Promise<number | undefined> {
     const { before, catalog, book } = await this.#before(first);
     const touched = new ReplayCommit(this.#committer, catalog, book, before);
     const { clientId, mutationId } = first;
@@ -180,6 +190,7 @@ export class Replay {
       touched.ledger.rest();
       await this.#committer.env.nextTurn();
     }
+    if (last.committedMs > untilMs) return undefined;
     clients.set(clientId, this.#clients.end(consuming, last.committedMs));
     const after = {
       ...this.#after(before, touched, [{ entry: last, version, deltas: [], claims: undefined }]),
@@ -200,6 +211,7 @@ export class Replay {
     );
     touched.lookups.committed(touched.ledger);
     this.#committer.published(after, NOBODY, before);
+    return last.committedMs;
   }
 
   /**

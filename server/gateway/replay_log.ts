@@ -206,6 +206,7 @@ export async function replayLog(options: ReplayOptions): Promise<Replayed> {
   const edits = [...await editsAfter(options, before, newest)];
   const replay = await Replay.begin(store, source, env);
   const reader = new LogReader(source, before.head.seq);
+  const untilMs = "ms" in until ? until.ms : Infinity;
   let transactions = 0;
   let lastMs: number | undefined;
   let group: LogEntry[] = [];
@@ -228,14 +229,17 @@ export async function replayLog(options: ReplayOptions): Promise<Replayed> {
     }
     if (entry === undefined || isBeyond(until, { seq: entry.seq, ms: entry.committedMs })) break;
     reader.take();
-    transactions++;
-    lastMs = entry.committedMs;
     const next = await reader.peek();
     if (next?.seq === entry.seq) {
       await flush();
-      await replay.sliced(entry, reader.rest(entry.seq));
+      const committedMs = await replay.sliced(entry, reader.rest(entry.seq), untilMs);
+      if (committedMs === undefined) break;
+      transactions++;
+      lastMs = committedMs;
       continue;
     }
+    transactions++;
+    lastMs = entry.committedMs;
     group.push(entry);
     bytes += entry.payload.length;
     if (group.length >= GROUP.transactions || bytes >= GROUP.bytes) await flush();

@@ -193,13 +193,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 function environment(
-  clock: { ms: number },
+  clock: { ms: number; readonly turnMs?: number },
   deny: () => readonly string[] = () => [],
 ): GatewayEnvironment {
   return {
     tablesOf: () => ({ deny: deny() }),
     now: () => clock.ms,
-    nextTurn: () => Promise.resolve(),
+    nextTurn: () => {
+      clock.ms += clock.turnMs ?? 0;
+      return Promise.resolve();
+    },
     setTimer: (ms, callback) => {
       const timer = setTimeout(callback, ms);
       return () => clearTimeout(timer);
@@ -220,7 +223,7 @@ interface Noted {
 /** A gateway with a random history. */
 class World implements AsyncDisposable {
   readonly stores = new BackedUpStores();
-  readonly clock = { ms: START_MS };
+  readonly clock = { ms: START_MS, turnMs: 0 };
   readonly noted: Noted[] = [];
   readonly #sent = new Map<string, { mutationId: number; chain: string }>();
   #denied: readonly string[] = [];
@@ -537,6 +540,30 @@ Deno.test("G13: a large transaction is replayed in its slices, and found whole",
     assert.deepEqual(
       essence(contentOf(stores.backup()), to.seq),
       essence(contentOf(to.data), to.seq),
+    );
+  }
+});
+
+Deno.test("G13: a large transaction is there from its last slice on, however long it was written", async () => {
+  const many = Array.from({ length: 4_500 }, (_, row): Write => {
+    return { op: "INSERT", table: "todos", row, columns: { title: `t${row}` }, agoMs: 0 };
+  });
+  await using world = await history(push("INSERT", 0, "before"), { kind: "note" });
+  world.clock.turnMs = 1;
+  await world.take({ kind: "push", writer: 0, transactions: [many] });
+  await world.take({ kind: "note" });
+  const [from, newest] = notedOf(world);
+  const slices = contentOf(newest.data).log.filter(({ seq }) => seq === 2);
+  const [first = 0, last = 0] = [slices[0]?.committedMs, slices.at(-1)?.committedMs];
+  assert(first < last);
+  for (const [ms, rows] of [[first, 1], [last - 1, 1], [last, 4_500]] as const) {
+    const { stores, result } = await replayed(from.data, newest.data, { ms }, newest.ms);
+    const { rows: replayedRows, log, clients } = contentOf(stores.backup());
+    assert.equal(replayedRows.length, rows);
+    assert.equal(log.length, rows === 1 ? 1 : 1 + slices.length);
+    assert.deepEqual(
+      [result.transactions, clients[0]?.lastMutationId],
+      rows === 1 ? [0, 1] : [1, 2],
     );
   }
 });
