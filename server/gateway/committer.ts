@@ -27,6 +27,7 @@ import type {
   Store,
   Writes,
 } from "../store/store.ts";
+import { AnswerRooms } from "./answer_rooms.ts";
 import { type Base, baseWrites, loadBase, markDay, readBase } from "./base.ts";
 import { Catalog } from "./catalog.ts";
 import { keepVersions, seen } from "./census.ts";
@@ -659,6 +660,11 @@ export class Committer {
       before,
       clients,
       await this.#answers(jobs),
+      await AnswerRooms.load(
+        this.store,
+        this.env,
+        jobs.flatMap(({ idempotency, caller }) => idempotency === undefined ? [] : [caller.sub]),
+      ),
     );
     const judged = jobs.map((job) => group.judge(job));
     await group.loadRows(judged);

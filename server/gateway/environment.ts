@@ -26,6 +26,13 @@ export interface Retention {
   readonly logWhenFull: "refuse" | "trim";
   /** How long answers of requests with an Idempotency-Key are kept, in milliseconds. */
   readonly answerKeepMs: number;
+  /**
+   * What the kept answers of a gateway may take, in bytes; pushes with an Idempotency-Key are refused
+   * then with `BACKPRESSURE` until some of them are no longer kept.
+   */
+  readonly answerMaxBytes: number;
+  /** What those of one user may take, in bytes; more are refused with `RATE_LIMITED`. */
+  readonly answerMaxUserBytes: number;
   /** How long a part of a large transaction waits for the others, in milliseconds. */
   readonly partKeepMs: number;
 }
@@ -37,6 +44,8 @@ export const DEFAULT_RETENTION: Retention = {
   logMaxBytes: 1024 * 1024 * 1024,
   logWhenFull: "refuse",
   answerKeepMs: 24 * 60 * 60 * 1000,
+  answerMaxBytes: 1024 * 1024 * 1024,
+  answerMaxUserBytes: 64 * 1024 * 1024,
   partKeepMs: 7 * 24 * 60 * 60 * 1000,
 };
 

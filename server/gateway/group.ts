@@ -21,6 +21,7 @@ import type {
   RowKey,
 } from "../store/store.ts";
 import { readSnapshot } from "../store/snapshot.ts";
+import type { AnswerRooms } from "./answer_rooms.ts";
 import { type Base, baseWrites, markDay } from "./base.ts";
 import type { Catalog } from "./catalog.ts";
 import { type Census, seen } from "./census.ts";
@@ -82,6 +83,7 @@ export class Group {
     readonly before: Base,
     readonly clients: Map<string, ClientRecord>,
     readonly kept: Map<string, KeptAnswer>,
+    readonly rooms: AnswerRooms,
   ) {
     this.#ledger = new BucketLedger(book, before.nextBucket);
     this.#lookups = new Lookups(book, catalog, committer.lookups);
@@ -165,6 +167,7 @@ export class Group {
       return { error: new LakeSyncError("IDEMPOTENCY_MISMATCH", message) };
     }
     try {
+      if (idempotency !== undefined) this.rooms.check(caller.sub);
       // A schema may have come between the push and its commit, and with it a gateway without rules.
       checkOpen(this.book, caller, this.committer.env.openAccess ?? false);
       const known = this.clients.get(request.clientId);
@@ -296,7 +299,7 @@ export class Group {
   }
 
   #keepAnswer(
-    { idempotency, request, whole = request }: PushJob,
+    { caller, idempotency, request, whole = request }: PushJob,
     client: ClientRecord,
     older: Links,
     stopped: Stop | undefined,
@@ -314,6 +317,7 @@ export class Group {
     };
     this.kept.set(kept.key, kept);
     this.#answers.push(kept);
+    this.rooms.add(caller.sub, kept.answer, kept.expiresMs);
   }
 
   async #loadClients(clientIds: readonly string[]): Promise<void> {
@@ -365,7 +369,11 @@ export class Group {
         clients: paged.map(({ client }) => client),
         answers: this.#answers,
         ...writes,
-        meta: [...writes.meta ?? [], ...paged.flatMap(({ pages }) => pages)],
+        meta: [
+          ...writes.meta ?? [],
+          ...paged.flatMap(({ pages }) => pages),
+          ...this.rooms.meta(),
+        ],
       },
     };
   }

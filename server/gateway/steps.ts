@@ -14,6 +14,7 @@ import {
   type Transaction,
 } from "@lakesync/core";
 import type { ClientRecord, StagedSummary } from "../store/store.ts";
+import { AnswerRooms } from "./answer_rooms.ts";
 import {
   checkOrder,
   checkOwner,
@@ -60,6 +61,9 @@ export async function commitInSteps(
   const { sub } = caller;
   const replayed = await kept(committer, job);
   if (replayed !== undefined) return { replayed };
+  if (idempotency !== undefined) {
+    (await AnswerRooms.load(committer.store, committer.env, [sub])).check(sub);
+  }
   checkOpen((await committer.base()).book, caller, committer.env.openAccess ?? false);
   const [known] = await committer.store.readClients([request.clientId]);
   checkOwner(known, sub);
@@ -111,15 +115,20 @@ async function kept(
 
 async function keep(
   committer: Committer,
-  { idempotency }: PushJob,
+  { caller: { sub }, idempotency }: PushJob,
   result: StepResult,
 ): Promise<void> {
   if (idempotency === undefined) return;
   const { key, bodyHash } = idempotency;
   const expiresMs = committer.env.now() +
     retentionOf(committer.env).answerKeepMs;
-  await committer.note(await committer.base(), {
-    answers: [{ key, bodyHash, answer: idempotency.render(result), expiresMs }],
+  const answer = idempotency.render(result);
+  const before = await committer.base();
+  const rooms = await AnswerRooms.load(committer.store, committer.env, [sub]);
+  rooms.add(sub, answer, expiresMs);
+  await committer.note(before, {
+    answers: [{ key, bodyHash, answer, expiresMs }],
+    meta: rooms.meta(),
   });
 }
 

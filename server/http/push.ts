@@ -26,23 +26,30 @@ function render(format: Format, result: PushResult): string | Uint8Array {
   return format === "json" ? JSON.stringify(pushResultToJson(result)) : encodePushResult(result);
 }
 
-/** Writes an answer as it is kept: its form, and its body as text or base64. */
+/** How forms of answers are named where they are kept. */
+const KEPT_FORM = { json: "j", protobuf: "p" } as const satisfies Record<Format, string>;
+
+/** Writes an answer as it is kept: a letter for its form, and its body as text or base64. */
 function keep(format: Format, result: PushResult): string {
   const body = render(format, result);
-  return JSON.stringify([
-    format,
-    typeof body === "string" ? body : body.toBase64(),
-  ]);
+  return KEPT_FORM[format] + (typeof body === "string" ? body : body.toBase64());
 }
 
 function replyKept(request: Request, kept: string, replayed: boolean) {
-  const [format, body]: [Format, string] = JSON.parse(kept);
+  const format = kept.startsWith(KEPT_FORM.json) ? "json" : "protobuf";
+  const body = kept.slice(1);
   return reply(
     request,
     CONTENT_TYPE[format],
     format === "json" ? body : Uint8Array.fromBase64(body),
     replayed ? { "Idempotency-Replayed": "true" } : {},
   );
+}
+
+function sha256(...parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("base64url");
 }
 
 /** Makes the handler. */
@@ -72,9 +79,9 @@ export function pushHandler(context: ServerContext): Handler {
     const answer = answerFormat(request.headers);
     let kept: string | undefined;
     const idempotency: Idempotency | undefined = key === undefined ? undefined : {
-      key: JSON.stringify([caller.sub, gatewayId, c.req.path, key]),
-      bodyHash: createHash("sha256").update(`${format}\n`).update(body)
-        .digest("hex"),
+      // Kept is a hash of it, since a user and a key may have 500 characters.
+      key: sha256(JSON.stringify([caller.sub, gatewayId, c.req.path, key])),
+      bodyHash: sha256(`${format}\n`, body),
       render: (result) => kept = keep(answer, result),
     };
     const { result, replayed } = await gateway.push(
