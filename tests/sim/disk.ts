@@ -83,11 +83,19 @@ export class SimDisk {
     return new Map([...this.#files].map(([path, file]) => [path, file.synced()]));
   }
 
-  /** Puts a copy in the place of all files; processes that run die. */
-  restore(snapshot: DiskSnapshot): void {
+  /**
+   * Puts a copy in the place of files; processes that run die.
+   *
+   * @param snapshot the copy
+   * @param isReplaced which files go; all unless given
+   */
+  restore(snapshot: DiskSnapshot, isReplaced: (path: string) => boolean = () => true): void {
     this.kill();
-    this.#files = new Map([...snapshot].map(([path, bytes]) => [path, new SimFile(bytes)]));
-    this.#removed = new Map();
+    const others = (files: ReadonlyMap<string, SimFile>) =>
+      [...files].filter(([path]) => !isReplaced(path));
+    const put = [...snapshot].map(([path, bytes]) => [path, new SimFile(bytes)] as const);
+    this.#files = new Map([...others(this.#files), ...put]);
+    this.#removed = new Map(others(this.#removed));
   }
 }
 

@@ -108,6 +108,19 @@ export class DiskLog {
     return [...new Set(ids)].sort();
   }
 
+  /**
+   * Names another epoch in data that no process has open.
+   *
+   * @throws {DiskFull} when it has no room
+   */
+  static renewEpoch(disk: Mount, gatewayId: string, epoch: string): void {
+    const log = DiskLog.recover(disk, gatewayId, { compactBytes: 0 });
+    if (log === undefined) return;
+    const content = log.state.content();
+    const state = MemoryState.from({ ...content, head: { ...content.head, epoch } });
+    log.turn(disk, { length: writeBase(disk, pathOf(gatewayId, log.#number + 1), state) });
+  }
+
   /** Whether the changes have outgrown what the file begins with. */
   get isLong(): boolean {
     return this.#length > this.#compactAt;
@@ -202,10 +215,19 @@ function pathOf(gatewayId: string, number: number): string {
   return gatewayId + SEPARATOR + number;
 }
 
+/**
+ * Whether a file is one of a gateway's.
+ *
+ * @param gatewayId the gateway
+ * @param path the file
+ */
+export function isFileOf(gatewayId: string, path: string): boolean {
+  return path.startsWith(gatewayId + SEPARATOR);
+}
+
 /** The numbers of a gateway's files, ascending. */
 function numbersOf(disk: Mount, gatewayId: string): readonly number[] {
-  const prefix = gatewayId + SEPARATOR;
-  return disk.list().filter((path) => path.startsWith(prefix))
-    .map((path) => Number(path.slice(prefix.length)))
+  return disk.list().filter((path) => isFileOf(gatewayId, path))
+    .map((path) => Number(path.slice(gatewayId.length + SEPARATOR.length)))
     .sort((a, b) => a - b);
 }

@@ -9,6 +9,7 @@ import type { Device } from "./device.ts";
 import type { DiskSnapshot } from "./disk.ts";
 import type { TxName } from "./history.ts";
 import { GOOD } from "./link.ts";
+import type { GatewayBackup } from "./restores.ts";
 import type { SimServer } from "./server.ts";
 import type { World } from "./world.ts";
 
@@ -21,7 +22,14 @@ const HOUR_MS = 3_600_000;
 export interface Backups {
   readonly server: DiskSnapshot[];
   readonly devices: Map<Device, DeviceCopy>;
+  /** Of each gateway, the oldest first. */
+  readonly gateways: Map<string, GatewayBackup[]>;
+  /** Those that were restored last. */
+  restored: readonly GatewayBackup[];
 }
+
+/** The fault that brings backups back in new epochs. */
+export const RESTORE = "server is restored in a new epoch";
 
 /** A copy of a device's database. */
 export interface DeviceCopy {
@@ -124,7 +132,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     return true;
   },
   "server goes back to a backup": (world, { server: copies }) => {
-    if (copies.length === 0) return false;
+    if (copies.length === 0 || world.servers.some(({ isHeld }) => isHeld)) return false;
     const { servers, settings, recorder } = world;
     world.restore(world.random.pick(copies));
     for (const gateway of settings.gateways) recorder.add({ kind: "restored", gateway });
@@ -132,6 +140,18 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
       for (const server of servers) server.start();
       world.putAgain();
     });
+    return true;
+  },
+  [RESTORE]: (world, backups) => {
+    const { random } = world;
+    if (world.servers.some(({ isHeld }) => isHeld)) return false;
+    const isAgain = backups.restored.length > 0 && random.chance(0.3);
+    const all = [...backups.gateways.values()];
+    const picked = random.chance(0.7) ? all : random.some(all, 0.5, 1);
+    const chosen = isAgain ? backups.restored : picked.map((copies) => random.pick(copies));
+    if (chosen.length === 0) return false;
+    backups.restored = chosen;
+    void world.restoreAnew(chosen, random.pick(["drain", "kill", "power"]));
     return true;
   },
   "server's disk is full": (world) => {

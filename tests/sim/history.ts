@@ -106,8 +106,8 @@ export type HistoryEvent =
       /** Its transactions that nobody else may have. */
       readonly txs: readonly TxName[];
     }
-    /** The gateway went back to an older copy of its data. */
-    | { readonly kind: "restored"; readonly gateway: string }
+    /** The gateway went back to an older copy of its data, and began an epoch where one is told. */
+    | { readonly kind: "restored"; readonly gateway: string; readonly epoch?: string }
     /** A gateway was opened again, and its log lacks transactions that it had. */
     | { readonly kind: "lost"; readonly gateway: string; readonly txs: readonly TxName[] }
     /** A fault fired. */

@@ -19,10 +19,11 @@ import {
   type Viewer,
   withDeltaIds,
 } from "./expected.ts";
-import { type Backups, FAULTS, fire } from "./faults.ts";
+import { type Backups, FAULTS, fire, RESTORE } from "./faults.ts";
 import { playedBy, playedByNobody, realNowMs } from "./globals.ts";
 import type { DeviceEnd, GatewayEnd, History, TableRows, Violation } from "./history.ts";
 import { Kernel } from "./kernel.ts";
+import { backUp } from "./restores.ts";
 import { BOSS, isBoss } from "./workload.ts";
 import { World } from "./world.ts";
 
@@ -32,8 +33,12 @@ export const SETTLE_WITHIN_MS = 600_000;
 /** How often it is looked whether a device agrees, in milliseconds. */
 const LOOK_MS = 500;
 
-/** How long it may take until a server has seen what another on its database committed, at most. */
-const NOTICED_MS = 2_000;
+/**
+ * How long all have to agree, in milliseconds: a server may not have seen yet what another on its
+ * database committed, and a device that has just connected not heard yet that it has to begin anew
+ * and to give back what a gateway lost.
+ */
+const AGREED_MS = 2_000;
 
 /** How long a look may take, in milliseconds: what it asks may have ended meanwhile. */
 const LOOK_WITHIN_MS = 10_000;
@@ -94,7 +99,12 @@ class Runner {
   readonly #random: Random;
   readonly #mirror: Mirror;
   readonly #lists: string[] = [];
-  readonly #backups: Backups = { server: [], devices: new Map() };
+  readonly #backups: Backups = {
+    server: [],
+    devices: new Map(),
+    gateways: new Map(),
+    restored: [],
+  };
   readonly #unhandled: string[] = [];
   readonly #expected = new Map<string, Now>();
   #active = true;
@@ -225,6 +235,7 @@ class Runner {
     look();
     if (faults > 0) {
       this.#keepCopies();
+      if (this.#settings.only?.includes(RESTORE) ?? true) this.#backUp();
       this.#breakThings();
     }
     const enough = () => recorder.acknowledgedWrites >= writes && recorder.faults.size >= faults;
@@ -246,6 +257,24 @@ class Runner {
       this.#kernel.after(this.#random.between(3_000, 30_000), copy);
     };
     this.#kernel.after(5_000, copy);
+  }
+
+  /** Backs one or all gateways up now and then, each at a moment of its own. */
+  #backUp(): void {
+    const { disk, settings } = this.#world;
+    const { gateways } = this.#backups;
+    const copy = () => {
+      if (!this.#active) return;
+      for (const id of this.#random.some(settings.gateways, 0.8, 1)) {
+        this.#kernel.after(this.#random.below(500), () => {
+          const backup = backUp(disk, id);
+          if (backup === undefined) return;
+          gateways.set(id, [...gateways.get(id) ?? [], backup]);
+        });
+      }
+      this.#kernel.after(this.#random.between(3_000, 30_000), copy);
+    };
+    this.#kernel.after(this.#random.between(1_000, 8_000), copy);
   }
 
   /** Of all faults a few are picked for a run, so that runs differ. */
@@ -337,11 +366,10 @@ class Runner {
     };
     again();
     const outlets = [...world.outlets.values()];
-    const noticedMs = world.servers.length > 1 ? NOTICED_MS : 0;
     const all = () =>
       world.servers.every(({ isReady }) => isReady) &&
       agreement.sinceMs !== undefined &&
-      this.#kernel.nowMs - agreement.sinceMs >= noticedMs &&
+      this.#kernel.nowMs - agreement.sinceMs >= AGREED_MS &&
       outlets.every(({ isIdle }) => isIdle);
     await this.#kernel.run(all, healedMs + SETTLE_WITHIN_MS);
     // As it was then: the looks go on.

@@ -90,6 +90,8 @@ export class SimServer implements Host {
   skewMs = 0;
   /** How much slower its disk is than it usually is. */
   slowness = 1;
+  /** Whether an operator keeps it down. */
+  isHeld = false;
   readonly #settings: ServerSettings;
   readonly #sockets = new WeakMap<Request, Connection>();
   #process: Process | undefined;
@@ -126,7 +128,7 @@ export class SimServer implements Host {
 
   /** Starts a process, if none runs. */
   start(): void {
-    if (this.#process !== undefined) return;
+    if (this.#process !== undefined || this.isHeld) return;
     const { kernel, disk, shared } = this.#settings;
     const process = new Process(kernel);
     this.#process = process;

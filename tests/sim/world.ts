@@ -16,11 +16,15 @@ import { Network } from "./network.ts";
 import { Outlets } from "./outlets.ts";
 import { LogWatch } from "./log_watch.ts";
 import { Recorder } from "./recorder.ts";
+import { type GatewayBackup, restoreGateway } from "./restores.ts";
 import { type SharedData, SimServer, writeToken } from "./server.ts";
 import { RULES, SCHEMAS } from "./workload.ts";
 
 /** How long after a failure an admin tries again, and an app is started again, in milliseconds. */
 const AGAIN_MS = 1_000;
+
+/** A server that has not ended in order by then is killed, in milliseconds. */
+const STOP_WITHIN_MS = 15_000;
 
 /** What a run is to be like. */
 export interface WorldSettings {
@@ -117,6 +121,40 @@ export class World {
     for (const server of this.servers) server.crash(false);
     this.disk.restore(backup);
     if (this.#shared !== undefined) this.#shared.logs = new Map();
+  }
+
+  /**
+   * Stops all servers, puts gateways back to backups in new epochs, as `lakesync restore` does, and
+   * starts the servers again. When faults are over by then, they are started as they were.
+   *
+   * @param backups one of each gateway that is put back
+   * @param stop how servers end: in order, by a kill, or with the power
+   */
+  async restoreAnew(
+    backups: readonly GatewayBackup[],
+    stop: "drain" | "kill" | "power",
+  ): Promise<void> {
+    const { servers, kernel, random, recorder } = this;
+    for (const server of servers) server.isHeld = true;
+    if (stop === "drain") {
+      const stopping = servers.filter(({ isReady }) => isReady).map((server) => server.stop());
+      await Promise.race([Promise.all(stopping), kernel.sleep(STOP_WITHIN_MS)]);
+    }
+    for (const server of servers) server.crash(stop === "power");
+    if (this.faulty) {
+      for (const backup of backups) {
+        const epoch = crypto.randomUUID();
+        await restoreGateway(this.disk, backup, epoch);
+        recorder.add({ kind: "restored", gateway: backup.gateway, epoch });
+      }
+      if (this.#shared !== undefined) this.#shared.logs = new Map();
+      await kernel.sleep(random.between(10, 3_000));
+    }
+    for (const server of servers) {
+      server.isHeld = false;
+      server.start();
+    }
+    this.putAgain();
   }
 
   /** Adds a device; its app is not started. */
