@@ -75,14 +75,16 @@ export class AnswerRoom {
    * @param answer its text
    * @param expiresMs until when it is kept, in milliseconds since 1970
    * @param keepMs how long answers are kept, in milliseconds
+   * @returns when nothing of what is counted is kept any more, in milliseconds since 1970
    */
-  add(answer: string, expiresMs: number, keepMs: number): void {
+  add(answer: string, expiresMs: number, keepMs: number): number {
     const stepMs = Math.max(1, Math.ceil(keepMs / COUNTS));
     const freeMs = (Math.floor(expiresMs / stepMs) + 1) * stepMs;
     const bytes = ANSWER_BASE_BYTES + encoder.encode(answer).length;
     const counts = new Map(this.#counts);
     counts.set(freeMs, (counts.get(freeMs) ?? 0) + bytes);
     this.#counts = [...counts].sort(([a], [b]) => a - b);
+    return Math.max(...counts.keys());
   }
 }
 

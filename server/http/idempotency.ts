@@ -13,7 +13,7 @@ import { boundsOf } from "./admin.ts";
 import { readBody } from "./body.ts";
 import type { Handler, RequestContext, ServerContext } from "./context.ts";
 import { authenticate } from "./guard.ts";
-import { AnswerClaims, canKeep, Claim, type Outcome } from "./idempotency_claims.ts";
+import { AnswerClaims, Claim, type Outcome } from "./idempotency_claims.ts";
 import { CONTENT_TYPE } from "./media.ts";
 import { reply } from "./reply.ts";
 import type { RequestScope } from "./request_scope.ts";
@@ -71,6 +71,7 @@ export function idempotent(
     const body = await readBody(c.req.raw, boundsOf(c));
     const begun = await keys.begin(
       `answers/${sha256(JSON.stringify([token.sub, method, scope.path, key]))}`,
+      sha256(token.sub),
       sha256(new URL(c.req.url).search, body),
       scope.signal,
     );
@@ -107,11 +108,8 @@ export async function commitWithAnswer(
 ): Promise<Response | undefined> {
   const { scope } = c.env;
   const claim = claims.get(scope);
-  const outcome = claim && await outcomeOf(response);
-  if (claim === undefined || outcome === undefined || !canKeep(outcome)) {
-    const committed = await context.records.commit(batch);
-    return committed ? outcome === undefined ? response : answer(scope, outcome) : undefined;
-  }
+  if (claim === undefined) return await context.records.commit(batch) ? response : undefined;
+  const outcome = await outcomeOf(response);
   if (!await claim.keep(outcome, batch)) return undefined;
   claims.delete(scope);
   return answer(scope, outcome);
@@ -133,7 +131,7 @@ async function keepAnswer(
 ): Promise<Response> {
   if (!claims.has(scope)) return response;
   const outcome = await outcomeOf(response);
-  if (isFinal(response.status) && canKeep(outcome)) await claim.keep(outcome);
+  if (isFinal(response.status)) await claim.keep(outcome);
   else await claim.release();
   claims.delete(scope);
   return answer(scope, outcome);

@@ -2,7 +2,8 @@
  * Answers that are kept for requests with an `Idempotency-Key`, in the records of the server. Who
  * comes first claims the key, does the work and keeps the answer; who comes meanwhile waits for it,
  * in another process too. A claim ends by itself, so that a process that died blocks nobody for
- * long, and is renewed while its work goes on; where there is one process, it ends with that.
+ * long, and is renewed while its work goes on; where there is one process, it ends with that. What
+ * the answers of a user take is bounded, and those of all users.
  *
  * @module
  */
@@ -10,11 +11,13 @@
 import { type ErrorCode, type ErrorDetails, isErrorCode, LakeSyncError } from "@lakesync/core";
 import { getLogger } from "@logtape/logtape";
 import {
+  MAX_RECORD_BATCH_ITEMS,
   MAX_RECORD_VALUE_CHARS,
   type RecordBatch,
   type RecordStore,
   type RecordWrite,
 } from "../store/records.ts";
+import { type AnswerBytes, checkRooms, readRooms } from "./idempotency_rooms.ts";
 
 const logger = getLogger(["lakesync", "http"]);
 
@@ -25,8 +28,10 @@ const CLAIM_MS = 10_000;
 const RENEWALS = 3;
 /** How long a wait is before it looks again, in milliseconds. */
 const LOOK_AGAIN_MS = { first: 10, most: 250 } as const;
-/** Characters of the text of an answer; more do not go into one commit of every store. */
-const MAX_KEPT_CHARS = 250_000;
+/** What kept answers may take, in bytes. */
+export const ANSWER_MAX_BYTES: AnswerBytes = { user: 64 * 1024 * 1024, all: 256 * 1024 * 1024 };
+/** Parts of an answer that are written in one commit, before that of the answer. */
+const PARTS_AT_ONCE = 9;
 /** Characters beside the answer's first record, where they are quoted. */
 const FIRST_PART_CHARS = 2_500;
 
@@ -57,12 +62,14 @@ export interface AnswerClaimsOptions {
   readonly now?: () => number;
   /** How long a claim holds unless it is renewed, in milliseconds. */
   readonly claimMs?: number;
+  /** What kept answers may take, in bytes; {@linkcode ANSWER_MAX_BYTES} unless given. */
+  readonly maxBytes?: AnswerBytes;
 }
 
 interface ClaimRecord {
   readonly bodyHash: string;
-  /** Who holds it; left out once there is an outcome. */
-  readonly by?: string;
+  /** Who holds it, or has; parts are under this name. */
+  readonly by: string;
   readonly outcome?: Outcome;
   /** How many further records have the rest of its text. */
   readonly parts?: number;
@@ -70,24 +77,38 @@ interface ClaimRecord {
 
 /** The keys of a server's requests. */
 export class AnswerClaims {
-  readonly #options: AnswerClaimsOptions;
+  readonly #options: Required<AnswerClaimsOptions>;
   /** The work of this process, by key. */
   readonly #working = new Map<string, Promise<void>>();
+  /** Ends when no answer is being counted: those of one process are counted one after the other. */
+  #counting: Promise<unknown> = Promise.resolve();
 
   constructor(options: AnswerClaimsOptions) {
-    this.#options = options;
+    this.#options = {
+      now: Date.now,
+      claimMs: CLAIM_MS,
+      maxBytes: ANSWER_MAX_BYTES,
+      ...options,
+    };
   }
 
   /**
    * Claims a key, or finds what came of it; waits for whoever has claimed it.
    *
    * @param key names the request
+   * @param user whose answers it counts to, a text that fits into a key
    * @param bodyHash tells what it asks for
    * @param signal gives up
    * @returns the outcome that is kept, or the claim: to be kept or released, and ended in any case
-   * @throws {LakeSyncError} `IDEMPOTENCY_MISMATCH`, or the reason of the signal
+   * @throws {LakeSyncError} `IDEMPOTENCY_MISMATCH`; `RATE_LIMITED` or `BACKPRESSURE` when there is
+   * no room for another answer; the reason of the signal
    */
-  async begin(key: string, bodyHash: string, signal: AbortSignal): Promise<Outcome | Claim> {
+  async begin(
+    key: string,
+    user: string,
+    bodyHash: string,
+    signal: AbortSignal,
+  ): Promise<Outcome | Claim> {
     const { records } = this.#options;
     for (let ms: number = LOOK_AGAIN_MS.first;; ms = Math.min(LOOK_AGAIN_MS.most, ms * 2)) {
       signal.throwIfAborted();
@@ -100,10 +121,12 @@ export class AnswerClaims {
         );
       }
       if (kept?.outcome !== undefined) {
-        const outcome = await this.#whole(key, kept.outcome, kept.parts ?? 0);
+        const outcome = await this.#whole(key, kept, kept.outcome);
         if (outcome !== undefined) return outcome;
       } else if (this.#isFree(key, kept)) {
-        const claim = await this.#take(key, bodyHash, record?.version ?? null);
+        const { now, maxBytes } = this.#options;
+        await checkRooms(records, user, now(), maxBytes);
+        const claim = await this.#take(key, user, bodyHash, record?.version ?? null);
         if (claim !== undefined) return claim;
       }
       await pause(ms, signal, this.#working.get(key));
@@ -118,10 +141,10 @@ export class AnswerClaims {
 
   async #take(
     key: string,
+    user: string,
     bodyHash: string,
     version: string | null,
   ): Promise<Claim | undefined> {
-    const { records, now = Date.now, claimMs = CLAIM_MS } = this.#options;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#working.set(key, promise);
     const onEnd = () => {
@@ -129,7 +152,8 @@ export class AnswerClaims {
       resolve();
     };
     try {
-      const claim = new Claim({ records, now, claimMs, key, bodyHash, version, onEnd });
+      const inTurn = <T>(count: () => Promise<T>) => this.#inTurn(count);
+      const claim = new Claim({ ...this.#options, key, user, bodyHash, version, onEnd, inTurn });
       if (await claim.take()) return claim;
     } catch (error) {
       onEnd();
@@ -140,24 +164,36 @@ export class AnswerClaims {
   }
 
   /** An outcome with all of its text; undefined when it was forgotten meanwhile. */
-  async #whole(key: string, outcome: Outcome, parts: number): Promise<Outcome | undefined> {
+  async #whole(
+    key: string,
+    { by, parts = 0 }: ClaimRecord,
+    outcome: Outcome,
+  ): Promise<Outcome | undefined> {
     if ("code" in outcome) return isErrorCode(outcome.code) ? outcome : undefined;
     const texts = [outcome.body];
     for (let part = 1; part <= parts; part++) {
-      const record = await this.#options.records.get(partKey(key, part));
+      const record = await this.#options.records.get(partKey(key, by, part));
       if (record === undefined) return undefined;
       texts.push(record.value);
     }
     return { ...outcome, body: texts.join("") };
   }
+
+  #inTurn<T>(count: () => Promise<T>): Promise<T> {
+    const done = this.#counting.then(count);
+    this.#counting = done.catch(() => {});
+    return done;
+  }
 }
 
 interface ClaimOptions extends Required<AnswerClaimsOptions> {
   readonly key: string;
+  readonly user: string;
   readonly bodyHash: string;
   /** What the record is claimed from. */
   readonly version: string | null;
   readonly onEnd: () => void;
+  readonly inTurn: <T>(count: () => Promise<T>) => Promise<T>;
 }
 
 function readRecord(value: string): ClaimRecord {
@@ -181,8 +217,7 @@ export class Claim {
   /** Takes the key; false when somebody else has. */
   async take(): Promise<boolean> {
     if (!await this.#write()) return false;
-    const { claimMs } = this.#options;
-    this.#timer = setInterval(() => this.#renew(), claimMs / RENEWALS);
+    this.#startRenewing();
     return true;
   }
 
@@ -195,23 +230,54 @@ export class Claim {
    * @throws {LakeSyncError} `BACKPRESSURE` when the claim was lost; nothing is written then
    */
   async keep(outcome: Outcome, effect: RecordBatch = {}): Promise<boolean> {
-    await this.#renewing;
-    const { records, key } = this.#options;
-    const version = this.#version;
-    const kept = await records.commit({
-      checks: [...effect.checks ?? [], { key, version }],
-      set: [...effect.set ?? [], ...this.#kept(outcome)],
-      remove: effect.remove ?? [],
-    });
-    if (kept) this.end();
-    else if ((await records.get(key))?.version !== version) {
-      this.end();
-      throw new LakeSyncError(
-        "BACKPRESSURE",
-        "Another request with this Idempotency-Key has taken over, send it again",
-      );
+    const { records, key, inTurn } = this.#options;
+    const [answer, ...parts] = this.#kept(outcome);
+    const text = [answer, ...parts].map(({ value }) => value).join("");
+    for (let at = 0; at < parts.length; at += PARTS_AT_ONCE) {
+      await records.commit({ set: parts.slice(at, at + PARTS_AT_ONCE) });
     }
-    return kept;
+    clearInterval(this.#timer);
+    await this.#renewing;
+    const kept = await inTurn(() => this.#commit(answer, text, effect));
+    if (kept) {
+      this.end();
+      return true;
+    }
+    await removeAll(records, parts);
+    if ((await records.get(key))?.version === this.#version) {
+      this.#startRenewing();
+      return false;
+    }
+    this.end();
+    throw new LakeSyncError(
+      "BACKPRESSURE",
+      "Another request with this Idempotency-Key has taken over, send it again",
+    );
+  }
+
+  /** Commits an answer, its effect, and what answers take then; false when a check does not hold. */
+  async #commit(answer: RecordWrite, text: string, effect: RecordBatch): Promise<boolean> {
+    const { records, key, user, now } = this.#options;
+    for (;;) {
+      const rooms = await readRooms(records, user, now());
+      const counts = rooms.map(({ key, room }) => {
+        const expiresMs = room.add(text, now() + ANSWER_KEEP_MS, ANSWER_KEEP_MS);
+        return { key, value: room.text, expiresMs };
+      });
+      const kept = await records.commit({
+        checks: [
+          ...effect.checks ?? [],
+          { key, version: this.#version },
+          ...rooms.map(({ key, version }) => ({ key, version })),
+        ],
+        set: [...effect.set ?? [], answer, ...counts],
+        remove: effect.remove ?? [],
+      });
+      if (kept) return true;
+      const read = await Promise.all(rooms.map(({ key }) => records.get(key)));
+      // Another process has kept an answer meanwhile, which is no reason to give up.
+      if (read.every((record, i) => (record?.version ?? null) === rooms[i]?.version)) return false;
+    }
   }
 
   /** Gives the key up without an outcome: the next request with it does the work. */
@@ -228,6 +294,11 @@ export class Claim {
     if (this.#ended) return;
     this.#ended = true;
     this.#options.onEnd();
+  }
+
+  #startRenewing(): void {
+    const { claimMs } = this.#options;
+    this.#timer = setInterval(() => this.#renew(), claimMs / RENEWALS);
   }
 
   #renew(): void {
@@ -251,29 +322,30 @@ export class Claim {
     return true;
   }
 
-  #kept(outcome: Outcome): readonly RecordWrite[] {
+  #kept(outcome: Outcome): readonly [RecordWrite, ...RecordWrite[]] {
     const { now, key, bodyHash } = this.#options;
     const expiresMs = now() + ANSWER_KEEP_MS;
     if ("code" in outcome) {
-      return [{ key, value: JSON.stringify({ bodyHash, outcome }), expiresMs }];
+      const record: ClaimRecord = { bodyHash, by: this.#by, outcome };
+      return [{ key, value: JSON.stringify(record), expiresMs }];
     }
     const [body = "", ...rest] = splitText(outcome.body);
-    const record: ClaimRecord = { bodyHash, outcome: { ...outcome, body }, parts: rest.length };
+    const record: ClaimRecord = {
+      bodyHash,
+      by: this.#by,
+      outcome: { ...outcome, body },
+      parts: rest.length,
+    };
     return [
       { key, value: JSON.stringify(record), expiresMs },
       // Later than the first, so that whoever finds that finds all.
       ...rest.map((value, index) => ({
-        key: partKey(key, index + 1),
+        key: partKey(key, this.#by, index + 1),
         value,
         expiresMs: expiresMs + 60_000,
       })),
     ];
   }
-}
-
-/** Whether an answer can be kept; a larger one is given and forgotten. */
-export function canKeep(outcome: Outcome): boolean {
-  return "code" in outcome || outcome.body.length <= MAX_KEPT_CHARS;
 }
 
 /** The parts of a text that go into records; none ends within a character. */
@@ -290,8 +362,15 @@ function splitText(text: string): readonly string[] {
   return parts;
 }
 
-function partKey(key: string, part: number): string {
-  return `${key}/${part}`;
+function partKey(key: string, by: string, part: number): string {
+  return `${key}/${by}/${part}`;
+}
+
+async function removeAll(records: RecordStore, writes: readonly RecordWrite[]): Promise<void> {
+  for (let at = 0; at < writes.length; at += MAX_RECORD_BATCH_ITEMS) {
+    const some = writes.slice(at, at + MAX_RECORD_BATCH_ITEMS);
+    await records.commit({ remove: some.map(({ key }) => key) });
+  }
 }
 
 /** Waits until a time is over, something has ended or a signal aborts, whichever is first. */
