@@ -112,15 +112,19 @@ async function list({ data, secret }: KeyOwner, nowMs: number): Promise<KeysRepo
   return { lines, notes };
 }
 
-function rotated({ kid, ended }: KeysChanged, endsMs: number, { secret }: KeyOwner): KeysReport {
-  const end = at(endsMs);
+function endOf(ended: readonly string[], keepMs: number, nowMs: number): string {
+  if (ended.length === 0) return "No other key checked tokens for longer";
+  if (keepMs === 0) return `Tokens signed by ${ended.join(", ")} are refused from now on`;
+  const verb = ended.length === 1 ? "checks" : "check";
+  return `${ended.join(", ")} ${verb} tokens until ${at(nowMs + keepMs)}`;
+}
+
+function rotated({ kid, ended }: KeysChanged, end: string, { secret }: KeyOwner): KeysReport {
   return {
     lines: [kid],
     notes: [
       `Tokens of lakesync token are signed by ${kid} from now on`,
-      ended.length === 0
-        ? "No key was there before"
-        : `${ended.join(", ")} ${ended.length === 1 ? "checks" : "check"} tokens until ${end}`,
+      end,
       ...(secret !== undefined || ended.includes(SECRET_NAME) ? [] : [
         "A secret that the server is given by --secret or LAKESYNC_SECRET stays; " +
         "give it here too, that it ends as well",
@@ -178,7 +182,7 @@ export async function runKeys(command: KeysCommand): Promise<KeysReport> {
       case "keys rotate": {
         const changed = await rotateKeys(owner, command.keepMs, nowMs);
         await audit(owner, "rotate", changed);
-        return rotated(changed, nowMs + command.keepMs, owner);
+        return rotated(changed, endOf(changed.ended, command.keepMs, nowMs), owner);
       }
       case "keys retire": {
         const changed = await retireKey(owner, command.kid, nowMs);

@@ -43,9 +43,14 @@ export interface KeysChanged {
   readonly isElsewhere?: boolean;
 }
 
-function endedSecret({ endings }: KeyFile, secret: string): boolean {
+/** When a secret without a name ends, in milliseconds since 1970; Infinity when it has no end. */
+function endOfSecret({ endings }: KeyFile, secret: string): number {
   const fingerprint = fingerprintOf(secret);
-  return endings.some((ending) => ending.fingerprint === fingerprint);
+  return endings.find((ending) => ending.fingerprint === fingerprint)?.endsMs ?? Infinity;
+}
+
+function endedSecret(file: KeyFile, secret: string): boolean {
+  return endOfSecret(file, secret) < Infinity;
 }
 
 /** The newest key that has no end. */
@@ -93,7 +98,7 @@ function endSecret(file: KeyFile, secret: string | undefined, endsMs: number): K
  * @param owner the data folder, and the secret that the server is given, which ends too
  * @param keepMs for how long the keys before are trusted, in milliseconds
  * @param nowMs the time, in milliseconds since 1970
- * @returns the new key's name, and the names of those that end
+ * @returns the new key's name, and those that end, or do so earlier
  * @throws {LakeSyncError} `VALIDATION_ERROR` when keys or secret cannot be read
  */
 export async function rotateKeys(
@@ -105,8 +110,8 @@ export async function rotateKeys(
   const ended: string[] = [];
   await changeKeyFile(owner.data, async (file) => {
     const first = owner.secret ?? await readSecret(owner.data);
-    if (first !== undefined && !endedSecret(file, first)) ended.push(SECRET_NAME);
     const endsMs = nowMs + keepMs;
+    if (first !== undefined && endOfSecret(file, first) > endsMs) ended.push(SECRET_NAME);
     const keys = file.keys.filter((old) => (old.endsMs ?? Infinity) > nowMs).map((old) => {
       if (old.endsMs !== undefined && old.endsMs <= endsMs) return old;
       ended.push(old.kid);
