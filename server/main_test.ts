@@ -153,6 +153,11 @@ Deno.test("lakesync serve keeps its data in Deno KV where it is told to", () =>
     await serving.printed(/data +\.\/lakesync-data \(kv\)/);
     assert.equal(await serving.end(), 0);
     assert.ok((await Deno.stat(join(folder, "lakesync-data/lakesync.kv"))).isFile);
+    const other = await run(folder, "--port", "0");
+    assert.equal(other.code, 2);
+    assert.match(other.stderr, /is of the store kv, give --store kv or another --data/);
+    const entries = [...Deno.readDirSync(join(folder, "lakesync-data"))];
+    assert.ok(!entries.some(({ name }) => name === "gateways"));
   }));
 
 Deno.test("lakesync serve refuses a secret file that is too short", () =>

@@ -24,6 +24,7 @@ import { openKvStores } from "./store/kv.ts";
 import { memoryStores } from "./store/memory.ts";
 import { openSqliteStores } from "./store/sqlite.ts";
 import type { ServerStores } from "./store/store.ts";
+import { checkStoreKind } from "./store_kind.ts";
 import { within } from "./within.ts";
 
 /** The version of the command. */
@@ -113,6 +114,7 @@ function listenError(error: unknown, { host, port }: ServeConfig): unknown {
 }
 
 async function start(config: ServeConfig): Promise<RunningServer> {
+  await checkStoreKind(config);
   const stores = await openStores(config);
   try {
     return await startServer({
