@@ -9,7 +9,7 @@
 import { LakeSyncError } from "@lakesync/core";
 import { getLogger } from "@logtape/logtape";
 import type { AccessGate } from "../http/gates.ts";
-import type { RecordStore } from "../store/records.ts";
+import type { RecordBatch, RecordStore } from "../store/records.ts";
 import {
   ACCESS_KINDS,
   type AccessChange,
@@ -18,7 +18,7 @@ import {
   type AccessNames,
   type TableAccess,
 } from "./model.ts";
-import { readDenials, versionOf, writeChange } from "./stored.ts";
+import { batchesOf, readDenials, versionOf } from "./stored.ts";
 
 const logger = getLogger(["lakesync", "access"]);
 
@@ -54,6 +54,19 @@ function noSets(): Sets {
 
 const NOBODY: Sets = noSets();
 
+/** The lists of a gateway when a change is made. */
+function stateAfter({ deny, allow }: AccessState, change: AccessChange): AccessState {
+  const after = (kind: AccessKind) => {
+    const undenied = new Set(change.undeny[kind]);
+    const names = new Set([...deny[kind], ...change.deny[kind]]);
+    return [...names].filter((name) => !undenied.has(name)).sort();
+  };
+  return {
+    deny: { users: after("users"), clients: after("clients"), tables: after("tables") },
+    allow,
+  };
+}
+
 /** Keeps out who is on a list. */
 export class AccessLists implements AccessGate {
   readonly #options: AccessListsOptions;
@@ -62,7 +75,7 @@ export class AccessLists implements AccessGate {
   #denied: ReadonlyMap<string, Sets> = new Map();
   #version = "";
   #timer: ReturnType<typeof setInterval> | undefined;
-  #reading: Promise<void> = Promise.resolve();
+  #reading: Promise<unknown> = Promise.resolve();
   #isFailing = false;
 
   private constructor(options: AccessListsOptions) {
@@ -156,28 +169,52 @@ export class AccessLists implements AccessGate {
   /**
    * Changes who is kept out; it holds in this process when this resolves, durably.
    *
+   * @param gatewayId of which gateway
+   * @param change what is denied, and no longer denied
+   * @param commit writes the last batch, by which the change is whole, with whatever belongs to it;
+   * told what holds then
+   * @returns what `commit` gives
    * @throws {LakeSyncError} `VALIDATION_ERROR` for what only the configuration can change, and for
    * too many names
    */
-  async change(gatewayId: string, change: AccessChange): Promise<void> {
+  async change<T>(
+    gatewayId: string,
+    change: AccessChange,
+    commit: (batch: RecordBatch, after: AccessState) => Promise<T>,
+  ): Promise<T> {
+    return await this.#inTurn(async () => {
+      await this.#readNew();
+      this.#check(gatewayId, change);
+      const batches = batchesOf(gatewayId, change);
+      for (const batch of batches.slice(0, -1)) await this.#options.records.commit(batch);
+      const done = await commit(batches.at(-1) ?? {}, stateAfter(this.state(gatewayId), change));
+      await this.#read();
+      return done;
+    });
+  }
+
+  /** Reads what was changed and not read yet, for instance by a process that was killed. */
+  async follow(): Promise<void> {
+    await this.#inTurn(() => this.#readNew());
+  }
+
+  #check(gatewayId: string, { deny, undeny }: AccessChange): void {
     for (const kind of ACCESS_KINDS) {
       const configured = this.#configuredOf(gatewayId)[kind];
-      if (change.undeny[kind].some((name) => configured.has(name))) {
+      if (undeny[kind].some((name) => configured.has(name))) {
         throw new LakeSyncError(
           "VALIDATION_ERROR",
           `undeny.${kind} has a name that the configuration file denies, change it there`,
         );
       }
-      const size = this.#deniedOf(gatewayId)[kind].size + change.deny[kind].length;
-      if (size > MAX_DENIALS && change.deny[kind].length > 0) {
+      const size = this.#deniedOf(gatewayId)[kind].size + deny[kind].length;
+      if (size > MAX_DENIALS && deny[kind].length > 0) {
         throw new LakeSyncError(
           "VALIDATION_ERROR",
           `A gateway denies at most ${MAX_DENIALS} ${kind}, undeny some or use sync rules`,
         );
       }
     }
-    await writeChange(this.#options.records, gatewayId, change);
-    await this.#inTurn(() => this.#read());
   }
 
   #configuredOf(gatewayId: string): Sets {
@@ -201,11 +238,15 @@ export class AccessLists implements AccessGate {
     return !this.#isDenied(gatewayId, kind, name) && this.#isAllowed(gatewayId, kind, name);
   }
 
-  /** Reads one after the other, so that what was read first never replaces what was read last. */
-  #inTurn(read: () => Promise<void>): Promise<void> {
-    const done = this.#reading.then(read);
+  /** One after the other, so that what was read first never replaces what was read last. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#reading.then(work);
     this.#reading = done.catch(() => {});
     return done;
+  }
+
+  async #readNew(): Promise<void> {
+    if (await versionOf(this.#options.records) !== this.#version) await this.#read();
   }
 
   /** Reads the denials; a change between the version and them is read again by the next look. */
@@ -224,8 +265,7 @@ export class AccessLists implements AccessGate {
 
   async #look(): Promise<void> {
     try {
-      const version = await versionOf(this.#options.records);
-      if (version !== this.#version) await this.#inTurn(() => this.#read());
+      await this.follow();
       this.#isFailing = false;
     } catch (error) {
       if (!this.#isFailing) {

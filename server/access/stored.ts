@@ -6,7 +6,7 @@
  */
 
 import { createHash } from "node:crypto";
-import type { RecordStore } from "../store/records.ts";
+import type { RecordBatch, RecordStore } from "../store/records.ts";
 import { ACCESS_KINDS, type AccessChange, type AccessKind } from "./model.ts";
 
 const PREFIX = "access/";
@@ -14,8 +14,8 @@ const VERSION_KEY = "access-version";
 
 /** Records that are read at once. */
 const PAGE = 500;
-/** Records that are written at once. */
-const BATCH = 90;
+/** Records that are written at once; a batch has room for an answer and an entry of the audit log. */
+const BATCH = 80;
 
 /** A denial. */
 export interface Denial {
@@ -57,19 +57,22 @@ export async function readDenials(records: RecordStore): Promise<readonly Denial
   }
 }
 
-/** Writes what a change denies and no longer denies. */
-export async function writeChange(
-  records: RecordStore,
+/**
+ * What a change denies and no longer denies, as batches to be written in their order. Each may be
+ * written again; the last one makes it whole.
+ */
+export function batchesOf(
   gatewayId: string,
   { deny, undeny }: AccessChange,
-): Promise<void> {
+): readonly RecordBatch[] {
   const edits = ACCESS_KINDS.flatMap((kind) => [
     ...deny[kind].map((name) => ({ denial: { gatewayId, kind, name }, isDenied: true })),
     ...undeny[kind].map((name) => ({ denial: { gatewayId, kind, name }, isDenied: false })),
   ]);
+  const batches: RecordBatch[] = [];
   for (let at = 0; at < edits.length; at += BATCH) {
     const some = edits.slice(at, at + BATCH);
-    await records.commit({
+    batches.push({
       set: [
         ...some.filter(({ isDenied }) => isDenied).map(({ denial }) => ({
           key: keyOf(denial),
@@ -80,4 +83,5 @@ export async function writeChange(
       remove: some.filter(({ isDenied }) => !isDenied).map(({ denial }) => keyOf(denial)),
     });
   }
+  return batches;
 }

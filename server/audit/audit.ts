@@ -6,6 +6,7 @@
  */
 
 import type { ErrorCode, JsonValue } from "@lakesync/core";
+import type { RecordWrite } from "../store/records.ts";
 import type { AuditAction } from "./actions.ts";
 
 /** How long entries are kept unless set otherwise, in days. */
@@ -72,6 +73,11 @@ export interface AuditPage {
 
 /** The audit log. */
 export interface Audit {
+  /**
+   * An event as a record, to be committed with what it tells of, so that there are both or neither.
+   * It is for what was done: refusals are counted by {@linkcode write}.
+   */
+  entry(event: AuditEvent): RecordWrite;
   /**
    * Remembers an event; it is durable once this resolves. Refusals of one caller that come in
    * quick succession are told once, with how many there were (`details.times`).

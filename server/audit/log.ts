@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { RecordStore, ServerRecord } from "../store/records.ts";
+import type { RecordStore, RecordWrite, ServerRecord } from "../store/records.ts";
 import { isAuditAction } from "./actions.ts";
 import type { Audit, AuditEntry, AuditEvent, AuditPage, AuditQuery } from "./audit.ts";
 import { decodeEvent, encodeEvent } from "./record.ts";
@@ -62,6 +62,11 @@ export class AuditLog implements Audit {
     this.#refusals = new RefusalCounter(options.now);
   }
 
+  entry(event: AuditEvent): RecordWrite {
+    const { key, atMs } = this.#nextKey();
+    return { key, value: encodeEvent(event), expiresMs: atMs + this.#options.keepMs };
+  }
+
   async write(event: AuditEvent): Promise<void> {
     const told = this.#refusals.count(event);
     for (const each of told) await this.#append(each);
@@ -95,12 +100,10 @@ export class AuditLog implements Audit {
   }
 
   async #append(event: AuditEvent): Promise<void> {
-    const { records, keepMs } = this.#options;
-    const value = encodeEvent(event);
     for (;;) {
-      const { key, atMs } = this.#nextKey();
-      const set = [{ key, value, expiresMs: atMs + keepMs }];
-      if (await records.commit({ checks: [{ key, version: null }], set })) return;
+      const entry = this.entry(event);
+      const checks = [{ key: entry.key, version: null }];
+      if (await this.#options.records.commit({ checks, set: [entry] })) return;
     }
   }
 

@@ -7,12 +7,13 @@
 
 import { LakeSyncError, parseJsonBody } from "@lakesync/core";
 import { ACCESS_KINDS, type AccessChange, countOf, readChange } from "../access/model.ts";
-import type { AccessLists } from "../access/lists.ts";
+import type { AccessLists, AccessState } from "../access/lists.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { admitAdmin, boundsOf } from "./admin.ts";
 import { readBody, utf8 } from "./body.ts";
 import type { Handler, RequestContext, ServerContext } from "./context.ts";
 import { findGateway } from "./guard.ts";
+import { commitWithAnswer } from "./idempotency.ts";
 import { bodyFormat } from "./media.ts";
 import { replyJson } from "./reply.ts";
 
@@ -27,15 +28,15 @@ function listsOf({ lists }: ServerContext): AccessLists {
   throw new LakeSyncError("NOT_FOUND", "This server keeps no lists of who is kept out");
 }
 
-function replyState(c: RequestContext, lists: AccessLists, gatewayId: string): Response {
-  return replyJson(c.req.raw, { gatewayId, ...lists.state(gatewayId) });
+function replyState(c: RequestContext, gatewayId: string, state: AccessState): Response {
+  return replyJson(c.req.raw, { gatewayId, ...state });
 }
 
 /** `GET /v1/admin/access/:gatewayId`. */
 export function getAccessHandler(context: ServerContext): Handler {
   return async (c) => {
     const { id } = await findGateway(context, await admitAdmin(context, c));
-    return replyState(c, listsOf(context), id);
+    return replyState(c, id, listsOf(context).state(id));
   };
 }
 
@@ -69,8 +70,9 @@ function noteOf({ deny, undeny }: AccessChange): Record<string, string[] | numbe
 }
 
 /**
- * `POST /v1/admin/access/:gatewayId`: denies, or takes denials back. When it answers it holds in
- * this process, and live connections of those who are denied are closed.
+ * `POST /v1/admin/access/:gatewayId`: denies, or takes denials back, in one commit with its entry in
+ * the audit log and its answer for an `Idempotency-Key`. When it answers it holds in this process,
+ * and live connections of those who are denied are closed.
  */
 export function changeAccessHandler(context: ServerContext): Handler {
   return async (c) => {
@@ -80,8 +82,30 @@ export function changeAccessHandler(context: ServerContext): Handler {
     const change = await readRequest(c);
     checkTables(gateway, change);
     c.env.scope.auditDetails = noteOf(change);
-    await lists.change(id, change);
+    return await lists.change(id, change, async (batch, after) => {
+      const answered = await commitWithAnswer(context, c, batch, replyState(c, id, after));
+      if (answered !== undefined) return answered;
+      throw new LakeSyncError("BACKPRESSURE", "The lists were changed meanwhile, send it again");
+    });
+  };
+}
+
+/**
+ * Has changed lists hold before anybody is told that they do, also by an answer that was kept: who
+ * has changed them may have been killed between the two.
+ *
+ * @param context where the lists are
+ * @param handler changes the lists
+ * @returns a handler that does the same
+ */
+export function holding(context: ServerContext, handler: Handler): Handler {
+  return async (c) => {
+    const response = await handler(c);
+    await context.lists?.follow();
+    const { gatewayId } = c.env.scope;
+    if (gatewayId === undefined) return response;
+    const gateway = await findGateway(context, gatewayId);
     await gateway.refreshTables(TABLES_WAIT_MS);
-    return replyState(c, lists, id);
+    return response;
   };
 }

@@ -8,7 +8,7 @@
 import { Hono } from "@hono/hono";
 import { LakeSyncError } from "@lakesync/core";
 import { checkGatewayId } from "../bounds.ts";
-import { changeAccessHandler, getAccessHandler } from "./access.ts";
+import { changeAccessHandler, getAccessHandler, holding } from "./access.ts";
 import { gatewaysHandler, getSchemaHandler, putSchemaHandler, statsHandler } from "./admin.ts";
 import { auditHandler } from "./audit.ts";
 import { auditDone, auditRefused } from "./audited.ts";
@@ -124,7 +124,8 @@ function addRoutes(app: App, context: ServerContext): void {
       allowed.push(method);
       const done = auditDone(context, operation, handlers[operation]);
       const once = idempotent(context, method, operation, done);
-      const handler = auditRefused(context, operation, admitting(context, operation, once));
+      const held = operation === "changeAccess" ? holding(context, once) : once;
+      const handler = auditRefused(context, operation, admitting(context, operation, held));
       app.on(method, path, (c) => {
         c.env.scope.route = template;
         return handler(c);

@@ -106,8 +106,11 @@ export function auditDone(
   const what = AUDIT_ACTION_OF[operation];
   if (what === null || what === "admin.read") return handler;
   return async (c) => {
+    const { scope } = c.env;
+    scope.doneEvent = () => eventOf(scope, what, "done");
     const response = await handler(c);
-    await context.audit.write(eventOf(c.env.scope, what, "done"));
+    // Unless the log has got it in the commit of the effect.
+    if (scope.doneEvent !== undefined) await context.audit.write(scope.doneEvent());
     return response;
   };
 }

@@ -90,8 +90,9 @@ export function idempotent(
 }
 
 /**
- * Commits an effect on the records of the server. Where the request has an `Idempotency-Key`, its
- * answer is kept in the same commit, so that after a crash there are both or neither.
+ * Commits an effect on the records of the server, with its entry in the audit log. Where the request
+ * has an `Idempotency-Key`, its answer is kept in the same commit, so that after a crash there are
+ * all or none of them.
  *
  * @param context where the records are
  * @param c the request
@@ -108,9 +109,16 @@ export async function commitWithAnswer(
 ): Promise<Response | undefined> {
   const { scope } = c.env;
   const claim = claims.get(scope);
-  if (claim === undefined) return await context.records.commit(batch) ? response : undefined;
+  const entry = scope.doneEvent === undefined ? [] : [context.audit.entry(scope.doneEvent())];
+  const effect = { ...batch, set: [...batch.set ?? [], ...entry] };
+  if (claim === undefined) {
+    if (!await context.records.commit(effect)) return undefined;
+    scope.doneEvent = undefined;
+    return response;
+  }
   const outcome = await outcomeOf(response);
-  if (!await claim.keep(outcome, batch)) return undefined;
+  if (!await claim.keep(outcome, effect)) return undefined;
+  scope.doneEvent = undefined;
   claims.delete(scope);
   return answer(scope, outcome);
 }

@@ -6,6 +6,7 @@
  */
 
 import type { ErrorCode } from "@lakesync/core";
+import type { AuditEvent } from "../audit/audit.ts";
 import type { AuditDetails } from "../audit/details.ts";
 import type { Role, VerifiedToken } from "../auth/token.ts";
 import type { PeerAddress } from "../live/peer_sockets.ts";
@@ -53,6 +54,8 @@ export class RequestScope {
   role: Role | undefined;
   /** What the audit log is told of it, beside who asked for what. */
   auditDetails: AuditDetails | undefined;
+  /** Makes what the audit log is told when it is done, until the log has that. */
+  doneEvent: (() => AuditEvent) | undefined;
   /** Which client sends it, once that was read. */
   clientId: string | undefined;
   /** What refused it, once something has. */
