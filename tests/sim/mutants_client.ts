@@ -50,6 +50,21 @@ export const CLIENT_MUTANTS: readonly SimMutant[] = [
     }, NAMED_BY_CHANCE],
   },
   {
+    name: "what was accepted is not kept, so that nothing is given back",
+    checker: "durability",
+    run: { faults: 1, only: ["server is restored in a new epoch"] },
+    isQuick: true,
+    changes: [{
+      file: "client/purge.ts",
+      find: "SELECT t.sealed_ms < ${NOW_MS} - ?\n",
+      replace: "SELECT t.sealed_ms < ${NOW_MS} + ?\n",
+    }, {
+      file: "client/purge.ts",
+      find: "AND t.sealed_ms < ${NOW_MS} - ?\n",
+      replace: "AND t.sealed_ms < ${NOW_MS} + ?\n",
+    }],
+  },
+  {
     name: "what was refused is not undone",
     checker: "outcome",
     changes: [{

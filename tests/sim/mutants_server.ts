@@ -17,6 +17,11 @@ const COPIES = {
   only: ["client's database is copied to another device", "partition"],
 };
 
+const RESTORES = {
+  faults: 1,
+  only: ["server is restored in a new epoch", "partition"],
+};
+
 /** The mistakes. */
 export const SERVER_MUTANTS: readonly SimMutant[] = [
   {
@@ -206,6 +211,23 @@ const GRANTS = new WeakMap<object, Map<string, readonly Grant[]>>();
       file: "server/gateway/lookups.ts",
       find: "if (kept === undefined || kept.seq !== beforeSeq) return;",
       replace: "if (kept === undefined || beforeSeq >= 0) return;",
+    }],
+  },
+  {
+    name: "a restore keeps the epoch of its backup, and no process begins a life",
+    checker: "flush",
+    run: RESTORES,
+    isQuick: true,
+    changes: [{
+      file: "server/gateway/new_epoch.ts",
+      find: `withLife(lives ?? before.lives, epoch, before.head.seq),
+    horizonSeq: seq,`,
+      replace: `lives ?? withLife(before.lives, before.lives[0]?.id ?? epoch, before.head.seq),
+    horizonSeq: before.horizonSeq,`,
+    }, {
+      file: "server/gateway/committer.ts",
+      find: "this.#life = env.randomId();",
+      replace: "this.#life = base.lives.at(-1)?.id ?? env.randomId();",
     }],
   },
   {
