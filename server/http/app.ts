@@ -32,7 +32,7 @@ import { refuseEarly } from "./guard.ts";
 import { admitTo } from "./guard.ts";
 import { livezHandler, metricsHandler, readyHandler, startupzHandler } from "./health.ts";
 import { descriptionHandler } from "./openapi.ts";
-import { RequestLifecycle, type RequestOrigin } from "./lifecycle.ts";
+import { CALLER_GONE_STATUS, RequestLifecycle, type RequestOrigin } from "./lifecycle.ts";
 import { OPERATIONS } from "./openapi_operations.ts";
 import { paced } from "./paced.ts";
 import { pullHandler } from "./pull.ts";
@@ -42,9 +42,6 @@ import type { RequestScope } from "./request_scope.ts";
 import { isOperations, METHODS, type OperationId, ROUTES } from "./routes.ts";
 import { explainHandler, getRulesHandler, putRulesHandler } from "./rules.ts";
 import { tailHandler } from "./tail.ts";
-
-/** What is noted for a request whose caller has gone; nobody gets it. It is no failure of ours. */
-const CALLER_GONE_STATUS = 499;
 
 /** Answers requests. */
 export interface RequestHandler {

@@ -29,9 +29,15 @@ export interface RequestOrigin {
  */
 export type RequestOutcome = "ok" | "refused" | "failed" | "timeout" | "aborted";
 
+/**
+ * What is noted for a request whose caller had gone, or was cut off when the server stopped, before
+ * there was an answer; nobody gets it. It is no failure of ours.
+ */
+export const CALLER_GONE_STATUS = 499;
+
 /** How a request ended. */
 export interface RequestEnd {
-  /** The status of its answer. */
+  /** The status of its answer; {@linkcode CALLER_GONE_STATUS} when nobody was there to get it. */
   readonly status: number;
   /** The code of its answer, when it was refused. */
   readonly code: ErrorCode | undefined;
@@ -126,11 +132,12 @@ export class RequestLifecycle {
     const work = observer === undefined ? answer(scope) : observer.run(scope, () => answer(scope));
     const response = this.#respond(scope, work, signal);
     const sent = completed?.then(() => {}, () => {});
-    const left = response.then(async ({ status }) => {
+    const left = response.then(async ({ status: answered }) => {
       // A stream that was given up is read by nobody, but the runtime holds on to it.
       await (scope.stream === undefined ? sent : Promise.race([sent, deadline.passed]));
       deadline.end();
       const ms = clock.now() - startMs;
+      const status = deadline.isGone ? CALLER_GONE_STATUS : answered;
       observer?.end(scope, { status, code: scope.code, ms, outcome: outcomeOf(scope, status) });
     });
     const ended: Promise<void> = Promise.allSettled([work, left]).then(() => {
