@@ -303,6 +303,28 @@ Deno.test("a stop ends in time though a destination hangs, and says what was not
     await again.ended();
   }));
 
+Deno.test("a forced flush that a stop cuts is not told as one that was answered", () =>
+  withFolder(async (data) => {
+    await Deno.writeTextFile(`${data}/hanging.config.ts`, HANGING);
+    const args = ["--config", `${data}/hanging.config.ts`, "--drain-timeout-ms", "500"];
+    await using server = await StoppedServer.start(`${data}/data`, args);
+    await server.putSchema();
+    const push = pushOf("phone", 1, { "row-1": "x" });
+    const pushed = await server.ask(PUSH, await tokenOf("phone"), push);
+    assert.equal(pushed.status, 200, await pushed.text());
+    const root = await tokenOf("root", "admin");
+    const flushing = server.ask("/v1/admin/flush/default", root, {}).then(
+      ({ status }) => status,
+      () => "no answer",
+    );
+    await active(server, 1);
+    server.signal("SIGTERM");
+    const { output } = await server.ended();
+    assert.equal(await flushing, "no answer");
+    const [line = ""] = output.split("\n").filter((line) => line.includes("/admin/flush/"));
+    assert.match(line, /\b499\b/, output);
+  }));
+
 Deno.test("a signal while the server starts is an orderly end too", () =>
   withFolder(async (data) => {
     const server = StoppedServer.spawn(`${data}/data`);
