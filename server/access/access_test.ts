@@ -1,3 +1,4 @@
+import { LakeSyncError } from "@lakesync/core";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { keyFilePath } from "../auth/key_file.ts";
@@ -218,6 +219,63 @@ Deno.test("other processes that share the store follow within a second", async (
     true,
     true,
     { stores: storesOn(shared) },
+  );
+});
+
+Deno.test("a denial that cannot be written holds until the restart, and its answer says so", async () => {
+  const stores = memoryStores();
+  const { records } = stores;
+  let isFull = false;
+  const failing: RecordStore = {
+    shared: false,
+    get: (key) => records.get(key),
+    list: (range) => records.list(range),
+    commit: (batch) =>
+      isFull
+        ? Promise.reject(new LakeSyncError("BACKPRESSURE", "The disk is full"))
+        : records.commit(batch),
+  };
+  await withServer(
+    async (server) => {
+      assert.deepEqual(await statuses(server, "phone-1", server.alice), [200, 200, 200, 200]);
+      const phone = await LiveClient.open(server.url, "default", server.alice);
+      phone.send({ hello: HELLO });
+      await until(phone, "welcome");
+      isFull = true;
+      const names = { deny: { users: ["bob"], clients: ["phone-1"] } };
+      const full = await change(server, names);
+      assert.deepEqual([full.status, full.body["code"]], [503, "BACKPRESSURE"]);
+      assert.match(String(full.body["error"]), /until it restarts/);
+      assert.equal(await phone.closed, 4403);
+      const all = [403, 403, 403, 403];
+      assert.deepEqual(await statuses(server, "phone-1", server.alice), all);
+      assert.deepEqual(await statuses(server, "other", server.bob), all);
+      // It cannot be taken back before that can be written, and is kept by other changes.
+      assert.equal((await change(server, { undeny: { users: ["bob"] } })).status, 503);
+      isFull = false;
+      assert.equal((await change(server, { deny: { clients: ["x"] } })).status, 200);
+      assert.deepEqual(await statuses(server, "phone-1", server.alice), all);
+      const { status, body } = await change(server, { undeny: { users: ["bob"] } });
+      assert.deepEqual([status, body["deny"]], [200, {
+        users: [],
+        clients: ["phone-1", "x"],
+        tables: [],
+      }]);
+      assert.deepEqual(await statuses(server, "other", server.bob), [200, 200, 200, 200]);
+    },
+    true,
+    true,
+    { stores: storesOn(failing) },
+  );
+  // What was never written is gone with the process; what was sent again is not.
+  await withServer(
+    async (server) => {
+      const { body } = await server.json("/v1/admin/access/default", { token: server.admin });
+      assert.deepEqual(body["deny"], { users: [], clients: ["x"], tables: [] });
+    },
+    true,
+    true,
+    { stores: storesOn(records) },
   );
 });
 

@@ -1,7 +1,7 @@
 /**
  * The lists of all gateways in memory, so that every request can ask them: those of the
  * configuration, and the denials that admins make, which may be made by another process that shares
- * the store.
+ * the store. A denial that cannot be written, since the disk is full, holds in this process anyway.
  *
  * @module
  */
@@ -73,6 +73,8 @@ export class AccessLists implements AccessGate {
   readonly #configured = new Map<string, Sets>();
   readonly #allowed = new Map<string, Partial<Sets>>();
   #denied: ReadonlyMap<string, Sets> = new Map();
+  /** Users and devices whose denial could not be written; they are in `#denied` too. */
+  readonly #unwritten = new Map<string, Sets>();
   #version = "";
   #timer: ReturnType<typeof setInterval> | undefined;
   #reading: Promise<unknown> = Promise.resolve();
@@ -175,7 +177,8 @@ export class AccessLists implements AccessGate {
    * told what holds then
    * @returns what `commit` gives
    * @throws {LakeSyncError} `VALIDATION_ERROR` for what only the configuration can change, and for
-   * too many names
+   * too many names; what the records throw when they cannot be written. Users and devices that were
+   * to be denied are kept out by this process nevertheless until it ends, and the error says so.
    */
   async change<T>(
     gatewayId: string,
@@ -185,12 +188,59 @@ export class AccessLists implements AccessGate {
     return await this.#inTurn(async () => {
       await this.#readNew();
       this.#check(gatewayId, change);
-      const batches = batchesOf(gatewayId, change);
-      for (const batch of batches.slice(0, -1)) await this.#options.records.commit(batch);
-      const done = await commit(batches.at(-1) ?? {}, stateAfter(this.state(gatewayId), change));
+      const done = await this.#write(gatewayId, change, commit).catch((error: unknown) => {
+        throw this.#hold(gatewayId, change, error);
+      });
+      this.#writtenNow(gatewayId, change);
       await this.#read();
       return done;
     });
+  }
+
+  async #write<T>(
+    gatewayId: string,
+    change: AccessChange,
+    commit: (batch: RecordBatch, after: AccessState) => Promise<T>,
+  ): Promise<T> {
+    const batches = batchesOf(gatewayId, change);
+    for (const batch of batches.slice(0, -1)) await this.#options.records.commit(batch);
+    return await commit(batches.at(-1) ?? {}, stateAfter(this.state(gatewayId), change));
+  }
+
+  /** Keeps out whom a change was to deny that could not be written; gives what to tell. */
+  #hold(gatewayId: string, { deny }: AccessChange, cause: unknown): unknown {
+    if (deny.users.length + deny.clients.length === 0) return cause;
+    const unwritten = this.#unwritten.get(gatewayId) ?? noSets();
+    this.#unwritten.set(gatewayId, unwritten);
+    const denied = this.#denied.get(gatewayId) ?? noSets();
+    this.#denied = new Map([...this.#denied, [gatewayId, denied]]);
+    for (const kind of ["users", "clients"] as const) {
+      for (const name of deny[kind]) {
+        unwritten[kind].add(name);
+        denied[kind].add(name);
+      }
+    }
+    logger.error("A denial could not be written and holds until the server restarts: {cause}", {
+      cause,
+    });
+    this.#options.changed();
+    const isTold = cause instanceof LakeSyncError;
+    return new LakeSyncError(
+      isTold ? cause.code : "INTERNAL_ERROR",
+      "The change could not be written. This process keeps the users and devices out that it denies" +
+        ", until it restarts; make room on the disk and send it again",
+      isTold ? cause.details : {},
+      { cause },
+    );
+  }
+
+  /** What a change names is as it was written. */
+  #writtenNow(gatewayId: string, { deny, undeny }: AccessChange): void {
+    const unwritten = this.#unwritten.get(gatewayId);
+    if (unwritten === undefined) return;
+    for (const kind of ACCESS_KINDS) {
+      for (const name of [...deny[kind], ...undeny[kind]]) unwritten[kind].delete(name);
+    }
   }
 
   /** Reads what was changed and not read yet, for instance by a process that was killed. */
@@ -257,6 +307,12 @@ export class AccessLists implements AccessGate {
       const sets = denied.get(gatewayId) ?? noSets();
       denied.set(gatewayId, sets);
       sets[kind].add(name);
+      this.#unwritten.get(gatewayId)?.[kind].delete(name);
+    }
+    for (const [gatewayId, unwritten] of this.#unwritten) {
+      const sets = denied.get(gatewayId) ?? noSets();
+      denied.set(gatewayId, sets);
+      for (const kind of ACCESS_KINDS) for (const name of unwritten[kind]) sets[kind].add(name);
     }
     this.#denied = denied;
     this.#version = version;

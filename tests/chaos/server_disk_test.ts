@@ -4,12 +4,13 @@
  */
 
 import assert from "node:assert/strict";
+import { signToken } from "../../server/auth/token.ts";
 import { rowsOf } from "../e2e/world.ts";
 import { synced, until } from "../e2e/wait.ts";
 import { checkHistory, checkWhole, converge } from "./support_checks.ts";
 import { openOnDisk } from "./support_disk.ts";
 import { Ledger } from "./support_ledger.ts";
-import type { Site } from "./support_site.ts";
+import { SECRET, type Site } from "./support_site.ts";
 import { Tmpfs } from "./support_tmpfs.ts";
 import { openWriters, stopAll } from "./support_writer.ts";
 
@@ -65,6 +66,45 @@ for (const store of ["sqlite", "kv"] as const) {
     },
   });
 }
+
+Deno.test({
+  name: "a device is kept out also when the disk is full, until the restart as its answer says",
+  ignore,
+  fn: async () => {
+    await using opened = await openOnDisk("sqlite", 8 * MIB);
+    const { site, disk } = opened;
+    const token = await signToken({ secret: SECRET, sub: "somebody", gw: "default" });
+    const pull = async (clientId: string) => {
+      const url = `${site.server.url}/v1/sync/default/pull?clientId=${clientId}`;
+      const answer = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+      await answer.body?.cancel();
+      return answer.status;
+    };
+    const deny = async (clientId: string) => {
+      const clients = [clientId];
+      const answer = await site.admin("POST", "access/default", { deny: { clients } });
+      return { status: answer.status, body: await answer.json() };
+    };
+    assert.equal((await deny("before")).status, 200);
+    await disk.fill();
+    // Files that have room in them take some more.
+    let number = 0;
+    let last = await deny(`phone-${number}`);
+    while (last.status === 200 && number < 10_000) last = await deny(`phone-${++number}`);
+    assert.deepEqual([last.status, last.body.code], [503, "BACKPRESSURE"]);
+    assert.match(last.body.error, /keeps the users and devices out .* until it restarts/);
+    for (const name of ["before", "phone-0", `phone-${number}`]) {
+      assert.equal(await pull(name), 403, name);
+    }
+    assert.equal(await pull("another"), 200);
+    await disk.free();
+    assert.equal((await deny("lost")).status, 200);
+    await site.server.kill();
+    await site.server.start();
+    assert.equal(await pull("lost"), 403);
+    assert.equal(await pull(`phone-${number}`), 200);
+  },
+});
 
 Deno.test({
   name: "G5 G6: a transaction too large for the disk is nowhere in part, and waits for space",
