@@ -48,7 +48,7 @@ interface Key {
  */
 export function elleHistory(history: History): string {
   const run = runOf(history);
-  const end = run.restores[0] ?? history.events.length;
+  const end = run.restores[0]?.at ?? history.events.length;
   const writer = new Writer(run);
   for (const [at, event] of history.events.slice(0, end).entries()) writer.take(event, at);
   return writer.lines.map((line) => `${line}\n`).join("");

@@ -13,6 +13,12 @@ export type Recorded = HistoryEvent extends infer E
   ? E extends { readonly atMs: number } ? Omit<E, "atMs"> : never
   : never;
 
+/** What an answer said of a transaction, and how often its gateway had gone back by then. */
+interface Outcome {
+  readonly code: string | undefined;
+  readonly restores: number;
+}
+
 /** The history so far. */
 export class Recorder {
   readonly events: HistoryEvent[] = [];
@@ -26,9 +32,10 @@ export class Recorder {
   readonly faults: Map<string, number> = new Map();
   readonly #kernel: Kernel;
   #writes = 0;
-  #restores = 0;
-  /** What the last answer said of a transaction, and how often a gateway had gone back by then. */
-  readonly #outcomes = new Map<TxName, { readonly code: string | undefined; restores: number }>();
+  /** How often each gateway went back to an older copy. */
+  readonly #restores = new Map<string, number>();
+  /** What the last answer said of a transaction. */
+  readonly #outcomes = new Map<TxName, Outcome>();
   readonly #writesOf = new Map<TxName, number>();
 
   /** @param kernel time */
@@ -43,7 +50,8 @@ export class Recorder {
       this.begun.push(event.tx);
       this.#writesOf.set(event.tx, event.writes.length);
     } else if (event.kind === "restored") {
-      this.#restores++;
+      const { gateway } = event;
+      this.#restores.set(gateway, (this.#restores.get(gateway) ?? 0) + 1);
     } else if (event.kind === "fault") {
       this.faults.set(event.fault, (this.faults.get(event.fault) ?? 0) + 1);
     }
@@ -55,21 +63,22 @@ export class Recorder {
   }
 
   /** A push was answered, and the answer leaves the gateway now. */
-  answered(body: Uint8Array, answer: Uint8Array): void {
+  answered(gateway: string, body: Uint8Array, answer: Uint8Array): void {
     const { clientId, transactions } = decodePush(body);
+    const restores = this.#restores.get(gateway) ?? 0;
     const { lastMutationId, rejected } = decodePushResult(answer);
     const refusals = new Map(rejected.map((one) => [one.mutationId, one.code]));
     for (const { mutationId, deltas = [] } of transactions) {
       if (mutationId > lastMutationId) continue;
       const mark = deltas.find(({ shape }) => shape.table === "marks");
       if (mark === undefined) continue;
-      this.#outcome(mark.rowId, clientId, refusals.get(mutationId));
+      this.#outcome(mark.rowId, clientId, { code: refusals.get(mutationId), restores });
     }
   }
 
-  #outcome(tx: TxName, clientId: string, code: string | undefined): void {
+  #outcome(tx: TxName, clientId: string, now: Outcome): void {
+    const { code } = now;
     const before = this.#outcomes.get(tx);
-    const now = { code, restores: this.#restores };
     // A refusal that the client has seen is not repeated when it is sent once more.
     const repeated = before !== undefined &&
       (before.code === code || (code === undefined && before.restores === now.restores));

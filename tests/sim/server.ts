@@ -51,6 +51,11 @@ export function writeToken(content: TokenContent): string {
   });
 }
 
+/** The gateway that a push is for: what comes before the last part of its path. */
+function gatewayOf({ url }: Request): string {
+  return new URL(url).pathname.split("/").at(-2) ?? "";
+}
+
 function readToken(token: string): TokenContent {
   const bytes = Uint8Array.fromBase64(token, { alphabet: "base64url" });
   return JSON.parse(new TextDecoder().decode(bytes));
@@ -254,7 +259,7 @@ export class SimServer implements Host {
     if (body === undefined || !response.ok) return response;
     const answer = new Uint8Array(await response.arrayBuffer());
     if (!process.alive) return await never();
-    recorder.answered(body, answer);
+    recorder.answered(gatewayOf(request), body, answer);
     return new Response(answer, response);
   }
 

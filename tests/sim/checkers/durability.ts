@@ -11,7 +11,7 @@
  * @module
  */
 import type { Checker, Violation } from "../history.ts";
-import { endOf, expectedOf, type Run, runOf, type Tx } from "./run.ts";
+import { endOf, expectedOf, restoresOf, type Run, runOf, type Tx } from "./run.ts";
 import { missingIn } from "./views.ts";
 
 /** How long a device keeps accepted transactions (`keepAcceptedDays`), in milliseconds. */
@@ -27,7 +27,9 @@ export const durability: Checker = (history) => {
     if (!tx.logged) note(`Acknowledged transaction ${tx.name} is in no log at the end`);
   }
   for (const { at, gateway, tx } of run.missed) {
-    const restored = run.restores.findLast((position) => position < at) ?? -1;
+    const restored = run.restores.findLast((restore) =>
+      restore.gateway === gateway && restore.at < at
+    )?.at ?? -1;
     if (!tx.answers.some((answer) => answer.accepted && restored < answer.at && answer.at < at)) {
       continue;
     }
@@ -64,7 +66,7 @@ function isExcused(run: Run, tx: Tx): boolean {
   if (tx.forgotten) return true;
   const { history: { events, devices }, losses } = run;
   const last = tx.answers.findLast(({ accepted }) => accepted)?.at ?? -1;
-  const restore = run.restores.find((at) => at > last);
+  const restore = restoresOf(run, tx.device).find((at) => at > last);
   if (restore === undefined) return false;
   if (!devices.some(({ device }) => device === tx.device)) return true;
   if (losses.some(({ device, at }) => device === tx.device && at > tx.committed)) return true;

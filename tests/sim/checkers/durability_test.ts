@@ -86,13 +86,31 @@ Deno.test("G1: durability finds what is not in the log when the gateway is opene
   engine.write("a", "l");
   engine.push("a");
   const history = engine.finish();
-  const reopened = (restored: boolean) =>
+  const reopened = (restored?: string) =>
     broken(history, ({ events }) => {
-      if (restored) events.push({ kind: "restored", atMs: 1, gateway: "g" });
+      if (restored !== undefined) events.push({ kind: "restored", atMs: 1, gateway: restored });
       events.push({ kind: "lost", atMs: 1, gateway: "g", txs: ["a.1"] });
     });
-  assert.deepEqual(texts(durability(reopened(false))), [
-    "The log of g lacks acknowledged transaction a.1 when it is opened again",
+  const lacking = ["The log of g lacks acknowledged transaction a.1 when it is opened again"];
+  assert.deepEqual(texts(durability(reopened())), lacking);
+  assert.deepEqual(texts(durability(reopened("another"))), lacking);
+  assert.deepEqual(durability(reopened("g")), []);
+});
+
+Deno.test("G13: durability excuses by restores of a device's own gateway alone", () => {
+  const engine = pair();
+  engine.write("a", "l");
+  engine.push("a");
+  engine.lose("a");
+  engine.restore(0);
+  const history = engine.finish();
+  const home = (gateway: string) =>
+    broken(history, ({ devices }) => {
+      Object.assign(devices[0] ?? {}, { gateway });
+    });
+  assert.deepEqual(durability(home("g")), []);
+  assert.deepEqual(texts(durability(home("another"))), [
+    "Acknowledged transaction a.1 is in no log at the end",
+    "Device a of ann lacks acknowledged transaction a.1 at the end",
   ]);
-  assert.deepEqual(durability(reopened(true)), []);
 });

@@ -5,7 +5,7 @@
  */
 import type { History, HistoryEvent, TxName } from "../history.ts";
 import { Membership } from "./membership.ts";
-import type { Loss, Missed, Read, Run, Tx } from "./run.ts";
+import type { Loss, Missed, Read, Restore, Run, Tx } from "./run.ts";
 import { TxSet } from "./tx_set.ts";
 
 /** Reads one history. */
@@ -18,7 +18,7 @@ export class Indexing {
   readonly #byDevice = new Map<string, TxSet>();
   readonly #membership = new Membership();
   readonly #users = new Map<string, string>();
-  readonly #restores: number[] = [];
+  readonly #restores: Restore[] = [];
   readonly #missed: Missed[] = [];
   readonly #lives = new Map<string, TxSet>();
 
@@ -42,6 +42,11 @@ export class Indexing {
       numberOf: (name) => this.#numbers.get(name),
       userOf: this.#users,
       restores: this.#restores,
+      gatewayOf: new Map(
+        this.history.devices.flatMap(({ device, gateway }) =>
+          gateway === undefined ? [] : [[device, gateway] as const]
+        ),
+      ),
       missed: this.#missed,
     };
   }
@@ -96,7 +101,7 @@ export class Indexing {
         return;
       case "restored":
         this.#membership.restored(at);
-        this.#restores.push(at);
+        this.#restores.push({ at, gateway: event.gateway });
         return;
       case "lost":
         for (const tx of event.txs) {

@@ -11,7 +11,7 @@
  * @module
  */
 import type { Checker, TxName, Violation } from "../history.ts";
-import { endedRefused, type Run, runOf, type Tx } from "./run.ts";
+import { endedRefused, restoresOf, type Run, runOf, type Tx } from "./run.ts";
 import { TxSet } from "./tx_set.ts";
 
 /** Looks for transactions without an outcome, with two, or visible against theirs. */
@@ -45,7 +45,7 @@ export const outcome: Checker = (history) => {
   return found;
 };
 
-function changesItsOutcome(run: Run, { answers }: Tx): boolean {
+function changesItsOutcome(run: Run, { device, answers }: Tx): boolean {
   const [first] = answers;
   if (first === undefined || answers.every(({ accepted }) => accepted === first.accepted)) {
     return false;
@@ -53,14 +53,15 @@ function changesItsOutcome(run: Run, { answers }: Tx): boolean {
   return answers.some((answer, index) => {
     const before = answers[index - 1];
     return before !== undefined && before.accepted !== answer.accepted &&
-      !run.restores.some((at) => before.at < at && at < answer.at);
+      !restoresOf(run, device).some((at) => before.at < at && at < answer.at);
   });
 }
 
 /** A device that lost its database, or a gateway that went back, may have lost the refusal too. */
 function* untold(run: Run): Generator<string> {
-  const { history: { devices }, losses, restores, txs } = run;
+  const { history: { devices }, losses, txs } = run;
   for (const { device, settled, letters } of devices) {
+    const restores = restoresOf(run, device);
     if (!settled || letters === undefined) continue;
     const told = new Set(letters);
     for (const tx of txs) {

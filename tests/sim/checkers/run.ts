@@ -59,6 +59,12 @@ export interface Loss {
   readonly device: string;
 }
 
+/** A gateway went back to an older copy. */
+export interface Restore {
+  readonly at: number;
+  readonly gateway: string;
+}
+
 /** A gateway that was opened again lacks a transaction that its log had. */
 export interface Missed {
   readonly at: number;
@@ -81,8 +87,10 @@ export interface Run {
   numberOf(name: TxName): number | undefined;
   /** Whose a device is. */
   readonly userOf: ReadonlyMap<string, string>;
-  /** The positions at which a gateway went back to an older copy; it counts for all of them. */
-  readonly restores: readonly number[];
+  /** When gateways went back to older copies, in order. */
+  readonly restores: readonly Restore[];
+  /** The gateway of each device, as far as that is told. */
+  readonly gatewayOf: ReadonlyMap<string, string>;
   /** What logs lacked when their gateways were opened again. */
   readonly missed: readonly Missed[];
 }
@@ -116,10 +124,24 @@ export function endOf(run: Run): number {
  * @param tx The transaction.
  * @returns Whether it ended refused.
  */
-export function endedRefused(run: Run, { answers, logged }: Tx): boolean {
+export function endedRefused(run: Run, { device, answers, logged }: Tx): boolean {
   const last = answers.at(-1);
   if (last === undefined || last.accepted) return false;
-  return !(logged && run.restores.some((at) => at > last.at));
+  return !(logged && restoresOf(run, device).some((at) => at > last.at));
+}
+
+/**
+ * Finds when a device's gateway went back to older copies. Where it is not told which gateway that
+ * is, it may have been any.
+ *
+ * @param run The run.
+ * @param device The device.
+ * @returns The positions, ascending.
+ */
+export function restoresOf(run: Run, device: string): readonly number[] {
+  const own = run.gatewayOf.get(device);
+  return run.restores.filter(({ gateway }) => own === undefined || gateway === own)
+    .map(({ at }) => at);
 }
 
 /**

@@ -40,7 +40,6 @@ export class Engine {
   readonly #devices = new Map<string, Device>();
   readonly #members = new Map<string, Set<string>>();
   #log: Sealed[] = [];
-  #flushed: string[] = [];
 
   /** @param devices The user of each device. @param members The users of each list. */
   constructor(
@@ -113,7 +112,6 @@ export class Engine {
       if (!known) {
         this.#log.push(sealed);
         device.accepted.push(sealed);
-        if (!this.#flushed.includes(tx)) this.#flushed.push(tx);
       }
       this.#note({ kind: "acknowledged", tx, clientId: name });
     }
@@ -185,8 +183,8 @@ export class Engine {
         },
         destinations: [{
           name: "copy",
-          deltaIds: this.#flushed.flatMap(deltaIdsOf),
-          ...this.#flushed.length === this.#log.length ? { tables: tablesOf(this.#log) } : {},
+          deltaIds: this.#log.flatMap(({ tx }) => deltaIdsOf(tx)),
+          tables: tablesOf(this.#log),
         }],
       }],
     };

@@ -18,7 +18,7 @@
  *
  * @module
  */
-import type { Read, Run, Tx } from "./run.ts";
+import { type Read, restoresOf, type Run, type Tx } from "./run.ts";
 import { TxSet } from "./tx_set.ts";
 
 /** Why a read has to show a transaction. */
@@ -102,7 +102,7 @@ function* find(run: Run): Generator<Missing> {
 
 function* inRead(run: Run, read: Read, device: Device, excused: TxSet): Generator<Missing> {
   const { marks, user, at } = read;
-  const restored = run.restores.findLast((position) => position < at) ?? -1;
+  const restored = restoresOf(run, read.device).findLast((position) => position < at) ?? -1;
   const own = run.byDevice.get(read.device) ?? new TxSet();
   const others = marks.without(own, read.pending);
   const shown = shownLists(run, read.device, others);
