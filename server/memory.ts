@@ -50,7 +50,7 @@ function trim(): void {
  */
 export function memoryPressure(maxMemoryBytes: number): MemoryPressure {
   return new MemoryPressure({
-    maxBytes: maxMemoryBytes > 0 ? maxMemoryBytes : memoryOfMachine() * SHARE,
+    maxBytes: Math.floor(maxMemoryBytes > 0 ? maxMemoryBytes : memoryOfMachine() * SHARE),
     maxHeapBytes: getHeapStatistics().heap_size_limit,
     now: () => performance.now(),
     read: () => {
