@@ -131,19 +131,22 @@ export type Command =
     readonly command: "help" | "version";
   };
 
-function parsePort(text: string): number {
+function portOf(values: Values): number {
+  const text = values.needed("port");
   const port = /^\d{1,5}$/.test(text) ? Number(text) : NaN;
   if (port <= 65535) return port;
-  throw new UsageError("--port is a number from 0 to 65535");
+  throw values.wrong("port", "is a number from 0 to 65535");
 }
 
-function parseJwksUrl(text: string): string {
+function jwksUrlOf(values: Values): string | undefined {
+  const text = values.optional("jwks-url");
+  if (text === undefined) return undefined;
   const url = URL.parse(text);
   if (
     url?.protocol === "https:" ||
     url?.protocol === "http:" && isLoopback(url.hostname)
   ) return text;
-  throw new UsageError("--jwks-url is an https address");
+  throw values.wrong("jwks-url", "is an https address");
 }
 
 function tlsConfig(values: Values): CertificateFiles | undefined {
@@ -154,11 +157,11 @@ function tlsConfig(values: Values): CertificateFiles | undefined {
   throw new UsageError("Give both --tls-cert and --tls-key");
 }
 
-function parseOrigins(text: string): readonly string[] {
-  return text.split(",").map((part) => {
+function originsOf(values: Values): readonly string[] | undefined {
+  return values.optional("cors-origins")?.split(",").map((part) => {
     const origin = parseOrigin(part.trim());
     if (origin !== undefined) return origin;
-    throw new UsageError("--cors-origins is * or origins such as https://app.example");
+    throw values.wrong("cors-origins", "is * or origins such as https://app.example");
   });
 }
 
@@ -173,7 +176,7 @@ function numberFrom(values: Values, flag: string, least: number): number | undef
   if (text === undefined) return undefined;
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
   if (value >= least && value <= Number.MAX_SAFE_INTEGER) return value;
-  throw new UsageError(`--${flag} is a number from ${least}`);
+  throw values.wrong(flag, `is a number from ${least}`);
 }
 
 function retentionConfig(values: Values): ServeConfig["retention"] {
@@ -199,8 +202,9 @@ function proxiesConfig(values: Values): TrustedProxies {
   const text = values.optional("trust-proxy");
   const proxies = text === undefined ? NO_PROXIES : parseTrustedProxies(text);
   if (proxies !== undefined) return proxies;
-  throw new UsageError(
-    "--trust-proxy is a number of proxies, or addresses and networks with commas between",
+  throw values.wrong(
+    "trust-proxy",
+    "is a number of proxies, or addresses and networks with commas between",
   );
 }
 
@@ -228,26 +232,26 @@ function serveConfig(
   env: LakeDefaults["env"],
 ): ServeConfig {
   const data = values.needed("data");
-  const jwksUrl = values.optional("jwks-url");
+  const jwksUrl = jwksUrlOf(values);
   const host = values.needed("host");
   const secret = values.secret();
   const dev = values.onOff("dev");
-  const origins = values.optional("cors-origins");
+  const origins = originsOf(values);
   const tls = tlsConfig(values);
   const isTrusted = secret !== undefined || jwksUrl !== undefined || keys !== undefined;
   const config: ServeConfig = {
     command: "serve",
     host,
-    port: parsePort(values.needed("port")),
+    port: portOf(values),
     data,
     store: values.oneOf("store", ["sqlite", "kv", "memory"]),
     secret,
-    jwksUrl: jwksUrl === undefined ? undefined : parseJwksUrl(jwksUrl),
+    jwksUrl,
     ...(keys === undefined ? {} : { keys }),
     issuer: values.optional("issuer"),
     audience: values.optional("audience"),
     ...(tls === undefined ? {} : { tls }),
-    ...(origins === undefined ? {} : { corsOrigins: parseOrigins(origins) }),
+    ...(origins === undefined ? {} : { corsOrigins: origins }),
     dev: dev ?? (isLoopback(host) && !isTrusted),
     logLevel: values.oneOf("log-level", ["debug", "info", "warning", "error"]),
     logFormat: values.oneOf("log-format", ["pretty", "json"]),
@@ -264,8 +268,9 @@ function serveConfig(
     );
   }
   if (config.dev && !isLoopback(host)) {
-    throw new UsageError(
-      `--dev would open gateways to all who can reach ${host}, it is for loopback only`,
+    throw values.wrong(
+      "dev",
+      `would open gateways to all who can reach ${host}, it is for loopback only`,
     );
   }
   return config;

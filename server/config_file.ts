@@ -12,7 +12,7 @@ import { parseDestinations } from "./destinations/parse.ts";
 import type { DestinationSpecs } from "./destinations/spec.ts";
 import type { ServerLimits } from "./limits.ts";
 import { loadModule } from "./load_module.ts";
-import { SERVE_SETTINGS, type Setting } from "./settings.ts";
+import { SERVE_SETTINGS, type Setting, settingKey } from "./settings.ts";
 import { UsageError } from "./values.ts";
 
 /** What a gateway holds from the start. */
@@ -124,10 +124,6 @@ export function defineConfig(config: LakeSyncConfig): LakeSyncConfig {
   return config;
 }
 
-function keyOf({ flag }: Setting): string {
-  return flag.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
-}
-
 function valueType({ onOff, number }: Setting): "boolean" | "number" | "string" {
   if (onOff === true) return "boolean";
   return number === true ? "number" : "string";
@@ -139,7 +135,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 const SETTINGS = new Map(
   SERVE_SETTINGS.filter(({ flag }) => flag !== "config").map((setting) => [
-    keyOf(setting),
+    settingKey(setting.flag),
     setting,
   ]),
 );

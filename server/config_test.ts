@@ -399,3 +399,43 @@ Deno.test("parseCommand finds the lakes to maintain by --to or the configuration
   assert.throws(() => parse("lake"), UsageError);
   assert.throws(() => parse("lake clean"), UsageError);
 });
+
+Deno.test("parseCommand names what a wrong value was given by: flag, variable or file", () => {
+  const wrong = (
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+    settings: Readonly<Record<string, string>> = {},
+  ) => {
+    const file = { settings, gateways: {}, destinations: {} };
+    try {
+      parseCommand(args, (name) => Reflect.get(env, name), file);
+    } catch (error) {
+      return error instanceof UsageError ? error.message : error;
+    }
+  };
+  const range = "is a number from 0 to 65535";
+  assert.equal(wrong(["--port", "x"], { LAKESYNC_PORT: "1" }), `--port ${range}`);
+  assert.equal(wrong([], { LAKESYNC_PORT: "abc" }, { port: "1" }), `LAKESYNC_PORT ${range}`);
+  assert.equal(
+    wrong(["--config", "a.ts"], {}, { port: "-1" }),
+    `port in the configuration a.ts ${range}`,
+  );
+  const variables: Readonly<Record<string, string>> = {
+    LAKESYNC_SECRET: "short",
+    LAKESYNC_STORE: "redis",
+    LAKESYNC_DEV: "maybe",
+    LAKESYNC_JWKS_URL: "nonsense",
+    LAKESYNC_CORS_ORIGINS: "a b",
+    LAKESYNC_TRUST_PROXY: "x",
+    LAKESYNC_LOG_MAX_BYTES: "1",
+    LAKESYNC_MAX_MEMORY_BYTES: "much",
+  };
+  for (const [name, value] of Object.entries(variables)) {
+    assert.match(String(wrong([], { [name]: value })), new RegExp(`^${name} `));
+  }
+  assert.match(String(wrong([], {}, { "log-level": "loud" })), /^logLevel in the configuration /);
+  assert.match(
+    String(wrong(["query", "SELECT 1"], { LAKESYNC_TO: "x" })),
+    /^LAKESYNC_TO is lake, file/,
+  );
+});

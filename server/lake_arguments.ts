@@ -36,7 +36,7 @@ function specsOf(values: Values, gw: string, file: ConfigFile): DestinationSpecs
     return Object.keys(known).length === 0 ? { lake: DATA_LAKE } : known;
   }
   const spec = destinationAt(to);
-  if (spec.type !== "lake") throw new UsageError("--to is lake, file:///… or s3://… here");
+  if (spec.type !== "lake") throw values.wrong("to", "is lake, file:///… or s3://… here");
   return { lake: spec };
 }
 

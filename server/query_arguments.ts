@@ -104,7 +104,7 @@ function lakeOf(
   if (!isGatewayId(gw)) throw new UsageError("--gw is the id of one gateway");
   const named = values.optional("lake");
   const known = gateways[gw]?.destinations ?? destinations;
-  const specs = named === undefined ? known : specsNamed(named, known);
+  const specs = named === undefined ? known : specsNamed(values, named, known);
   const complete = completeAll(Object.keys(specs).length === 0 ? { lake: DATA_LAKE } : specs, {
     env,
     data: values.needed("data"),
@@ -116,25 +116,28 @@ function lakeOf(
   );
   const [first, second] = lakes;
   if (first === undefined) {
-    throw new UsageError(
-      named === undefined
-        ? `The gateway ${gw} has no lake with tables as a destination, give --lake`
-        : `--lake ${named} is no lake with tables`,
-    );
+    throw named === undefined
+      ? new UsageError(`The gateway ${gw} has no lake with tables as a destination, give --lake`)
+      : values.wrong("lake", `${named} is no lake with tables`);
   }
   if (second === undefined) return first.part;
   const names = [...new Set(lakes.map(({ name }) => name))].join(", ");
   throw new UsageError(`There are several lakes, give --lake with one of ${names}`);
 }
 
-function specsNamed(named: string, known: DestinationSpecs): DestinationSpecs {
+function specsNamed(
+  values: Values,
+  named: string,
+  known: DestinationSpecs,
+): DestinationSpecs {
   const spec = Object.hasOwn(known, named) ? known[named] : undefined;
   if (spec !== undefined) return { [named]: spec };
   const lake = named === "lake" || named.includes("://") ? destinationAt(named) : undefined;
   if (lake?.type === "lake") return { lake };
   const names = Object.keys(known).join(", ");
-  throw new UsageError(
-    `--lake is lake, file:///…, s3://… or a name in --config${names && `: ${names}`}`,
+  throw values.wrong(
+    "lake",
+    `is lake, file:///…, s3://… or a name in --config${names && `: ${names}`}`,
   );
 }
 

@@ -29,6 +29,16 @@ export interface Setting {
   readonly number?: boolean;
 }
 
+/**
+ * What a setting is called in a configuration file.
+ *
+ * @param flag its flag: `log-level`
+ * @returns `logLevel`
+ */
+export function settingKey(flag: string): string {
+  return flag.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
 const DATA: Setting = {
   flag: "data",
   env: "LAKESYNC_DATA",

@@ -7,7 +7,7 @@
 
 import { parseArgs } from "node:util";
 import { MIN_SECRET_CHARS } from "./auth/token.ts";
-import type { Setting } from "./settings.ts";
+import { type Setting, settingKey } from "./settings.ts";
 
 /** The command was used wrongly; it ends with exit code 2. */
 export class UsageError extends Error {
@@ -26,17 +26,14 @@ function spelledOut(args: readonly string[], settings: readonly Setting[]): stri
   });
 }
 
-function jsonObject(flag: string, text: string): object {
+function jsonObject(text: string): object | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    value = undefined;
+    return undefined;
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new UsageError(`--${flag} is a JSON object`);
-  }
-  return value;
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
 }
 
 /** The values of a command's settings. */
@@ -68,19 +65,38 @@ export class Values {
     this.#file = file;
   }
 
-  optional(flag: string): string | undefined {
+  /** A setting's value, and what it was given by as people know it. */
+  #given(flag: string): readonly [value: string | undefined, name: string] {
     const value = this.#flags[flag];
-    if (typeof value === "string") return value;
+    if (typeof value === "string") return [value, `--${flag}`];
     const setting = this.#settings.find((setting) => setting.flag === flag);
     const variable = setting?.env === undefined ? undefined : this.#env(setting.env);
-    if (variable !== undefined && variable !== "") return variable;
-    return Object.hasOwn(this.#file, flag) ? this.#file[flag] : setting?.fallback;
+    if (variable !== undefined && variable !== "") return [variable, setting?.env ?? ""];
+    if (Object.hasOwn(this.#file, flag)) {
+      const file = `the configuration ${this.optional("config") ?? "file"}`;
+      return [this.#file[flag], `${settingKey(flag)} in ${file}`];
+    }
+    return [setting?.fallback, `--${flag}`];
+  }
+
+  optional(flag: string): string | undefined {
+    return this.#given(flag)[0];
+  }
+
+  /**
+   * The error of a setting whose value is wrong; it names what the value was given by.
+   *
+   * @param flag the setting
+   * @param what what its value must be: `is a number from 1`
+   */
+  wrong(flag: string, what: string): UsageError {
+    return new UsageError(`${this.#given(flag)[1]} ${what}`);
   }
 
   needed(flag: string): string {
     const value = this.optional(flag);
     if (value === undefined || value === "") {
-      throw new UsageError(`--${flag} is needed`);
+      throw this.wrong(flag, "is needed");
     }
     return value;
   }
@@ -91,14 +107,14 @@ export class Values {
     if (value === undefined) return undefined;
     if (value === "true" || value === "1") return true;
     if (value === "false" || value === "0") return false;
-    throw new UsageError(`--${flag} is true or false`);
+    throw this.wrong(flag, "is true or false");
   }
 
   oneOf<T extends string>(flag: string, choices: readonly T[]): T {
     const value = this.needed(flag);
     const choice = choices.find((choice) => choice === value);
     if (choice === undefined) {
-      throw new UsageError(`--${flag} is one of ${choices.join(", ")}`);
+      throw this.wrong(flag, `is one of ${choices.join(", ")}`);
     }
     return choice;
   }
@@ -115,8 +131,10 @@ export class Values {
       if (at < 1) throw new UsageError("--claim is <name>=<text>");
       return [claim.slice(0, at), claim.slice(at + 1)] as const;
     });
+    const claims = jsonObject(this.optional("claims") ?? "{}");
+    if (claims === undefined) throw this.wrong("claims", "is a JSON object");
     return {
-      ...jsonObject("claims", this.optional("claims") ?? "{}"),
+      ...claims,
       ...Object.fromEntries(texts),
     };
   }
@@ -124,9 +142,7 @@ export class Values {
   secret(): string | undefined {
     const secret = this.optional("secret")?.trim();
     if (secret !== undefined && secret.length < MIN_SECRET_CHARS) {
-      throw new UsageError(
-        `--secret has at least ${MIN_SECRET_CHARS} characters`,
-      );
+      throw this.wrong("secret", `has at least ${MIN_SECRET_CHARS} characters`);
     }
     return secret;
   }
