@@ -31,6 +31,9 @@ export interface Backups {
 /** The fault that brings backups back in new epochs. */
 export const RESTORE = "server is restored in a new epoch";
 
+/** The fault that also replays the log of the newer data onto them, up to some moment. */
+export const RESTORE_TO = "server is restored to a time";
+
 /** A copy of a device's database. */
 export interface DeviceCopy {
   /** Where it is. */
@@ -94,6 +97,21 @@ function replace(world: World, device: Device, copy: DeviceCopy | undefined): vo
   world.kernel.after(world.random.between(10, 5_000), () => world.startDevice(device));
 }
 
+/** Goes back to backups of one or all gateways, now and then to those that were restored last. */
+function restores(world: World, backups: Backups, replays: boolean): boolean {
+  const { random, servers } = world;
+  // No log is replayed onto a backup of a database that several servers have.
+  if (servers.some(({ isHeld }) => isHeld) || replays && servers.length > 1) return false;
+  const isAgain = backups.restored.length > 0 && random.chance(0.3);
+  const all = [...backups.gateways.values()];
+  const picked = random.chance(0.7) ? all : random.some(all, 0.5, 1);
+  const chosen = isAgain ? backups.restored : picked.map((copies) => random.pick(copies));
+  if (chosen.length === 0) return false;
+  backups.restored = chosen;
+  void world.restoreAnew(chosen, random.pick(["drain", "kill", "power"]), replays);
+  return true;
+}
+
 /** All faults by name. */
 export const FAULTS: Readonly<Record<string, Fault>> = {
   "server loses power": (world) => {
@@ -142,18 +160,8 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     });
     return true;
   },
-  [RESTORE]: (world, backups) => {
-    const { random } = world;
-    if (world.servers.some(({ isHeld }) => isHeld)) return false;
-    const isAgain = backups.restored.length > 0 && random.chance(0.3);
-    const all = [...backups.gateways.values()];
-    const picked = random.chance(0.7) ? all : random.some(all, 0.5, 1);
-    const chosen = isAgain ? backups.restored : picked.map((copies) => random.pick(copies));
-    if (chosen.length === 0) return false;
-    backups.restored = chosen;
-    void world.restoreAnew(chosen, random.pick(["drain", "kill", "power"]));
-    return true;
-  },
+  [RESTORE]: (world, backups) => restores(world, backups, false),
+  [RESTORE_TO]: (world, backups) => restores(world, backups, true),
   "server's disk is full": (world) => {
     const { disk, random } = world;
     disk.limitBytes = disk.usedBytes + random.below(2_000);

@@ -19,7 +19,7 @@ import {
   type Viewer,
   withDeltaIds,
 } from "./expected.ts";
-import { type Backups, FAULTS, fire, RESTORE } from "./faults.ts";
+import { type Backups, FAULTS, fire, RESTORE, RESTORE_TO } from "./faults.ts";
 import { playedBy, playedByNobody, realNowMs } from "./globals.ts";
 import type { DeviceEnd, GatewayEnd, History, TableRows, Violation } from "./history.ts";
 import { Kernel } from "./kernel.ts";
@@ -235,7 +235,8 @@ class Runner {
     look();
     if (faults > 0) {
       this.#keepCopies();
-      if (this.#settings.only?.includes(RESTORE) ?? true) this.#backUp();
+      const { only = [RESTORE] } = this.#settings;
+      if (only.includes(RESTORE) || only.includes(RESTORE_TO)) this.#backUp();
       this.#breakThings();
     }
     const enough = () => recorder.acknowledgedWrites >= writes && recorder.faults.size >= faults;

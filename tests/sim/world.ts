@@ -6,6 +6,7 @@
 
 import type { Retention } from "../../server/gateway/environment.ts";
 import { memoryObjects } from "@lakesync/adapters";
+import { createHash } from "node:crypto";
 import type { Random } from "../oracle/random.ts";
 import { Device } from "./device.ts";
 import { type DiskSnapshot, SimDisk } from "./disk.ts";
@@ -16,7 +17,7 @@ import { Network } from "./network.ts";
 import { Outlets } from "./outlets.ts";
 import { LogWatch } from "./log_watch.ts";
 import { Recorder } from "./recorder.ts";
-import { type GatewayBackup, restoreGateway } from "./restores.ts";
+import { type GatewayBackup, type Replaying, restoreGateway } from "./restores.ts";
 import { type SharedData, SimServer, writeToken } from "./server.ts";
 import { RULES, SCHEMAS } from "./workload.ts";
 
@@ -129,10 +130,12 @@ export class World {
    *
    * @param backups one of each gateway that is put back
    * @param stop how servers end: in order, by a kill, or with the power
+   * @param replays whether the logs of the newer data are replayed, up to some moment
    */
   async restoreAnew(
     backups: readonly GatewayBackup[],
     stop: "drain" | "kill" | "power",
+    replays = false,
   ): Promise<void> {
     const { servers, kernel, random, recorder } = this;
     for (const server of servers) server.isHeld = true;
@@ -144,7 +147,9 @@ export class World {
     if (this.faulty) {
       for (const backup of backups) {
         const epoch = crypto.randomUUID();
-        await restoreGateway(this.disk, backup, epoch);
+        const replaying = replays ? this.#replaying() : undefined;
+        const isReplayed = await restoreGateway(this.disk, backup, epoch, replaying);
+        if (isReplayed) recorder.add({ kind: "fault", fault: "log was replayed onto a backup" });
         recorder.add({ kind: "restored", gateway: backup.gateway, epoch });
       }
       if (this.#shared !== undefined) this.#shared.logs = new Map();
@@ -155,6 +160,25 @@ export class World {
       server.start();
     }
     this.putAgain();
+  }
+
+  /** How a log is replayed: up to any commit, or any moment of the last minute. */
+  #replaying(): Replaying {
+    const { kernel, random } = this;
+    const now = () => EPOCH_MS + Math.floor(kernel.nowMs);
+    return {
+      env: {
+        now,
+        nextTurn: () => Promise.resolve(),
+        setTimer: (ms, callback) => kernel.after(ms, callback),
+        randomId: () => crypto.randomUUID(),
+        hash: (text) => createHash("sha256").update(text).digest("hex"),
+      },
+      until: (firstSeq, lastSeq) =>
+        random.chance(0.3)
+          ? { ms: now() - random.below(60_000) }
+          : { seq: random.between(firstSeq, Math.max(firstSeq, lastSeq)) },
+    };
   }
 
   /** Adds a device; its app is not started. */
