@@ -57,12 +57,29 @@ export interface HistoryConfig extends AskedLake {
   readonly format: "table" | "json";
 }
 
-/** Parts what comes before the first flag from the flags. */
+/**
+ * Parts words, which may stand before, between and behind flags, from the flags. SQL may begin with
+ * a comment; behind `--` all are words.
+ */
 function parted(
   args: readonly string[],
 ): readonly [words: readonly string[], flags: readonly string[]] {
-  const first = args.findIndex((arg) => arg.startsWith("--"));
-  return first < 0 ? [args, []] : [args.slice(0, first), args.slice(first)];
+  const end = args.indexOf("--");
+  const [open, words] = end < 0 ? [args, []] : [args.slice(0, end), args.slice(end + 1)];
+  const before: string[] = [];
+  const flags: string[] = [];
+  for (const arg of open) {
+    const last = flags.at(-1);
+    const isValue = last !== undefined && isFlag(last) && !last.includes("=");
+    if (isValue || isFlag(arg)) flags.push(arg);
+    else before.push(arg);
+  }
+  return [[...before, ...words], flags];
+}
+
+/** No flag of these commands goes without a value. */
+function isFlag(arg: string): boolean {
+  return /^--[\w-]+(=|$)/.test(arg);
 }
 
 /**

@@ -192,9 +192,26 @@ Deno.test("parseCommand reads questions, and says how they are asked", () => {
   });
   const negative = parse("history", "todos", "-7", "--tail", "none");
   assert.equal(negative.command === "history" && negative.rowId, "-7");
+  const orders = [
+    ["SELECT 1", "--tail", "none", "--url=http://127.0.0.1:1"],
+    ["--tail", "none", "SELECT 1", "--url=http://127.0.0.1:1"],
+    ["--tail=none", "--url", "http://127.0.0.1:1", "SELECT 1"],
+    ["--url", "http://127.0.0.1:1", "--tail", "none", "--", "SELECT 1"],
+  ].map((args) => parse("query", ...args));
+  for (const order of orders) assert.deepEqual(order, orders[0]);
+  assert.ok(orders[0]?.command === "query");
+  assert.deepEqual([orders[0].sql, orders[0].tail], ["SELECT 1", "none"]);
+  const comment = parse("query", "--tail", "none", "-- all\nSELECT 1");
+  assert.equal(comment.command === "query" && comment.sql, "-- all\nSELECT 1");
+  const between = parse("history", "--tail", "none", "todos", "--gw=a", "--", "--t1");
+  assert.ok(between.command === "history");
+  assert.deepEqual([between.table, between.rowId, between.server.gw], ["todos", "--t1", "a"]);
   const wrong = [
     [["query"], /lakesync query "SELECT …"/],
     [["query", "a", "b"], /lakesync query "SELECT …"/],
+    [["query", "a", "--tail", "none", "b"], /lakesync query "SELECT …"/],
+    [["query", "--tail", "none"], /lakesync query "SELECT …"/],
+    [["query", "a", "--tial", "none"], /--tial/],
     [["history", "todos"], /lakesync history <table> <rowId>/],
     [["query", "a", "--as-of", "yesterday"], /--as-of is a time/],
     [["query", "a", "--format", "xml"], /--format is one of/],
@@ -226,5 +243,7 @@ Deno.test("parseCommand finds the lake of a configuration", () => {
   assert.deepEqual(parse({ json, other }), other);
   assert.throws(() => parse({ json, other }, "--lake", "json"), /json is no lake with tables/);
   assert.throws(() => parse({ lake, other }, "--lake", "shop"), /in --config: lake, other/);
-  assert.equal(configPath(["query", "SELECT 1", "--config", "c.ts"], () => undefined), "c.ts");
+  for (const args of [["SELECT 1", "--config", "c.ts"], ["--config", "c.ts", "SELECT 1"]]) {
+    assert.equal(configPath(["query", ...args], () => undefined), "c.ts");
+  }
 });
