@@ -78,9 +78,10 @@ export const SERVER_MUTANTS: readonly SimMutant[] = [
       replace: "if (transaction.mutationId < consumed) continue;",
     }, {
       file: "server/gateway/group.ts",
-      find: "if (transaction.mutationId <= client.lastMutationId) continue;\n      const judgment",
+      find:
+        "if (transaction.mutationId <= client.lastMutationId) {\n        this.tally.duplicates++;",
       replace:
-        "if (transaction.mutationId < client.lastMutationId) continue;\n      const judgment",
+        "if (transaction.mutationId < client.lastMutationId) {\n        this.tally.duplicates++;",
     }],
   },
   {
@@ -94,7 +95,7 @@ export const SERVER_MUTANTS: readonly SimMutant[] = [
       replace: "known?.lastMutationId,",
     }, {
       file: "server/gateway/clients.ts",
-      find: "...(rejection === undefined ? {} : { refused: rejection.code }),",
+      find: "...(rejection === undefined ? {} : { refused: rejection.code, refusedMs }),",
       replace: "",
     }],
   },
@@ -237,7 +238,7 @@ const GRANTS = new WeakMap<object, Map<string, readonly Grant[]>>();
     isQuick: true,
     changes: [{
       file: "adapters/flush/flusher.ts",
-      find: "await this.#answer(this.#destination.insertDeltas(batch));",
+      find: 'await this.#answer("write", this.#destination.insertDeltas(batch));',
       replace: `await this.#destination.insertDeltas({ ...batch, changes: [] });
     await this.#destination.insertDeltas({ ...batch, from: batch.to });`,
     }],

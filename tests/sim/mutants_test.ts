@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { MUTANTS } from "./mutants.ts";
 import { hunt, prepare, told } from "./mutants_hunt.ts";
 
@@ -11,6 +12,19 @@ const tried = MUTANTS.filter(({ name, isQuick }) =>
   wanted === undefined ? isQuick === true : wanted === "all" || wanted === name
 );
 const most = wanted === undefined ? SLICE_RUNS : RUNS;
+
+Deno.test("each mistake can still be made, also those that are not tried here", async () => {
+  for (const { name, changes } of MUTANTS) {
+    for (const { file, find } of changes) {
+      const text = await Deno.readTextFile(new URL(`../../${file}`, import.meta.url));
+      assert.equal(
+        text.split(find).length - 1,
+        1,
+        `${name}: in ${file} there must be once: ${find}`,
+      );
+    }
+  }
+});
 
 Deno.test(`checkers catch ${tried.length} mistakes, each within ${most} runs`, async (t) => {
   const folder = await Deno.makeTempDir({ prefix: "lakesync-sim-mutants-" });
