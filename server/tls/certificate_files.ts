@@ -23,17 +23,52 @@ export interface CertificateFiles {
   readonly keyPath: string;
 }
 
+/** Does something with a file; an error says which file. */
+async function of<T>(path: string, work: (path: string) => Promise<T>): Promise<T> {
+  try {
+    return await work(path);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) {
+      throw new Error(`There is no file ${path}`, { cause });
+    }
+    if (cause instanceof Deno.errors.PermissionDenied) {
+      throw new Error(`The file ${path} may not be read by who runs the server`, { cause });
+    }
+    throw cause;
+  }
+}
+
 async function stampOf({ certPath, keyPath }: CertificateFiles): Promise<string> {
-  const stats = await Promise.all([Deno.stat(certPath), Deno.stat(keyPath)]);
+  const stats = await Promise.all([of(certPath, Deno.stat), of(keyPath, Deno.stat)]);
   return stats.map(({ ino, size, mtime }) => `${ino} ${size} ${mtime?.getTime()}`).join(", ");
 }
 
+/** What a file holds; what the library says of a wrong one tells nobody what is wrong. */
+function parsed<T>(parse: () => T, path: string, what: string): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw new Error(`${path} holds no ${what}`, { cause });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 async function read({ certPath, keyPath }: CertificateFiles): Promise<Certificate> {
-  const [cert, key] = await Promise.all([certPath, keyPath].map((path) => Deno.readTextFile(path)));
-  const certificate = { cert: cert ?? "", key: key ?? "" };
-  const first = new X509Certificate(certificate.cert);
-  if (first.checkPrivateKey(createPrivateKey(certificate.key))) return certificate;
-  throw new Error("The key belongs to another certificate");
+  const cert = await of(certPath, Deno.readTextFile);
+  const key = await of(keyPath, Deno.readTextFile);
+  const first = parsed(() => new X509Certificate(cert), certPath, "certificate as PEM");
+  const priv = parsed(
+    () => createPrivateKey(key),
+    keyPath,
+    "private key as PEM without a passphrase",
+  );
+  if (first.checkPrivateKey(priv)) return { cert, key };
+  throw new Error(
+    `The private key in ${keyPath} does not fit the first certificate in ${certPath}`,
+  );
 }
 
 /** What a certificate is for, and until when, as far as that can be read. */
@@ -70,10 +105,9 @@ export class WatchedTls {
       return new WatchedTls(files, new TlsFront(await read(files)), stamp);
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;
-      const what = error instanceof Error ? error.message : String(error);
       throw new LakeSyncError(
         "VALIDATION_ERROR",
-        `The certificate of --tls-cert and --tls-key cannot be read: ${what}`,
+        `The certificate for https cannot be used: ${messageOf(error)}`,
         {},
         { cause: error },
       );
@@ -108,7 +142,7 @@ export class WatchedTls {
         ...describe(certificate),
       });
     } catch (error) {
-      const what = error instanceof Error ? error.message : String(error);
+      const what = messageOf(error);
       if (what === this.#complaint) return;
       this.#complaint = what;
       logger.error("The new certificate cannot be used, the one before goes on: {what}", { what });

@@ -162,10 +162,20 @@ Deno.test({
         await tls.look();
         assert.equal(await shown(port, ca), "one");
       }
-      await assert.rejects(WatchedTls.open(files), { code: "VALIDATION_ERROR" });
+      const refused = async (path: string, what: RegExp) => {
+        const error = await WatchedTls.open(files).then(() => {}, (error) => error);
+        assert.equal(error?.code, "VALIDATION_ERROR");
+        assert.ok(error.message.includes(path), error.message);
+        assert.match(error.message, what);
+      };
+      await refused(files.certPath, /There is no file /);
       await use("one", "cert");
-      await assert.rejects(WatchedTls.open(files), /key belongs to another certificate/);
-      await use("two", "cert");
+      await refused(files.keyPath, /server\.key does not fit the first certificate in .*\.pem$/);
+      await Deno.writeTextFile(files.keyPath, "no key");
+      await refused(files.keyPath, /server\.key holds no private key as PEM/);
+      await Deno.writeTextFile(files.certPath, "no certificate");
+      await refused(files.certPath, /server\.pem holds no certificate as PEM/);
+      await use("two");
       await tls.look();
       assert.equal(await shown(port, ca), "two");
       assert.equal(await seenPort(port, ca), true);
