@@ -12,14 +12,20 @@ const TrustingWebSocket = WebSocket as unknown as new (
   options: { readonly protocols: readonly string[]; readonly client: Deno.HttpClient },
 ) => WebSocket;
 
-/** Runs the command; gives what it prints. */
-async function lakesync(...args: string[]): Promise<string> {
+/** Runs the command; gives what it prints, and what it tells people. */
+async function outputOf(...args: string[]): Promise<readonly [data: string, notes: string]> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", MAIN, ...args],
     env: { NO_COLOR: "1" },
   }).output();
-  assert.ok(success, new TextDecoder().decode(stderr));
-  return new TextDecoder().decode(stdout).trim();
+  const [data, notes] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
+  assert.ok(success, notes);
+  return [data ?? "", notes ?? ""];
+}
+
+/** Runs the command; gives what it prints. */
+async function lakesync(...args: string[]): Promise<string> {
+  return (await outputOf(...args))[0];
 }
 
 async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
@@ -58,12 +64,15 @@ Deno.test("keys are rotated and withdrawn, and a phone is kept out, while the se
     assert.match(list, new RegExp(`^${kid} +HS256 +signs`, "m"));
     assert.ok(!list.includes(SECRET));
     const at = ["--url", server.url, "--data", data];
+    const empty = ["", "lakesync: Nobody and nothing is kept out of the gateway default"];
+    assert.deepEqual(await outputOf("access", "list", ...at), empty);
     assert.equal(
       await lakesync("access", "deny", ...at, "--client", "phone-1"),
       'denied   client "phone-1"',
     );
     assert.equal(await pull(second), 403);
-    assert.equal(await lakesync("access", "allow", ...at, "--client", "phone-1"), "");
+    assert.match((await outputOf("access", "list", ...at)).join("|"), /^denied .*"\|$/);
+    assert.deepEqual(await outputOf("access", "allow", ...at, "--client", "phone-1"), empty);
     assert.equal(await pull(second), 200);
     going = false;
     assert.ok(await asking > 20);

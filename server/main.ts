@@ -131,9 +131,14 @@ async function run(args: readonly string[]): Promise<number> {
     }
     case "access list":
     case "access deny":
-    case "access allow":
-      print(...await runAccess(command));
+    case "access allow": {
+      const lines = await runAccess(command);
+      print(...lines);
+      if (lines.length === 0) {
+        note(`Nobody and nothing is kept out of the gateway ${command.server.gw}`);
+      }
       return 0;
+    }
     case "keys list":
     case "keys rotate":
     case "keys retire": {
