@@ -20,6 +20,7 @@ import { hideSecret, hideSecretsOf } from "./observe/redact.ts";
 import { type RunningServer, startServer } from "./server.ts";
 import { startText } from "./start_text.ts";
 import { stopSignal } from "./stop_signal.ts";
+import { inFolder } from "./store/folder_access.ts";
 import { openKvStores } from "./store/kv.ts";
 import { memoryStores } from "./store/memory.ts";
 import { openSqliteStores } from "./store/sqlite.ts";
@@ -114,13 +115,13 @@ function listenError(error: unknown, { host, port }: ServeConfig): unknown {
 }
 
 async function start(config: ServeConfig): Promise<RunningServer> {
-  await checkStoreKind(config);
+  await inFolder(config.data, () => checkStoreKind(config));
   const stores = await openStores(config);
   try {
     return await startServer({
       stores,
-      objects: await openObjects(config),
-      trust: await trustOf(config),
+      objects: await inFolder(config.data, () => openObjects(config)),
+      trust: await inFolder(config.data, () => trustOf(config)),
       ...(config.tls === undefined ? {} : { tls: config.tls }),
       ...(config.corsOrigins === undefined ? {} : { http: { corsOrigins: config.corsOrigins } }),
       hostname: config.host,

@@ -6,6 +6,7 @@
 
 import { LakeSyncError } from "@lakesync/core";
 import { join } from "node:path";
+import { inFolder } from "../store/folder_access.ts";
 import { MIN_SECRET_CHARS } from "./token.ts";
 
 /** Where a data folder keeps its secret. */
@@ -18,7 +19,8 @@ export function secretPath(dataDir: string): string {
  *
  * @param dataDir the data folder
  * @returns the secret, or undefined when there is none yet
- * @throws {LakeSyncError} `VALIDATION_ERROR` when it is too short
+ * @throws {LakeSyncError} `VALIDATION_ERROR` when it is too short, `INTERNAL_ERROR` when it may not
+ * be read
  */
 export async function readSecret(
   dataDir: string,
@@ -26,7 +28,7 @@ export async function readSecret(
   const path = secretPath(dataDir);
   let text: string;
   try {
-    text = await Deno.readTextFile(path);
+    text = await inFolder(dataDir, () => Deno.readTextFile(path));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;

@@ -6,6 +6,7 @@
  */
 
 import { LakeSyncError } from "@lakesync/core";
+import { inFolder } from "./folder_access.ts";
 
 /** Another process, or another store of this one, has the data folder open. */
 export class StoreLockedError extends LakeSyncError {
@@ -52,15 +53,14 @@ async function isUnfinished(folder: string): Promise<boolean> {
  * @param restoring whether it is locked to restore into it
  * @returns the lock
  * @throws {StoreLockedError} when it is held already
- * @throws {LakeSyncError} `INTERNAL_ERROR` when a restore into it has not come to its end
+ * @throws {LakeSyncError} `INTERNAL_ERROR` when a restore into it has not come to its end, or the
+ * system keeps this process out of it
  */
 export async function lockFolder(folder: string, restoring = false): Promise<FolderLock> {
-  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   const path = `${folder}/lock`;
-  const file = await Deno.open(path, {
-    read: true,
-    write: true,
-    create: true,
+  const file = await inFolder(folder, async () => {
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+    return await Deno.open(path, { read: true, write: true, create: true });
   });
   try {
     if (!await file.tryLock(true)) {
