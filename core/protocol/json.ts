@@ -205,7 +205,7 @@ function refusedBefore(input: JsonValue, place: string): RefusedBefore {
   known(value, ["previous", "code", "message", "delta"], place);
   const code = REJECTION_CODES.find((code) => code === value["code"]);
   return {
-    previous: link(value["previous"] ?? "", `${place}.previous`),
+    previous: link(value["previous"] ?? null, `${place}.previous`),
     code: code ?? invalid(`${place}.code`, "must be the code of a refusal"),
     message: text(value["message"], `${place}.message`),
     delta: whole(value["delta"], `${place}.delta`),
@@ -222,7 +222,7 @@ function origin(input: JsonValue, place: string): Origin {
   return {
     clientId: text(value["clientId"], `${place}.clientId`),
     mutationId: whole(value["mutationId"], `${place}.mutationId`),
-    chain: link(value["chain"] ?? "", `${place}.chain`),
+    chain: link(value["chain"] ?? null, `${place}.chain`),
     next: deltaId(value["next"] ?? "", `${place}.next`),
   };
 }

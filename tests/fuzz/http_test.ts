@@ -36,6 +36,7 @@ function isBare({ status, body }: Reply): boolean {
 /** What shows a token only what it is for: nothing where that is nothing. */
 const LISTING = new Map<string, readonly [status: number, body?: Json]>([
   ["listGateways", [200, { gateways: [] }]],
+  ["getAudit", [200, { entries: [] }]],
   ["icebergConfig", [404]],
   ["icebergNamespaces", [404]],
 ]);
