@@ -31,7 +31,7 @@ export interface ServerLimits {
   readonly rateIpBurst: number;
   /** Memory of the process above which new work is turned away, in bytes; 0: by the machine. */
   readonly maxMemoryBytes: number;
-  /** Lines of the log in a second for what went well; what did not always has its line. */
+  /** Lines of the log in a second for what went well or was shed; what failed has its own always. */
   readonly maxLogLinesPerSecond: number;
 }
 

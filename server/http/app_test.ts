@@ -1,4 +1,10 @@
-import { decodeError, DEFAULT_LIMITS, PROTOBUF_TYPE, ZERO_HLC } from "@lakesync/core";
+import {
+  decodeError,
+  DEFAULT_LIMITS,
+  LakeSyncError,
+  PROTOBUF_TYPE,
+  ZERO_HLC,
+} from "@lakesync/core";
 import assert from "node:assert/strict";
 import { ServerAudit } from "../audit/server_audit.ts";
 import { insert, SECRET, type TestServer, tokenFor, withServer } from "../testing_server.ts";
@@ -239,6 +245,38 @@ Deno.test("an unexpected error is 500 and tells no detail", async () => {
   assert.equal(answer.status, 500);
   assert.equal(JSON.parse(text).code, "INTERNAL_ERROR");
   assert.ok(!text.includes("table") && !text.includes(SECRET));
+});
+
+Deno.test("what is turned away for want of memory has its route, and is told apart", async () => {
+  const ends: unknown[] = [];
+  const app = createApp(brokenContext({
+    pressure: {
+      isHigh: true,
+      freeBytes: 0,
+      check: () => {
+        throw new LakeSyncError("BACKPRESSURE", "The gateway is short of memory");
+      },
+    },
+    observer: {
+      begin: () => {},
+      run: (_scope, work) => work(),
+      end: ({ route, gatewayId }, { outcome }) => void ends.push([route, gatewayId, outcome]),
+    },
+  }));
+  for (
+    const path of [PUSH, PULL, "/v1/sync/.no/pull", "/v1/none", "/livez", "/v1/admin/gateways"]
+  ) {
+    await app(new Request(`http://host${path}`, AUTHORIZED));
+  }
+  await app.requests.underWay().ended;
+  assert.deepEqual(ends, [
+    ["/v1/sync/{gatewayId}/push", "default", "shed"],
+    ["/v1/sync/{gatewayId}/pull", "default", "shed"],
+    ["/v1/sync/{gatewayId}/pull", undefined, "shed"],
+    [undefined, undefined, "shed"],
+    ["/livez", undefined, "ok"],
+    ["/v1/admin/gateways", undefined, "failed"],
+  ]);
 });
 
 Deno.test("a server that starts or stops says so", async () => {

@@ -7,13 +7,14 @@
  * @module
  */
 
-import { LakeSyncError } from "@lakesync/core";
+import { isGatewayId, LakeSyncError } from "@lakesync/core";
 import { callerOf, refuseTokenInQuery, requireAdmin, tokenOf } from "../auth/authorize.ts";
 import type { Role, VerifiedToken } from "../auth/token.ts";
 import { checkGatewayId } from "../bounds.ts";
 import type { Caller, Gateway } from "../gateway/gateway.ts";
 import type { ServerContext } from "./context.ts";
 import type { RequestScope } from "./request_scope.ts";
+import { findRoute } from "./routes.ts";
 
 /** How long a request waits for the server to have started, in milliseconds. */
 const START_WAIT_MS = 10_000;
@@ -161,6 +162,25 @@ async function startOf({ started }: ServerContext, { deadline }: RequestScope): 
   clearTimeout(timer);
 }
 
+/** Notes what the routes would have noted, for the log and the counts. */
+function noteRoute(scope: RequestScope): void {
+  const { route, gatewayId } = findRoute(scope.path) ?? {};
+  scope.route = route;
+  if (gatewayId !== undefined && isGatewayId(gatewayId)) scope.gatewayId = gatewayId;
+}
+
+/** Refuses work while memory is short. */
+function shed({ pressure }: ServerContext, scope: RequestScope): void {
+  // Who may cut off others must be able to while memory is short.
+  if (scope.path.startsWith("/v1/admin/")) return;
+  try {
+    pressure?.check();
+  } catch (error) {
+    scope.isShed = true;
+    throw error;
+  }
+}
+
 /**
  * Refuses work that the server cannot take now, before anything of the request is looked at.
  *
@@ -168,13 +188,21 @@ async function startOf({ started }: ServerContext, { deadline }: RequestScope): 
  * while memory is short, `RATE_LIMITED`
  */
 export async function refuseEarly(context: ServerContext, scope: RequestScope): Promise<void> {
+  try {
+    await refuse(context, scope);
+  } catch (error) {
+    noteRoute(scope);
+    throw error;
+  }
+}
+
+async function refuse(context: ServerContext, scope: RequestScope): Promise<void> {
   if (context.phase() === "starting") await startOf(context, scope);
   refuseWhenDraining(context);
   if (context.phase() === "starting") {
     throw new LakeSyncError("BACKPRESSURE", "The server is starting, try again");
   }
-  // Who may cut off others must be able to while memory is short.
-  if (!scope.path.startsWith("/v1/admin/")) context.pressure?.check();
+  shed(context, scope);
   await context.rates?.checkAddress(scope);
 }
 

@@ -25,9 +25,10 @@ export interface RequestOrigin {
 
 /**
  * How a request ended: with what was asked for (`ok`), refused with a 4xx (`refused`), with a 5xx
- * (`failed`), given up since its time was over (`timeout`), without anybody to answer to (`aborted`).
+ * (`failed`), turned away for want of memory (`shed`), given up since its time was over (`timeout`),
+ * without anybody to answer to (`aborted`).
  */
-export type RequestOutcome = "ok" | "refused" | "failed" | "timeout" | "aborted";
+export type RequestOutcome = "ok" | "refused" | "failed" | "shed" | "timeout" | "aborted";
 
 /**
  * What is noted for a request whose caller had gone, or was cut off when the server stopped, before
@@ -165,9 +166,10 @@ export class RequestLifecycle {
   }
 }
 
-function outcomeOf({ deadline, stream }: RequestScope, status: number): RequestOutcome {
+function outcomeOf({ deadline, stream, isShed }: RequestScope, status: number): RequestOutcome {
   if (deadline.isOver) return "timeout";
   if (deadline.isGone || stream === "open" || stream === "cut") return "aborted";
+  if (isShed) return "shed";
   if (status >= 500) return "failed";
   return status >= 400 ? "refused" : "ok";
 }

@@ -60,6 +60,8 @@ export class RequestScope {
   clientId: string | undefined;
   /** What refused it, once something has. */
   code: ErrorCode | undefined;
+  /** Whether it was turned away for want of memory. */
+  isShed = false;
   /** Its answer when that is a stream: under way, ended, or cut before its end. */
   stream: "open" | "ended" | "cut" | undefined;
 

@@ -83,6 +83,35 @@ export const ROUTES: Readonly<Record<string, PathRoutes>> = {
   "/openapi.json": { GET: "getDescription" },
 };
 
+/** The paths of the routes by how many segments they have. */
+const TEMPLATES = Map.groupBy(
+  Object.keys(ROUTES).map((route) => ({ route, segments: route.split("/") })),
+  ({ segments }) => segments.length,
+);
+
+/** A path as the routes have it. */
+export interface FoundRoute {
+  /** The route: `/v1/sync/{gatewayId}/push`. */
+  readonly route: string;
+  /** What stands where the route has a gateway, as it came. */
+  readonly gatewayId: string | undefined;
+}
+
+/**
+ * Finds the route of a request that is answered before any route is asked.
+ *
+ * @param path its path
+ * @returns undefined when there is none
+ */
+export function findRoute(path: string): FoundRoute | undefined {
+  const parts = path.split("/");
+  const found = TEMPLATES.get(parts.length)?.find(({ segments }) =>
+    segments.every((segment, i) => segment === parts[i] || (segment[0] === "{" && parts[i] !== ""))
+  );
+  if (found === undefined) return undefined;
+  return { route: found.route, gatewayId: parts[found.segments.indexOf("{gatewayId}")] };
+}
+
 /** What whoever operates the server asks for; it is answered at any time, to anybody. */
 const OPERATIONS: ReadonlySet<string> = new Set([
   "/livez",

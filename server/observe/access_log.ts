@@ -1,6 +1,7 @@
 /**
  * One line for each request and each live connection, within bounds: what went wrong or was slow is
- * always logged, of all else so many lines a second, and how many were left out.
+ * always logged, of all else so many lines a second, and how many were left out. What is turned
+ * away for want of memory is of all else: it comes in floods, and lines take memory too.
  *
  * @module
  */
@@ -53,14 +54,18 @@ export class AccessLog {
     };
     const text = textOf(facts);
     if (level !== "warning") logger[level](text, facts);
-    else logger.warning(isFailure(end) ? `${text}: {outcome}` : `${text}: slow`, facts);
+    else {logger.warning(
+        isFailure(end) || outcome === "shed" ? `${text}: {outcome}` : `${text}: slow`,
+        facts,
+      );}
   }
 
   #levelOf(scope: RequestScope, end: RequestEnd): "debug" | "info" | "warning" {
     const { route } = scope;
     if (route !== undefined && QUIET.has(route)) return "debug";
     if (isFailure(end) || (end.ms > SLOW_MS && !isHeld(scope))) return "warning";
-    return this.#budget.take() ? "info" : "debug";
+    if (!this.#budget.take()) return "debug";
+    return end.outcome === "shed" ? "warning" : "info";
   }
 
   /** A live connection was opened. */

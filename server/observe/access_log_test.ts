@@ -59,6 +59,16 @@ Deno.test("AccessLog bounds lines of what went well, and never those of what fai
   assert.deepEqual(levels, ["info", "warning", "warning", "warning"]);
 });
 
+Deno.test("AccessLog says what was shed, within its bound", () => {
+  const shed = { ...OK, status: 503, code: "BACKPRESSURE", outcome: "shed" } as const;
+  const records = recordsOf(() => {
+    const log = new AccessLog(1, () => 0);
+    for (let i = 0; i < 3; i++) log.request(scopeOf("/v1/sync/{gatewayId}/pull"), shed);
+  });
+  assert.deepEqual(records.map(({ level }) => level), ["warning"]);
+  assert.match(records[0]?.message.join("") ?? "", /pull 503 .*BACKPRESSURE: shed$/);
+});
+
 Deno.test("AccessLog keeps probes, and the time of pulls that wait, out of the log", () => {
   const records = recordsOf(() => {
     const log = new AccessLog(10, () => 0);

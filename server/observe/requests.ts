@@ -62,7 +62,6 @@ export class RequestWatcher implements RequestObserver {
   /** Pushes and pulls that no gateway saw; those that one saw are counted there. */
   #countTurnedAway({ path, clientId }: RequestScope, { code }: RequestEnd): void {
     if (code === undefined || clientId !== undefined) return;
-    // What is turned away first of all has no route yet.
     const [, kind] = SYNC.exec(path) ?? [];
     if (kind === "push") this.#counts.pushes.add(statusOf(code));
     else if (kind === "pull") this.#counts.pulls.add(statusOf(code));
