@@ -7,6 +7,7 @@
  */
 
 import {
+  type ErrorCode,
   type ErrorDetails,
   LakeSyncError,
   type PushRequest,
@@ -36,6 +37,9 @@ const MAX_RESTAMPS = 5;
 
 /** How often in a row the client mends what the gateway sees differently before it waits. */
 const MAX_MENDED = 16;
+
+/** What says that the gateway and this database have another history. */
+const HISTORY_CODES: readonly ErrorCode[] = ["CLIENT_FORKED", "MUTATION_GAP"];
 
 /** What uploading works with. */
 export interface UploadContext {
@@ -311,7 +315,37 @@ export class Upload {
     const state = await replica.state();
     const repeat = (transaction: Transaction) => this.#repeat(state, transaction);
     const last = await lastCommon({ replica, repeat }, details, state.settledMutationId);
-    await this.#rename(() => replica.fork(last));
+    if (await this.#settle(last)) await this.#rename(() => replica.fork(last));
+  }
+
+  /**
+   * Learns the outcomes of what is common, by sending it once more: some of it may have been refused
+   * when another copy sent it, and nobody asks for it under the new name.
+   *
+   * @param last the last common transaction
+   * @returns whether outcomes through it are known; if not, the gateway has gone back meanwhile
+   */
+  async #settle(last: number): Promise<boolean> {
+    const { replica, http } = this.#context;
+    this.#position = undefined;
+    let position: BatchPosition | undefined;
+    while (true) {
+      const state = await replica.state();
+      if (state.settledMutationId >= last) return true;
+      const after = position ?? { mutationId: state.settledMutationId, part: 0 };
+      const transactions = Math.min(this.#limits.transactions, last - after.mutationId);
+      const batch = await replica.nextBatch(after, { ...this.#limits, transactions });
+      if (batch === undefined) return true;
+      try {
+        const result = await http.push(pushOf(state, batch.transactions), this.#abort.signal);
+        await replica.pushed(result, sentThrough(state, batch));
+        if (result.stopped !== undefined) return false;
+      } catch (error) {
+        if (error instanceof LakeSyncError && HISTORY_CODES.includes(error.code)) return false;
+        throw error;
+      }
+      position = batch.next;
+    }
   }
 
   async #rename(step: () => Promise<void>): Promise<void> {

@@ -56,6 +56,8 @@ interface Device {
   path: string;
   db: LocalDatabase<typeof SCHEMA>;
   txs: Set<string>;
+  /** Those that are refused, whoever sends them. */
+  bad: Set<string>;
 }
 
 /** What happens; devices are picked by number, and so are copies of the gateway. */
@@ -111,7 +113,7 @@ class Copies {
   readonly #folder: string;
   readonly #host: Host;
   readonly #devices: Device[] = [];
-  readonly #saved = new Map<Device, { readonly path: string; readonly txs: ReadonlySet<string> }>();
+  readonly #saved = new Map<Device, Pick<Device, "path" | "txs" | "bad">>();
   #files = 0;
   #written = 0;
 
@@ -130,7 +132,8 @@ class Copies {
 
   async addDevice(): Promise<Device> {
     const path = this.#path();
-    const device = { path, db: await this.#open(path), txs: new Set<string>() };
+    const db = await this.#open(path);
+    const device = { path, db, txs: new Set<string>(), bad: new Set<string>() };
     this.#devices.push(device);
     return device;
   }
@@ -155,12 +158,14 @@ class Copies {
         const path = this.#path();
         copyDatabase(device.path, path);
         const db = await this.#open(path);
-        return void this.#devices.push({ path, db, txs: new Set(device.txs) });
+        const { txs, bad } = device;
+        return void this.#devices.push({ path, db, txs: new Set(txs), bad: new Set(bad) });
       }
       case "save": {
         const path = this.#path();
         copyDatabase(device.path, path);
-        return void this.#saved.set(device, { path, txs: new Set(device.txs) });
+        const { txs, bad } = device;
+        return void this.#saved.set(device, { path, txs: new Set(txs), bad: new Set(bad) });
       }
       case "restore": {
         const saved = this.#saved.get(device);
@@ -170,6 +175,7 @@ class Copies {
         copyDatabase(saved.path, device.path);
         device.db = await this.#open(device.path);
         device.txs = new Set(saved.txs);
+        device.bad = new Set(saved.bad);
         return;
       }
       case "stamp anew": {
@@ -191,7 +197,7 @@ class Copies {
       await tx.exec("INSERT INTO totals VALUES ('all', 0) ON CONFLICT DO NOTHING");
       await tx.exec("UPDATE totals SET n = n + 1 WHERE id = 'all'");
     });
-    if (kind === "good") device.txs.add(id);
+    (kind === "good" ? device.txs : device.bad).add(id);
   }
 
   /** Runs the client's upload until there is nothing to send, or something was lost. */
@@ -297,7 +303,12 @@ class Copies {
     assert.deepEqual([...logged].sort(), once, "transactions in the log");
     const alive = new Set(this.#devices.flatMap(({ txs }) => [...txs]));
     assert.deepEqual([...alive].filter((id) => !once.includes(id)), [], "lost transactions");
-    for (const { db } of this.#devices) {
+    for (const { db, bad } of this.#devices) {
+      const told = new Set(
+        (await db.deadLetters()).flatMap(({ changes }) => changes)
+          .map(({ rowId }) => rowId),
+      );
+      assert.deepEqual([...bad].filter((id) => !told.has(id)), [], "refusals that are not told");
       const rows = await db.query("SELECT id FROM txs ORDER BY id");
       assert.deepEqual(rows.map(({ id }) => id), once);
       const [total] = await db.query("SELECT n FROM totals");
@@ -421,5 +432,18 @@ Deno.test("G13: a copy whose pending writes are far behind what the gateway has 
     { do: "push", device: 0, fates: [] },
     { do: "push", device: 1, fates: [] },
     { do: "push", device: 2, fates: ["app writes", "answer lost"] },
+  ]);
+});
+
+Deno.test("G6: a copy learns what was refused of what it has in common with another", async () => {
+  await playAll([
+    { do: "write", device: 0, count: 1 },
+    { do: "write badly", device: 0, count: 1 },
+    { do: "write", device: 0, count: 1 },
+    { do: "copy", device: 0 },
+    { do: "write", device: 0, count: 1 },
+    { do: "write", device: 1, count: 1 },
+    { do: "push", device: 0, fates: [] },
+    { do: "push", device: 1, fates: [] },
   ]);
 });
