@@ -31,6 +31,9 @@ const PAUSE_TIMEOUT_MS = 1_000;
 /** The same for a peer whose right has ended: it may not choose how long it stays, in milliseconds. */
 const RIGHT_PAUSE_TIMEOUT_MS = 100;
 
+/** How long a moment after a message is waited for then, in milliseconds. */
+const MESSAGE_TIMEOUT_MS = 200;
+
 /** How often that is looked at, in milliseconds. */
 const PAUSE_LOOK_MS = 50;
 
@@ -81,6 +84,8 @@ export class Connection implements Sender {
   #state: "open" | "closing" | "gone" = "open";
   #wasReset = false;
   #arrived = 0;
+  /** Told of each message when it has been read. */
+  #onArrival: () => void = () => {};
   #isCloseSent = false;
   #atEnd = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -103,6 +108,7 @@ export class Connection implements Sender {
       this.intake.message(frame.length);
       this.#arrived++;
       receive(frame);
+      this.#onArrival();
     };
     socket.onerror = () => this.#free();
     socket.onclose = () => this.#gone();
@@ -209,13 +215,39 @@ export class Connection implements Sender {
       const isPause = () => socket.bufferedAmount === 0 && arrived === this.#arrived && !owesAck();
       const close = () => {
         if (this.#state === "gone") return;
-        if (!isPause() && now() < untilMs) return this.#closeAtPause(code, reason, untilMs);
-        this.#close(code, reason);
-        this.#timer = setTimeout(() => this.reset(), CLOSE_TIMEOUT_MS);
+        if (isPause()) return this.#closeInTime(code, reason);
+        if (now() < untilMs) return this.#closeAtPause(code, reason, untilMs);
+        this.#closeAfterMessage(code, reason);
       };
       if (isPause()) inTurn(close);
       else close();
     }, PAUSE_LOOK_MS);
+  }
+
+  /**
+   * Closes a connection whose peer does not pause: once a message has come and none is behind it, the
+   * next one is furthest away.
+   */
+  #closeAfterMessage(code: number, reason: string): void {
+    const close = () => {
+      if (this.#state === "gone" || this.#isCloseSent) return;
+      this.#onArrival = () => {};
+      clearTimeout(this.#timer);
+      this.#closeInTime(code, reason);
+    };
+    this.#timer = setTimeout(close, MESSAGE_TIMEOUT_MS);
+    this.#onArrival = () => {
+      const arrived = this.#arrived;
+      inTurn(() => {
+        if (arrived === this.#arrived) close();
+      });
+    };
+  }
+
+  /** Closes, and ends the socket when the peer does not answer that in time. */
+  #closeInTime(code: number, reason: string): void {
+    this.#close(code, reason);
+    this.#timer = setTimeout(() => this.reset(), CLOSE_TIMEOUT_MS);
   }
 
   #close(code: number, reason: string): void {
