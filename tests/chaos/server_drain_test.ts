@@ -30,9 +30,12 @@ async function active(server: StoppedServer, count: number): Promise<void> {
   for (;;) {
     const text = await (await fetch(`${server.url}/metrics`)).text();
     const found = /^lakesync_active_requests (\d+)$/m.exec(text)?.[1];
-    if (Number(found) > count) return;
+    if (Number(found) > count) break;
     await after(10);
   }
+  // They have passed what would refuse them when a later one has been answered.
+  const later = await server.ask("/v1/sync/default/pull?clientId=later", await tokenOf("later"));
+  assert.equal(later.status, 200, await later.text());
 }
 
 /** Waits until a server that was told to stop says so. */
