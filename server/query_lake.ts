@@ -21,6 +21,7 @@ import type { AskedLake } from "./query_arguments.ts";
 import type { ServerAddress } from "./rules_arguments.ts";
 import { StoreLockedError } from "./store/lock.ts";
 import { openSqliteStores } from "./store/sqlite.ts";
+import { isThere } from "./is_there.ts";
 
 /** A gateway's log that can be read. */
 interface OpenTail {
@@ -33,16 +34,6 @@ function serverTail(server: ServerAddress): OpenTail {
     tail: { read: async (after) => decodeTailPage(await fetchTail(server, after)) },
     close: () => Promise.resolve(),
   };
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 /** The log in a data folder that no server holds; undefined when there is no such gateway. */

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { GATEWAYS, isKv, isThere, KV_FILE } from "./backup/folder.ts";
+import { GATEWAYS, isKv, KV_FILE } from "./backup/folder.ts";
+import { isThere } from "./is_there.ts";
 import type { ServeConfig } from "./config.ts";
 import { UsageError } from "./values.ts";
 

@@ -5,22 +5,13 @@
  * @module
  */
 
+import { isThere } from "../is_there.ts";
 import { SqliteRecords } from "../store/_sqlite_server_records.ts";
 import type { AuditEvent } from "./audit.ts";
 import { ServerAudit } from "./server_audit.ts";
 
 /** Who does what commands do. */
 export const COMMAND_USER = "command line";
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 /**
  * Tells the audit log of a data folder what a command did.

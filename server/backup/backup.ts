@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isThere } from "../is_there.ts";
 import { LakeSyncError } from "@lakesync/core";
 import { basename } from "node:path";
 import { keyFilePath, readKeyFile, writeKeyFile } from "../auth/key_file.ts";
@@ -19,7 +20,6 @@ import {
   GATEWAYS,
   gatewaysIn,
   isKv,
-  isThere,
   KV_FILE,
   RECORD_FILES,
   SECRET_FILES,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isThere } from "../is_there.ts";
 import { isGatewayId, LakeSyncError } from "@lakesync/core";
 import { UNFINISHED_RESTORE } from "../store/lock.ts";
 import { fileNameOf, gatewayIdOf } from "../store/sqlite_copy.ts";
@@ -19,17 +20,6 @@ export const SECRET_FILES: readonly string[] = ["secret", "keys.json"];
 
 /** What Deno KV keeps a data folder's gateways in. */
 export const KV_FILE = "lakesync.kv";
-
-/** Whether something is at a path. */
-export async function isThere(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 /** The path of a gateway's file, within a data folder or a backup. */
 export function gatewayFile(gatewayId: string): string {

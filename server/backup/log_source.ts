@@ -5,11 +5,12 @@
  * @module
  */
 
+import { isThere } from "../is_there.ts";
 import { LakeSyncError } from "@lakesync/core";
 import type { ReplayOptions } from "../gateway/replay_log.ts";
 import { openSnapshot } from "../store/sqlite_copy.ts";
 import { verifyBackup } from "./backup.ts";
-import { gatewayFile, gatewaysIn, isThere } from "./folder.ts";
+import { gatewayFile, gatewaysIn } from "./folder.ts";
 import { MANIFEST } from "./manifest.ts";
 
 /** The log of a gateway. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isThere } from "../is_there.ts";
 import { LakeSyncError } from "@lakesync/core";
 import { changeKeyFile, keyFilePath, readKeyFile, withEndsOf } from "../auth/key_file.ts";
 import { DENO_ENVIRONMENT } from "../environment.ts";
@@ -22,7 +23,7 @@ import {
   syncFolder,
 } from "../store/sqlite_copy.ts";
 import { verifyBackup } from "./backup.ts";
-import { gatewayFile, GATEWAYS, isThere, KV_FILE, RECORD_FILES, SECRET_FILES } from "./folder.ts";
+import { gatewayFile, GATEWAYS, KV_FILE, RECORD_FILES, SECRET_FILES } from "./folder.ts";
 import { beginKvEpoch } from "./kv.ts";
 import { findLogs, type LogSource } from "./log_source.ts";
 import type { Manifest } from "./manifest.ts";
