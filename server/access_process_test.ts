@@ -1,3 +1,4 @@
+import { TrustingWebSocket } from "./testing_live.ts";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ServerProcess } from "./testing/process.ts";
@@ -5,12 +6,6 @@ import { SECRET } from "./testing_server.ts";
 import { hasOpenssl, withCertificates } from "./tls/testing_certificates.ts";
 
 const MAIN = new URL("main.ts", import.meta.url).pathname;
-
-/** The runtime's WebSocket with what it takes beside the standard. */
-const TrustingWebSocket = WebSocket as unknown as new (
-  url: string,
-  options: { readonly protocols: readonly string[]; readonly client: Deno.HttpClient },
-) => WebSocket;
 
 /** Runs the command; gives what it prints, and what it tells people. */
 async function outputOf(...args: string[]): Promise<readonly [data: string, notes: string]> {

@@ -84,3 +84,12 @@ export class LiveClient {
     await this.closed;
   }
 }
+
+/** The runtime's WebSocket with what it takes beside the standard: certificates that it trusts. */
+export const TrustingWebSocket: new (
+  url: string,
+  options: { readonly protocols: readonly string[]; readonly client: Deno.HttpClient },
+) => WebSocket = WebSocket as unknown as new (
+  url: string,
+  options: { readonly protocols: readonly string[]; readonly client: Deno.HttpClient },
+) => WebSocket;

@@ -1,3 +1,4 @@
+import { TrustingWebSocket } from "../testing_live.ts";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { connect as connectTls, type TLSSocket } from "node:tls";
@@ -51,12 +52,6 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
-
-/** The runtime's WebSocket with what it takes beside the standard. */
-const TrustingWebSocket = WebSocket as unknown as new (
-  url: string,
-  options: { readonly protocols: readonly string[]; readonly client: Deno.HttpClient },
-) => WebSocket;
 
 /** A live connection by wss that answers pings. */
 async function openSocket(server: RunningServer, client: Deno.HttpClient) {

@@ -5,15 +5,8 @@ import { createGateway } from "./backup_gateway.ts";
 import { done, lakesync } from "./backup_site.ts";
 import { statusOf, synced, until } from "./wait.ts";
 import { readKeyFile } from "../../server/auth/key_file.ts";
-import { converged, NOTES, type NotesClient, rowsOf, SECRET, World } from "./world.ts";
-
-async function write(client: NotesClient, ...ids: readonly string[]): Promise<void> {
-  for (const id of ids) await client.exec("INSERT INTO notes VALUES (?, ?, NULL)", [id, id]);
-}
-
-async function has(client: NotesClient, count: number): Promise<void> {
-  await until(`${count} rows`, async () => (await rowsOf(client, "notes")).length === count);
-}
+import { converged, NOTES, rowsOf, SECRET, World } from "./world.ts";
+import { has, write } from "./notes.ts";
 
 /** A time that has passed and is after another one, both in whole milliseconds. */
 async function laterThan(time: Date): Promise<Date> {

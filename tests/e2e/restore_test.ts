@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { Proxy } from "./proxy.ts";
 import { statusOf, synced, until } from "./wait.ts";
-import { converged, NOTES, type NotesClient, rowsOf, World } from "./world.ts";
+import { converged, NOTES, World } from "./world.ts";
+import { has, write } from "./notes.ts";
 
 async function copyFolder(from: string, to: string): Promise<void> {
   await Deno.mkdir(to);
@@ -26,14 +27,6 @@ async function restore(world: World): Promise<void> {
   await Deno.remove(`${world.folder}/gateway`, { recursive: true });
   await Deno.rename(`${world.folder}/backup`, `${world.folder}/gateway`);
   await world.server.start();
-}
-
-async function write(client: NotesClient, ...ids: readonly string[]): Promise<void> {
-  for (const id of ids) await client.exec("INSERT INTO notes VALUES (?, ?, NULL)", [id, id]);
-}
-
-async function has(client: NotesClient, count: number): Promise<void> {
-  await until(`${count} rows`, async () => (await rowsOf(client, "notes")).length === count);
 }
 
 Deno.test("G13: clients give a restored gateway back what it lost, without writing anything new", async () => {
